@@ -1,0 +1,22 @@
+//! HTTP/1.1 (RFC 9110, RFC 9112): request heads over httparse, bodies, responses. Enough of it to serve pages
+//! and to be the ground that WebSocket handshakes and, later, event streams stand on.
+
+pub(crate) mod body;
+pub(crate) mod head;
+pub(crate) mod response;
+
+pub(crate) use head::Head;
+pub use response::Response;
+
+/// A request that is refused before any callback sees it: a status, and what the client did wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) what: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const fn new(status: u16, what: &'static str) -> Refusal {
+        Refusal { status, what }
+    }
+}

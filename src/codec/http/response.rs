@@ -1,0 +1,197 @@
+//! Responses: what a callback builds, and how it goes onto the wire (RFC 9112 §4, §6).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// An answer to an HTTP request. Length, date and connection headers are the server's.
+///
+/// ```
+/// use swio::Response;
+///
+/// let page = Response::html("<!doctype html><title>hello</title>").header("Cache-Control", "no-store");
+/// assert_eq!(page.status(), 200);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    body: Cow<'static, [u8]>,
+}
+
+impl Response {
+    /// An answer with this status and no body.
+    ///
+    /// # Panics
+    /// Where the status is not in 200..=599: those below are the server's own.
+    pub fn new(status: u16) -> Response {
+        assert!((200..=599).contains(&status), "{status} is no status of a final response");
+        Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+    }
+
+    /// A plain text.
+    pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Response {
+        Response::new(status)
+            .header("Content-Type", "text/plain; charset=utf-8")
+            .body(into_bytes(text.into()))
+    }
+
+    /// A page, with status 200.
+    pub fn html(page: impl Into<Cow<'static, str>>) -> Response {
+        Response::new(200).header("Content-Type", "text/html; charset=utf-8").body(into_bytes(page.into()))
+    }
+
+    /// 404 with a short text.
+    pub fn not_found() -> Response {
+        Response::text(404, "Not found\n")
+    }
+
+    /// Adds a header.
+    ///
+    /// # Panics
+    /// Where the name is no token or the value has a line break or another control character (RFC 9110 §5.5):
+    /// it would let whoever chose the value forge the response.
+    pub fn header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Response {
+        let (name, value) = (name.into(), value.into());
+        assert!(is_token(&name), "{name:?} is no header name");
+        assert!(is_field_value(&value), "control character in the value of header {name}");
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Response {
+        self.body = body.into();
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Writes the head, and gives the body that follows it. A `HEAD` request gets the head that `GET` would
+    /// have got, and no body (RFC 9110 §9.3.2).
+    pub(crate) fn encode(self, about: &Exchange<'_>) -> (Vec<u8>, Cow<'static, [u8]>) {
+        let mut head = String::with_capacity(256);
+        let reason = reason_phrase(self.status);
+        write!(head, "HTTP/1.1 {} {reason}\r\n", self.status).expect("a String takes all");
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").expect("a String takes all");
+        }
+        let has_body = !matches!(self.status, 204 | 304);
+        if has_body {
+            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("a String takes all");
+        }
+        let is_upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+        let connection = if about.keep_alive {
+            "keep-alive"
+        } else if is_upgrade {
+            "Upgrade, close"
+        } else {
+            "close"
+        };
+        write!(head, "Date: {}\r\nConnection: {connection}\r\n\r\n", about.date).expect("a String takes all");
+        let body = if has_body && !about.is_head { self.body } else { Cow::Borrowed(&[][..]) };
+        (head.into_bytes(), body)
+    }
+}
+
+/// What the server knows about the exchange that a response belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) is_head: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) date: &'a str,
+}
+
+fn into_bytes(text: Cow<'static, str>) -> Cow<'static, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// RFC 9110 §5.6.2.
+pub(crate) fn is_token(name: &str) -> bool {
+    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_tchar)
+}
+
+/// RFC 9110 §5.5.
+pub(crate) fn is_field_value(value: &str) -> bool {
+    value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(response: Response, is_head: bool, keep_alive: bool) -> String {
+        let about = Exchange { is_head, keep_alive, date: "Thu, 01 Jan 1970 00:00:00 GMT" };
+        let (mut head, body) = response.encode(&about);
+        head.extend_from_slice(&body);
+        String::from_utf8(head).expect("text")
+    }
+
+    #[test]
+    fn a_response_has_its_length_and_date() {
+        assert_eq!(
+            wire(Response::text(200, "hi"), false, true),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\
+             Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive\r\n\r\nhi"
+        );
+    }
+
+    #[test]
+    fn head_gets_the_length_but_not_the_body() {
+        let answer = wire(Response::text(200, "hi"), true, false);
+        assert!(answer.contains("Content-Length: 2\r\n") && answer.ends_with("Connection: close\r\n\r\n"));
+        assert!(!wire(Response::new(204), false, true).contains("Content-Length"));
+    }
+
+    #[test]
+    fn forged_headers_are_refused() {
+        for (name, value) in
+            [("X", "a\r\nSet-Cookie: b"), ("X", "a\nb"), ("X\r\nY", "a"), ("", "a"), ("X", "\0")]
+        {
+            let forged = std::panic::catch_unwind(|| Response::new(200).header(name, value));
+            assert!(forged.is_err(), "{name:?}: {value:?}");
+        }
+    }
+}

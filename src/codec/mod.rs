@@ -1,0 +1,5 @@
+//! The wire formats. Contract of this layer: byte slices in, events and bytes out; no sockets, no clock, no
+//! user callbacks, and no allocation on the happy path. "More bytes needed" is a value, never an error.
+
+pub(crate) mod http;
+pub(crate) mod ws;

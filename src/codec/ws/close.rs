@@ -1,0 +1,88 @@
+//! Close codes and the payload of close frames (RFC 6455 §5.5.1, §7.4).
+
+use super::{Error, utf8};
+
+pub(crate) const NORMAL: u16 = 1000;
+pub(crate) const GOING_AWAY: u16 = 1001;
+pub(crate) const PROTOCOL_ERROR: u16 = 1002;
+/// Never on the wire: the close frame had no code.
+pub(crate) const NO_STATUS: u16 = 1005;
+/// Never on the wire: there was no close frame.
+pub(crate) const ABNORMAL: u16 = 1006;
+pub(crate) const INVALID_PAYLOAD: u16 = 1007;
+pub(crate) const TOO_BIG: u16 = 1009;
+pub(crate) const INTERNAL_ERROR: u16 = 1011;
+pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
+
+/// Room for the reason text in a control frame of 125 bytes.
+pub(crate) const REASON_BYTES_MAX: usize = 123;
+
+/// Whether a code may stand in a close frame (RFC 6455 §7.4, and the codes registered since).
+pub(crate) const fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// The code and reason of a close frame's payload; 1005 where it is empty.
+pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), Error> {
+    match payload {
+        [] => Ok((NO_STATUS, "")),
+        [_] => Err(Error::CloseTooShort),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !may_be_sent(code) {
+                return Err(Error::CloseCode);
+            }
+            utf8::check(reason).map_err(|_| Error::InvalidUtf8)?;
+            Ok((code, std::str::from_utf8(reason).expect("just checked")))
+        }
+    }
+}
+
+/// Writes the payload for `code` and as much of `reason` as fits, cut at a character's end.
+/// 1005 stands for an empty payload (RFC 6455 §7.1.5).
+pub(crate) fn payload(code: u16, reason: &str) -> Vec<u8> {
+    if code == NO_STATUS {
+        return Vec::new();
+    }
+    let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+    let mut payload = Vec::with_capacity(2 + reason.len());
+    payload.extend_from_slice(&code.to_be_bytes());
+    payload.extend_from_slice(reason.as_bytes());
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_the_registered_and_private_codes_are_legal() {
+        let legal = |code| match code {
+            1000 | 1001 | 1002 | 1003 | 1007 | 1008 | 1009 | 1010 | 1011 | 1012 | 1013 | 1014 => true,
+            3000..=4999 => true,
+            _ => false,
+        };
+        for code in 0..=u16::MAX {
+            assert_eq!(may_be_sent(code), legal(code), "{code}");
+            assert_eq!(parse(&code.to_be_bytes()).is_ok(), legal(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn payloads_round_trip() {
+        for (code, reason) in [(1000, ""), (4999, "bye"), (3000, "κόσμε"), (NO_STATUS, "")] {
+            assert_eq!(parse(&payload(code, reason)), Ok((code, reason)));
+        }
+        assert_eq!(parse(b"\x03"), Err(Error::CloseTooShort));
+        assert_eq!(parse(b"\x03\xe8\xff"), Err(Error::InvalidUtf8));
+        assert_eq!(parse(b"\x03\xed"), Err(Error::CloseCode));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_characters_end() {
+        let long = "é".repeat(100);
+        let payload = payload(1000, &long);
+        assert_eq!(payload.len(), 2 + 122);
+        assert_eq!(parse(&payload), Ok((1000, &long[..122])));
+    }
+}

@@ -1,0 +1,244 @@
+//! Client bytes to messages and control events, one step a call. Unmasks in place and yields ranges of the
+//! caller's buffer; owns memory only while a frame or message is partly here, and grows as bytes arrive,
+//! never by a declared length.
+
+use super::header::{self, CONTROL_MAX, Header, MASKED_MAX};
+use super::{Error, Opcode, close, mask, utf8};
+use std::ops::Range;
+
+/// What one connection may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) message_bytes_max: usize,
+    pub(crate) fragments_max: u32,
+}
+
+/// Where an event's bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// In the input of the step that yielded the event.
+    Input(Range<usize>),
+    /// Collected from several reads or fragments.
+    Owned(Vec<u8>),
+}
+
+impl Payload {
+    /// The bytes; `input` is what the step was given.
+    pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
+        match self {
+            Payload::Input(range) => &input[range.clone()],
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// What a step found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A whole message: `Text` (checked to be UTF-8) or `Binary`.
+    Message(Opcode, Payload),
+    Ping(Payload),
+    Pong(Payload),
+    /// The code is 1005 where the frame had none.
+    Close(u16, Box<str>),
+}
+
+/// The state of one direction of a WebSocket. Between messages it owns nothing.
+///
+/// After an error or a close event the decoder has nothing more to say: feed it no further bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    partial: Option<Box<Partial>>,
+}
+
+/// What is known of a frame or message that is not whole yet.
+#[derive(Debug, Default)]
+struct Partial {
+    /// Bytes of a header that is not whole yet.
+    header: [u8; MASKED_MAX],
+    header_len: u8,
+    /// The frame whose payload is arriving, its mask rotated to the next byte and its length what is still
+    /// to come.
+    frame: Option<Header>,
+    /// The message whose fragments are arriving, `None` while only a control frame or a header is.
+    opcode: Option<Opcode>,
+    fragments: u32,
+    message: Vec<u8>,
+    utf8: utf8::Validator,
+    /// The payload so far of a control frame: it may stand between fragments, so it has its own room.
+    control: Vec<u8>,
+}
+
+impl Decoder {
+    /// Takes what it can from the start of `input`: gives how many bytes that were and what they ended in.
+    /// Without an event the input is used up. Limits are checked before a byte is kept.
+    pub(crate) fn step(
+        &mut self,
+        input: &mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Event>), Error> {
+        if self.partial.is_none() {
+            match whole_frame(input, limits)? {
+                Some((used, event)) => return Ok((used, Some(event))),
+                None if input.is_empty() => return Ok((0, None)),
+                None => self.partial = Some(Box::default()),
+            }
+        }
+        let partial = self.partial.as_mut().expect("just filled");
+        let (used, event) = partial.step(input, limits)?;
+        if partial.is_idle() {
+            self.partial = None;
+        }
+        Ok((used, event))
+    }
+}
+
+/// The common case, a whole unfragmented frame in the input: nothing is copied and nothing kept.
+fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event)>, Error> {
+    let Some((header, start)) = header::parse(input)? else { return Ok(None) };
+    match header.opcode {
+        Opcode::Continuation => return Err(Error::UnexpectedContinuation),
+        Opcode::Text | Opcode::Binary if header.len > limits.message_bytes_max as u64 => {
+            return Err(Error::MessageTooBig);
+        }
+        _ => {}
+    }
+    if !header.fin || header.len > (input.len() - start) as u64 {
+        return Ok(None);
+    }
+    let end = start + header.len as usize;
+    mask::apply(&mut input[start..end], header.mask);
+    let payload = Payload::Input(start..end);
+    let event = match header.opcode {
+        Opcode::Text => {
+            utf8::check(&input[start..end]).map_err(|_| Error::InvalidUtf8)?;
+            Event::Message(Opcode::Text, payload)
+        }
+        Opcode::Binary => Event::Message(Opcode::Binary, payload),
+        control => control_event(control, payload, input)?,
+    };
+    Ok(Some((end, event)))
+}
+
+fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event, Error> {
+    match opcode {
+        Opcode::Ping => Ok(Event::Ping(payload)),
+        Opcode::Pong => Ok(Event::Pong(payload)),
+        _ => {
+            let (code, reason) = close::parse(payload.bytes(input))?;
+            Ok(Event::Close(code, reason.into()))
+        }
+    }
+}
+
+impl Partial {
+    fn is_idle(&self) -> bool {
+        self.header_len == 0 && self.frame.is_none() && self.opcode.is_none()
+    }
+
+    fn step(&mut self, input: &mut [u8], limits: &Limits) -> Result<(usize, Option<Event>), Error> {
+        let mut used = 0;
+        loop {
+            if self.frame.is_none() {
+                used += self.take_header(&input[used..], limits)?;
+            }
+            let Some(frame) = &mut self.frame else { return Ok((used, None)) };
+            let end = used + frame.len.min((input.len() - used) as u64) as usize;
+            mask::apply(&mut input[used..end], frame.mask);
+            frame.mask = mask::rotate(frame.mask, end - used);
+            frame.len -= (end - used) as u64;
+            let (frame, piece) = (*frame, used..end);
+            used = end;
+            let event = if frame.opcode.is_control() {
+                self.take_control(&frame, input, piece)?
+            } else {
+                self.take_data(&frame, &input[piece])?
+            };
+            if frame.len > 0 {
+                return Ok((used, None));
+            }
+            self.frame = None;
+            if event.is_some() {
+                return Ok((used, event));
+            }
+        }
+    }
+
+    /// Collects header bytes until the header is whole, then opens its frame.
+    fn take_header(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Error> {
+        let held = usize::from(self.header_len);
+        let fits = input.len().min(MASKED_MAX - held);
+        self.header[held..held + fits].copy_from_slice(&input[..fits]);
+        match header::parse(&self.header[..held + fits])? {
+            Some((frame, len)) => {
+                self.open(&frame, limits)?;
+                self.frame = Some(frame);
+                self.header_len = 0;
+                Ok(len - held)
+            }
+            None => {
+                self.header_len = (held + fits) as u8;
+                Ok(fits)
+            }
+        }
+    }
+
+    /// Judges a frame by its header, before any byte of its payload is kept.
+    fn open(&mut self, frame: &Header, limits: &Limits) -> Result<(), Error> {
+        if frame.opcode.is_control() {
+            return Ok(());
+        }
+        match (frame.opcode == Opcode::Continuation, self.opcode) {
+            (true, Some(_)) => {}
+            (true, None) => return Err(Error::UnexpectedContinuation),
+            (false, Some(_)) => return Err(Error::ExpectedContinuation),
+            (false, None) => self.opcode = Some(frame.opcode),
+        }
+        self.fragments += 1;
+        if self.fragments > limits.fragments_max {
+            return Err(Error::TooManyFragments);
+        }
+        if frame.len > limits.message_bytes_max.saturating_sub(self.message.len()) as u64 {
+            return Err(Error::MessageTooBig);
+        }
+        Ok(())
+    }
+
+    fn take_control(
+        &mut self,
+        frame: &Header,
+        input: &[u8],
+        piece: Range<usize>,
+    ) -> Result<Option<Event>, Error> {
+        if frame.len == 0 && self.control.is_empty() {
+            return control_event(frame.opcode, Payload::Input(piece), input).map(Some);
+        }
+        self.control.extend_from_slice(&input[piece]);
+        debug_assert!(self.control.len() <= CONTROL_MAX);
+        if frame.len > 0 {
+            return Ok(None);
+        }
+        let payload = Payload::Owned(std::mem::take(&mut self.control));
+        control_event(frame.opcode, payload, input).map(Some)
+    }
+
+    fn take_data(&mut self, frame: &Header, piece: &[u8]) -> Result<Option<Event>, Error> {
+        let opcode = self.opcode.expect("a data frame was opened");
+        if opcode == Opcode::Text {
+            self.utf8.push(piece).map_err(|_| Error::InvalidUtf8)?;
+        }
+        self.message.extend_from_slice(piece);
+        if frame.len > 0 || !frame.fin {
+            return Ok(None);
+        }
+        self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
+        self.utf8 = utf8::Validator::default();
+        self.opcode = None;
+        self.fragments = 0;
+        Ok(Some(Event::Message(opcode, Payload::Owned(std::mem::take(&mut self.message)))))
+    }
+}
+
+#[cfg(test)]
+#[path = "decoder_tests.rs"]
+mod tests;

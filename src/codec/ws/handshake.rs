@@ -1,0 +1,218 @@
+//! The server's side of the opening handshake (RFC 6455 §4.2): judging a request, and the 101.
+
+use crate::codec::http::{Head, Refusal};
+use crate::config::Origins;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
+
+/// RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Whether a request tries to open a WebSocket, well or badly: then it is judged as one, and a plain page is
+/// no answer to it.
+pub(crate) fn is_attempt(head: &Head<'_>) -> bool {
+    head.lists("upgrade", "websocket")
+        || head.value("sec-websocket-key").is_some()
+        || head.value("sec-websocket-version").is_some()
+}
+
+/// Checks everything that RFC 6455 §4.2.1 asks of the client, and gives the value of Sec-WebSocket-Accept.
+pub(crate) fn check(head: &Head<'_>) -> Result<String, Refusal> {
+    if head.method != "GET" {
+        return Err(Refusal::new(405, "a WebSocket handshake is a GET request"));
+    }
+    if !head.is_1_1 {
+        return Err(Refusal::new(505, "a WebSocket handshake needs HTTP/1.1"));
+    }
+    if !head.lists("upgrade", "websocket") {
+        return Err(Refusal::new(400, "Upgrade does not list websocket"));
+    }
+    if !head.lists("connection", "upgrade") {
+        return Err(Refusal::new(400, "Connection does not list Upgrade"));
+    }
+    if head.framing()?.is_some() || head.values("content-length").next().is_some() {
+        return Err(Refusal::new(400, "a WebSocket handshake has no body"));
+    }
+    match (head.values("sec-websocket-version").count(), head.value("sec-websocket-version")) {
+        (1, Some("13")) => {}
+        (0, _) => return Err(Refusal::new(400, "no Sec-WebSocket-Version")),
+        (1, _) => return Err(Refusal::new(426, "Sec-WebSocket-Version must be 13")),
+        _ => return Err(Refusal::new(400, "more than one Sec-WebSocket-Version")),
+    }
+    let mut keys = head.values("sec-websocket-key");
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_key(key) => Ok(accept(key)),
+        (Some(_), None) => Err(Refusal::new(400, "Sec-WebSocket-Key is not 16 bytes in base64")),
+        (None, _) => Err(Refusal::new(400, "no Sec-WebSocket-Key")),
+        _ => Err(Refusal::new(400, "more than one Sec-WebSocket-Key")),
+    }
+}
+
+fn is_key(key: &[u8]) -> bool {
+    let mut nonce = [0; 18];
+    key.len() == 24 && STANDARD.decode_slice(key, &mut nonce) == Ok(16)
+}
+
+/// Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 §4.2.2).
+pub(crate) fn accept(key: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(GUID);
+    STANDARD.encode(hash.finalize())
+}
+
+/// Whether the page that asks may (RFC 6455 §10.2). Clients that name no origin are no browsers.
+pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Refusal> {
+    const REFUSED: Refusal = Refusal::new(403, "origin not allowed");
+    let mut origins = head.values("origin");
+    let Some(origin) = origins.next() else { return Ok(()) };
+    if *allowed == Origins::Any {
+        return Ok(());
+    }
+    if origins.next().is_some() {
+        return Err(REFUSED);
+    }
+    let origin = std::str::from_utf8(origin).map_err(|_| REFUSED)?;
+    let is_allowed = match allowed {
+        Origins::Any => true,
+        Origins::List(list) => list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
+        Origins::Same => head.value("host").is_some_and(|host| is_same_authority(origin, host)),
+    };
+    if is_allowed { Ok(()) } else { Err(REFUSED) }
+}
+
+/// Whether a page of `origin` came from `host`. Either may leave its scheme's port out. The scheme itself is
+/// not compared: behind a proxy that ends TLS the server can't know the one the page was loaded by.
+fn is_same_authority(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let without_port = |name: &str| name.strip_suffix(default_port).unwrap_or(name).to_ascii_lowercase();
+    without_port(authority) == without_port(host)
+}
+
+/// The subprotocol to speak: the server's first that the client offers; `None` where the server has none or
+/// the client asks for none. A browser fails where it asked and got none, so that is told to it in time.
+pub(crate) fn subprotocol<'a>(head: &Head<'_>, preferred: &'a [String]) -> Result<Option<&'a str>, Refusal> {
+    if preferred.is_empty() || head.list("sec-websocket-protocol").next().is_none() {
+        return Ok(None);
+    }
+    let offered = |name: &&String| head.list("sec-websocket-protocol").any(|offer| offer == name.as_str());
+    match preferred.iter().find(offered) {
+        Some(name) => Ok(Some(name)),
+        None => Err(Refusal::new(400, "none of the offered subprotocols is spoken here")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::http::head::HEADERS_MAX;
+
+    const GOOD: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    fn with_head<T>(bytes: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(bytes.as_bytes(), &mut headers).expect("a head").expect("a whole head");
+        look(&head)
+    }
+
+    fn status(bytes: &str) -> u16 {
+        with_head(bytes, |head| {
+            assert!(is_attempt(head), "{bytes}");
+            check(head).err().map_or(101, |refusal| refusal.status)
+        })
+    }
+
+    #[test]
+    fn the_rfcs_own_example_is_accepted() {
+        assert_eq!(with_head(GOOD, check), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
+        let relaxed = GOOD.replace("Upgrade: websocket", "upgrade: h2c, WebSocket");
+        let relaxed = relaxed.replace("Connection: Upgrade", "Connection: keep-alive\r\nconnection: upgrade");
+        assert_eq!(status(&relaxed), 101);
+    }
+
+    #[test]
+    fn each_broken_requirement_has_its_status() {
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let version = "Sec-WebSocket-Version: 13\r\n";
+        for (from, to, expected) in [
+            ("GET", "POST", 405),
+            ("HTTP/1.1", "HTTP/1.0", 505),
+            ("Upgrade: websocket\r\n", "", 400),
+            ("Upgrade: websocket", "Upgrade: websockets", 400),
+            ("Connection: Upgrade\r\n", "", 400),
+            ("Connection: Upgrade", "Connection: keep-alive", 400),
+            (key, "", 400),
+            (key, "Sec-WebSocket-Key: \r\n", 400),
+            (key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", 400),
+            (key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZT==\r\n", 400),
+            (key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n", 400),
+            (key, "Sec-WebSocket-Key: dGhl!HNhbXBsZSBub25jZQ==\r\n", 400),
+            (key, &key.repeat(2), 400),
+            (version, "", 400),
+            (version, "Sec-WebSocket-Version: 8\r\n", 426),
+            (version, "Sec-WebSocket-Version: 13, 8\r\n", 426),
+            (version, &version.repeat(2), 400),
+            (version, &format!("{version}Content-Length: 5\r\n"), 400),
+            (version, &format!("{version}Content-Length: 0\r\n"), 400),
+            (version, &format!("{version}Transfer-Encoding: chunked\r\n"), 400),
+        ] {
+            assert_eq!(status(&GOOD.replacen(from, to, 1)), expected, "{from:?} -> {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_request_is_no_attempt() {
+        for bytes in
+            ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n"]
+        {
+            assert!(!with_head(bytes, is_attempt));
+        }
+    }
+
+    #[test]
+    fn origins_are_judged_by_host_and_port() {
+        let judge = |host: &str, lines: &str, allowed: &Origins| {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
+            with_head(&bytes, |head| check_origin(head, allowed).is_ok())
+        };
+        let same = |host, origin| judge(host, &format!("Origin: {origin}\r\n"), &Origins::Same);
+        assert!(judge("a", "", &Origins::Same));
+        assert!(same("a.example", "http://a.example"));
+        assert!(same("A.example:80", "http://a.example"));
+        assert!(same("a.example", "https://a.example:443"));
+        assert!(same("127.0.0.1:9501", "http://127.0.0.1:9501"));
+        assert!(same("[::1]:9501", "http://[::1]:9501"));
+        assert!(!same("a.example", "http://b.example"));
+        assert!(!same("a.example", "http://a.example:81"));
+        assert!(!same("a.example:443", "http://a.example"));
+        assert!(!same("a.example", "http://a.example.evil"));
+        assert!(!same("a.example", "null"));
+        assert!(!same("a.example", "ftp://a.example"));
+        assert!(!judge("a", "Origin: http://a\r\nOrigin: http://a\r\n", &Origins::Same));
+        let list = Origins::List(vec!["https://b.example".into()]);
+        assert!(judge("a", "Origin: https://b.example\r\n", &list));
+        assert!(!judge("a", "Origin: http://b.example\r\n", &list));
+        assert!(judge("a", "Origin: null\r\n", &Origins::Any));
+    }
+
+    #[test]
+    fn the_servers_preference_chooses_among_the_offered_subprotocols() {
+        let choose = |lines: &str, preferred: &[&str]| {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+            let preferred: Vec<String> = preferred.iter().map(|name| name.to_string()).collect();
+            with_head(&bytes, |head| subprotocol(head, &preferred).map(|name| name.map(str::to_owned)))
+        };
+        let offer = "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n";
+        assert_eq!(choose(offer, &["c", "a"]), Ok(Some("c".into())));
+        assert_eq!(choose(offer, &[]), Ok(None));
+        assert_eq!(choose("", &["a"]), Ok(None));
+        assert_eq!(choose(offer, &["A"]).map_err(|refusal| refusal.status), Err(400));
+    }
+}

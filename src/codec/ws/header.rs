@@ -1,0 +1,179 @@
+//! Frame headers (RFC 6455 §5.2): reading a client's strictly, writing a server's.
+
+use super::{Error, Opcode};
+
+/// The longest header of a frame without a mask: what a server sends.
+pub(crate) const ENCODED_MAX: usize = 10;
+/// The longest header of a masked frame: what a client sends.
+pub(crate) const MASKED_MAX: usize = 14;
+/// The longest payload of a control frame (RFC 6455 §5.5).
+pub(crate) const CONTROL_MAX: usize = 125;
+
+/// The header of a client's frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) mask: [u8; 4],
+    pub(crate) len: u64,
+}
+
+/// Reads a client's frame header from the start of `bytes`: the header and its own length, or `None` where
+/// more bytes are needed. What is wrong already with the bytes at hand is an error at once.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Error> {
+    let Some(&first) = bytes.first() else { return Ok(None) };
+    if first & 0x70 != 0 {
+        return Err(Error::ReservedBits);
+    }
+    let fin = first & 0x80 != 0;
+    let opcode = Opcode::from_bits(first & 0x0f).ok_or(Error::ReservedOpcode)?;
+    if opcode.is_control() && !fin {
+        return Err(Error::ControlFragmented);
+    }
+    let Some(&second) = bytes.get(1) else { return Ok(None) };
+    if second & 0x80 == 0 {
+        return Err(Error::Unmasked);
+    }
+    let short = second & 0x7f;
+    if opcode.is_control() && usize::from(short) > CONTROL_MAX {
+        return Err(Error::ControlTooLong);
+    }
+    let (len, at) = match short {
+        126 => {
+            let Some(long) = bytes[2..].first_chunk::<2>() else { return Ok(None) };
+            let len = u64::from(u16::from_be_bytes(*long));
+            if len < 126 {
+                return Err(Error::LengthNotShortest);
+            }
+            (len, 4)
+        }
+        127 => {
+            let Some(long) = bytes[2..].first_chunk::<8>() else { return Ok(None) };
+            let len = u64::from_be_bytes(*long);
+            if len >> 63 != 0 {
+                return Err(Error::LengthTopBit);
+            }
+            if len <= 0xffff {
+                return Err(Error::LengthNotShortest);
+            }
+            (len, 10)
+        }
+        len => (u64::from(len), 2),
+    };
+    let Some(&mask) = bytes[at..].first_chunk::<4>() else { return Ok(None) };
+    Ok(Some((Header { fin, opcode, mask, len }, at + 4)))
+}
+
+/// The bytes of a frame header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoded {
+    bytes: [u8; ENCODED_MAX],
+    len: u8,
+}
+
+impl Encoded {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The header of a server's frame: not masked (RFC 6455 §5.1), length in its shortest form.
+pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
+    let mut bytes = [0; ENCODED_MAX];
+    bytes[0] = u8::from(fin) << 7 | opcode as u8;
+    let header_len = match len {
+        0..=125 => {
+            bytes[1] = len as u8;
+            2
+        }
+        126..=0xffff => {
+            bytes[1] = 126;
+            bytes[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            4
+        }
+        _ => {
+            bytes[1] = 127;
+            bytes[2..10].copy_from_slice(&(len as u64).to_be_bytes());
+            10
+        }
+    };
+    Encoded { bytes, len: header_len }
+}
+
+/// Writes a masked frame, as a client sends it.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn encode_masked(fin: bool, opcode: Opcode, mask: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
+    let header = encode(fin, opcode, payload.len());
+    out.extend_from_slice(header.as_slice());
+    let second = out.len() - header.as_slice().len() + 1;
+    out[second] |= 0x80;
+    out.extend_from_slice(&mask);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    super::mask::apply(&mut out[start..], mask);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTHS: [usize; 10] = [0, 1, 124, 125, 126, 127, 0xfffe, 0xffff, 0x1_0000, 0x1_0001];
+
+    #[test]
+    fn encoded_headers_are_read_back_at_every_length_border() {
+        for len in LENGTHS {
+            for fin in [false, true] {
+                let mut wire = encode(fin, Opcode::Binary, len).as_slice().to_vec();
+                wire[1] |= 0x80;
+                wire.extend_from_slice(&[1, 2, 3, 4]);
+                let header = Header { fin, opcode: Opcode::Binary, mask: [1, 2, 3, 4], len: len as u64 };
+                assert_eq!(parse(&wire), Ok(Some((header, wire.len()))));
+                for end in 0..wire.len() {
+                    assert_eq!(parse(&wire[..end]), Ok(None), "length {len} cut at {end}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_first_two_bytes_are_judged_as_the_rfc_says() {
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let mut wire = vec![first, second];
+                wire.extend_from_slice(&[0x40; 12]);
+                let (fin, opcode, short) = (first & 0x80 != 0, first & 0x0f, second & 0x7f);
+                let control = opcode >= 8;
+                let expected = if first & 0x70 != 0 {
+                    Err(Error::ReservedBits)
+                } else if matches!(opcode, 3..=7 | 11..) {
+                    Err(Error::ReservedOpcode)
+                } else if control && !fin {
+                    Err(Error::ControlFragmented)
+                } else if second & 0x80 == 0 {
+                    Err(Error::Unmasked)
+                } else if control && short > 125 {
+                    Err(Error::ControlTooLong)
+                } else {
+                    Ok(())
+                };
+                assert_eq!(parse(&wire).map(|_| ()), expected, "{first:#x} {second:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_must_be_in_their_shortest_form() {
+        let with = |short: u8, long: &[u8]| {
+            let mut wire = vec![0x82, 0x80 | short];
+            wire.extend_from_slice(long);
+            wire.extend_from_slice(&[0; 4]);
+            parse(&wire).map(|header| header.map(|(header, _)| header.len))
+        };
+        assert_eq!(with(126, &125u16.to_be_bytes()), Err(Error::LengthNotShortest));
+        assert_eq!(with(126, &126u16.to_be_bytes()), Ok(Some(126)));
+        assert_eq!(with(127, &0xffffu64.to_be_bytes()), Err(Error::LengthNotShortest));
+        assert_eq!(with(127, &0x1_0000u64.to_be_bytes()), Ok(Some(0x1_0000)));
+        assert_eq!(with(127, &(1u64 << 63).to_be_bytes()), Err(Error::LengthTopBit));
+        assert_eq!(with(127, &(u64::MAX >> 1).to_be_bytes()), Ok(Some(u64::MAX >> 1)));
+    }
+}

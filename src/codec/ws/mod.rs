@@ -1,0 +1,105 @@
+//! WebSocket (RFC 6455): one concern a file. The handshake on top of a parsed request head, frame headers,
+//! masking, incremental UTF-8, close codes, and the decoder that puts them together.
+
+pub(crate) mod close;
+pub(crate) mod decoder;
+pub(crate) mod handshake;
+pub(crate) mod header;
+pub(crate) mod mask;
+pub(crate) mod utf8;
+
+use std::fmt;
+
+pub(crate) use decoder::{Decoder, Event, Limits};
+
+/// What kind of frame it is (RFC 6455 §5.2). The numbers are those of the wire and of Swoole's constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further fragment of a message.
+    Continuation = 0,
+    /// A text message: UTF-8.
+    Text = 1,
+    /// A binary message.
+    Binary = 2,
+    /// The close frame.
+    Close = 8,
+    /// A ping.
+    Ping = 9,
+    /// A pong: the answer to a ping, or unasked.
+    Pong = 10,
+}
+
+impl Opcode {
+    pub(crate) fn from_bits(bits: u8) -> Option<Opcode> {
+        match bits {
+            0 => Some(Opcode::Continuation),
+            1 => Some(Opcode::Text),
+            2 => Some(Opcode::Binary),
+            8 => Some(Opcode::Close),
+            9 => Some(Opcode::Ping),
+            10 => Some(Opcode::Pong),
+            _ => None,
+        }
+    }
+
+    /// Whether frames of this kind may stand between the fragments of a message (RFC 6455 §5.5).
+    pub const fn is_control(self) -> bool {
+        matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
+    }
+}
+
+/// How a peer broke RFC 6455. Knows the close code that the peer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    Unmasked,
+    ReservedBits,
+    ReservedOpcode,
+    LengthNotShortest,
+    LengthTopBit,
+    ControlTooLong,
+    ControlFragmented,
+    UnexpectedContinuation,
+    ExpectedContinuation,
+    CloseTooShort,
+    CloseCode,
+    InvalidUtf8,
+    MessageTooBig,
+    TooManyFragments,
+}
+
+impl Error {
+    pub(crate) fn close_code(self) -> u16 {
+        match self {
+            Error::InvalidUtf8 => close::INVALID_PAYLOAD,
+            Error::MessageTooBig | Error::TooManyFragments => close::TOO_BIG,
+            _ => close::PROTOCOL_ERROR,
+        }
+    }
+
+    /// Doubles as the reason text of the close frame: at most 123 bytes.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Error::Unmasked => "client frames must be masked",
+            Error::ReservedBits => "reserved bits set",
+            Error::ReservedOpcode => "reserved opcode",
+            Error::LengthNotShortest => "length not in its shortest form",
+            Error::LengthTopBit => "length over 2^63 - 1",
+            Error::ControlTooLong => "control frame over 125 bytes",
+            Error::ControlFragmented => "fragmented control frame",
+            Error::UnexpectedContinuation => "continuation of no message",
+            Error::ExpectedContinuation => "message begun within a message",
+            Error::CloseTooShort => "close payload of one byte",
+            Error::CloseCode => "close code not allowed",
+            Error::InvalidUtf8 => "text is not UTF-8",
+            Error::MessageTooBig => "message too big",
+            Error::TooManyFragments => "too many fragments",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
+}

@@ -1,0 +1,208 @@
+//! Every limit and timeout: its default, and the reason for the default. Checked once, at start.
+
+use std::io;
+use std::time::Duration;
+
+/// What becomes of a connection whose peer does not read what is pushed to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowConsumer {
+    /// The push is refused as [`PushError::Full`](crate::PushError::Full) and the connection closed with
+    /// 1013 (try again later). The default: a client that comes back can be brought up to date, one with a
+    /// hole in its messages can't know.
+    #[default]
+    Close,
+    /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection lives on.
+    Refuse,
+}
+
+/// Which pages may open a WebSocket here (RFC 6455 §10.2). Browsers name the page's origin in the handshake;
+/// clients that are no browsers name none and are always let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origins {
+    /// Only pages of this server itself: the origin's host and port equal the `Host` of the request.
+    /// The default: browsers send cookies along with cross-site handshakes, so this is the CSRF defence.
+    #[default]
+    Same,
+    /// Pages of these origins, each written as browsers do: `https://example.com`, `http://localhost:8080`.
+    List(Vec<String>),
+    /// Any page.
+    Any,
+}
+
+/// Every limit and timeout of a server, with safe defaults.
+///
+/// Set through [`Builder::configure`](crate::Builder::configure); a value that can't work is an error at start.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Connections at once; over it a new one gets 503. `None`, the default: as many as the limit of open
+    /// files allows, which is raised to the system's hard limit at start.
+    pub connections_max: Option<usize>,
+    /// Connections at once from one address (IPv6: one /64); over it a new one gets 429.
+    /// Default `None`, no limit: behind a reverse proxy all come from one address.
+    pub connections_per_address_max: Option<u32>,
+    /// Which pages may open a WebSocket. Default: same origin.
+    pub origins: Origins,
+    /// Subprotocols in the order the server prefers them (RFC 6455 §4.2.2). The first that a client offers is
+    /// chosen; a client that offers only others gets 400. Default: none, and none is chosen.
+    pub subprotocols: Vec<String>,
+
+    /// Bytes of a request's head; over it 431. Default 8 KiB: what browsers with many cookies send, and what
+    /// common proxies take.
+    pub head_bytes_max: usize,
+    /// Bytes of a request's body; over it 413. Default 1 MiB.
+    pub body_bytes_max: usize,
+    /// Bytes of one message over all its fragments; over it 1009, before the excess is buffered.
+    /// Default 2 MiB: Swoole's `package_max_length`.
+    pub message_bytes_max: usize,
+    /// Fragments of one message; over it 1009. Default 4,096: real clients send a few dozen, and each costs
+    /// work out of proportion to its bytes.
+    pub fragments_max: u32,
+
+    /// Bytes accepted for one connection and not yet written. Default 8 MiB: Swoole's `socket_buffer_size`.
+    pub outbox_bytes_max: usize,
+    /// The same for all connections together. Default 1 GiB.
+    pub outboxes_bytes_max: usize,
+    /// What becomes of a connection over its limit. Default: it is closed with 1013.
+    pub slow_consumer: SlowConsumer,
+
+    /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
+    /// 408. Default 10 s: a phone on a bad line needs seconds, one byte a second must not hold a slot.
+    pub request_timeout: Duration,
+    /// How long an HTTP connection may be idle between requests. Default 60 s.
+    pub keep_alive_timeout: Duration,
+    /// Silence after which a WebSocket is sent a ping, with up to 10 % of jitter. `None`: never.
+    /// Default 25 s: shorter than the 30 to 60 s after which NATs and proxies forget a silent connection.
+    pub ping_interval: Option<Duration>,
+    /// How long after a ping the peer may stay silent before it is given up. Default 20 s.
+    pub pong_timeout: Duration,
+    /// How long the peer has to answer the server's close frame. Default 3 s.
+    pub close_timeout: Duration,
+    /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
+    /// close frame is not destroyed by a reset (RFC 6455 §7.1.1). Default 1 s.
+    pub linger_timeout: Duration,
+    /// How long a shutdown waits for outboxes and close handshakes. Default 5 s.
+    pub shutdown_timeout: Duration,
+
+    /// Bytes read from one socket at a time; one buffer for the whole server. Default 256 KiB.
+    pub read_buffer_bytes: usize,
+    /// Full reads from one connection before the others get their turn. Default 4.
+    pub reads_per_turn_max: u32,
+    /// Connections accepted before the others get their turn. Default 256.
+    pub accepts_per_turn_max: u32,
+    /// Connections that the kernel holds until they are accepted; the system may cap it. Default 4,096.
+    pub backlog: u32,
+    /// Commands from other threads that wait for the server. Default 65,536.
+    pub mailbox_items_max: usize,
+    /// Bytes of the payloads among them. Default 64 MiB.
+    pub mailbox_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            connections_max: None,
+            connections_per_address_max: None,
+            origins: Origins::Same,
+            subprotocols: Vec::new(),
+            head_bytes_max: 8 << 10,
+            body_bytes_max: 1 << 20,
+            message_bytes_max: 2 << 20,
+            fragments_max: 4_096,
+            outbox_bytes_max: 8 << 20,
+            outboxes_bytes_max: 1 << 30,
+            slow_consumer: SlowConsumer::Close,
+            request_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(60),
+            ping_interval: Some(Duration::from_secs(25)),
+            pong_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(3),
+            linger_timeout: Duration::from_secs(1),
+            shutdown_timeout: Duration::from_secs(5),
+            read_buffer_bytes: 256 << 10,
+            reads_per_turn_max: 4,
+            accepts_per_turn_max: 256,
+            backlog: 4_096,
+            mailbox_items_max: 65_536,
+            mailbox_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values with which no client could be served, naming the field and what it needs.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let positive = [
+            ("connections_max", self.connections_max.unwrap_or(1)),
+            ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
+            ("message_bytes_max", self.message_bytes_max),
+            ("fragments_max", self.fragments_max as usize),
+            ("reads_per_turn_max", self.reads_per_turn_max as usize),
+            ("accepts_per_turn_max", self.accepts_per_turn_max as usize),
+            ("backlog", self.backlog as usize),
+            ("mailbox_items_max", self.mailbox_items_max),
+            ("mailbox_bytes_max", self.mailbox_bytes_max),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(invalid(format!("{name} must be at least 1")));
+        }
+        let durations = [
+            ("request_timeout", self.request_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+            ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
+            ("pong_timeout", self.pong_timeout),
+            ("close_timeout", self.close_timeout),
+            ("linger_timeout", self.linger_timeout),
+        ];
+        if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
+            return Err(invalid(format!("{name} must be at least 1 ms")));
+        }
+        if self.head_bytes_max < 128 {
+            return Err(invalid("head_bytes_max must be at least 128: a handshake needs that".into()));
+        }
+        if self.read_buffer_bytes < 16 {
+            return Err(invalid("read_buffer_bytes must be at least 16".into()));
+        }
+        if self.outbox_bytes_max < 512 {
+            return Err(invalid(
+                "outbox_bytes_max must be at least 512: a handshake's answer needs that".into(),
+            ));
+        }
+        if self.outboxes_bytes_max < self.outbox_bytes_max {
+            return Err(invalid("outboxes_bytes_max must be at least outbox_bytes_max".into()));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Config::default().check().expect("the defaults are valid");
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_that_names_the_field() {
+        let wrong = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().expect_err("a wrong value").to_string()
+        };
+        assert!(wrong(|c| c.message_bytes_max = 0).starts_with("message_bytes_max"));
+        assert!(wrong(|c| c.connections_max = Some(0)).starts_with("connections_max"));
+        assert!(wrong(|c| c.pong_timeout = Duration::ZERO).starts_with("pong_timeout"));
+        assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
+        assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
+        assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
+        assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
+    }
+}

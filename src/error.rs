@@ -1,0 +1,174 @@
+//! What can go wrong for a caller, and why a connection ended. Knows no protocol and no socket.
+
+use std::fmt;
+use std::io;
+
+/// Why a push was not accepted. Nothing of the message was sent or kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PushError {
+    /// No such connection (any more). The fd will never be valid again.
+    Gone,
+    /// The connection is closing: nothing may follow the close frame (RFC 6455 §5.5.1).
+    Closing,
+    /// The connection has not finished its WebSocket handshake, or only speaks HTTP.
+    NotWebSocket,
+    /// The connection's outbox, or all of them together, are at their limit
+    /// ([`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max)).
+    /// With [`SlowConsumer::Close`](crate::SlowConsumer::Close) the connection is being closed now.
+    Full,
+    /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
+    /// or an opcode that is not a message's (close has [`disconnect`](crate::Server::disconnect)).
+    Unsendable,
+    /// From a [`Handle`](crate::Handle) only: the mailbox is full. Try again later.
+    Busy,
+    /// From a [`Handle`](crate::Handle) only: the server has ended.
+    Stopped,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PushError::Gone => "no such connection (any more)",
+            PushError::Closing => "the connection is closing",
+            PushError::NotWebSocket => "the connection is not an established WebSocket",
+            PushError::Full => "the outbox is full: the peer reads too slowly",
+            PushError::Unsendable => "the payload is not valid for its opcode",
+            PushError::Busy => "the server's mailbox is full",
+            PushError::Stopped => "the server has ended",
+        })
+    }
+}
+
+impl std::error::Error for PushError {}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client, or the network on its behalf.
+    Peer,
+    /// This server.
+    Server,
+}
+
+/// What ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It was asked for: a close frame from the peer, or [`disconnect`](crate::Server::disconnect).
+    Requested,
+    /// The peer ended TCP without a close frame.
+    Lost,
+    /// The connection failed with this error.
+    Io(io::ErrorKind),
+    /// Nothing was heard of the peer in time, not even an answer to a ping.
+    Timeout,
+    /// The peer did not read what was pushed to it.
+    SlowConsumer,
+    /// The peer broke the protocol; the text says how.
+    Protocol(&'static str),
+    /// The peer sent more than a limit allows; the text says which.
+    TooBig(&'static str),
+    /// A callback panicked.
+    Panic,
+    /// The server shuts down.
+    Shutdown,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Requested => f.write_str("requested"),
+            Cause::Lost => f.write_str("connection lost"),
+            Cause::Io(kind) => write!(f, "I/O error: {kind}"),
+            Cause::Timeout => f.write_str("timeout"),
+            Cause::SlowConsumer => f.write_str("slow consumer"),
+            Cause::Protocol(what) => write!(f, "protocol error: {what}"),
+            Cause::TooBig(what) => write!(f, "too big: {what}"),
+            Cause::Panic => f.write_str("a callback panicked"),
+            Cause::Shutdown => f.write_str("server shutdown"),
+        }
+    }
+}
+
+/// Why a connection ended: what `on_close` is told. The first reason wins; a reset that follows a close
+/// does not replace it.
+///
+/// ```
+/// use swio::{Cause, CloseReason, Side};
+///
+/// let reason = CloseReason::new(Side::Peer, 1001, "going away", Cause::Requested);
+/// assert_eq!(reason.to_string(), "closed by the peer, 1001 \"going away\"");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReason {
+    /// Who ended it.
+    pub by: Side,
+    /// The close code (RFC 6455 §7.4.1): the peer's where it sent one, else the server's. 1005 where the
+    /// close frame had none, 1006 where there was no close frame.
+    pub code: u16,
+    /// The reason text of the close frame; often empty.
+    pub text: Box<str>,
+    /// What ended it.
+    pub cause: Cause,
+}
+
+impl CloseReason {
+    /// A reason, for tests of your own handlers.
+    pub fn new(by: Side, code: u16, text: &str, cause: Cause) -> CloseReason {
+        CloseReason { by, code, text: text.into(), cause }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.by {
+            Side::Peer => "the peer",
+            Side::Server => "the server",
+        };
+        write!(f, "closed by {by}, {}", self.code)?;
+        if !self.text.is_empty() {
+            write!(f, " {:?}", self.text)?;
+        }
+        if self.cause != Cause::Requested {
+            write!(f, " ({})", self.cause)?;
+        }
+        Ok(())
+    }
+}
+
+/// What `on_error` is told. The connection's end, where the fault costs it, is reported by `on_close` as well.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A callback panicked. The connection it served gets close code 1011; nobody else is affected.
+    Panic {
+        /// The callback's name, such as `on_message`.
+        callback: &'static str,
+        /// What the panic said, where it said a text.
+        message: String,
+    },
+    /// The peer broke the protocol, or a limit of it. The connection is being closed with this code.
+    Protocol {
+        /// The close code that the peer is told.
+        code: u16,
+        /// What the peer did wrong.
+        what: &'static str,
+    },
+    /// A connection could not be accepted, for instance because the process may open no more files.
+    /// Accepting goes on after a pause.
+    Accept(io::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Panic { callback, message } => write!(f, "{callback} panicked: {message}"),
+            Fault::Protocol { code, what } => write!(f, "the peer broke the protocol ({code}): {what}"),
+            Fault::Accept(error) => write!(f, "accept failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,252 @@
+//! The name of a connection: packing, printing, parsing, and a map from connections to a user's own data.
+//! Knows nothing of sockets.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+const INDEX_BITS: u32 = 24;
+
+/// Names one connection for all time.
+///
+/// An `Fd` looks like Swoole's `$fd`: the first connections print as 1, 2, 3. It is not the kernel's file
+/// descriptor. A slot of the connection table that is used again gets another generation, so an `Fd` kept
+/// from an earlier connection can never reach a later client: pushing to it is [`PushError::Gone`].
+///
+/// Layout, from the high bits: generation 32, reactor 8, index 24. The value survives `u64`, decimal text,
+/// logs and databases. JavaScript's numbers hold 53 bits: send it to a page as a string.
+///
+/// ```
+/// use swio::Fd;
+///
+/// let fd: Fd = "4294967297".parse()?;
+/// assert_eq!(fd.to_u64(), (1 << 32) + 1);
+/// assert_eq!(Fd::from_u64(fd.to_u64()), Some(fd));
+/// # Ok::<(), swio::ParseFdError>(())
+/// ```
+///
+/// [`PushError::Gone`]: crate::PushError::Gone
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fd(NonZeroU64);
+
+impl Fd {
+    /// The largest number of connections in one reactor's table.
+    pub(crate) const INDEX_MAX: u32 = (1 << INDEX_BITS) - 1;
+
+    /// `index` counts from 1: index 0 is kept for tokens that are no connection.
+    pub(crate) fn new(generation: u32, reactor: u8, index: u32) -> Fd {
+        debug_assert!(0 < index && index <= Fd::INDEX_MAX);
+        let value = u64::from(generation) << 32 | u64::from(reactor) << INDEX_BITS | u64::from(index);
+        Fd(NonZeroU64::new(value).expect("the index is not 0"))
+    }
+
+    /// The same value as a number; [`Fd::from_u64`] takes it back.
+    pub const fn to_u64(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The `Fd` of a number that [`Fd::to_u64`] gave, or `None` where the number can't be one.
+    pub const fn from_u64(value: u64) -> Option<Fd> {
+        if value & Fd::INDEX_MAX as u64 == 0 {
+            return None;
+        }
+        match NonZeroU64::new(value) {
+            Some(value) => Some(Fd(value)),
+            None => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn generation(self) -> u32 {
+        (self.0.get() >> (32)) as u32
+    }
+
+    pub(crate) fn index(self) -> u32 {
+        self.0.get() as u32 & Fd::INDEX_MAX
+    }
+}
+
+impl fmt::Display for Fd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Fd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fd({})", self.0)
+    }
+}
+
+impl From<Fd> for u64 {
+    fn from(fd: Fd) -> u64 {
+        fd.to_u64()
+    }
+}
+
+/// A text or number that is no [`Fd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseFdError;
+
+impl fmt::Display for ParseFdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an fd: expected the decimal number that an fd prints as")
+    }
+}
+
+impl std::error::Error for ParseFdError {}
+
+impl TryFrom<u64> for Fd {
+    type Error = ParseFdError;
+
+    fn try_from(value: u64) -> Result<Fd, ParseFdError> {
+        Fd::from_u64(value).ok_or(ParseFdError)
+    }
+}
+
+impl FromStr for Fd {
+    type Err = ParseFdError;
+
+    fn from_str(text: &str) -> Result<Fd, ParseFdError> {
+        text.parse::<u64>().ok().and_then(Fd::from_u64).ok_or(ParseFdError)
+    }
+}
+
+/// A user's own data for each connection, found by [`Fd`] without hashing.
+///
+/// Data of an earlier connection is never seen under a later one's `Fd`. Remove what you insert in `on_close`.
+///
+/// ```
+/// use swio::{Fd, FdMap};
+///
+/// let mut names = FdMap::new();
+/// let fd = Fd::from_u64(7).unwrap();
+/// names.insert(fd, "ada");
+/// assert_eq!(names.get(fd), Some(&"ada"));
+/// assert_eq!(names.remove(fd), Some("ada"));
+/// assert!(names.is_empty());
+/// ```
+#[derive(Clone, Debug)]
+pub struct FdMap<T> {
+    /// By the fd's index; the index of a live connection is unique in its reactor.
+    slots: Vec<Option<(Fd, T)>>,
+    len: usize,
+}
+
+impl<T> Default for FdMap<T> {
+    fn default() -> FdMap<T> {
+        FdMap::new()
+    }
+}
+
+impl<T> FdMap<T> {
+    /// An empty map; owns no memory yet.
+    pub const fn new() -> FdMap<T> {
+        FdMap { slots: Vec::new(), len: 0 }
+    }
+
+    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`; data left over from an earlier
+    /// connection in the same slot is dropped.
+    pub fn insert(&mut self, fd: Fd, value: T) -> Option<T> {
+        let index = fd.index() as usize;
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        match self.slots[index].replace((fd, value)) {
+            Some((earlier, value)) => (earlier == fd).then_some(value),
+            None => {
+                self.len += 1;
+                None
+            }
+        }
+    }
+
+    /// The data of `fd`.
+    pub fn get(&self, fd: Fd) -> Option<&T> {
+        match self.slots.get(fd.index() as usize) {
+            Some(Some((owner, value))) if *owner == fd => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The data of `fd`, to change it.
+    pub fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
+        match self.slots.get_mut(fd.index() as usize) {
+            Some(Some((owner, value))) if *owner == fd => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Takes the data of `fd` out.
+    pub fn remove(&mut self, fd: Fd) -> Option<T> {
+        let slot = self.slots.get_mut(fd.index() as usize)?;
+        let (_, value) = slot.take_if(|(owner, _)| *owner == fd)?;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Whether `fd` has data here.
+    pub fn contains(&self, fd: Fd) -> bool {
+        self.get(fd).is_some()
+    }
+
+    /// All pairs, in the order of the connection table.
+    pub fn iter(&self) -> impl Iterator<Item = (Fd, &T)> {
+        self.slots.iter().flatten().map(|(fd, value)| (*fd, value))
+    }
+
+    /// How many connections have data here.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no connection has data here.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_fds_print_as_small_numbers() {
+        assert_eq!(Fd::new(0, 0, 1).to_string(), "1");
+        assert_eq!(Fd::new(0, 0, 2).to_string(), "2");
+    }
+
+    #[test]
+    fn packing_keeps_every_part() {
+        let fd = Fd::new(u32::MAX, 255, Fd::INDEX_MAX);
+        assert_eq!((fd.generation(), fd.index()), (u32::MAX, Fd::INDEX_MAX));
+        assert_eq!(fd.to_u64(), u64::MAX);
+        assert_eq!(fd.to_string().parse(), Ok(fd));
+    }
+
+    #[test]
+    fn numbers_with_index_zero_are_no_fd() {
+        for value in [0, 1 << 24, 1 << 32, 7 << 24] {
+            assert_eq!(Fd::from_u64(value), None);
+            assert_eq!(value.to_string().parse::<Fd>(), Err(ParseFdError));
+        }
+        for text in ["", "-1", "x", "1.0", "18446744073709551616"] {
+            assert_eq!(text.parse::<Fd>(), Err(ParseFdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_map_never_shows_an_earlier_connections_data() {
+        let (early, late) = (Fd::new(0, 0, 3), Fd::new(1, 0, 3));
+        let mut map = FdMap::new();
+        assert_eq!(map.insert(early, "early"), None);
+        assert_eq!(map.get(late), None);
+        assert_eq!(map.remove(late), None);
+        assert_eq!(map.insert(late, "late"), None);
+        assert_eq!((map.get(early), map.get(late), map.len()), (None, Some(&"late"), 1));
+        assert_eq!(map.insert(late, "later"), Some("late"));
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(late, &"later")]);
+        assert_eq!(map.remove(late), Some("later"));
+        assert!(map.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! One connection: its stream, what is queued for it, and where in its life it is. Every idle connection
+//! costs this struct, so its size is asserted; whatever only busy ones need is behind a pointer.
+
+use super::outbox::Outbox;
+use super::stream::Stream;
+use crate::error::CloseReason;
+use crate::fd::Fd;
+
+pub(crate) struct Connection<S> {
+    pub(crate) fd: Fd,
+    pub(crate) stream: Stream,
+    /// `None` while nothing is queued.
+    pub(crate) outbox: Option<Box<Outbox>>,
+    pub(crate) session: S,
+    /// Why it ends, from the moment that is known.
+    pub(crate) reason: Option<Box<CloseReason>>,
+    /// When it was accepted, in ticks of the wheel.
+    pub(crate) accepted: u32,
+    /// When the peer was last heard of, in ticks of the wheel.
+    pub(crate) heard: u32,
+    /// Its entry in the count of addresses, 0 where they are not counted.
+    pub(crate) address: u32,
+    pub(crate) life: Life,
+    pub(crate) flags: Flags,
+}
+
+/// The life of a connection, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Life {
+    /// Both sides may send.
+    Open,
+    /// What is queued goes out, then this side of TCP is ended; what the peer sends is discarded.
+    Finishing,
+    /// This side is ended; what the peer sends is discarded until it ends too, or its time is up. To close
+    /// with input unread would send a reset, which can destroy the last bytes on their way to the peer.
+    Lingering,
+    /// To be reaped at the end of the turn.
+    Dead,
+}
+
+/// What the turn has to remember of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// The socket takes no more: wait for the writable edge.
+    pub(crate) const BLOCKED: u8 = 1;
+    /// In the list of connections to flush.
+    pub(crate) const DIRTY: u8 = 2;
+    /// In the list of connections to read on in the next turn, for no edge will tell again.
+    pub(crate) const CARRIED: u8 = 4;
+    /// The app does not want to be given bytes now.
+    pub(crate) const PAUSED: u8 = 8;
+    /// Readiness came while paused.
+    pub(crate) const MISSED: u8 = 16;
+    /// The app is to be told when the outbox is empty.
+    pub(crate) const WANTS_DRAINED: u8 = 32;
+    /// The peer ended its side.
+    pub(crate) const ENDED: u8 = 64;
+
+    pub(crate) fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: u8) {
+        self.0 |= flag;
+    }
+
+    /// Clears a flag; whether it was set.
+    pub(crate) fn take(&mut self, flag: u8) -> bool {
+        let had = self.has(flag);
+        self.0 &= !flag;
+        had
+    }
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+}

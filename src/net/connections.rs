@@ -1,0 +1,342 @@
+//! All connections, and what may be done to them during a turn: queue bytes, ask for an end, set deadlines.
+//! Nothing here does I/O or calls back; the reactor acts on the lists that are kept here.
+
+use super::addresses::Addresses;
+use super::connection::{Connection, Flags, Life};
+use super::outbox::{COPIED_MAX, Encoded, Outbox, Pool};
+use super::stream::Stream;
+use super::table::Table;
+use super::wheel::Wheel;
+use crate::error::CloseReason;
+use crate::fd::Fd;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
+/// 32 bits of them are 8 years.
+const TICK: Duration = Duration::from_millis(64);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) outbox_bytes_max: usize,
+    pub(crate) outboxes_bytes_max: usize,
+    pub(crate) finish_timeout: Duration,
+    pub(crate) linger_timeout: Duration,
+}
+
+pub(crate) struct Connections<S> {
+    pub(super) table: Table<S>,
+    pub(super) wheel: Wheel,
+    pub(super) pool: Pool,
+    pub(super) addresses: Addresses,
+    pub(super) limits: Limits,
+    /// To be flushed in this turn.
+    pub(super) dirty: Vec<Fd>,
+    /// To be reaped in this turn.
+    pub(super) dead: Vec<Fd>,
+    /// To be read on in the next turn.
+    pub(super) carried: Vec<Fd>,
+    /// To be flushed on in the next turn.
+    pub(super) yielded: Vec<Fd>,
+    /// Bytes in all outboxes.
+    pub(super) queued_bytes: usize,
+    /// Bytes queued since the dirty ones were last flushed.
+    pub(super) unflushed_bytes: usize,
+    start: Instant,
+    now: Instant,
+}
+
+/// Whether a write counts against the limits. Control frames do not: they are what tells a peer, and its
+/// user, what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quota {
+    Limited,
+    Exempt,
+}
+
+/// Why a write was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Gone,
+    Closing,
+    Full,
+}
+
+/// What [`Connections`] holds at the moment, for tests and operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holdings {
+    pub(crate) connections: usize,
+    pub(crate) deadlines: usize,
+    pub(crate) addresses: usize,
+    pub(crate) outboxes: usize,
+    pub(crate) queued_bytes: usize,
+    pub(crate) pending: usize,
+}
+
+impl<S: Default> Connections<S> {
+    pub(crate) fn new(expected: usize, limits: Limits, now: Instant) -> Connections<S> {
+        Connections {
+            table: Table::new(0, expected),
+            wheel: Wheel::new(expected),
+            pool: Pool::default(),
+            addresses: Addresses::default(),
+            limits,
+            dirty: Vec::new(),
+            dead: Vec::new(),
+            carried: Vec::new(),
+            yielded: Vec::new(),
+            queued_bytes: 0,
+            unflushed_bytes: 0,
+            // Tick 0 means "none" to the wheel, so time begins one tick earlier.
+            start: now.checked_sub(TICK).unwrap_or(now),
+            now,
+        }
+    }
+
+    /// Puts a new connection in; `None` where the table can't grow.
+    pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
+        let now = self.tick(self.now);
+        self.table.insert(|fd| Connection {
+            fd,
+            stream,
+            outbox: None,
+            session: S::default(),
+            reason: None,
+            accepted: now,
+            heard: now,
+            address: 0,
+            life: Life::Open,
+            flags: Flags::default(),
+        })
+    }
+
+    /// Counts the connection under its address: how many there are now.
+    pub(crate) fn count_address(&mut self, fd: Fd, address: IpAddr) -> u32 {
+        let Some(connection) = self.table.get_mut(fd) else { return 0 };
+        let (name, count) = self.addresses.add(address);
+        connection.address = name;
+        count
+    }
+}
+
+impl<S> Connections<S> {
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Time does not go backwards here, whatever the caller's clock does.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = now.max(self.now);
+    }
+
+    pub(super) fn tick(&self, at: Instant) -> u32 {
+        let ticks = at.saturating_duration_since(self.start).as_millis() / TICK.as_millis();
+        u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
+    /// When a tick begins.
+    pub(crate) fn instant(&self, tick: u32) -> Instant {
+        self.start + TICK * tick
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings {
+            connections: self.table.len(),
+            deadlines: self.wheel.len(),
+            addresses: self.addresses.len(),
+            outboxes: self.pool.in_use(),
+            queued_bytes: self.queued_bytes,
+            pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
+        }
+    }
+
+    /// A connection that is not yet dead.
+    pub(crate) fn get(&self, fd: Fd) -> Option<&Connection<S>> {
+        self.table.get(fd).filter(|connection| connection.life != Life::Dead)
+    }
+
+    /// The session of a connection whose input still counts.
+    pub(crate) fn session_mut(&mut self, fd: Fd) -> Option<&mut S> {
+        match self.table.get_mut(fd) {
+            Some(connection) if connection.life == Life::Open => Some(&mut connection.session),
+            _ => None,
+        }
+    }
+
+    /// The connection at a place in the table, counted from 1.
+    pub(crate) fn at(&self, index: u32) -> Option<&Connection<S>> {
+        self.table.at(index).filter(|connection| connection.life != Life::Dead)
+    }
+
+    /// One more than the last place in the table that may be filled.
+    pub(crate) fn index_end(&self) -> u32 {
+        self.table.index_end()
+    }
+
+    /// Queues a copy of `parts`, which belong together.
+    pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
+        let len = parts[0].len() + parts[1].len();
+        self.outbox(fd, len, quota)?.copy(parts);
+        Ok(())
+    }
+
+    /// Queues `head` and then `body`, which belong together, without copying a large body.
+    pub(crate) fn write_owned(
+        &mut self,
+        fd: Fd,
+        head: &[u8],
+        body: Vec<u8>,
+        quota: Quota,
+    ) -> Result<(), Refused> {
+        if body.len() <= COPIED_MAX {
+            return self.write(fd, [head, &body], quota);
+        }
+        let outbox = self.outbox(fd, head.len() + body.len(), quota)?;
+        outbox.copy([head, &[]]);
+        outbox.own(body);
+        Ok(())
+    }
+
+    /// Queues a run that others share, without copying a large one.
+    pub(crate) fn write_shared(&mut self, fd: Fd, run: &Encoded, quota: Quota) -> Result<(), Refused> {
+        if run.len() <= COPIED_MAX {
+            return self.write(fd, [run, &[]], quota);
+        }
+        self.outbox(fd, run.len(), quota)?.share(run.clone());
+        Ok(())
+    }
+
+    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept, so
+    /// whoever asks for many gets one when it reads again.
+    pub(crate) fn write_urgent(&mut self, fd: Fd, run: &[u8]) -> Result<(), Refused> {
+        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        if !connection.flags.has(Flags::BLOCKED) {
+            return self.write(fd, [run, &[]], Quota::Exempt);
+        }
+        if connection.life != Life::Open {
+            return Err(Refused::Closing);
+        }
+        let outbox = connection.outbox.as_mut().expect("blocked on its outbox");
+        self.queued_bytes -= outbox.bytes();
+        outbox.urgent(run.to_vec());
+        self.queued_bytes += outbox.bytes();
+        Ok(())
+    }
+
+    /// The outbox to put `len` bytes into, already counted.
+    fn outbox(&mut self, fd: Fd, len: usize, quota: Quota) -> Result<&mut Outbox, Refused> {
+        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        match connection.life {
+            Life::Open => {}
+            Life::Finishing | Life::Lingering => return Err(Refused::Closing),
+            Life::Dead => return Err(Refused::Gone),
+        }
+        if quota == Quota::Limited
+            && (len > self.limits.outbox_bytes_max.saturating_sub(connection.queued_bytes())
+                || len > self.limits.outboxes_bytes_max.saturating_sub(self.queued_bytes))
+        {
+            return Err(Refused::Full);
+        }
+        if !connection.flags.has(Flags::DIRTY) {
+            connection.flags.set(Flags::DIRTY);
+            self.dirty.push(fd);
+        }
+        self.queued_bytes += len;
+        self.unflushed_bytes += len;
+        Ok(connection.outbox.get_or_insert_with(|| self.pool.take()))
+    }
+
+    /// Keeps `reason` unless there is one already.
+    pub(crate) fn note_reason(&mut self, fd: Fd, reason: CloseReason) {
+        if let Some(connection) = self.table.get_mut(fd) {
+            connection.reason.get_or_insert_with(|| Box::new(reason));
+        }
+    }
+
+    /// Ends a connection after what is queued has gone out; what the peer sends from now on is discarded.
+    pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if connection.life != Life::Open {
+            return;
+        }
+        connection.reason.get_or_insert_with(|| Box::new(reason));
+        connection.life = Life::Finishing;
+        if !connection.flags.has(Flags::DIRTY) {
+            connection.flags.set(Flags::DIRTY);
+            self.dirty.push(fd);
+        }
+        self.resume(fd);
+        self.deadline(fd, self.limits.finish_timeout);
+    }
+
+    /// Ends a connection at once, losing what is queued.
+    pub(crate) fn kill(&mut self, fd: Fd, reason: CloseReason) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if connection.life == Life::Dead {
+            return;
+        }
+        connection.reason.get_or_insert_with(|| Box::new(reason));
+        connection.life = Life::Dead;
+        self.dead.push(fd);
+    }
+
+    /// Sets the connection's one deadline, replacing the one it has.
+    pub(crate) fn deadline(&mut self, fd: Fd, after: Duration) {
+        if self.table.get(fd).is_none() {
+            return;
+        }
+        let at = self.now.checked_add(after).map_or(u32::MAX, |at| self.tick(at));
+        self.wheel.set(fd.index(), at.saturating_add(1));
+    }
+
+    /// How long nothing has been heard of the peer.
+    pub(crate) fn silence(&self, fd: Fd) -> Option<Duration> {
+        let heard = self.get(fd)?.heard;
+        Some(self.now.saturating_duration_since(self.instant(heard)))
+    }
+
+    /// Asks for [`App::drained`](super::App::drained) and for no bytes until [`Connections::resume`].
+    pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
+        if let Some(connection) = self.table.get_mut(fd) {
+            connection.flags.set(Flags::PAUSED);
+            connection.flags.set(Flags::WANTS_DRAINED);
+        }
+    }
+
+    /// Wants bytes again, those that came meanwhile included.
+    pub(crate) fn resume(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if connection.flags.take(Flags::PAUSED) && connection.flags.take(Flags::MISSED) {
+            self.carry(fd);
+        }
+    }
+
+    pub(crate) fn is_paused(&self, fd: Fd) -> bool {
+        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED))
+    }
+
+    pub(super) fn carry(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if !connection.flags.has(Flags::CARRIED) {
+            connection.flags.set(Flags::CARRIED);
+            self.carried.push(fd);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::session::Session;
+
+    #[test]
+    fn an_idle_connection_costs_64_bytes_and_its_place_in_the_wheel_16() {
+        assert_eq!(size_of::<Connection<Session>>(), 64);
+        assert_eq!(size_of::<Option<Connection<Session>>>(), 64);
+        assert_eq!(Wheel::LINK_BYTES, 16);
+    }
+}

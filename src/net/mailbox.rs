@@ -1,0 +1,95 @@
+//! Delivery into the reactor from any thread: bounded by count and bytes, never blocking on the reactor, one
+//! wake-up for however many mails wait. Knows nothing of what is in a mail but its size.
+
+use mio::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Why a mail was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undelivered {
+    Full,
+    /// The reactor has ended.
+    Closed,
+}
+
+struct Queue<T> {
+    mails: Vec<T>,
+    bytes: usize,
+    open: bool,
+}
+
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
+    waker: Waker,
+    items_max: usize,
+    bytes_max: usize,
+}
+
+/// The end that any thread may hold.
+pub(crate) struct Sender<T>(Arc<Shared<T>>);
+
+/// The reactor's end. Dropping it closes the mailbox.
+pub(crate) struct Mailbox<T>(Arc<Shared<T>>);
+
+pub(crate) fn mailbox<T>(waker: Waker, items_max: usize, bytes_max: usize) -> (Sender<T>, Mailbox<T>) {
+    let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, open: true });
+    let shared = Arc::new(Shared { queue, waker, items_max, bytes_max });
+    (Sender(shared.clone()), Mailbox(shared))
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        // Nothing that can panic runs under the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        Sender(self.0.clone())
+    }
+}
+
+impl<T> Sender<T> {
+    /// Puts a mail in whose payload has `bytes` bytes. A mail bigger than the whole mailbox is taken when the
+    /// mailbox is empty: it would never fit otherwise.
+    pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered> {
+        let was_empty = {
+            let mut queue = self.0.lock();
+            if !queue.open {
+                return Err(Undelivered::Closed);
+            }
+            let fits = queue.mails.len() < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
+            if !fits && !queue.mails.is_empty() {
+                return Err(Undelivered::Full);
+            }
+            queue.mails.push(mail);
+            queue.bytes += bytes;
+            queue.mails.len() == 1
+        };
+        if was_empty && let Err(error) = self.0.waker.wake() {
+            log::error!("the reactor can't be woken: {error}");
+        }
+        Ok(())
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Takes all that waits, leaving the emptied `into` for the senders to fill.
+    pub(crate) fn take(&self, into: &mut Vec<T>) {
+        debug_assert!(into.is_empty());
+        let mut queue = self.0.lock();
+        std::mem::swap(&mut queue.mails, into);
+        queue.bytes = 0;
+    }
+}
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.open = false;
+        let undelivered = std::mem::take(&mut queue.mails);
+        drop(queue);
+        drop(undelivered);
+    }
+}

@@ -1,0 +1,71 @@
+//! Moves bytes between sockets and an [`App`]. Contract of this layer: it knows no HTTP, no WebSocket and no
+//! user callbacks; it owns every connection, its outbox and its deadline, and calls the app from one place,
+//! the reactor's turn. No method of [`Connections`] does I/O or calls back: the turn does both later.
+
+pub(crate) mod addresses;
+pub(crate) mod connection;
+pub(crate) mod connections;
+pub(crate) mod listener;
+pub(crate) mod mailbox;
+pub(crate) mod outbox;
+pub(crate) mod reactor;
+pub(crate) mod stream;
+pub(crate) mod table;
+pub(crate) mod timers;
+pub(crate) mod wheel;
+
+use crate::error::CloseReason;
+use crate::fd::Fd;
+use std::io;
+use std::time::Instant;
+
+/// What the reactor drives. Each method may use everything of [`Connections`]; none may block.
+pub(crate) trait App {
+    /// The app's own state of one connection.
+    type Session: Default;
+    /// What other threads may send.
+    type Mail;
+
+    fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
+
+    /// A connection was accepted and is in the table.
+    fn accepted(&mut self, fd: Fd, admission: Admission);
+    /// Bytes came. The app may scribble in them.
+    fn bytes(&mut self, fd: Fd, bytes: &mut [u8]);
+    /// The peer will send no more.
+    fn ended(&mut self, fd: Fd);
+    /// The outbox, which could not be written at once before, is empty again.
+    fn drained(&mut self, fd: Fd);
+    /// The connection's deadline has passed.
+    fn expired(&mut self, fd: Fd);
+    /// The connection is gone; its fd is valid no more.
+    fn closed(&mut self, fd: Fd, session: Self::Session, reason: CloseReason);
+
+    fn mail(&mut self, mail: Self::Mail);
+    /// When [`App::run_timers`] wants to be called.
+    fn next_timer(&self) -> Option<Instant>;
+    fn run_timers(&mut self, now: Instant);
+
+    fn accept_failed(&mut self, error: io::Error);
+    /// What the server as a whole is doing.
+    fn phase(&self) -> Phase;
+}
+
+/// Whether a new connection may be served, or is only to be told that it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Welcome,
+    /// The table is full.
+    ServerFull,
+    /// Its address has too many connections already.
+    AddressFull,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// Nobody is accepted any more.
+    Stopping,
+    /// Nothing is left to do.
+    Ended,
+}

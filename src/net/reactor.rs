@@ -1,0 +1,428 @@
+//! The one loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the
+//! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
+
+use super::connection::{Flags, Life};
+use super::listener::{Accepted, Listener};
+use super::mailbox::Mailbox;
+use super::outbox::Flushed;
+use super::stream::Stream;
+use super::{Admission, App, Phase};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use mio::{Events, Interest, Poll, Token};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Tokens with index 0 are no connection: the waker's, and above it one for each listener.
+pub(crate) const WAKER: Token = Token(0);
+
+fn listener_token(number: usize) -> Token {
+    Token((number + 1) << 32)
+}
+
+/// After so many bytes were queued, flush before the next connection is read: what one turn brings must
+/// neither fill outboxes whose sockets would take it, nor memory.
+const FLUSH_BYTES: usize = 1 << 20;
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 1024;
+/// Connections beyond the maximum that are told so; those beyond these as well are just closed.
+const REFUSED_AT_ONCE_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budgets {
+    pub(crate) read_buffer_bytes: usize,
+    pub(crate) reads_per_turn_max: u32,
+    pub(crate) accepts_per_turn_max: u32,
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: Option<u32>,
+}
+
+/// A socket's readiness, as mio reports it or a test makes it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) token: Token,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer ended its side: read on until that is seen, also behind a short read.
+    pub(crate) read_closed: bool,
+    pub(crate) error: bool,
+}
+
+pub(crate) struct Reactor<A: App> {
+    pub(crate) app: A,
+    poll: Poll,
+    listeners: Vec<Listener>,
+    mailbox: Mailbox<A::Mail>,
+    budgets: Budgets,
+    /// The one read buffer: an idle connection owns none.
+    buffer: Vec<u8>,
+    // Kept between turns for their memory only.
+    events: Option<Events>,
+    mails: Vec<A::Mail>,
+    expired: Vec<u32>,
+}
+
+impl<A: App> Reactor<A> {
+    pub(crate) fn new(
+        app: A,
+        poll: Poll,
+        mut listeners: Vec<Listener>,
+        mailbox: Mailbox<A::Mail>,
+        budgets: Budgets,
+    ) -> io::Result<Reactor<A>> {
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(&mut listener.socket, listener_token(number), Interest::READABLE)?;
+        }
+        Ok(Reactor {
+            app,
+            poll,
+            listeners,
+            mailbox,
+            budgets,
+            buffer: vec![0; budgets.read_buffer_bytes],
+            events: Some(Events::with_capacity(EVENTS)),
+            mails: Vec::new(),
+            expired: Vec::new(),
+        })
+    }
+
+    pub(crate) fn poll_handle(&self) -> &Poll {
+        &self.poll
+    }
+
+    /// Waits for something to do, for at most `timeout`, and does one turn of it.
+    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let own = self.next_wake_up(Instant::now());
+        let timeout = match (own, timeout) {
+            (Some(own), Some(asked)) => Some(own.min(asked)),
+            (own, asked) => own.or(asked),
+        };
+        let mut events = self.events.take().expect("put back below");
+        let polled = self.poll.poll(&mut events, timeout);
+        let now = Instant::now();
+        match polled {
+            Ok(()) => self.turn(
+                now,
+                events.iter().map(|event| Ready {
+                    token: event.token(),
+                    readable: event.is_readable(),
+                    writable: event.is_writable(),
+                    read_closed: event.is_read_closed(),
+                    error: event.is_error(),
+                }),
+            ),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                self.events = Some(events);
+                return Err(error);
+            }
+        }
+        self.events = Some(events);
+        Ok(())
+    }
+
+    /// How long may be slept, `None` for ever.
+    fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
+        let connections = self.app.connections();
+        if !connections.carried.is_empty() || !connections.yielded.is_empty() || !connections.dirty.is_empty()
+        {
+            return Some(Duration::ZERO);
+        }
+        let mut next = connections.wheel.next_tick().map(|tick| connections.instant(tick));
+        let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
+        consider(self.app.next_timer());
+        if self.app.phase() == Phase::Serving {
+            for listener in self.listeners.iter().filter(|listener| listener.is_pending) {
+                consider(Some(listener.retry_at.unwrap_or(now)));
+            }
+        }
+        next.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// One turn. `ready` may hold stale and spurious readiness: it is a hint, never a promise.
+    pub(crate) fn turn(&mut self, now: Instant, ready: impl Iterator<Item = Ready>) {
+        self.app.connections().set_now(now);
+        let now = self.app.connections().now();
+        self.take_mail();
+        let carried = std::mem::take(&mut self.app.connections().carried);
+        let yielded = std::mem::take(&mut self.app.connections().yielded);
+        for ready in ready {
+            self.handle(ready);
+        }
+        for fd in carried {
+            if let Some(connection) = self.app.connections().table.get_mut(fd)
+                && connection.flags.take(Flags::CARRIED)
+            {
+                self.read(fd, false);
+            }
+        }
+        for fd in yielded {
+            self.flush(fd);
+        }
+        self.accept_from_all(now);
+        self.expire(now);
+        self.app.run_timers(now);
+        self.settle();
+    }
+
+    fn take_mail(&mut self) {
+        let mut mails = std::mem::take(&mut self.mails);
+        self.mailbox.take(&mut mails);
+        for mail in mails.drain(..) {
+            self.app.mail(mail);
+            self.flush_if_much();
+        }
+        self.mails = mails;
+    }
+
+    fn handle(&mut self, ready: Ready) {
+        let Some(fd) = Fd::from_u64(ready.token.0 as u64) else {
+            for (number, listener) in self.listeners.iter_mut().enumerate() {
+                listener.is_pending |= listener_token(number) == ready.token;
+            }
+            return;
+        };
+        // An fd of an earlier connection finds nothing here: the readiness is stale.
+        let Some(connection) = self.app.connections().table.get_mut(fd) else { return };
+        if (ready.writable || ready.error) && connection.flags.take(Flags::BLOCKED) {
+            self.flush(fd);
+        }
+        if ready.readable || ready.read_closed || ready.error {
+            self.read(fd, ready.read_closed || ready.error);
+        }
+        self.flush_if_much();
+    }
+
+    /// Reads what is there, within the budget. `to_the_end`: a short read does not mean that no more is there.
+    fn read(&mut self, fd: Fd, to_the_end: bool) {
+        for _ in 0..self.budgets.reads_per_turn_max {
+            let connections = self.app.connections();
+            let heard = connections.tick(connections.now());
+            let Some(connection) = connections.table.get_mut(fd) else { return };
+            if connection.life == Life::Dead || connection.flags.has(Flags::ENDED) {
+                return;
+            }
+            if connection.flags.has(Flags::PAUSED) {
+                connection.flags.set(Flags::MISSED);
+                return;
+            }
+            match connection.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    connection.flags.set(Flags::ENDED);
+                    return self.ended(fd);
+                }
+                Ok(len) => {
+                    connection.heard = heard;
+                    if connection.life == Life::Open {
+                        self.app.bytes(fd, &mut self.buffer[..len]);
+                        self.flush(fd);
+                    }
+                    if len < self.buffer.len() && !to_the_end && SHORT_READ_DRAINS {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return connections.kill(fd, io_failure(&error)),
+            }
+        }
+        self.app.connections().carry(fd);
+    }
+
+    fn ended(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(connection) = connections.table.get(fd) else { return };
+        match connection.life {
+            Life::Open => self.app.ended(fd),
+            // The outbox may still go out: the peer ended only its own side.
+            Life::Finishing | Life::Dead => {}
+            Life::Lingering => connections.kill(fd, lost()),
+        }
+    }
+
+    fn flush_if_much(&mut self) {
+        if self.app.connections().unflushed_bytes > FLUSH_BYTES {
+            self.flush_dirty();
+        }
+    }
+
+    fn flush_dirty(&mut self) {
+        self.app.connections().unflushed_bytes = 0;
+        let mut dirty = std::mem::take(&mut self.app.connections().dirty);
+        for fd in dirty.drain(..) {
+            self.flush(fd);
+        }
+        // What became dirty meanwhile is in the new list; keep the memory of the larger one.
+        let connections = self.app.connections();
+        if connections.dirty.is_empty() {
+            connections.dirty = dirty;
+        }
+    }
+
+    /// Writes what is queued for one connection and, where it is finishing, ends it.
+    fn flush(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(connection) = connections.table.get_mut(fd) else { return };
+        connection.flags.take(Flags::DIRTY);
+        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
+            return;
+        }
+        if let Some(outbox) = &mut connection.outbox {
+            let before = outbox.bytes();
+            let flushed = outbox.flush(&mut connection.stream);
+            connections.queued_bytes -= before - outbox.bytes();
+            match flushed {
+                Ok(Flushed::Drained) => connections.pool.put(connection.outbox.take().expect("just flushed")),
+                Ok(Flushed::Blocked) => return connection.flags.set(Flags::BLOCKED),
+                Ok(Flushed::Yielded) => return connections.yielded.push(fd),
+                Err(error) => return connections.kill(fd, io_failure(&error)),
+            }
+        }
+        self.drained(fd);
+    }
+
+    fn drained(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(connection) = connections.table.get_mut(fd) else { return };
+        if connection.life == Life::Finishing {
+            let ended = connection.flags.has(Flags::ENDED);
+            if connection.stream.shutdown_write().is_err() || ended {
+                return connections.kill(fd, lost());
+            }
+            connection.life = Life::Lingering;
+            connections.deadline(fd, connections.limits.linger_timeout);
+        } else if connection.flags.take(Flags::WANTS_DRAINED) {
+            self.app.drained(fd);
+        }
+    }
+
+    fn accept_from_all(&mut self, now: Instant) {
+        if self.app.phase() != Phase::Serving {
+            self.listeners.clear();
+        }
+        let mut budget = self.budgets.accepts_per_turn_max;
+        for number in 0..self.listeners.len() {
+            let listener = &mut self.listeners[number];
+            listener.retry_at = listener.retry_at.filter(|at| *at > now);
+            while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
+            {
+                budget -= 1;
+                match self.listeners[number].accept(now) {
+                    Accepted::Stream(stream, address) => self.admit(Stream::Tcp(stream), Some(address.ip())),
+                    Accepted::None | Accepted::Skipped => {}
+                    Accepted::BackOff(error) => {
+                        log::warn!("accept: {error}; trying again in a moment");
+                        self.app.accept_failed(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a new connection into the table, or sends it away.
+    pub(crate) fn admit(&mut self, stream: Stream, address: Option<std::net::IpAddr>) {
+        let connections = self.app.connections();
+        let mut admission = Admission::Welcome;
+        if connections.len() >= self.budgets.connections_max {
+            admission = Admission::ServerFull;
+            if connections.len() >= self.budgets.connections_max.saturating_add(REFUSED_AT_ONCE_MAX) {
+                return;
+            }
+        }
+        let Some(fd) = connections.insert(stream) else { return };
+        if let (Some(address), Some(max)) = (address, self.budgets.connections_per_address_max)
+            && connections.count_address(fd, address) > max
+        {
+            admission = Admission::AddressFull;
+        }
+        if let Err(error) = self.register(fd) {
+            log::warn!("a connection can't be watched: {error}");
+            return self.app.connections().kill(fd, io_failure(&error));
+        }
+        self.app.accepted(fd, admission);
+    }
+
+    /// Once for all readiness: a change of interest would cost a system call each time.
+    fn register(&mut self, fd: Fd) -> io::Result<()> {
+        let connection = self.app.connections().table.get_mut(fd).expect("just inserted");
+        match &mut connection.stream {
+            Stream::Tcp(stream) => self.poll.registry().register(
+                stream,
+                Token(fd.to_u64() as usize),
+                Interest::READABLE | Interest::WRITABLE,
+            ),
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(stream) => {
+                stream.opened_as(fd);
+                Ok(())
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let mut expired = std::mem::take(&mut self.expired);
+        let connections = self.app.connections();
+        let tick = connections.tick(now);
+        connections.wheel.advance(tick, &mut expired);
+        for index in expired.drain(..) {
+            let connections = self.app.connections();
+            let Some(connection) = connections.table.at(index) else { continue };
+            let (fd, life) = (connection.fd, connection.life);
+            match life {
+                Life::Open => self.app.expired(fd),
+                Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
+                Life::Dead => {}
+            }
+        }
+        self.expired = expired;
+    }
+
+    /// Flushes and reaps until neither makes work for the other: `on_close` may push, a flush may fail.
+    fn settle(&mut self) {
+        loop {
+            self.flush_dirty();
+            let dead = std::mem::take(&mut self.app.connections().dead);
+            if dead.is_empty() && self.app.connections().dirty.is_empty() {
+                return;
+            }
+            for fd in dead {
+                self.reap(fd);
+            }
+        }
+    }
+
+    fn reap(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(mut connection) = connections.table.remove(fd) else { return };
+        connections.wheel.clear(fd.index());
+        connections.addresses.remove(connection.address);
+        if let Some(outbox) = connection.outbox.take() {
+            connections.queued_bytes -= outbox.bytes();
+            connections.pool.put(outbox);
+        }
+        let reason = connection.reason.take().map_or_else(lost, |reason| *reason);
+        drop(connection.stream);
+        self.app.closed(fd, connection.session, reason);
+    }
+}
+
+/// On epoll and kqueue a read that fills less than the buffer has taken all there was, and what comes later
+/// makes a new edge. mio's other selectors promise only that a read to `WouldBlock` has.
+const SHORT_READ_DRAINS: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+));
+
+fn io_failure(error: &io::Error) -> CloseReason {
+    CloseReason::new(Side::Peer, 1006, "", Cause::Io(error.kind()))
+}
+
+fn lost() -> CloseReason {
+    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
+}

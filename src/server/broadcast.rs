@@ -1,0 +1,69 @@
+//! One message to everybody: encoded once, queued for each.
+
+use super::Server;
+use super::message::Message;
+use crate::codec::ws::header;
+use crate::fd::Fd;
+use crate::net::connections::Quota;
+use crate::net::outbox::Encoded;
+
+/// A message on its way to every established connection; see [`broadcast`](Server::broadcast).
+#[must_use = "a broadcast goes out when it is sent"]
+#[derive(Debug)]
+pub struct Broadcast<'s, 'm> {
+    server: &'s mut Server,
+    message: Message<'m>,
+    except: Vec<Fd>,
+}
+
+/// How many a broadcast reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Connections whose outbox took the message.
+    pub queued: usize,
+    /// Connections whose outbox was full: they did not get it, and unless the policy is
+    /// [`SlowConsumer::Refuse`](crate::SlowConsumer::Refuse) they are being closed.
+    pub refused: usize,
+}
+
+impl<'s, 'm> Broadcast<'s, 'm> {
+    pub(crate) fn new(server: &'s mut Server, message: Message<'m>) -> Broadcast<'s, 'm> {
+        Broadcast { server, message, except: Vec::new() }
+    }
+
+    /// Leaves one connection out; may be called for several.
+    pub fn except(mut self, fd: Fd) -> Self {
+        self.except.push(fd);
+        self
+    }
+
+    /// Queues the message for everybody.
+    pub fn send(self) -> Reach {
+        let Broadcast { server, message, except } = self;
+        let frame = encode(&message);
+        let mut reach = Reach::default();
+        for index in 1..server.connections.index_end() {
+            let Some(fd) = server.connections.at(index).map(|connection| connection.fd) else { continue };
+            if except.contains(&fd) || !server.is_established(fd) {
+                continue;
+            }
+            match server.connections.write_shared(fd, &frame, Quota::Limited) {
+                Ok(()) => reach.queued += 1,
+                Err(refused) => {
+                    server.refused(fd, refused);
+                    reach.refused += 1;
+                }
+            }
+        }
+        reach
+    }
+}
+
+fn encode(message: &Message<'_>) -> Encoded {
+    let bytes = message.as_bytes();
+    let header = header::encode(true, message.opcode(), bytes.len());
+    let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
+    frame.extend_from_slice(header.as_slice());
+    frame.extend_from_slice(bytes);
+    frame.into()
+}

@@ -1,0 +1,269 @@
+//! From configuration and behaviour to a running server.
+
+use super::Server;
+use super::dispatch::Dispatch;
+use super::event_loop::{EventLoop, Running};
+use super::handle::Handle;
+use super::handler::{Closures, Handler};
+use super::message::Frame;
+use super::request::{Handshake, Request};
+use crate::codec::http::Response;
+use crate::config::Config;
+use crate::error::{CloseReason, Fault};
+use crate::fd::Fd;
+use crate::net::connections::{Connections, Limits};
+use crate::net::listener::{self, Listener};
+use crate::net::mailbox::mailbox;
+use crate::net::reactor::{Budgets, Reactor, WAKER};
+use mio::{Poll, Waker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Instant;
+
+/// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
+const OTHER_FILES: usize = 64;
+
+/// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run), [`start`](Builder::start)
+/// or [`build`](Builder::build) makes it live.
+///
+/// Behaviour is either closures (`on_open`, `on_message` and so on) or one [`Handler`] with state of its own.
+#[derive(Default)]
+#[must_use]
+pub struct Builder {
+    addresses: Vec<String>,
+    config: Config,
+    factory: Option<Factory>,
+    closures: Vec<Install>,
+}
+
+/// Makes the handler, on the thread that it will live on.
+type Factory = Box<dyn FnOnce() -> Box<dyn Handler> + Send>;
+/// Puts one closure into its place. Closures are `Clone` so that more than one reactor can have its own, as
+/// each of Swoole's workers has its own copy.
+type Install = Box<dyn Fn(&mut Closures) + Send>;
+
+impl Builder {
+    /// Listens on an address such as `127.0.0.1:9501`, `[::]:80` or `localhost:0` (port 0: any that is free).
+    /// May be called for several.
+    pub fn listen(mut self, address: impl fmt::Display) -> Builder {
+        self.addresses.push(address.to_string());
+        self
+    }
+
+    /// Changes limits and timeouts.
+    ///
+    /// ```
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().configure(|config| {
+    ///     config.message_bytes_max = 64 << 10;
+    ///     config.ping_interval = None;
+    /// });
+    /// ```
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Builder {
+        change(&mut self.config);
+        self
+    }
+
+    /// Behaviour with state of its own: `factory` is run once, on the server's thread, so the state need not be
+    /// `Send`.
+    pub fn handler<H: Handler + 'static>(mut self, factory: impl FnOnce() -> H + Send + 'static) -> Builder {
+        self.factory = Some(Box::new(|| Box::new(factory())));
+        self
+    }
+
+    /// See [`Handler::on_handshake`].
+    pub fn on_handshake<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, &Request<'_>) -> Handshake + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.handshake = Some(Box::new(call.clone())))
+    }
+
+    /// See [`Handler::on_request`].
+    pub fn on_request<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, &Request<'_>) -> Response + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.request = Some(Box::new(call.clone())))
+    }
+
+    /// See [`Handler::on_open`].
+    pub fn on_open<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, &Request<'_>) + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.open = Some(Box::new(call.clone())))
+    }
+
+    /// See [`Handler::on_message`].
+    pub fn on_message<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, Frame<'_>) + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.message = Some(Box::new(call.clone())))
+    }
+
+    /// See [`Handler::on_close`].
+    pub fn on_close<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, Fd, &CloseReason) + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.close = Some(Box::new(call.clone())))
+    }
+
+    /// See [`Handler::on_error`].
+    pub fn on_error<F>(self, call: F) -> Builder
+    where
+        F: FnMut(&mut Server, Option<Fd>, &Fault) + Clone + Send + 'static,
+    {
+        self.install(move |closures| closures.error = Some(Box::new(call.clone())))
+    }
+
+    fn install(mut self, install: impl Fn(&mut Closures) + Send + 'static) -> Builder {
+        self.closures.push(Box::new(install));
+        self
+    }
+
+    /// Serves on this thread until [`Server::shutdown`].
+    ///
+    /// # Errors
+    /// Where an address can't be bound or a setting can't work (the error names it); later, where the system's
+    /// poller fails.
+    pub fn run(self) -> io::Result<()> {
+        self.build()?.run()
+    }
+
+    /// Serves on a thread of its own. The addresses are bound when this returns.
+    ///
+    /// # Errors
+    /// As for [`Builder::run`], but for the poller's.
+    pub fn start(self) -> io::Result<Running> {
+        Running::spawn(self.prepare()?)
+    }
+
+    /// Binds the addresses and gives the loop to whoever has one of his own; see [`EventLoop`].
+    ///
+    /// # Errors
+    /// As for [`Builder::start`].
+    pub fn build(self) -> io::Result<EventLoop> {
+        self.prepare()?.build()
+    }
+
+    fn prepare(self) -> io::Result<Prepared> {
+        self.config.check()?;
+        if self.factory.is_some() && !self.closures.is_empty() {
+            return Err(invalid("a server has either a handler or closures, not both"));
+        }
+        if self.addresses.is_empty() {
+            return Err(invalid("no address to listen on: call listen first"));
+        }
+        let mut listeners = Vec::new();
+        for address in &self.addresses {
+            bind(address, self.config.backlog, &mut listeners)?;
+        }
+        let addresses =
+            listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
+        let closures = self.closures;
+        let factory = self.factory.unwrap_or_else(|| {
+            Box::new(move || {
+                let mut handler = Closures::default();
+                closures.iter().for_each(|install| install(&mut handler));
+                Box::new(handler)
+            })
+        });
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let (sender, mailbox) = mailbox(waker, self.config.mailbox_items_max, self.config.mailbox_bytes_max);
+        Ok(Prepared {
+            config: self.config,
+            listeners,
+            addresses,
+            factory,
+            poll,
+            handle: Handle(sender),
+            mailbox,
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("addresses", &self.addresses)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that can fail has been done, and everything here may still change threads.
+pub(crate) struct Prepared {
+    config: Config,
+    listeners: Vec<Listener>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    factory: Factory,
+    poll: Poll,
+    pub(crate) handle: Handle,
+    mailbox: crate::net::mailbox::Mailbox<super::handle::Mail>,
+}
+
+impl Prepared {
+    pub(crate) fn build(self) -> io::Result<EventLoop> {
+        let files = raise_file_limit();
+        let connections_max =
+            self.config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
+        let connections_max = connections_max.min(Fd::INDEX_MAX as usize);
+        log::info!(
+            "listening on {:?}; the limit of {files} open files allows {connections_max} connections",
+            self.addresses
+        );
+        let limits = Limits {
+            outbox_bytes_max: self.config.outbox_bytes_max,
+            outboxes_bytes_max: self.config.outboxes_bytes_max,
+            finish_timeout: self.config.close_timeout,
+            linger_timeout: self.config.linger_timeout,
+        };
+        let budgets = Budgets {
+            read_buffer_bytes: self.config.read_buffer_bytes,
+            reads_per_turn_max: self.config.reads_per_turn_max,
+            accepts_per_turn_max: self.config.accepts_per_turn_max,
+            connections_max,
+            connections_per_address_max: self.config.connections_per_address_max,
+        };
+        let expected = connections_max.saturating_add(OTHER_FILES);
+        let connections = Connections::new(expected, limits, Instant::now());
+        let server = Server::new(connections, self.config, self.handle);
+        let dispatch = Dispatch::new(server, (self.factory)());
+        let reactor = Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, budgets)?;
+        Ok(EventLoop::new(reactor, self.addresses))
+    }
+}
+
+/// Binds every address that a name stands for: `localhost` may be two.
+fn bind(address: &str, backlog: u32, listeners: &mut Vec<Listener>) -> io::Result<()> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
+    for address in address.to_socket_addrs().map_err(named)? {
+        listeners.push(listener::bind(address, backlog).map_err(named)?);
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files to the hard one, and gives what it is now. Every connection is one.
+fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        log::warn!("the limit of open files can't be raised: {error}");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}

@@ -1,0 +1,240 @@
+//! From the reactor to the handler: which session the bytes are for, what a deadline means, and the guard
+//! around every callback.
+
+use super::handle::Mail;
+use super::handler::Handler;
+use super::request::Request;
+use super::session::{Phase, Session};
+use super::{Server, Stage, Timer};
+use crate::codec::http::Refusal;
+use crate::codec::ws::{close, header};
+use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::fd::Fd;
+use crate::net::connections::{Connections, Quota};
+use crate::net::{self, Admission, App};
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// The app that the reactor drives: the server, and beside it the handler, so that a callback can be given
+/// the whole server.
+pub(crate) struct Dispatch {
+    pub(crate) server: Server,
+    handler: Box<dyn Handler>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(server: Server, handler: Box<dyn Handler>) -> Dispatch {
+        Dispatch { server, handler }
+    }
+
+    /// Runs a callback. A panic is the connection's end, not the server's; what the callback would have
+    /// returned is `None` then.
+    pub(super) fn call<R>(
+        &mut self,
+        callback: &'static str,
+        fd: Option<Fd>,
+        call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
+    ) -> Option<R> {
+        // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
+        // handler's to judge.
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut *self.handler, &mut self.server)));
+        result.map_err(|panic| self.panicked(callback, fd, &*panic)).ok()
+    }
+
+    fn panicked(&mut self, callback: &'static str, fd: Option<Fd>, panic: &(dyn Any + Send)) {
+        let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+            (Some(message), _) => (*message).to_owned(),
+            (None, Some(message)) => message.clone(),
+            (None, None) => "(no text)".to_owned(),
+        };
+        log::error!("{callback} panicked: {message}");
+        if let Some(fd) = fd {
+            self.server.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
+        }
+        self.report(fd, &Fault::Panic { callback, message });
+    }
+
+    /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
+    pub(super) fn report(&mut self, fd: Option<Fd>, fault: &Fault) {
+        let told = catch_unwind(AssertUnwindSafe(|| self.handler.on_error(&mut self.server, fd, fault)));
+        if told.is_err() {
+            log::error!("on_error panicked");
+        }
+    }
+
+    pub(super) fn on_open(&mut self, request: &Request<'_>) {
+        self.call("on_open", Some(request.fd), |handler, server| handler.on_open(server, request));
+    }
+
+    /// A silent WebSocket is pinged; one that stays silent is given up.
+    fn heartbeat(&mut self, fd: Fd) {
+        let config = &self.server.config;
+        let (Some(interval), pong_timeout) = (config.ping_interval, config.pong_timeout) else { return };
+        let Some(silence) = self.server.connections.silence(fd) else { return };
+        let Some(websocket) = self.server.websocket_mut(fd) else { return };
+        if websocket.is_pinged && silence >= pong_timeout {
+            log::debug!("{fd}: silent for {silence:?}, giving up");
+            self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
+        } else if silence >= jittered(interval, fd) {
+            websocket.is_pinged = true;
+            let ping = header::encode(true, crate::Opcode::Ping, 0);
+            self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Exempt).ok();
+            self.server.connections.deadline(fd, pong_timeout);
+        } else {
+            websocket.is_pinged = false;
+            self.server.connections.deadline(fd, jittered(interval, fd) - silence);
+        }
+    }
+}
+
+/// Up to a tenth less than `interval`, by connection: a thousand that opened at once are not pinged at once.
+pub(super) fn jittered(interval: Duration, fd: Fd) -> Duration {
+    let share = (fd.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+    interval - (interval / 10).mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+impl App for Dispatch {
+    type Session = Session;
+    type Mail = Mail;
+
+    fn connections(&mut self) -> &mut Connections<Session> {
+        &mut self.server.connections
+    }
+
+    fn accepted(&mut self, fd: Fd, admission: Admission) {
+        match admission {
+            Admission::Welcome => {
+                let timeout = self.server.config.request_timeout;
+                self.server.connections.deadline(fd, timeout);
+            }
+            Admission::ServerFull => self.refuse(fd, Refusal::new(503, "the server is full")),
+            Admission::AddressFull => {
+                self.refuse(fd, Refusal::new(429, "too many connections from your address"))
+            }
+        }
+    }
+
+    fn bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
+        match self.server.connections.session_mut(fd) {
+            Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
+            Some(Session::Http(_)) => self.http_bytes(fd, bytes),
+            None => {}
+        }
+    }
+
+    fn ended(&mut self, fd: Fd) {
+        self.server.end(fd, CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Lost));
+    }
+
+    fn drained(&mut self, fd: Fd) {
+        self.http_drained(fd);
+    }
+
+    fn expired(&mut self, fd: Fd) {
+        match self.server.connections.session_mut(fd) {
+            Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
+            Some(Session::WebSocket(_)) => {
+                log::debug!("{fd}: the close frame was not answered in time");
+                let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+                self.server.connections.kill(fd, reason);
+            }
+            Some(Session::Http(_)) => self.http_expired(fd),
+            None => {}
+        }
+    }
+
+    fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
+        let Session::WebSocket(websocket) = session else { return };
+        if websocket.phase == Phase::Open {
+            self.server.established -= 1;
+        }
+        log::debug!("{fd}: {reason}");
+        self.call("on_close", None, |handler, server| handler.on_close(server, fd, &reason));
+    }
+
+    fn mail(&mut self, mail: Mail) {
+        let server = &mut self.server;
+        match mail {
+            Mail::Push(fd, message) => {
+                if let Err(error) = server.push(fd, message) {
+                    log::debug!("{fd}: a push from another thread was not accepted: {error}");
+                }
+            }
+            Mail::Broadcast(message, except) => {
+                let broadcast = server.broadcast(message);
+                match except {
+                    Some(fd) => broadcast.except(fd).send(),
+                    None => broadcast.send(),
+                };
+            }
+            Mail::Disconnect(fd, code, reason) => {
+                server.disconnect(fd, code, &reason);
+            }
+            Mail::Run(run) => {
+                self.call("a closure given to Handle::run", None, |_, server| run(server));
+            }
+            Mail::Shutdown => server.shutdown(),
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let stop = match self.server.stage {
+            Stage::Serving => None,
+            Stage::Stopping(at) => Some(at),
+        };
+        self.server.timers.next().into_iter().chain(stop).min()
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        while let Some((at, id, timer)) = self.server.timers.pop(now) {
+            let timer = match timer {
+                Timer::Once(call) => {
+                    self.call("a timer", None, |_, server| call(server));
+                    Timer::Handler
+                }
+                Timer::Every(mut call) => {
+                    if self.call("a timer", None, |_, server| call(server)).is_none() {
+                        self.server.timers.cancel(id);
+                    }
+                    Timer::Every(call)
+                }
+                Timer::Handler => {
+                    self.call("on_timer", None, |handler, server| handler.on_timer(server, id));
+                    Timer::Handler
+                }
+            };
+            self.server.timers.ran(at, now, id, timer);
+        }
+        if let Stage::Stopping(at) = self.server.stage
+            && at <= now
+        {
+            self.cut_off();
+        }
+    }
+
+    fn accept_failed(&mut self, error: io::Error) {
+        self.report(None, &Fault::Accept(error));
+    }
+
+    fn phase(&self) -> net::Phase {
+        match self.server.stage {
+            Stage::Serving => net::Phase::Serving,
+            Stage::Stopping(_) if self.server.connections.len() > 0 => net::Phase::Stopping,
+            Stage::Stopping(_) => net::Phase::Ended,
+        }
+    }
+}
+
+impl Dispatch {
+    /// The shutdown's time is up.
+    fn cut_off(&mut self) {
+        for index in 1..self.server.connections.index_end() {
+            let Some(connection) = self.server.connections.at(index) else { continue };
+            let fd = connection.fd;
+            let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Shutdown);
+            self.server.connections.kill(fd, reason);
+        }
+    }
+}

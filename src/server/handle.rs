@@ -1,0 +1,107 @@
+//! The server's verbs for other threads: everything goes by mail and never waits.
+
+use super::Server;
+use super::message::Message;
+use crate::error::PushError;
+use crate::fd::Fd;
+use crate::net::mailbox::{Sender, Undelivered};
+use std::fmt;
+
+/// A live server, from any thread. Cheap to clone.
+///
+/// Commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
+/// will see the command; what it then finds (an fd that is gone, an outbox that is full) is known only there:
+/// use [`Handle::run`] where that matters.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// use swio::Server;
+///
+/// let running = Server::builder().listen("127.0.0.1:9501").start()?;
+/// let handle = running.handle();
+/// std::thread::spawn(move || handle.broadcast("the time has come").ok());
+/// running.join()
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Handle(pub(crate) Sender<Mail>);
+
+/// A command from another thread.
+pub(crate) enum Mail {
+    Push(Fd, Message<'static>),
+    Broadcast(Message<'static>, Option<Fd>),
+    Disconnect(Fd, u16, Box<str>),
+    Run(Box<dyn FnOnce(&mut Server) + Send>),
+    Shutdown,
+}
+
+impl Handle {
+    /// [`Server::push`] from another thread.
+    ///
+    /// # Errors
+    /// [`PushError::Busy`] where the mailbox is full, [`PushError::Stopped`] where the server has ended.
+    pub fn push<'a>(&self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
+        let message = message.into().into_owned();
+        let bytes = message.as_bytes().len();
+        self.send(Mail::Push(fd, message), bytes)
+    }
+
+    /// [`Server::broadcast`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn broadcast<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PushError> {
+        self.broadcast_but(message.into(), None)
+    }
+
+    /// The same, to everybody but `fd`.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn broadcast_except<'a>(&self, message: impl Into<Message<'a>>, fd: Fd) -> Result<(), PushError> {
+        self.broadcast_but(message.into(), Some(fd))
+    }
+
+    fn broadcast_but(&self, message: Message<'_>, except: Option<Fd>) -> Result<(), PushError> {
+        let message = message.into_owned();
+        let bytes = message.as_bytes().len();
+        self.send(Mail::Broadcast(message, except), bytes)
+    }
+
+    /// [`Server::disconnect`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn disconnect(&self, fd: Fd, code: u16, reason: &str) -> Result<(), PushError> {
+        self.send(Mail::Disconnect(fd, code, reason.into()), reason.len())
+    }
+
+    /// Runs `call` on the server's own thread, with everything that a callback can do.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn run(&self, call: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), PushError> {
+        self.send(Mail::Run(Box::new(call)), 0)
+    }
+
+    /// [`Server::shutdown`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn shutdown(&self) -> Result<(), PushError> {
+        self.send(Mail::Shutdown, 0)
+    }
+
+    fn send(&self, mail: Mail, bytes: usize) -> Result<(), PushError> {
+        self.0.send(mail, bytes).map_err(|undelivered| match undelivered {
+            Undelivered::Full => PushError::Busy,
+            Undelivered::Closed => PushError::Stopped,
+        })
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}

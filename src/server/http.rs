@@ -1,0 +1,282 @@
+//! HTTP connections: requests collected until they are whole, answered in order, or turned into WebSockets.
+
+use super::dispatch::{Dispatch, jittered};
+use super::request::{Acceptance, Handshake, Request};
+use super::session::{Held, Http, Progress, Session, WebSocket};
+use crate::codec::http::body::Body;
+use crate::codec::http::head::{self, HEADERS_MAX, Head};
+use crate::codec::http::response::Exchange;
+use crate::codec::http::{Refusal, Response};
+use crate::codec::ws::{close, handshake};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::connections::Quota;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// While more than this waits to be read by a client, its next request waits too: a client that only asks
+/// would fill the outbox otherwise.
+const UNREAD_ANSWERS_MAX: usize = 64 << 10;
+
+/// What became of the bytes at the start of the input.
+enum Step {
+    /// No whole request yet.
+    More,
+    /// A request of so many bytes was answered.
+    Done(usize),
+}
+
+impl Dispatch {
+    pub(super) fn http_bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
+        let Some(http) = self.http_mut(fd) else { return };
+        match http.held.take() {
+            None => self.serve(fd, bytes, Progress::default(), true),
+            Some(mut held) => {
+                held.bytes.extend_from_slice(bytes);
+                self.serve(fd, &mut held.bytes, held.progress, false);
+            }
+        }
+    }
+
+    fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
+        match self.server.connections.session_mut(fd)? {
+            Session::Http(http) => Some(http),
+            Session::WebSocket(_) => None,
+        }
+    }
+
+    /// Answers the whole requests in `bytes` and keeps the rest. `is_new`: the first of them only begins now.
+    fn serve(&mut self, fd: Fd, mut bytes: &mut [u8], mut progress: Progress, mut is_new: bool) {
+        loop {
+            match self.server.connections.session_mut(fd) {
+                Some(Session::Http(_)) => {}
+                Some(Session::WebSocket(_)) => return self.websocket_bytes(fd, bytes),
+                None => return,
+            }
+            if is_new {
+                // RFC 9112 §2.2: empty lines in front of a request are ignored.
+                let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
+                bytes = &mut bytes[start..];
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            let unread = self.server.connections.get(fd).map_or(0, |connection| connection.queued_bytes());
+            if unread > UNREAD_ANSWERS_MAX {
+                self.hold(fd, bytes, progress, is_new);
+                return self.server.connections.pause_until_drained(fd);
+            }
+            match self.step(fd, bytes, &mut progress) {
+                Ok(Step::More) => return self.hold(fd, bytes, progress, is_new),
+                Ok(Step::Done(used)) => {
+                    bytes = &mut bytes[used..];
+                    (progress, is_new) = (Progress::default(), true);
+                }
+                Err(refusal) => return self.refuse(fd, refusal),
+            }
+        }
+    }
+
+    fn hold(&mut self, fd: Fd, bytes: &[u8], progress: Progress, is_new: bool) {
+        let timeout = self.server.config.request_timeout;
+        let Some(http) = self.http_mut(fd) else { return };
+        http.held = Some(Box::new(Held { bytes: bytes.to_vec(), progress }));
+        if is_new {
+            self.server.connections.deadline(fd, timeout);
+        }
+    }
+
+    fn step(&mut self, fd: Fd, bytes: &mut [u8], progress: &mut Progress) -> Result<Step, Refusal> {
+        if progress.body.is_none() && !self.judge_head(fd, bytes, progress)? {
+            return Ok(Step::More);
+        }
+        let config = &self.server.config;
+        let (head_len, body) = progress.body.as_mut().expect("the head is whole");
+        let Some(body_len) = body.end(&bytes[*head_len..], config.body_bytes_max)? else {
+            return Ok(Step::More);
+        };
+        let (head_bytes, rest) = bytes.split_at_mut(*head_len);
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
+        let request =
+            Request { fd, head, body: body.plain(&mut rest[..body_len]), remote_addr: self.remote_addr(fd) };
+        if handshake::is_attempt(&head) {
+            self.upgrade(&request)?;
+        } else {
+            self.answer(&request);
+        }
+        Ok(Step::Done(*head_len + body_len))
+    }
+
+    fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
+        self.server.connections.get(fd)?.stream.peer_addr()
+    }
+
+    /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't
+    /// become a head is refused before its end comes, but a slow one is not parsed anew with each byte.
+    fn judge_head(&mut self, fd: Fd, bytes: &[u8], progress: &mut Progress) -> Result<bool, Refusal> {
+        let config = &self.server.config;
+        let is_whole = head::has_end(&bytes[progress.searched.saturating_sub(3)..]);
+        progress.searched = bytes.len();
+        if !is_whole {
+            if bytes.len() > config.head_bytes_max {
+                return Err(Refusal::new(431, "request head too big"));
+            }
+            if progress.judged > 0 && bytes.len() < 2 * progress.judged {
+                return Ok(false);
+            }
+        }
+        progress.judged = bytes.len();
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let Some((head, len)) = Head::parse(bytes, &mut headers)? else {
+            return if is_whole { Err(Refusal::new(400, "malformed request head")) } else { Ok(false) };
+        };
+        if len > config.head_bytes_max {
+            return Err(Refusal::new(431, "request head too big"));
+        }
+        let body = if handshake::is_attempt(&head) {
+            // Refused for its body, if it has one, along with the rest of the handshake's rules.
+            Body::Length(0)
+        } else {
+            let body = Body::new(head.framing()?, config.body_bytes_max)?;
+            let is_waiting = head.is_1_1 && head.lists("expect", "100-continue") && bytes.len() == len;
+            if is_waiting && !matches!(body, Body::Length(0)) {
+                let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+                self.server.connections.write(fd, [go_on, &[]], Quota::Exempt).ok();
+            }
+            body
+        };
+        progress.body = Some((len, body));
+        Ok(true)
+    }
+
+    fn answer(&mut self, request: &Request<'_>) {
+        let fd = request.fd;
+        let response = self.call("on_request", None, |handler, server| handler.on_request(server, request));
+        let panicked = response.is_none();
+        let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
+        let keep_alive = request.head.keeps_alive() && !panicked && response.status() != 426;
+        self.respond(fd, response, request.method() == "HEAD", keep_alive);
+    }
+
+    fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
+        let status = response.status();
+        let now = self.server.connections.now();
+        let (head, body) =
+            response.encode(&Exchange { is_head, keep_alive, date: self.server.date.text(now) });
+        let written = match body {
+            Cow::Borrowed(body) => self.server.connections.write(fd, [&head, body], Quota::Limited),
+            Cow::Owned(body) => self.server.connections.write_owned(fd, &head, body, Quota::Limited),
+        };
+        if let Err(refused) = written {
+            log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
+            return self
+                .server
+                .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer));
+        }
+        if !keep_alive {
+            return self
+                .server
+                .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
+        }
+        let timeout = self.server.config.keep_alive_timeout;
+        self.server.connections.deadline(fd, timeout);
+    }
+
+    /// Answers a request that no callback gets to see, and closes.
+    pub(super) fn refuse(&mut self, fd: Fd, refusal: Refusal) {
+        log::debug!("{fd}: {}, answering {}", refusal.what, refusal.status);
+        let response = Response::text(refusal.status, format!("{}\n", refusal.what));
+        let response = match refusal.status {
+            405 => response.header("Allow", "GET"),
+            426 => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
+            429 | 503 => response.header("Retry-After", "5"),
+            _ => response,
+        };
+        self.respond(fd, response, false, false);
+    }
+
+    fn upgrade(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        let fd = request.fd;
+        let accept = handshake::check(&request.head)?;
+        handshake::check_origin(&request.head, &self.server.config.origins)?;
+        let preferred = &self.server.config.subprotocols;
+        let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
+        let answer = self.call("on_handshake", None, |handler, server| handler.on_handshake(server, request));
+        let Some(Handshake(answer)) = answer else { return Err(Refusal::new(500, "internal server error")) };
+        let acceptance = match answer {
+            Ok(acceptance) => acceptance,
+            Err(response) => {
+                self.respond(fd, response, false, false);
+                return Ok(());
+            }
+        };
+        let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
+        if let Some(name) = subprotocol
+            && !request.subprotocols().any(|offered| offered == name)
+        {
+            log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
+            return Err(Refusal::new(500, "internal server error"));
+        }
+        self.switch(request, &accept, subprotocol, &acceptance);
+        Ok(())
+    }
+
+    fn switch(
+        &mut self,
+        request: &Request<'_>,
+        accept: &str,
+        subprotocol: Option<&str>,
+        acceptance: &Acceptance,
+    ) {
+        let fd = request.fd;
+        let mut response = String::with_capacity(192);
+        response
+            .push_str("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+        write!(response, "Sec-WebSocket-Accept: {accept}\r\n").expect("a String takes all");
+        if let Some(name) = subprotocol {
+            write!(response, "Sec-WebSocket-Protocol: {name}\r\n").expect("a String takes all");
+        }
+        for (name, value) in &acceptance.headers {
+            write!(response, "{name}: {value}\r\n").expect("a String takes all");
+        }
+        response.push_str("\r\n");
+        // The handler may have ended the connection meanwhile.
+        if self.http_mut(fd).is_none()
+            || self.server.connections.write(fd, [response.as_bytes(), &[]], Quota::Exempt).is_err()
+        {
+            return;
+        }
+        if let Some(session) = self.server.connections.session_mut(fd) {
+            *session = Session::WebSocket(WebSocket::default());
+            self.server.established += 1;
+        }
+        // Without heartbeats this is one turn of the wheel for nothing, which also clears the old deadline.
+        let interval = self.server.config.ping_interval.unwrap_or_default();
+        self.server.connections.deadline(fd, jittered(interval, fd));
+        self.on_open(request);
+    }
+
+    /// The client has read its answers: the requests that waited go on.
+    pub(super) fn http_drained(&mut self, fd: Fd) {
+        self.server.connections.resume(fd);
+        let Some(held) = self.http_mut(fd).and_then(|http| http.held.take()) else { return };
+        let Held { mut bytes, progress } = *held;
+        self.serve(fd, &mut bytes, progress, false);
+    }
+
+    pub(super) fn http_expired(&mut self, fd: Fd) {
+        let is_paused = self.server.connections.is_paused(fd);
+        let Some(http) = self.http_mut(fd) else { return };
+        let timeout = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+        if is_paused {
+            log::debug!("{fd}: does not read its answers");
+            self.server.connections.kill(fd, timeout);
+        } else if http.held.take().is_some() {
+            self.refuse(fd, Refusal::new(408, "the request took too long"));
+        } else {
+            self.server.end(fd, timeout);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the server tells of itself and of its connections.
+
+use crate::fd::Fd;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// What is known of one connection; see [`client_info`](crate::Server::client_info).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientInfo {
+    /// The connection.
+    pub fd: Fd,
+    /// How far it has come.
+    pub status: Status,
+    /// The address of the other end of TCP.
+    pub remote_addr: Option<SocketAddr>,
+    /// When it was accepted, to 64 ms.
+    pub connected_at: Instant,
+    /// When bytes last came from it, to 64 ms.
+    pub last_received_at: Instant,
+    /// Bytes pushed to it and not yet written.
+    pub queued_bytes: usize,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It speaks HTTP, or has not spoken yet.
+    Http,
+    /// An open WebSocket.
+    Established,
+    /// It is ending.
+    Closing,
+}
+
+/// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user timers
+/// and nothing to do, all of it is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Connections in the table, in whatever state.
+    pub connections: usize,
+    /// Open WebSockets.
+    pub websockets: usize,
+    /// Connections with a deadline.
+    pub deadlines: usize,
+    /// User timers.
+    pub timers: usize,
+    /// Addresses that connections are counted for.
+    pub addresses: usize,
+    /// Outboxes in use.
+    pub outboxes: usize,
+    /// Bytes accepted and not yet written.
+    pub queued_bytes: usize,
+    /// Connections waiting for the reactor to read, flush or reap them.
+    pub pending: usize,
+}

@@ -1,0 +1,428 @@
+//! The server as callbacks see it, and what makes it one: sessions on top of connections, dispatch to a
+//! handler, the builder. Contract of this layer: it speaks the protocols and calls the user; it never touches
+//! a socket.
+
+pub(crate) mod broadcast;
+pub(crate) mod builder;
+pub(crate) mod dispatch;
+pub(crate) mod event_loop;
+pub(crate) mod handle;
+pub(crate) mod handler;
+mod http;
+pub(crate) mod info;
+pub(crate) mod message;
+pub(crate) mod request;
+pub(crate) mod session;
+mod websocket;
+
+use crate::codec::ws::{Opcode, close, header, utf8};
+use crate::config::{Config, SlowConsumer};
+use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::fd::Fd;
+use crate::net::connection::Life;
+use crate::net::connections::{Connections, Quota, Refused};
+use crate::net::timers::{TimerId, Timers};
+use broadcast::Broadcast;
+use builder::Builder;
+use handle::Handle;
+use info::{ClientInfo, Status, Usage};
+use message::Message;
+use session::{Phase, Session, WebSocket};
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The live server: what every callback receives first.
+///
+/// Every method acts at once and in the order of the calls, never blocks, and never calls back. Sending is
+/// queueing: what is pushed in one turn leaves in one write after the callback, in the order of the pushes.
+/// A dead fd is an answer ([`PushError::Gone`]), never a panic and never another client.
+///
+/// Made by [`Server::builder`]:
+///
+/// ```no_run
+/// use swio::Server;
+///
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_message(|server, frame| {
+///         server.push(frame.fd, frame.data).ok();
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+pub struct Server {
+    pub(crate) connections: Connections<Session>,
+    config: Config,
+    timers: Timers<Timer>,
+    handle: Handle,
+    established: usize,
+    stage: Stage,
+    date: Date,
+}
+
+/// What a user timer calls.
+pub(crate) enum Timer {
+    Once(Box<dyn FnOnce(&mut Server)>),
+    Every(Box<dyn FnMut(&mut Server)>),
+    /// The handler's `on_timer`.
+    Handler,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Everybody was told; who is still here at this time is cut off.
+    Stopping(Instant),
+}
+
+impl Server {
+    /// Begins a server: where it listens and what it does.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(connections: Connections<Session>, config: Config, handle: Handle) -> Server {
+        Server {
+            connections,
+            config,
+            timers: Timers::default(),
+            handle,
+            established: 0,
+            stage: Stage::Serving,
+            date: Date::default(),
+        }
+    }
+
+    /// Sends a message to one connection. Strings go as text, bytes as binary, a received
+    /// [`Data`](crate::Data) as what it came as.
+    ///
+    /// `Ok` means that the message is in the connection's outbox and will be written, in order, unless the
+    /// connection ends first; then `on_close` tells. On an error nothing of it is sent.
+    ///
+    /// # Errors
+    /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotWebSocket`], or [`PushError::Full`] over
+    /// the limits of [`Config::outbox_bytes_max`].
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, PushError, Server};
+    /// fn greet(server: &mut Server, fd: Fd) -> Result<(), PushError> {
+    ///     server.push(fd, "text")?;
+    ///     server.push(fd, format!("you are number {fd}"))?;
+    ///     server.push(fd, &[0xca, 0xfe])
+    /// }
+    /// ```
+    pub fn push<'a>(&mut self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
+        let message = message.into();
+        self.push_frame(fd, message.opcode(), message.into_bytes())
+    }
+
+    /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
+    /// 125 bytes).
+    ///
+    /// # Errors
+    /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A close
+    /// frame is [`Server::disconnect`]'s.
+    pub fn push_as(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8]) -> Result<(), PushError> {
+        let is_sendable = match opcode {
+            Opcode::Text => utf8::check(bytes).is_ok(),
+            Opcode::Binary => true,
+            Opcode::Ping | Opcode::Pong => bytes.len() <= header::CONTROL_MAX,
+            Opcode::Close | Opcode::Continuation => false,
+        };
+        if !is_sendable {
+            return Err(PushError::Unsendable);
+        }
+        self.push_frame(fd, opcode, Cow::Borrowed(bytes))
+    }
+
+    fn push_frame(&mut self, fd: Fd, opcode: Opcode, bytes: Cow<'_, [u8]>) -> Result<(), PushError> {
+        self.check_established(fd)?;
+        let header = header::encode(true, opcode, bytes.len());
+        let quota = if opcode.is_control() { Quota::Exempt } else { Quota::Limited };
+        let written = match bytes {
+            Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
+            Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
+        };
+        written.map_err(|refused| self.refused(fd, refused))
+    }
+
+    /// Turns a refused write into the caller's error, and a full outbox into what the policy wants.
+    pub(crate) fn refused(&mut self, fd: Fd, refused: Refused) -> PushError {
+        match refused {
+            Refused::Gone => PushError::Gone,
+            Refused::Closing => PushError::Closing,
+            Refused::Full => {
+                if self.config.slow_consumer == SlowConsumer::Close {
+                    log::debug!("{fd}: the outbox is full, closing");
+                    self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+                }
+                PushError::Full
+            }
+        }
+    }
+
+    fn check_established(&self, fd: Fd) -> Result<(), PushError> {
+        let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
+        match (&connection.session, connection.life) {
+            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Ok(()),
+            (Session::WebSocket(_), _) => Err(PushError::Closing),
+            (Session::Http(_), _) => Err(PushError::NotWebSocket),
+        }
+    }
+
+    /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
+    /// [`except`](Broadcast::except) to some. It is encoded once.
+    ///
+    /// ```no_run
+    /// # use swio::{Frame, Server};
+    /// fn relay(server: &mut Server, frame: Frame<'_>) {
+    ///     server.broadcast(frame.data).except(frame.fd).send();
+    /// }
+    /// ```
+    pub fn broadcast<'a>(&mut self, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
+        Broadcast::new(self, message.into())
+    }
+
+    /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
+    /// an HTTP connection after its answer. Nothing more is delivered from it. True where it was not ending
+    /// already.
+    ///
+    /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
+    /// reason may have 123 bytes and is cut off behind.
+    pub fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {
+        let code = if close::may_be_sent(code) {
+            code
+        } else {
+            log::warn!("{fd}: close code {code} may not be sent, 1000 is sent instead");
+            close::NORMAL
+        };
+        let reason = &reason[..reason.floor_char_boundary(close::REASON_BYTES_MAX)];
+        self.close(fd, CloseReason::new(Side::Server, code, reason, Cause::Requested))
+    }
+
+    /// Begins the close handshake and waits for the peer's half of it.
+    fn close(&mut self, fd: Fd, reason: CloseReason) -> bool {
+        match self.check_established(fd) {
+            Ok(()) => {
+                self.write_close(fd, reason.code, &reason.text);
+                self.set_phase(fd, Phase::CloseSent);
+                self.connections.note_reason(fd, reason);
+                self.connections.deadline(fd, self.config.close_timeout);
+                true
+            }
+            Err(PushError::NotWebSocket) => {
+                let was_open = self.connections.session_mut(fd).is_some();
+                self.connections.finish(fd, reason);
+                was_open
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code, then
+    /// TCP ends without waiting for an answer (RFC 6455 §7.1.7).
+    fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
+        let by = Side::Server;
+        if self.check_established(fd) == Ok(()) {
+            self.write_close(fd, code, text);
+        }
+        self.end(fd, CloseReason::new(by, code, text, cause));
+    }
+
+    /// Ends a connection once its outbox is empty.
+    fn end(&mut self, fd: Fd, reason: CloseReason) {
+        self.set_phase(fd, Phase::Closed);
+        self.connections.finish(fd, reason);
+    }
+
+    fn write_close(&mut self, fd: Fd, code: u16, text: &str) {
+        let payload = close::payload(code, text);
+        let header = header::encode(true, Opcode::Close, payload.len());
+        // Refused only where the connection is gone, and then there is nobody to tell.
+        self.connections.write(fd, [header.as_slice(), &payload], Quota::Exempt).ok();
+    }
+
+    fn websocket_mut(&mut self, fd: Fd) -> Option<&mut WebSocket> {
+        match self.connections.session_mut(fd)? {
+            Session::WebSocket(websocket) => Some(websocket),
+            Session::Http(_) => None,
+        }
+    }
+
+    fn set_phase(&mut self, fd: Fd, phase: Phase) {
+        let Some(websocket) = self.websocket_mut(fd) else { return };
+        let was_open = std::mem::replace(&mut websocket.phase, phase) == Phase::Open;
+        if was_open && phase != Phase::Open {
+            self.established -= 1;
+        }
+    }
+
+    /// Whether the fd names a connection, in whatever state.
+    pub fn exists(&self, fd: Fd) -> bool {
+        self.connections.get(fd).is_some()
+    }
+
+    /// Whether the fd names an open WebSocket: one that can be pushed to.
+    pub fn is_established(&self, fd: Fd) -> bool {
+        self.check_established(fd).is_ok()
+    }
+
+    /// How many WebSockets are open.
+    pub fn connection_count(&self) -> usize {
+        self.established
+    }
+
+    /// All open WebSockets, in the order of the table. Collect them where you want to push meanwhile, or use
+    /// [`Server::connections_page`].
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn greet_all(server: &mut Server) {
+    ///     for fd in server.connections().collect::<Vec<_>>() {
+    ///         server.push(fd, format!("you are {fd}")).ok();
+    ///     }
+    /// }
+    /// ```
+    pub fn connections(&self) -> impl Iterator<Item = Fd> {
+        self.connections_from(1)
+    }
+
+    /// Up to `limit` open WebSockets that stand behind `after` in the table, or from its start. The way to walk
+    /// very many over several turns: connections that come and go meanwhile don't disturb it, and `after` may
+    /// be gone itself.
+    pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
+        self.connections_from(after.map_or(1, |fd| fd.index() + 1)).take(limit).collect()
+    }
+
+    fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
+        (start..self.connections.index_end())
+            .filter_map(|index| self.connections.at(index))
+            .map(|connection| connection.fd)
+            .filter(|fd| self.is_established(*fd))
+    }
+
+    /// What is known of a connection; `None` where it is gone.
+    pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
+        let connection = self.connections.get(fd)?;
+        let status = match (&connection.session, connection.life) {
+            (Session::Http(_), Life::Open) => Status::Http,
+            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
+            _ => Status::Closing,
+        };
+        Some(ClientInfo {
+            fd,
+            status,
+            remote_addr: connection.stream.peer_addr(),
+            connected_at: self.connections.instant(connection.accepted),
+            last_received_at: self.connections.instant(connection.heard),
+            queued_bytes: connection.queued_bytes(),
+        })
+    }
+
+    /// Calls `call` once, `delay` from now.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// # use std::time::Duration;
+    /// fn remind(server: &mut Server, fd: Fd) {
+    ///     server.after(Duration::from_secs(60), move |server| {
+    ///         server.push(fd, "a minute has passed").ok();
+    ///     });
+    /// }
+    /// ```
+    pub fn after(&mut self, delay: Duration, call: impl FnOnce(&mut Server) + 'static) -> TimerId {
+        self.set_timer(delay, None, Timer::Once(Box::new(call)))
+    }
+
+    /// Calls `call` again and again, `period` apart, the first time one period from now. Ticks that were missed
+    /// because the server was busy are not made up for. A period under 1 ms is 1 ms.
+    pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server) + 'static) -> TimerId {
+        let period = period.max(Duration::from_millis(1));
+        self.set_timer(period, Some(period), Timer::Every(Box::new(call)))
+    }
+
+    /// Calls the handler's [`on_timer`](crate::Handler::on_timer) once, `delay` from now: the timer for
+    /// handlers that need their own state then.
+    pub fn timer(&mut self, delay: Duration) -> TimerId {
+        self.set_timer(delay, None, Timer::Handler)
+    }
+
+    /// Cancels a timer, also from within its own call; false where it has run or was cancelled before.
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.timers.cancel(timer)
+    }
+
+    fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
+        /// Far enough to be never, near enough to be added to a clock.
+        const FAR: Duration = Duration::from_secs(1 << 32);
+        // Not the turn's own time: a callback may have taken long.
+        self.timers.set(Instant::now().max(self.connections.now()) + delay.min(FAR), period, timer)
+    }
+
+    /// The same server for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The configuration that the server was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.
+    pub fn usage(&self) -> Usage {
+        let holdings = self.connections.holdings();
+        Usage {
+            connections: holdings.connections,
+            websockets: self.established,
+            deadlines: holdings.deadlines,
+            timers: self.timers.len(),
+            addresses: holdings.addresses,
+            outboxes: holdings.outboxes,
+            queued_bytes: holdings.queued_bytes,
+            pending: holdings.pending,
+        }
+    }
+
+    /// Ends the server: nobody is accepted any more, every WebSocket gets close code 1001 behind what was
+    /// pushed to it, and `run` returns when all are gone, or after [`Config::shutdown_timeout`].
+    pub fn shutdown(&mut self) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        self.stage = Stage::Stopping(self.connections.now() + self.config.shutdown_timeout);
+        log::info!("shutting down with {} connections", self.connections.len());
+        for index in 1..self.connections.index_end() {
+            let Some(connection) = self.connections.at(index) else { continue };
+            let fd = connection.fd;
+            self.close(
+                fd,
+                CloseReason::new(Side::Server, close::GOING_AWAY, "server shutdown", Cause::Shutdown),
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("usage", &self.usage()).finish_non_exhaustive()
+    }
+}
+
+/// The Date header's value, made once a second.
+#[derive(Debug, Default)]
+struct Date {
+    text: String,
+    until: Option<Instant>,
+}
+
+impl Date {
+    fn text(&mut self, now: Instant) -> &str {
+        if self.until.is_none_or(|until| now >= until) {
+            self.text = httpdate::fmt_http_date(SystemTime::now());
+            self.until = Some(now + Duration::from_secs(1));
+        }
+        &self.text
+    }
+}

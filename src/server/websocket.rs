@@ -1,0 +1,68 @@
+//! A WebSocket's bytes: decoded, answered where the protocol says how, handed to the handler where it is a
+//! message (RFC 6455 §5, §7).
+
+use super::dispatch::Dispatch;
+use super::message::Frame;
+use super::session::Phase;
+use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
+use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::fd::Fd;
+
+impl Dispatch {
+    pub(super) fn websocket_bytes(&mut self, fd: Fd, mut bytes: &mut [u8]) {
+        let config = &self.server.config;
+        let limits =
+            Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+        while !bytes.is_empty() {
+            // Looked up anew for each message: a callback may have ended the connection.
+            let Some(websocket) = self.server.websocket_mut(fd) else { return };
+            let is_open = websocket.phase == Phase::Open;
+            let (used, event) = match websocket.decoder.step(bytes, &limits) {
+                Ok(step) => step,
+                Err(error) => return self.protocol_error(fd, error),
+            };
+            let (input, rest) = bytes.split_at_mut(used);
+            bytes = rest;
+            match event {
+                // RFC 6455 §1.4: after its own close frame the server discards what is not the peer's.
+                Some(Event::Message(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
+                Some(Event::Message(opcode, payload)) => {
+                    let frame = Frame::new(fd, opcode, payload.bytes(input));
+                    self.call("on_message", Some(fd), |handler, server| handler.on_message(server, frame));
+                }
+                Some(Event::Ping(payload)) => self.pong(fd, payload.bytes(input)),
+                Some(Event::Pong(_)) | None => {}
+                Some(Event::Close(code, reason)) => return self.close_received(fd, code, reason),
+            }
+        }
+    }
+
+    /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
+    fn pong(&mut self, fd: Fd, payload: &[u8]) {
+        let header = header::encode(true, Opcode::Pong, payload.len());
+        let mut frame = [0; 2 + header::CONTROL_MAX];
+        frame[..2].copy_from_slice(header.as_slice());
+        frame[2..2 + payload.len()].copy_from_slice(payload);
+        self.server.connections.write_urgent(fd, &frame[..2 + payload.len()]).ok();
+    }
+
+    /// RFC 6455 §5.5.1: the close frame is answered with its own code, then the server is the one to end TCP
+    /// (§7.1.1).
+    fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>) {
+        if self.server.is_established(fd) {
+            self.server.write_close(fd, code, "");
+        }
+        self.server.end(fd, CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested });
+    }
+
+    fn protocol_error(&mut self, fd: Fd, error: Error) {
+        let (code, what) = (error.close_code(), error.what());
+        log::debug!("{fd}: {what}, closing with {code}");
+        let is_open = self.server.is_established(fd);
+        let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
+        self.server.fail(fd, code, what, cause);
+        if is_open {
+            self.report(Some(fd), &Fault::Protocol { code, what });
+        }
+    }
+}

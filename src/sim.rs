@@ -1,0 +1,120 @@
+//! Simulated sockets: the other end of a [`Stream::Sim`](crate::net::stream::Stream) is a test or a bench,
+//! which decides how much can be read and written, and when. For tests and benches only.
+
+use crate::fd::Fd;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+/// The server's end. Names a socket of this thread, so that it is as small as a real one.
+#[derive(Debug)]
+pub(crate) struct SimStream(u32);
+
+/// What the two ends share.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    pub(crate) fd: Option<Fd>,
+    /// What the server may read now.
+    pub(crate) readable: VecDeque<u8>,
+    /// The client ended its side; seen once `readable` is empty.
+    pub(crate) fin: bool,
+    /// Every further call fails with a reset.
+    pub(crate) reset: bool,
+    /// How many bytes the server may still write.
+    pub(crate) room: usize,
+    /// What the server wrote.
+    pub(crate) written: Vec<u8>,
+    /// The server ended its side.
+    pub(crate) server_fin: bool,
+    /// The server closed the socket.
+    pub(crate) closed: bool,
+}
+
+thread_local! {
+    static WIRES: RefCell<Vec<Wire>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A new socket: the server's end, and the number of the wire.
+pub(crate) fn socket() -> (SimStream, u32) {
+    WIRES.with_borrow_mut(|wires| {
+        wires.push(Wire::default());
+        let number = wires.len() as u32 - 1;
+        (SimStream(number), number)
+    })
+}
+
+/// Looks at or changes a wire.
+pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut Wire) -> T) -> T {
+    WIRES.with_borrow_mut(|wires| look(&mut wires[number as usize]))
+}
+
+/// Forgets all wires of this thread, for the next run.
+pub(crate) fn forget_all() {
+    WIRES.with_borrow_mut(Vec::clear);
+}
+
+impl SimStream {
+    pub(crate) fn opened_as(&mut self, fd: Fd) {
+        wire(self.0, |wire| wire.fd = Some(fd));
+    }
+
+    /// Gives all that is there, as a kernel does: a short read means that nothing is left.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        wire(self.0, |wire| {
+            if wire.reset {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            if wire.readable.is_empty() {
+                return if wire.fin { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            }
+            let len = buffer.len().min(wire.readable.len());
+            for (to, from) in buffer.iter_mut().zip(wire.readable.drain(..len)) {
+                *to = from;
+            }
+            Ok(len)
+        })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        wire(self.0, |wire| {
+            if wire.reset {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            assert!(!wire.server_fin, "written after the end");
+            if wire.room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let before = wire.written.len();
+            for slice in slices {
+                let len = slice.len().min(wire.room);
+                wire.written.extend_from_slice(&slice[..len]);
+                wire.room -= len;
+            }
+            Ok(wire.written.len() - before)
+        })
+    }
+
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+        wire(self.0, |wire| wire.server_fin = true);
+        Ok(())
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        // At the thread's end the wires may be gone first.
+        WIRES
+            .try_with(|wires| {
+                if let Ok(mut wires) = wires.try_borrow_mut()
+                    && let Some(wire) = wires.get_mut(self.0 as usize)
+                {
+                    wire.closed = true;
+                }
+            })
+            .ok();
+    }
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Two and more people use the chat example in a real browser (build it first: cargo build --release --example chat).
+# Screenshots to look at: target/browser/*.png.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source tests/need.sh
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+out=$target/browser
+
+need node nodejs
+need npm npm
+# A fresh machine may have no font at all, and then the screenshots show boxes.
+need chromium chromium fonts-dejavu-core
+
+mkdir -p "$out"
+rm -f "$out"/*.png
+# playwright-core is the driver without the browsers. It goes under target/ with a copy of the test beside it, for a
+# module looks for others from where it lies itself.
+if ! cmp -s tests/browser/package.json "$out/package.json" || ! [ -d "$out/node_modules" ]; then
+  cp tests/browser/package.json "$out/"
+  npm install --prefix "$out" --loglevel=error --no-audit --no-fund --no-package-lock
+fi
+cp tests/browser/chat.mjs "$out/"
+
+# Each wait inside has its own deadline; this is for a browser that hangs.
+CHAT=$target/release/examples/chat CHROMIUM=$(command -v chromium) timeout 300 node "$out/chat.mjs"

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# One command that proves everything, on a Debian-like machine that has Rust and nothing else. See --help.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/need.sh
+
+all_steps=(fmt clippy test doc examples bench autobahn browser)
+target=${CARGO_TARGET_DIR:-target}
+report=()
+passed=0
+current=
+
+usage() {
+  cat <<END
+Usage: tests/run.sh [STEP...]
+
+Runs the steps named, or all of them in this order, and stops at the first that fails:
+  fmt        the code is formatted
+  clippy     no warnings, in any target
+  test       unit tests, tests over real sockets, examples in the documentation
+  doc        the documentation builds without warnings
+  examples   build of the examples, optimised
+  bench      the benchmarks compile
+  autobahn   Autobahn|Testsuite against examples/echo    (report: target/autobahn/index.html)
+  browser    the chat example in headless Chromium       (screenshots: target/browser/)
+
+What the last two need is installed where it is missing: Debian packages through apt-get (as root or with sudo),
+Python and npm packages under target/. Without a Python 2.7 or Docker, autobahn cannot run: that is said, and is a
+failure only where CI is set.
+END
+}
+
+main() {
+  local step steps=("${all_steps[@]}")
+  case ${1:-} in -h | --help) usage; exit ;; esac
+  if [ $# -gt 0 ]; then steps=("$@"); fi
+  for step in "${steps[@]}"; do
+    if ! declare -F "step_$step" >/dev/null; then
+      echo "tests/run.sh: there is no step $step" >&2
+      usage >&2
+      exit 2
+    fi
+  done
+  # A trap and not an 'if', which would switch off 'set -e' inside the steps.
+  trap summary EXIT
+  current=setup started=$SECONDS
+  need cc gcc libc6-dev
+  for step in "${steps[@]}"; do
+    printf '\n==== %s ====\n' "$step"
+    current=$step started=$SECONDS outcome=passed
+    "step_$step"
+    report+=("$(line "$outcome")")
+    if [ "$outcome" = passed ]; then passed=$((passed + 1)); fi
+    current=
+  done
+}
+
+step_fmt() {
+  component rustfmt fmt
+  cargo fmt --check
+}
+
+step_clippy() {
+  component clippy clippy
+  cargo clippy --all-targets --all-features -- -D warnings
+}
+
+step_test() { cargo test --all-features; }
+
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features; }
+
+step_examples() { cargo build --release --examples --all-features; }
+
+step_bench() { cargo bench --no-run --all-features; }
+
+step_autobahn() {
+  # So that it can be run by itself, and never judges an old build.
+  cargo build --release --all-features --example echo
+  tests/autobahn/run.sh
+  # No report and yet no failure: a suite that could not run is not a suite that passed.
+  if ! [ -f "$target/autobahn/index.json" ]; then outcome='DID NOT RUN'; fi
+}
+
+step_browser() {
+  cargo build --release --all-features --example chat
+  tests/browser/run.sh
+}
+
+# component NAME SUBCOMMAND: rustup puts the commands of missing components on PATH too, so it has to be run to know.
+component() {
+  if cargo "$2" --version >/dev/null 2>&1; then return; fi
+  if command -v rustup >/dev/null; then rustup component add "$1"; fi
+}
+
+line() { printf '%-10s %-12s %4d s' "$current" "$1" $((SECONDS - started)); }
+
+summary() {
+  local status=$? failed=0
+  if [ -n "$current" ]; then
+    report+=("$(line FAILED)")
+    failed=1
+  fi
+  printf '\n==== summary ====\n'
+  if [ ${#report[@]} -gt 0 ]; then printf '%s\n' "${report[@]}"; fi
+  if [ "$failed" = 1 ]; then printf 'stopped at %s\n' "$current"; fi
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  exit "$status"
+}
+
+main "$@"
