@@ -1,0 +1,272 @@
+//! A chat with rooms, in one process and one page: `cargo run --release --example chat`, then open the printed URL
+//! in two browsers. With `-- --listen 0.0.0.0:9501` behind it, the local network may come too.
+//!
+//! `main.rs` answers the library's callbacks, `room.rs` knows who sits where and what was said, `wire.rs` is the
+//! JSON between page and server, `index.html` is the page. Nothing is stored: a restart forgets everything.
+
+mod room;
+mod wire;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use swio::{CloseReason, Fd, FdMap, Frame, Handler, Request, Response, Server, TimerId};
+
+use room::Rooms;
+use wire::{FromPage, Message, Person, Refusal, ToPage};
+
+/// Everybody hears of a changed list of rooms, so changes are gathered this long: a hundred people who come
+/// within a moment cost one list each, not a hundred.
+const ROOM_LIST_DELAY: Duration = Duration::from_millis(200);
+/// The longest text that is allowed, each character as two escapes of six bytes, and something around it.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+fn main() -> io::Result<()> {
+    let event_loop = Server::builder()
+        .configure(|config| config.message_bytes_max = MESSAGE_BYTES_MAX)
+        .listen(listen_address())
+        .handler(Chat::new)
+        .build()?;
+    for address in event_loop.addresses() {
+        println!("chat: open http://{address}/");
+    }
+    event_loop.run()
+}
+
+fn listen_address() -> String {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (None, None, None) => "127.0.0.1:9501".into(),
+        (Some("--listen"), Some(address), None) => address,
+        _ => {
+            eprintln!("usage: chat [--listen ADDRESS:PORT]");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// The whole chat. One reactor runs all callbacks, so there is nothing to lock.
+struct Chat {
+    rooms: Rooms,
+    /// Everybody who is in a room, by [`Person::who`].
+    visitors: HashMap<u64, Visitor>,
+    /// Where a connection is. One that has not joined yet is nowhere.
+    seats: FdMap<Seat>,
+    secret: RandomState,
+    last_id: u64,
+    room_list_due: bool,
+}
+
+struct Visitor {
+    name: String,
+    /// With two tabs open, somebody sits twice and is still one person.
+    seats: usize,
+}
+
+struct Seat {
+    who: u64,
+    room: String,
+}
+
+impl Handler for Chat {
+    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
+        match (request.method(), request.path()) {
+            ("GET" | "HEAD", "/") => page(),
+            _ => Response::not_found(),
+        }
+    }
+
+    /// The page can show the rooms while it still asks for a name.
+    fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
+        send(server, request.fd, &ToPage::Rooms { rooms: self.rooms.list() });
+    }
+
+    fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
+        let fd = frame.fd;
+        let done = match wire::parse(&frame.data) {
+            Ok(FromPage::Join { room, nick, key }) => self.join(server, fd, &room, &nick, key.as_deref()),
+            Ok(FromPage::Nick { nick }) => self.rename(server, fd, &nick),
+            Ok(FromPage::Say { text, tag }) => self.say(server, fd, &text, tag),
+            Ok(FromPage::Typing) => self.typing(server, fd),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = done {
+            send(server, fd, &ToPage::Error(refusal));
+        }
+    }
+
+    fn on_close(&mut self, server: &mut Server, fd: Fd, _reason: &CloseReason) {
+        self.leave(server, fd);
+    }
+
+    fn on_timer(&mut self, server: &mut Server, _timer: TimerId) {
+        self.room_list_due = false;
+        self.rooms.forget_old();
+        server.broadcast(wire::encode(&ToPage::Rooms { rooms: self.rooms.list() })).send();
+    }
+}
+
+/// What people do. What may be refused is checked before anything is changed.
+impl Chat {
+    fn join(
+        &mut self,
+        server: &mut Server,
+        fd: Fd,
+        room: &str,
+        nick: &str,
+        key: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let (room, name) = (wire::room_name(room)?, wire::nickname(nick)?);
+        let who = self.identify(fd, key);
+        self.check_free(&name, who)?;
+        self.rooms.open(&room)?;
+
+        self.leave(server, fd);
+        self.set_name(server, who, &name);
+        self.visitors.entry(who).or_insert_with(|| Visitor { name: name.clone(), seats: 0 }).seats += 1;
+        self.seats.insert(fd, Seat { who, room: room.clone() });
+        let you = Person { who, name: &name };
+        if self.rooms.enter(&room, who, fd) {
+            self.tell(server, &room, Some(fd), &ToPage::Arrived(you));
+        }
+        let people = self.rooms.people(&room).map(|who| Person { who, name: &self.visitors[&who].name });
+        let history = self.rooms.history(&room);
+        send(server, fd, &ToPage::Joined { room: &room, you, people: people.collect(), history });
+        self.room_list_changed(server);
+        Ok(())
+    }
+
+    fn leave(&mut self, server: &mut Server, fd: Fd) {
+        let Some(Seat { who, room }) = self.seats.remove(fd) else { return };
+        let visitor = self.visitors.get_mut(&who).expect("whoever has a seat is a visitor");
+        visitor.seats -= 1;
+        let name = visitor.name.clone();
+        if visitor.seats == 0 {
+            self.visitors.remove(&who);
+        }
+        if self.rooms.exit(&room, who, fd) {
+            self.tell(server, &room, None, &ToPage::Left(Person { who, name: &name }));
+        }
+        self.room_list_changed(server);
+    }
+
+    fn rename(&mut self, server: &mut Server, fd: Fd, nick: &str) -> Result<(), Refusal> {
+        let (you, _) = self.seated(fd)?;
+        let (who, name) = (you.who, wire::nickname(nick)?);
+        self.check_free(&name, who)?;
+        self.set_name(server, who, &name);
+        Ok(())
+    }
+
+    fn say(&mut self, server: &mut Server, fd: Fd, text: &str, tag: Option<String>) -> Result<(), Refusal> {
+        let tag = tag.filter(|tag| tag.len() <= wire::TAG_BYTES_MAX);
+        let (you, room) = self.seated(fd)?;
+        let text = wire::text(text).map_err(|refusal| refusal.about(tag.clone()))?;
+        let id = self.last_id + 1;
+        let message = Message { id, at: now_ms(), who: you.who, name: you.name.to_owned(), text, tag };
+        self.tell(server, room, None, &ToPage::Message(&message));
+        let room = room.to_owned();
+        self.rooms.remember(&room, message);
+        self.last_id = id;
+        Ok(())
+    }
+
+    /// Passed on and forgotten: the page lets the sign expire by itself.
+    fn typing(&self, server: &mut Server, fd: Fd) -> Result<(), Refusal> {
+        let (you, room) = self.seated(fd)?;
+        self.tell(server, room, Some(fd), &ToPage::Typing(you));
+        Ok(())
+    }
+}
+
+impl Chat {
+    fn new() -> Self {
+        Self {
+            rooms: Rooms::new(),
+            visitors: HashMap::new(),
+            seats: FdMap::new(),
+            secret: RandomState::new(),
+            // Counting on from the time of the start, no id is given twice, not even across a restart: a page
+            // that comes back can rely on ids to find what it has missed.
+            last_id: now_ms(),
+            room_list_due: false,
+        }
+    }
+
+    /// A browser keeps a random key and sends it along, so that whoever reconnects or opens a second tab is still
+    /// the same person, even before the server has noticed that the old connection is dead. Others only see this
+    /// hash of the key: 53 bits, as many as a number in JavaScript holds.
+    fn identify(&self, fd: Fd, key: Option<&str>) -> u64 {
+        let hash = key.map_or_else(|| self.secret.hash_one(fd), |key| self.secret.hash_one(key));
+        hash >> 11
+    }
+
+    /// Looks at everybody rather than at an index: this is done once a visit, and there is nothing to keep in step.
+    fn check_free(&self, name: &str, who: u64) -> Result<(), Refusal> {
+        let wanted = name.to_lowercase();
+        if self.visitors.iter().any(|(other, visitor)| *other != who && visitor.name.to_lowercase() == wanted)
+        {
+            let problem = format!("Somebody called {name} is here already. Please choose another name.");
+            return Err(Refusal::new("nick-taken", problem));
+        }
+        Ok(())
+    }
+
+    /// A new name counts in all tabs and rooms of that person, so everybody is told; a page that does not show the
+    /// person takes no notice.
+    fn set_name(&mut self, server: &mut Server, who: u64, name: &str) {
+        let Some(visitor) = self.visitors.get_mut(&who).filter(|visitor| visitor.name != name) else {
+            return;
+        };
+        let from = std::mem::replace(&mut visitor.name, name.to_owned());
+        server.broadcast(wire::encode(&ToPage::Renamed { who, from: &from, name })).send();
+    }
+
+    fn seated(&self, fd: Fd) -> Result<(Person<'_>, &str), Refusal> {
+        let seat = self.seats.get(fd).ok_or_else(|| Refusal::new("not-joined", "Join a room first."))?;
+        Ok((Person { who: seat.who, name: &self.visitors[&seat.who].name }, &seat.room))
+    }
+
+    /// Encodes once, however many are in the room. A push that fails needs no care here: the library closes whoever
+    /// is too slow, and then `on_close` tidies up.
+    fn tell(&self, server: &mut Server, room: &str, except: Option<Fd>, event: &ToPage<'_>) {
+        let json = wire::encode(event);
+        for fd in self.rooms.connections(room).filter(|fd| Some(*fd) != except) {
+            server.push(fd, json.as_str()).ok();
+        }
+    }
+
+    fn room_list_changed(&mut self, server: &mut Server) {
+        if !self.room_list_due {
+            self.room_list_due = true;
+            server.timer(ROOM_LIST_DELAY);
+        }
+    }
+}
+
+fn send(server: &mut Server, fd: Fd, event: &ToPage<'_>) {
+    server.push(fd, wire::encode(event)).ok();
+}
+
+/// Only the script and the style that carry this answer's nonce count, and no string can become markup: a mistake
+/// in the page would still not let one visitor's text act in the browser of another.
+fn page() -> Response {
+    let random = || RandomState::new().hash_one(());
+    let nonce = format!("{:016x}{:016x}", random(), random());
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    Response::html(include_str!("index.html").replace("{{nonce}}", &nonce))
+        .header("content-security-policy", policy)
+        .header("cache-control", "no-store")
+        .header("referrer-policy", "no-referrer")
+        .header("x-content-type-options", "nosniff")
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
