@@ -4,7 +4,7 @@
 use crate::fd::Fd;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 
 /// The server's end. Names a socket of this thread, so that it is as small as a real one.
 #[derive(Debug)]
@@ -68,9 +68,7 @@ impl SimStream {
                 return if wire.fin { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
             }
             let len = buffer.len().min(wire.readable.len());
-            for (to, from) in buffer.iter_mut().zip(wire.readable.drain(..len)) {
-                *to = from;
-            }
+            wire.readable.read_exact(&mut buffer[..len])?;
             Ok(len)
         })
     }

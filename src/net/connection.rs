@@ -55,8 +55,10 @@ impl Flags {
     pub(crate) const MISSED: u8 = 16;
     /// The app is to be told when the outbox is empty.
     pub(crate) const WANTS_DRAINED: u8 = 32;
-    /// The peer ended its side.
+    /// The peer ended its side, and everything before that was read.
     pub(crate) const ENDED: u8 = 64;
+    /// The peer ended its side: no edge will tell again, so read until that is seen.
+    pub(crate) const HUNG_UP: u8 = 128;
 
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0

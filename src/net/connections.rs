@@ -125,7 +125,7 @@ impl<S> Connections<S> {
     }
 
     /// Time does not go backwards here, whatever the caller's clock does.
-    pub(super) fn set_now(&mut self, now: Instant) {
+    pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now.max(self.now);
     }
 
@@ -225,6 +225,13 @@ impl<S> Connections<S> {
         outbox.urgent(run.to_vec());
         self.queued_bytes += outbox.bytes();
         Ok(())
+    }
+
+    /// Lets no urgent run overtake what is queued now.
+    pub(crate) fn pin(&mut self, fd: Fd) {
+        if let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) {
+            outbox.pin();
+        }
     }
 
     /// The outbox to put `len` bytes into, already counted.

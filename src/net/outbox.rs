@@ -28,6 +28,8 @@ pub(crate) struct Outbox {
     runs: VecDeque<Run>,
     /// How much of the first run is written.
     written: usize,
+    /// So many runs from the first on may not be overtaken.
+    pinned: usize,
     /// Bytes accepted and not yet written.
     bytes: usize,
     /// A tail buffer kept for the next use.
@@ -93,19 +95,22 @@ impl Outbox {
         self.runs.push_back(Run::Shared(bytes));
     }
 
-    /// Puts `bytes` in front of everything that is not partly written; replaces an urgent run that waits.
+    /// Lets no urgent run overtake what is queued now.
+    pub(crate) fn pin(&mut self) {
+        self.pinned = self.runs.len();
+    }
+
+    /// Puts `bytes` in front of everything that is neither pinned nor partly written; replaces an urgent run
+    /// that waits there.
     pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
-        let begun = usize::from(self.written > 0);
-        let waiting = self.runs.iter().take(begun + 1).position(|run| matches!(run, Run::Urgent(_)));
-        match waiting.filter(|at| *at >= begun) {
-            Some(at) => {
-                self.bytes = self.bytes - self.runs[at].bytes().len() + bytes.len();
-                self.runs[at] = Run::Urgent(bytes);
+        let at = self.pinned.max(usize::from(self.written > 0));
+        self.bytes += bytes.len();
+        match self.runs.get_mut(at) {
+            Some(Run::Urgent(waiting)) => {
+                self.bytes -= waiting.len();
+                *waiting = bytes;
             }
-            None => {
-                self.bytes += bytes.len();
-                self.runs.insert(begun, Run::Urgent(bytes));
-            }
+            _ => self.runs.insert(at, Run::Urgent(bytes)),
         }
     }
 
@@ -152,6 +157,7 @@ impl Outbox {
                 return;
             }
             self.written -= len;
+            self.pinned = self.pinned.saturating_sub(1);
             if let Some(Run::Tail(tail)) = self.runs.pop_front() {
                 self.keep(tail);
             }
@@ -172,7 +178,7 @@ impl Outbox {
                 self.keep(tail);
             }
         }
-        (self.written, self.bytes) = (0, 0);
+        (self.written, self.pinned, self.bytes) = (0, 0, 0);
     }
 }
 

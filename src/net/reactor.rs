@@ -153,7 +153,7 @@ impl<A: App> Reactor<A> {
             if let Some(connection) = self.app.connections().table.get_mut(fd)
                 && connection.flags.take(Flags::CARRIED)
             {
-                self.read(fd, false);
+                self.read(fd);
             }
         }
         for fd in yielded {
@@ -184,17 +184,20 @@ impl<A: App> Reactor<A> {
         };
         // An fd of an earlier connection finds nothing here: the readiness is stale.
         let Some(connection) = self.app.connections().table.get_mut(fd) else { return };
+        if ready.read_closed || ready.error {
+            connection.flags.set(Flags::HUNG_UP);
+        }
         if (ready.writable || ready.error) && connection.flags.take(Flags::BLOCKED) {
             self.flush(fd);
         }
         if ready.readable || ready.read_closed || ready.error {
-            self.read(fd, ready.read_closed || ready.error);
+            self.read(fd);
         }
         self.flush_if_much();
     }
 
-    /// Reads what is there, within the budget. `to_the_end`: a short read does not mean that no more is there.
-    fn read(&mut self, fd: Fd, to_the_end: bool) {
+    /// Reads what is there, within the budget.
+    fn read(&mut self, fd: Fd) {
         for _ in 0..self.budgets.reads_per_turn_max {
             let connections = self.app.connections();
             let heard = connections.tick(connections.now());
@@ -213,11 +216,13 @@ impl<A: App> Reactor<A> {
                 }
                 Ok(len) => {
                     connection.heard = heard;
+                    let is_drained =
+                        SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);
                     if connection.life == Life::Open {
                         self.app.bytes(fd, &mut self.buffer[..len]);
                         self.flush(fd);
                     }
-                    if len < self.buffer.len() && !to_the_end && SHORT_READ_DRAINS {
+                    if is_drained {
                         return;
                     }
                 }

@@ -152,13 +152,23 @@ impl Builder {
         self.prepare()?.build()
     }
 
+    /// A reactor without listeners, for simulated sockets.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn simulate(self) -> io::Result<Reactor<Dispatch>> {
+        self.prepare_unbound()?.reactor()
+    }
+
     fn prepare(self) -> io::Result<Prepared> {
+        if self.addresses.is_empty() {
+            return Err(invalid("no address to listen on: call listen first"));
+        }
+        self.prepare_unbound()
+    }
+
+    fn prepare_unbound(self) -> io::Result<Prepared> {
         self.config.check()?;
         if self.factory.is_some() && !self.closures.is_empty() {
             return Err(invalid("a server has either a handler or closures, not both"));
-        }
-        if self.addresses.is_empty() {
-            return Err(invalid("no address to listen on: call listen first"));
         }
         let mut listeners = Vec::new();
         for address in &self.addresses {
@@ -211,6 +221,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn build(self) -> io::Result<EventLoop> {
+        let addresses = self.addresses.clone();
+        Ok(EventLoop::new(self.reactor()?, addresses))
+    }
+
+    fn reactor(self) -> io::Result<Reactor<Dispatch>> {
         let files = raise_file_limit();
         let connections_max =
             self.config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
@@ -236,8 +251,7 @@ impl Prepared {
         let connections = Connections::new(expected, limits, Instant::now());
         let server = Server::new(connections, self.config, self.handle);
         let dispatch = Dispatch::new(server, (self.factory)());
-        let reactor = Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, budgets)?;
-        Ok(EventLoop::new(reactor, self.addresses))
+        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, budgets)
     }
 }
 

@@ -29,6 +29,12 @@ impl Dispatch {
         Dispatch { server, handler }
     }
 
+    /// For tests whose handler can't be `Send`.
+    #[cfg(test)]
+    pub(crate) fn replace_handler(&mut self, handler: Box<dyn Handler>) {
+        self.handler = handler;
+    }
+
     /// Runs a callback. A panic is the connection's end, not the server's; what the callback would have
     /// returned is `None` then.
     pub(super) fn call<R>(

@@ -248,6 +248,8 @@ impl Dispatch {
         {
             return;
         }
+        // A pong may overtake messages, but not the answer that makes it one.
+        self.server.connections.pin(fd);
         if let Some(session) = self.server.connections.session_mut(fd) {
             *session = Session::WebSocket(WebSocket::default());
             self.server.established += 1;

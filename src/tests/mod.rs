@@ -1,5 +1,8 @@
 //! White-box tests: the simulator and what else needs to look inside.
 
+mod script;
+mod simulation;
+
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
