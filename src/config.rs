@@ -71,7 +71,7 @@ pub struct Config {
     /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
     /// 408. Default 10 s: a phone on a bad line needs seconds, one byte a second must not hold a slot.
     pub request_timeout: Duration,
-    /// How long an HTTP connection may be idle between requests. Default 60 s.
+    /// How long an HTTP connection may be idle between requests, or take to read an answer. Default 60 s.
     pub keep_alive_timeout: Duration,
     /// Silence after which a WebSocket is sent a ping, with up to 10 % of jitter. `None`: never.
     /// Default 25 s: shorter than the 30 to 60 s after which NATs and proxies forget a silent connection.

@@ -80,7 +80,7 @@ impl Dispatch {
         let (Some(interval), pong_timeout) = (config.ping_interval, config.pong_timeout) else { return };
         let Some(silence) = self.server.connections.silence(fd) else { return };
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
-        if websocket.is_pinged && silence >= pong_timeout {
+        if websocket.is_pinged {
             log::debug!("{fd}: silent for {silence:?}, giving up");
             self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
         } else if silence >= jittered(interval, fd) {
@@ -89,7 +89,6 @@ impl Dispatch {
             self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Exempt).ok();
             self.server.connections.deadline(fd, pong_timeout);
         } else {
-            websocket.is_pinged = false;
             self.server.connections.deadline(fd, jittered(interval, fd) - silence);
         }
     }

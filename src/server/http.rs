@@ -31,11 +31,24 @@ impl Dispatch {
     pub(super) fn http_bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
         let Some(http) = self.http_mut(fd) else { return };
         match http.held.take() {
-            None => self.serve(fd, bytes, Progress::default(), true),
+            None => {
+                if let Some((start, progress)) = self.serve(fd, bytes, Progress::default(), true) {
+                    self.hold(fd, Box::new(Held { bytes: bytes[start..].to_vec(), progress }));
+                }
+            }
             Some(mut held) => {
                 held.bytes.extend_from_slice(bytes);
-                self.serve(fd, &mut held.bytes, held.progress, false);
+                self.serve_held(fd, held);
             }
+        }
+    }
+
+    fn serve_held(&mut self, fd: Fd, mut held: Box<Held>) {
+        let progress = std::mem::take(&mut held.progress);
+        if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, false) {
+            held.bytes.drain(..start);
+            held.progress = progress;
+            self.hold(fd, held);
         }
     }
 
@@ -46,44 +59,63 @@ impl Dispatch {
         }
     }
 
-    /// Answers the whole requests in `bytes` and keeps the rest. `is_new`: the first of them only begins now.
-    fn serve(&mut self, fd: Fd, mut bytes: &mut [u8], mut progress: Progress, mut is_new: bool) {
+    /// Answers the whole requests in `bytes`; gives what is to be kept: where it starts, and what is known of
+    /// it. `is_new`: the first request only begins now.
+    fn serve(
+        &mut self,
+        fd: Fd,
+        bytes: &mut [u8],
+        mut progress: Progress,
+        mut is_new: bool,
+    ) -> Option<(usize, Progress)> {
+        let mut start = 0;
         loop {
-            match self.server.connections.session_mut(fd) {
-                Some(Session::Http(_)) => {}
-                Some(Session::WebSocket(_)) => return self.websocket_bytes(fd, bytes),
-                None => return,
+            match self.server.connections.session_mut(fd)? {
+                Session::Http(_) => {}
+                Session::WebSocket(_) => {
+                    self.websocket_bytes(fd, &mut bytes[start..]);
+                    return None;
+                }
             }
             if is_new {
                 // RFC 9112 §2.2: empty lines in front of a request are ignored.
-                let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
-                bytes = &mut bytes[start..];
+                start += bytes[start..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
             }
-            if bytes.is_empty() {
-                return;
+            if start == bytes.len() {
+                return None;
             }
             let unread = self.server.connections.get(fd).map_or(0, |connection| connection.queued_bytes());
             if unread > UNREAD_ANSWERS_MAX {
-                self.hold(fd, bytes, progress, is_new);
-                return self.server.connections.pause_until_drained(fd);
+                self.server.connections.pause_until_drained(fd);
+                return Some((start, progress));
             }
-            match self.step(fd, bytes, &mut progress) {
-                Ok(Step::More) => return self.hold(fd, bytes, progress, is_new),
+            match self.step(fd, &mut bytes[start..], &mut progress) {
+                Ok(Step::More) => {
+                    if is_new {
+                        self.begin_request_timeout(fd);
+                    }
+                    return Some((start, progress));
+                }
                 Ok(Step::Done(used)) => {
-                    bytes = &mut bytes[used..];
+                    start += used;
                     (progress, is_new) = (Progress::default(), true);
                 }
-                Err(refusal) => return self.refuse(fd, refusal),
+                Err(refusal) => {
+                    self.refuse(fd, refusal);
+                    return None;
+                }
             }
         }
     }
 
-    fn hold(&mut self, fd: Fd, bytes: &[u8], progress: Progress, is_new: bool) {
+    fn begin_request_timeout(&mut self, fd: Fd) {
         let timeout = self.server.config.request_timeout;
-        let Some(http) = self.http_mut(fd) else { return };
-        http.held = Some(Box::new(Held { bytes: bytes.to_vec(), progress }));
-        if is_new {
-            self.server.connections.deadline(fd, timeout);
+        self.server.connections.deadline(fd, timeout);
+    }
+
+    fn hold(&mut self, fd: Fd, held: Box<Held>) {
+        if let Some(http) = self.http_mut(fd) {
+            http.held = Some(held);
         }
     }
 
@@ -264,8 +296,8 @@ impl Dispatch {
     pub(super) fn http_drained(&mut self, fd: Fd) {
         self.server.connections.resume(fd);
         let Some(held) = self.http_mut(fd).and_then(|http| http.held.take()) else { return };
-        let Held { mut bytes, progress } = *held;
-        self.serve(fd, &mut bytes, progress, false);
+        self.begin_request_timeout(fd);
+        self.serve_held(fd, held);
     }
 
     pub(super) fn http_expired(&mut self, fd: Fd) {

@@ -13,6 +13,9 @@ impl Dispatch {
         let config = &self.server.config;
         let limits =
             Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+        if let Some(websocket) = self.server.websocket_mut(fd) {
+            websocket.is_pinged = false;
+        }
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(websocket) = self.server.websocket_mut(fd) else { return };
