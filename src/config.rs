@@ -33,7 +33,8 @@ pub enum Origins {
 
 /// Every limit and timeout of a server, with safe defaults.
 ///
-/// Set through [`Builder::configure`](crate::Builder::configure); a value that can't work is an error at start.
+/// Set through [`Builder::configure`](crate::Builder::configure); a value that can't work is an error at
+/// start.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

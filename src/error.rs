@@ -138,7 +138,8 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// What `on_error` is told. The connection's end, where the fault costs it, is reported by `on_close` as well.
+/// What `on_error` is told. The connection's end, where the fault costs it, is reported by `on_close` as
+/// well.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {

@@ -114,7 +114,8 @@ impl FromStr for Fd {
 
 /// A user's own data for each connection, found by [`Fd`] without hashing.
 ///
-/// Data of an earlier connection is never seen under a later one's `Fd`. Remove what you insert in `on_close`.
+/// Data of an earlier connection is never seen under a later one's `Fd`. Remove what you insert in
+/// `on_close`.
 ///
 /// ```
 /// use swio::{Fd, FdMap};

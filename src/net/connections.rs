@@ -334,20 +334,3 @@ impl<S> Connections<S> {
         }
     }
 }
-
-/// In debug builds mio's streams carry a check of their own.
-#[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Connection<crate::server::session::Session>>() == 64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::session::Session;
-
-    #[test]
-    fn an_idle_connection_costs_56_bytes_its_stream_and_its_place_in_the_wheel() {
-        assert_eq!(size_of::<Connection<Session>>() - size_of::<Stream>(), 56);
-        assert_eq!(size_of::<Option<Connection<Session>>>(), size_of::<Connection<Session>>());
-        assert_eq!(Wheel::LINK_BYTES, 16);
-    }
-}

@@ -1,4 +1,5 @@
-//! A non-blocking byte stream: real, or simulated for tests and benches. Knows nothing of what the bytes mean.
+//! A non-blocking byte stream: real, or simulated for tests and benches. Knows nothing of what the bytes
+//! mean.
 
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Read as _, Write as _};

@@ -25,8 +25,8 @@ use std::time::Instant;
 /// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
 const OTHER_FILES: usize = 64;
 
-/// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run), [`start`](Builder::start)
-/// or [`build`](Builder::build) makes it live.
+/// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run),
+/// [`start`](Builder::start) or [`build`](Builder::build) makes it live.
 ///
 /// Behaviour is either closures (`on_open`, `on_message` and so on) or one [`Handler`] with state of its own.
 #[derive(Default)]
@@ -67,8 +67,8 @@ impl Builder {
         self
     }
 
-    /// Behaviour with state of its own: `factory` is run once, on the server's thread, so the state need not be
-    /// `Send`.
+    /// Behaviour with state of its own: `factory` is run once, on the server's thread, so the state need not
+    /// be `Send`.
     pub fn handler<H: Handler + 'static>(mut self, factory: impl FnOnce() -> H + Send + 'static) -> Builder {
         self.factory = Some(Box::new(|| Box::new(factory())));
         self
@@ -130,8 +130,8 @@ impl Builder {
     /// Serves on this thread until [`Server::shutdown`].
     ///
     /// # Errors
-    /// Where an address can't be bound or a setting can't work (the error names it); later, where the system's
-    /// poller fails.
+    /// Where an address can't be bound or a setting can't work (the error names it); later, where the
+    /// system's poller fails.
     pub fn run(self) -> io::Result<()> {
         self.build()?.run()
     }

@@ -7,7 +7,7 @@ use super::request::Request;
 use super::session::{Phase, Session};
 use super::{Server, Stage, Timer};
 use crate::codec::http::Refusal;
-use crate::codec::ws::{close, header};
+use crate::codec::ws::{Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connections::{Connections, Quota};
@@ -85,7 +85,7 @@ impl Dispatch {
             self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
         } else if silence >= jittered(interval, fd) {
             websocket.is_pinged = true;
-            let ping = header::encode(true, crate::Opcode::Ping, 0);
+            let ping = header::encode(true, Opcode::Ping, 0);
             self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Exempt).ok();
             self.server.connections.deadline(fd, pong_timeout);
         } else {

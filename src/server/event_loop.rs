@@ -18,7 +18,8 @@ use std::time::Duration;
 /// GUI's. Made by [`Builder::build`](crate::Builder::build).
 ///
 /// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or, on Unix, when the
-/// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after your longest pause.
+/// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after your longest
+/// pause.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -60,8 +60,8 @@ pub trait Handler {
     /// A message.
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
-    /// A WebSocket has ended: exactly once for each that `on_open` was called for, and never otherwise. The fd
-    /// is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    /// A WebSocket has ended: exactly once for each that `on_open` was called for, and never otherwise. The
+    /// fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`

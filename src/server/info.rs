@@ -34,8 +34,8 @@ pub enum Status {
     Closing,
 }
 
-/// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user timers
-/// and nothing to do, all of it is 0.
+/// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user
+/// timers and nothing to do, all of it is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {

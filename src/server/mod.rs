@@ -121,8 +121,8 @@ impl Server {
     /// 125 bytes).
     ///
     /// # Errors
-    /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A close
-    /// frame is [`Server::disconnect`]'s.
+    /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A
+    /// close frame is [`Server::disconnect`]'s.
     pub fn push_as(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8]) -> Result<(), PushError> {
         let is_sendable = match opcode {
             Opcode::Text => utf8::check(bytes).is_ok(),
@@ -220,8 +220,8 @@ impl Server {
         }
     }
 
-    /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code, then
-    /// TCP ends without waiting for an answer (RFC 6455 §7.1.7).
+    /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code,
+    /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let by = Side::Server;
         if self.check_established(fd) == Ok(()) {
@@ -288,9 +288,9 @@ impl Server {
         self.connections_from(1)
     }
 
-    /// Up to `limit` open WebSockets that stand behind `after` in the table, or from its start. The way to walk
-    /// very many over several turns: connections that come and go meanwhile don't disturb it, and `after` may
-    /// be gone itself.
+    /// Up to `limit` open WebSockets that stand behind `after` in the table, or from its start. The way to
+    /// walk very many over several turns: connections that come and go meanwhile don't disturb it, and
+    /// `after` may be gone itself.
     pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
         self.connections_from(after.map_or(1, |fd| fd.index() + 1)).take(limit).collect()
     }
@@ -335,8 +335,8 @@ impl Server {
         self.set_timer(delay, None, Timer::Once(Box::new(call)))
     }
 
-    /// Calls `call` again and again, `period` apart, the first time one period from now. Ticks that were missed
-    /// because the server was busy are not made up for. A period under 1 ms is 1 ms.
+    /// Calls `call` again and again, `period` apart, the first time one period from now. Ticks that were
+    /// missed because the server was busy are not made up for. A period under 1 ms is 1 ms.
     pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server) + 'static) -> TimerId {
         let period = period.max(Duration::from_millis(1));
         self.set_timer(period, Some(period), Timer::Every(Box::new(call)))

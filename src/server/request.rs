@@ -83,13 +83,14 @@ impl Handshake {
     }
 
     /// Sends the client away with this response, and closes. 401, 403 and 404 are usual. Browsers do not show
-    /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to 4999).
+    /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to
+    /// 4999).
     pub fn refuse(response: Response) -> Handshake {
         Handshake(Err(response))
     }
 
-    /// Chooses a subprotocol. It must be one that the client offered: clients fail on any other, so the server
-    /// answers 500 then.
+    /// Chooses a subprotocol. It must be one that the client offered: clients fail on any other, so the
+    /// server answers 500 then.
     pub fn subprotocol(mut self, name: impl Into<Cow<'static, str>>) -> Handshake {
         if let Ok(acceptance) = &mut self.0 {
             acceptance.subprotocol = Some(name.into());

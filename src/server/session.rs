@@ -58,3 +58,22 @@ pub(crate) enum Phase {
     /// Both close frames are sent, or there is no use in waiting for the peer's.
     Closed,
 }
+
+/// In debug builds mio's streams carry a check of their own.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<crate::net::connection::Connection<Session>>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::connection::Connection;
+    use crate::net::stream::Stream;
+    use crate::net::wheel::Wheel;
+
+    #[test]
+    fn an_idle_connection_costs_56_bytes_its_stream_and_its_place_in_the_wheel() {
+        assert_eq!(size_of::<Connection<Session>>() - size_of::<Stream>(), 56);
+        assert_eq!(size_of::<Option<Connection<Session>>>(), size_of::<Connection<Session>>());
+        assert_eq!(Wheel::LINK_BYTES, 16);
+    }
+}

@@ -3,7 +3,8 @@
 mod script;
 mod simulation;
 
-/// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run on every machine.
+/// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run on every
+/// machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

@@ -1,7 +1,7 @@
-//! Deterministic simulation: the real reactor, dispatch and sessions on simulated sockets and a steered clock.
-//! A seed draws clients, what they send and how it is cut, what they read, resets, FINs, stale and spurious
-//! readiness, its order and delay, clock jumps, budgets and limits. After every turn everything is compared
-//! with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
+//! Deterministic simulation: the real reactor, dispatch and sessions on simulated sockets and a steered
+//! clock. A seed draws clients, what they send and how it is cut, what they read, resets, FINs, stale and
+//! spurious readiness, its order and delay, clock jumps, budgets and limits. After every turn everything is
+//! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
 
 use super::Random;
 use super::script::{Kind, Script, What};
@@ -685,7 +685,8 @@ impl Client {
         wire(self.wire, |wire| wire.written = written);
     }
 
-    /// The 101, then frames: the accepted pushes in their order, pongs for pings, at most one close, the last.
+    /// The 101, then frames: the accepted pushes in their order, pongs for pings, at most one close, the
+    /// last.
     fn check_frames(&mut self, written: &[u8]) {
         let Some(head) = written.windows(4).position(|four| four == b"\r\n\r\n") else { return };
         if written.starts_with(b"HTTP/1.1 408 ") {
@@ -771,7 +772,8 @@ impl Client {
     }
 }
 
-/// The first frame of `bytes` if it is whole: first byte, payload, what follows. Strict about what servers send.
+/// The first frame of `bytes` if it is whole: first byte, payload, what follows. Strict about what servers
+/// send.
 fn frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (&short, rest) = rest.split_first()?;

@@ -40,7 +40,8 @@ pub(crate) fn has_end(bytes: &[u8]) -> bool {
 }
 
 impl<'a> Head<'a> {
-    /// Reads a head from the start of `bytes`: the head and its length, or `None` where more bytes are needed.
+    /// Reads a head from the start of `bytes`: the head and its length, or `None` where more bytes are
+    /// needed.
     pub(crate) fn parse(
         bytes: &'a [u8],
         headers: &'a mut Headers<'a>,
