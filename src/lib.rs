@@ -1,5 +1,96 @@
-//! A Swoole-style socket server on mio: WebSocket chat and push by callbacks and fd-like ids.
+//! A Swoole-style socket server on [mio](https://docs.rs/mio): WebSocket chat, messaging and push by
+//! callbacks and fd-like ids.
+//!
+//! ```no_run
+//! use swio::Server;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     Server::builder()
+//!         .listen("127.0.0.1:9501")
+//!         .on_open(|server, request| { server.push(request.fd, "welcome to the chat room").ok(); })
+//!         .on_message(|server, frame| { server.broadcast(frame.data).except(frame.fd).send(); })
+//!         .on_close(|_server, fd, reason| println!("{fd} left: {reason}"))
+//!         .run()
+//! }
+//! ```
+//!
+//! # How it works
+//!
+//! One thread waits for all sockets and calls you back: [`on_open`](Builder::on_open) when a WebSocket is
+//! open, [`on_message`](Builder::on_message) for each message, [`on_close`](Builder::on_close) when it has
+//! ended, and [`on_request`](Builder::on_request) for plain HTTP on the same port. Every callback gets the
+//! live [`Server`] and may act on any connection by its [`Fd`]: [`push`](Server::push),
+//! [`broadcast`](Server::broadcast), [`disconnect`](Server::disconnect). Nothing blocks and nothing calls
+//! back from within, so there is no lock to take and no order to guess. Callbacks should be quick, because
+//! everybody else waits meanwhile: hand long work to a thread of yours, which answers through a [`Handle`].
+//!
+//! Behaviour is given as closures or, where it has state of its own, as one type that implements [`Handler`].
+//!
+//! | You want to | Use |
+//! |---|---|
+//! | run a server and nothing else | [`Builder::run`] |
+//! | run it beside your own code, on a thread of its own | [`Builder::start`], [`Running`] |
+//! | turn its loop from a loop of your own | [`Builder::build`], [`EventLoop::poll`] |
+//! | push from other threads | [`Server::handle`], [`Handle`] |
+//! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
+//! | keep data for each connection | [`FdMap`] |
+//! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
+//! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | know what is going on | [`Server::client_info`], [`Server::usage`], the [`log`] crate |
+//!
+//! # What is promised
+//!
+//! - **Order.** What is pushed to a connection arrives in the order of the pushes, whoever pushed; a close
+//!   comes behind all of it. Messages of one connection are delivered in the order they were sent. Between
+//!   connections there is no order.
+//! - **`Ok` of a push** means that the message is in the connection's outbox: it will be written unless the
+//!   connection ends first, and then `on_close` says so. It does not mean that the peer has read it; where
+//!   you must know, let the peer answer. `Err` means that nothing of it was sent, and says why
+//!   ([`PushError`]).
+//! - **An fd names one connection for all time.** A slot that is used again gives another fd, so what you
+//!   push to an fd that you kept reaches that client or nobody ([`PushError::Gone`]).
+//! - **`on_close` is called exactly once** for every connection that `on_open` was called for, with who ended
+//!   it, the close code, the text and the cause ([`CloseReason`]).
+//! - **Memory is bounded.** Heads, bodies, messages, fragments, outboxes and the mailbox have limits
+//!   ([`Config`]), checked before the excess is kept. An idle connection owns no buffer.
+//! - **A peer that breaks the protocol** is told how, by status or close code, and ended; nobody else
+//!   notices.
+//! - **A panic in a callback** costs the connection it was called for (close code 1011) and nobody else.
+//!   [`on_error`](Builder::on_error) is told. This needs `panic = "unwind"`, the default.
+//! - **A silent peer** is pinged and, if it stays silent, ended: [`Config::ping_interval`],
+//!   [`Config::pong_timeout`].
+//!
+//! WebSocket is RFC 6455, all of it and strictly; extensions are not offered. HTTP is RFC 9112 as far as
+//! pages need it: keep-alive, pipelining, `HEAD`, bodies by length and in chunks.
+//!
+//! # Security
+//!
+//! Browsers let any page open a WebSocket to any server and send the server's cookies along, so the default
+//! is to let in pages of the same origin only: see [`Origins`]. Programs that are no browsers name no origin
+//! and are let in; [`on_handshake`](Builder::on_handshake) is the place to ask them who they are. TLS is left
+//! to a proxy in front.
+//!
+//! # Limits
+//!
+//! The number of connections is limited by the system only. The soft limit of open files is raised to the
+//! hard one at start, and the log says what that allows. Beyond it clients get 503. All limits and timeouts
+//! are fields of [`Config`], each with its default and the reason for it; change them by
+//! [`Builder::configure`].
+//!
+//! # Logging
+//!
+//! Through the [`log`] crate: `info` for start and end, `warn` for what an operator should see, `debug` for
+//! what peers do wrong and why connections end. There is nothing for each message.
+//!
+//! # Layout of the source
+//!
+//! Layers, each knowing only those below: `server` (callbacks, sessions) over `net` (reactor, sockets,
+//! outboxes, deadlines) and `codec` (HTTP, WebSocket: bytes in, events out), which do not know each other,
+//! over `fd`, `error` and `config`. Each file opens with what it is for.
 
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod bench;
 mod codec;
 mod config;
 mod error;

@@ -200,7 +200,7 @@ impl App for Dispatch {
                     Timer::Handler
                 }
                 Timer::Every(mut call) => {
-                    if self.call("a timer", None, |_, server| call(server)).is_none() {
+                    if self.call("a timer", None, |_, server| call(server, id)).is_none() {
                         self.server.timers.cancel(id);
                     }
                     Timer::Every(call)

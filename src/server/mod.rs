@@ -61,10 +61,12 @@ pub struct Server {
     date: Date,
 }
 
+type Tick = dyn FnMut(&mut Server, TimerId);
+
 /// What a user timer calls.
 pub(crate) enum Timer {
     Once(Box<dyn FnOnce(&mut Server)>),
-    Every(Box<dyn FnMut(&mut Server)>),
+    Every(Box<Tick>),
     /// The handler's `on_timer`.
     Handler,
 }
@@ -335,9 +337,24 @@ impl Server {
         self.set_timer(delay, None, Timer::Once(Box::new(call)))
     }
 
-    /// Calls `call` again and again, `period` apart, the first time one period from now. Ticks that were
-    /// missed because the server was busy are not made up for. A period under 1 ms is 1 ms.
-    pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server) + 'static) -> TimerId {
+    /// Calls `call` again and again, `period` apart, the first time one period from now. It is given the timer's
+    /// id, to cancel itself by. Ticks that were missed because the server was busy are not made up for. A period
+    /// under 1 ms is 1 ms.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// # use std::time::Duration;
+    /// fn count_down(server: &mut Server, fd: Fd) {
+    ///     let mut left = 10;
+    ///     server.every(Duration::from_secs(1), move |server, timer| {
+    ///         if left == 0 || server.push(fd, left.to_string()).is_err() {
+    ///             server.cancel(timer);
+    ///         }
+    ///         left -= 1;
+    ///     });
+    /// }
+    /// ```
+    pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server, TimerId) + 'static) -> TimerId {
         let period = period.max(Duration::from_millis(1));
         self.set_timer(period, Some(period), Timer::Every(Box::new(call)))
     }

@@ -126,10 +126,8 @@ impl Handler for Commanded {
                 self.note(Entry::Closing(fd));
                 self.push(server, fd, Opcode::Text, b"too late");
             }
-            b'k' => {
-                if server.disconnect(other, 4002, "told to by another") {
-                    self.note(Entry::Closing(other));
-                }
+            b'k' if server.disconnect(other, 4002, "told to by another") => {
+                self.note(Entry::Closing(other));
             }
             b'x' => {
                 self.note(Entry::Closing(fd));
@@ -627,7 +625,7 @@ impl Simulation {
             }
             self.check();
         }
-        for client in &self.clients {
+        if let Some(client) = self.clients.first() {
             let connection = self.reactor.app.server.connections.get(client.fd).expect("it is in the table");
             let life = (connection.life, connection.flags, connection.queued_bytes());
             panic!("{} never ends: {life:?}", client.fd);
@@ -639,11 +637,11 @@ impl Simulation {
 impl Client {
     /// The n-th message of the script, counted from 1, if it has arrived.
     fn message(&self, nth: usize) -> Option<(Opcode, &[u8])> {
-        let messages = self.script.items.iter().filter_map(|item| match &item.what {
+        let mut messages = self.script.items.iter().filter_map(|item| match &item.what {
             What::Message(opcode, data) => Some((item.end, *opcode, &data[..])),
             _ => None,
         });
-        let (end, opcode, data) = messages.skip(nth - 1).next()?;
+        let (end, opcode, data) = messages.nth(nth - 1)?;
         (end <= self.consumed_now()).then_some((opcode, data))
     }
 

@@ -1,0 +1,187 @@
+//! What the crate's own benches need of its inside, as thin as can be. Hidden, only with the feature `sim`,
+//! and no stable API: do not use it from elsewhere.
+
+use crate::codec::ws::{self, Opcode, header, utf8};
+use crate::config::Config;
+use crate::fd::Fd;
+use crate::net::reactor::{Reactor, Ready};
+use crate::net::stream::Stream;
+use crate::server::builder::Builder;
+use crate::server::dispatch::Dispatch;
+use crate::sim::{self, SimStream};
+use mio::Token;
+use std::fmt;
+use std::time::Instant;
+
+/// Masks or unmasks in place.
+pub fn mask(data: &mut [u8], key: [u8; 4]) {
+    ws::mask::apply(data, key);
+}
+
+/// The check that a text in one piece gets.
+pub fn is_utf8(text: &[u8]) -> bool {
+    utf8::check(text).is_ok()
+}
+
+/// Appends a frame as a server sends it: header and a copy of the payload.
+pub fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(header::encode(true, opcode, payload.len()).as_slice());
+    out.extend_from_slice(payload);
+}
+
+/// Appends a frame as a client sends it.
+pub fn encode_masked(opcode: Opcode, mask: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
+    header::encode_masked(true, opcode, mask, payload, out);
+}
+
+/// The decoder of one connection, with a server's default limits.
+#[derive(Debug)]
+pub struct Decoder {
+    decoder: ws::Decoder,
+    limits: ws::Limits,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        let config = Config::default();
+        let limits =
+            ws::Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+        Decoder { decoder: ws::Decoder::default(), limits }
+    }
+}
+
+impl Decoder {
+    /// Takes all of `input`, which must be well-formed, and shows each message that it completes.
+    pub fn feed(&mut self, mut input: &mut [u8], mut on_message: impl FnMut(&[u8])) {
+        while !input.is_empty() {
+            let (used, event) = self.decoder.step(input, &self.limits).expect("well-formed frames");
+            let (done, rest) = input.split_at_mut(used);
+            if let Some(ws::Event::Message(_, payload)) = event {
+                on_message(payload.bytes(done));
+            }
+            input = rest;
+        }
+    }
+}
+
+/// A server on simulated sockets with open WebSockets on them. One at a time on a thread.
+pub struct SimServer {
+    reactor: Reactor<Dispatch>,
+    /// In the order they were opened.
+    wires: Vec<u32>,
+    /// For each wire: the news that it can be read.
+    ready: Vec<Ready>,
+}
+
+impl SimServer {
+    /// A server of this behaviour, and `count` clients through their handshakes.
+    pub fn open(builder: Builder, count: usize) -> SimServer {
+        sim::forget_all();
+        let builder = builder.configure(|config| config.connections_max = Some(count));
+        let mut reactor = builder.simulate().expect("a valid configuration");
+        let wires: Vec<u32> = (0..count)
+            .map(|_| {
+                let (stream, wire) = sim::socket();
+                reactor.admit(Stream::Sim(stream), None);
+                wire
+            })
+            .collect();
+        let ready = wires.iter().map(|wire| readable(sim::wire(*wire, |wire| wire.fd))).collect();
+        let mut server = SimServer { reactor, wires, ready };
+        server.send(count, HANDSHAKE);
+        server.turn(count);
+        for wire in &server.wires {
+            let is_open = sim::wire(*wire, |wire| wire.written.starts_with(b"HTTP/1.1 101 "));
+            assert!(is_open, "a handshake was refused");
+        }
+        server.take_written();
+        server
+    }
+
+    /// Puts `bytes` on the wires of the first `clients`, and gives all wires room for what the server writes.
+    pub fn send(&mut self, clients: usize, bytes: &[u8]) {
+        for (number, wire) in self.wires.iter().enumerate() {
+            sim::wire(*wire, |wire| {
+                wire.room = usize::MAX;
+                if number < clients {
+                    wire.readable.extend(bytes);
+                }
+            });
+        }
+    }
+
+    /// One turn of the reactor in which the first `clients` can be read: what a bench measures.
+    pub fn turn(&mut self, clients: usize) {
+        self.reactor.turn(Instant::now(), self.ready[..clients].iter().copied());
+    }
+
+    /// How many bytes the server wrote to all clients since this was last asked.
+    pub fn take_written(&mut self) -> usize {
+        self.wires.iter().map(|wire| sim::wire(*wire, take_written)).sum()
+    }
+}
+
+impl fmt::Debug for SimServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimServer").field("clients", &self.wires.len()).finish_non_exhaustive()
+    }
+}
+
+/// Simulated sockets without a server: what of a turn's time is the simulation's own. One at a time on a
+/// thread, and not beside a [`SimServer`].
+#[derive(Debug)]
+pub struct SimSockets {
+    sockets: Vec<(SimStream, u32)>,
+    /// As large as a server's.
+    buffer: Vec<u8>,
+}
+
+impl SimSockets {
+    /// So many sockets.
+    pub fn open(count: usize) -> SimSockets {
+        sim::forget_all();
+        let buffer = vec![0; Config::default().read_buffer_bytes];
+        SimSockets { sockets: (0..count).map(|_| sim::socket()).collect(), buffer }
+    }
+
+    /// Puts `bytes` on the wires of the first `clients`.
+    pub fn send(&mut self, clients: usize, bytes: &[u8]) {
+        for (number, (_, wire)) in self.sockets.iter().enumerate() {
+            sim::wire(*wire, |wire| {
+                wire.room = usize::MAX;
+                if number < clients {
+                    wire.readable.extend(bytes);
+                }
+            });
+        }
+    }
+
+    /// One read from each of the first `clients`, and `answer` written to every socket.
+    pub fn turn(&mut self, clients: usize, answer: &[u8]) {
+        for (stream, _) in &mut self.sockets[..clients] {
+            stream.read(&mut self.buffer).expect("something was sent");
+        }
+        for (stream, _) in &mut self.sockets {
+            stream.write(answer).expect("there is room");
+        }
+    }
+
+    /// How many bytes were written since this was last asked.
+    pub fn take_written(&mut self) -> usize {
+        self.sockets.iter().map(|(_, wire)| sim::wire(*wire, take_written)).sum()
+    }
+}
+
+const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn readable(fd: Option<Fd>) -> Ready {
+    let token = Token(fd.expect("it was admitted").to_u64() as usize);
+    Ready { token, readable: true, writable: false, read_closed: false, error: false }
+}
+
+fn take_written(wire: &mut sim::Wire) -> usize {
+    let len = wire.written.len();
+    wire.written.clear();
+    len
+}

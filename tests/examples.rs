@@ -1,0 +1,219 @@
+//! The small examples do what they say: each is run as its own process on a free port, and talked to as its
+//! reader would. The chat is tested in a browser, by tests/browser.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+use tungstenite::{Message, WebSocket};
+
+/// How long anything may take. Generous, for loaded machines: only a failing test waits for so long.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+#[test]
+fn echo_answers_the_sender_in_kind() {
+    let echo = Example::run("echo", &[]);
+    let (mut one, mut two) = (echo.open(), echo.open());
+    for message in [Message::text("grüße"), Message::binary(vec![0, 159, 146]), Message::text("")] {
+        one.send(message.clone()).expect("sent");
+        assert_eq!(one.read().expect("an answer"), message);
+    }
+    // Had the other client been sent anything, it would come before its own answer.
+    two.send(Message::text("mine")).expect("sent");
+    assert_eq!(text(&mut two), "mine");
+}
+
+#[test]
+fn echo_with_broadcast_answers_everybody() {
+    let echo = Example::run("echo", &["--broadcast"]);
+    let mut clients = [echo.open(), echo.open(), echo.open()];
+    clients[1].send(Message::text("to all")).expect("sent");
+    for client in &mut clients {
+        assert_eq!(text(client), "to all");
+    }
+}
+
+#[test]
+fn handler_relays_to_everybody_else_and_says_what_happens() {
+    let handler = Example::run("handler", &[]);
+    let (mut one, mut two) = (handler.open(), handler.open());
+    assert_eq!([handler.line(), handler.line()], ["New connection! (1)", "New connection! (2)"]);
+    one.send(Message::text("hello")).expect("sent");
+    assert_eq!(text(&mut two), "hello");
+    assert_eq!(handler.line(), "1 says \"hello\" to 1 others");
+    // What the first client gets next is the other's: its own words did not come back.
+    two.send(Message::text("good day")).expect("sent");
+    assert_eq!(text(&mut one), "good day");
+    assert_eq!(handler.line(), "2 says \"good day\" to 1 others");
+    one.close(None).expect("a close frame");
+    assert_eq!(handler.line(), "Connection 1 has disconnected: closed by the peer, 1005");
+    // An opcode that is not known.
+    let header = FrameHeader { opcode: OpCode::from(3), mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
+    two.send(Message::Frame(Frame::from_payload(header, "".into()))).expect("sent");
+    assert!(handler.line().starts_with("An error has occurred: the peer broke the protocol (1002)"));
+    assert!(handler.line().starts_with("Connection 2 has disconnected: closed by the server, 1002"));
+}
+
+#[test]
+fn timers_count_down_and_tick_until_stopped() {
+    let timers = Example::run("timers", &[]);
+    let start = Instant::now();
+    let mut client = timers.open();
+    let mut heard = Vec::new();
+    until(&mut client, &mut heard, "tick 1");
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    for answer in ["stopped", "already stopped"] {
+        client.send(Message::text("stop")).expect("sent");
+        until(&mut client, &mut heard, answer);
+    }
+    until(&mut client, &mut heard, "lift-off");
+    // Ticks may have been on their way before the first answer, none come behind it; the countdown goes on.
+    let stopped = heard.iter().position(|text| text == "stopped").expect("waited for");
+    assert!(heard[stopped..].iter().all(|text| !text.starts_with("tick")), "{heard:?}");
+    heard.retain(|text| !text.starts_with("tick") && !text.ends_with("stopped"));
+    assert_eq!(heard, ["3", "2", "1", "lift-off"]);
+}
+
+#[test]
+fn push_from_thread_pushes_the_same_to_everybody_and_has_a_page() {
+    let example = Example::run("push_from_thread", &[]);
+    let (mut one, mut two) = (example.open(), example.open());
+    let price = text(&mut two);
+    assert!(price.starts_with("second ") && price.ends_with(" €"), "{price}");
+    // The first client was there before, so it has seen this one too.
+    until(&mut one, &mut Vec::new(), &price);
+    assert!(example.get("/").starts_with("HTTP/1.1 200 "));
+    assert!(example.get("/").contains("new WebSocket("));
+    assert!(example.get("/nothing").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn embed_shows_its_world_and_takes_kicks() {
+    let embed = Example::run("embed", &[]);
+    let mut client = embed.open();
+    let next = |client: &mut Client| {
+        let text = text(client);
+        let position = text.strip_prefix("the ball is at ").expect("nothing else is said unasked");
+        position.parse::<i32>().expect("a position")
+    };
+    let step = (next(&mut client) - next(&mut client)).rem_euclid(100);
+    assert_eq!(step, 99, "one forward");
+    client.send(Message::text("kick")).expect("sent");
+    until(&mut client, &mut Vec::new(), "you kicked the ball");
+    assert!(embed.line().starts_with("embed: 1 kicked the ball at "));
+    // It was turned before that was printed, but what was shown before may still be on its way.
+    let deadline = Instant::now() + DEADLINE;
+    let mut last = next(&mut client);
+    loop {
+        let position = next(&mut client);
+        if (last - position).rem_euclid(100) == 1 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the ball was not turned around");
+        last = position;
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_answered_with_the_usage() {
+    for name in ["echo", "push_from_thread", "timers", "handler", "embed"] {
+        let output = Command::new(path(name)).arg("--lisen").output().expect("the example starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{name}");
+        assert!(said.contains(&format!("usage: {name} [--listen ADDRESS]")), "{name}: {said}");
+    }
+}
+
+type Client = WebSocket<TcpStream>;
+
+/// A running example; ended when dropped.
+struct Example {
+    child: Child,
+    address: String,
+    /// What it prints, line by line.
+    lines: Receiver<String>,
+}
+
+impl Example {
+    fn run(name: &str, arguments: &[&str]) -> Example {
+        let mut child = Command::new(path(name))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, lines) = mpsc::channel();
+        // Reads to the end whether anybody listens or not: an example that prints into a closed pipe panics.
+        thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let mut example = Example { child, address: String::new(), lines };
+        let line = example.line();
+        let (_, url) = line.split_once("://").expect("a URL");
+        example.address = url.trim_end_matches('/').to_owned();
+        example
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).expect("a line in time")
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        stream
+    }
+
+    /// A client behind its handshake.
+    fn open(&self) -> Client {
+        let url = format!("ws://{}/", self.address);
+        tungstenite::client(url, self.connect()).expect("a handshake").0
+    }
+
+    /// A plain request's whole answer.
+    fn get(&self, path: &str) -> String {
+        let mut stream = self.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer and its end");
+        answer
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        self.child.kill().expect("ours to end");
+        self.child.wait().expect("ended");
+    }
+}
+
+/// Adds texts to `heard` up to the one that is waited for, unless it was heard already.
+fn until(client: &mut Client, heard: &mut Vec<String>, awaited: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    while !heard.iter().any(|text| text == awaited) {
+        assert!(Instant::now() < deadline, "{awaited:?} did not come, but {heard:?}");
+        heard.push(text(client));
+    }
+}
+
+/// The next message, which is a text.
+fn text(client: &mut Client) -> String {
+    client.read().expect("a message in time").into_text().expect("a text").as_str().to_owned()
+}
+
+/// Cargo builds the examples beside the tests, `debug/deps/examples-…` and `debug/examples/NAME`, unless it
+/// is told to build this test alone.
+fn path(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().expect("a path");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    path.set_extension(std::env::consts::EXE_EXTENSION);
+    assert!(path.exists(), "{} is not built: run cargo build --examples first", path.display());
+    path
+}
