@@ -1,19 +1,19 @@
 //! One connection: its stream, what is queued for it, and where in its life it is. Every idle connection
 //! costs this struct, so its size is asserted; whatever only busy ones need is behind a pointer.
 
+use super::batch::Span;
 use super::outbox::Outbox;
 use super::stream::Stream;
-use crate::error::CloseReason;
 use crate::fd::Fd;
 
 pub(crate) struct Connection<S> {
     pub(crate) fd: Fd,
     pub(crate) stream: Stream,
-    /// `None` while nothing is queued.
+    /// What the socket did not take; `None` mostly.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) session: S,
-    /// Why it ends, from the moment that is known.
-    pub(crate) reason: Option<Box<CloseReason>>,
+    /// What was written in this turn and is not flushed yet; never beside an outbox.
+    pub(crate) span: Span,
     /// When it was accepted, in ticks of the wheel.
     pub(crate) accepted: u32,
     /// When the peer was last heard of, in ticks of the wheel.
@@ -45,7 +45,7 @@ pub(crate) struct Flags(u8);
 impl Flags {
     /// The socket takes no more: wait for the writable edge.
     pub(crate) const BLOCKED: u8 = 1;
-    /// In the list of connections to flush.
+    /// In the list of connections to flush: something is queued, or the end is.
     pub(crate) const DIRTY: u8 = 2;
     /// In the list of connections to read on in the next turn, for no edge will tell again.
     pub(crate) const CARRIED: u8 = 4;
@@ -78,6 +78,6 @@ impl Flags {
 
 impl<S> Connection<S> {
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+        self.span.len() + self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }
 }

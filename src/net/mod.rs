@@ -1,8 +1,10 @@
 //! Moves bytes between sockets and an [`App`]. Contract of this layer: it knows no HTTP, no WebSocket and no
 //! user callbacks; it owns every connection, its outbox and its deadline, and calls the app from one place,
-//! the reactor's turn. No method of [`Connections`] does I/O or calls back: the turn does both later.
+//! the reactor's turn. No method of `Connections` calls back, and none does I/O but to write early what is too
+//! much to hold back until the end of the turn.
 
 pub(crate) mod addresses;
+pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod listener;
@@ -14,7 +16,7 @@ pub(crate) mod table;
 pub(crate) mod timers;
 pub(crate) mod wheel;
 
-use crate::error::CloseReason;
+use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use std::io;
 use std::time::Instant;
@@ -68,4 +70,12 @@ pub(crate) enum Phase {
     Stopping,
     /// Nothing is left to do.
     Ended,
+}
+
+fn io_failure(error: &io::Error) -> CloseReason {
+    CloseReason::new(Side::Peer, 1006, "", Cause::Io(error.kind()))
+}
+
+fn lost() -> CloseReason {
+    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
 }

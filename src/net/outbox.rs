@@ -1,6 +1,6 @@
-//! Output that was accepted but not yet written. Small runs are copied together, large ones kept as they are;
-//! a flush writes them all with as few system calls as the kernel allows. Knows nothing of frames, but keeps
-//! each run whole: only between runs may an urgent one overtake.
+//! Output that a socket did not take at once. Small runs are copied together, large ones kept as they are; a
+//! flush writes them all with as few system calls as the kernel allows. Knows nothing of frames, but keeps each
+//! run whole: only between runs may an urgent one overtake.
 
 use super::stream::Stream;
 use std::collections::VecDeque;
@@ -93,6 +93,11 @@ impl Outbox {
     pub(crate) fn share(&mut self, bytes: Encoded) {
         self.bytes += bytes.len();
         self.runs.push_back(Run::Shared(bytes));
+    }
+
+    /// Counts the first `len` bytes as written: whoever found the outbox empty has written them already.
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.advance(len);
     }
 
     /// Lets no urgent run overtake what is queued now.

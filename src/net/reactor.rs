@@ -2,12 +2,11 @@
 //! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
 
 use super::connection::{Flags, Life};
+use super::connections::Written;
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
-use super::outbox::Flushed;
 use super::stream::Stream;
-use super::{Admission, App, Phase};
-use crate::error::{Cause, CloseReason, Side};
+use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -246,13 +245,12 @@ impl<A: App> Reactor<A> {
     }
 
     fn flush_if_much(&mut self) {
-        if self.app.connections().unflushed_bytes > FLUSH_BYTES {
+        if self.app.connections().batch.len() > FLUSH_BYTES {
             self.flush_dirty();
         }
     }
 
     fn flush_dirty(&mut self) {
-        self.app.connections().unflushed_bytes = 0;
         let mut dirty = std::mem::take(&mut self.app.connections().dirty);
         for fd in dirty.drain(..) {
             self.flush(fd);
@@ -261,6 +259,7 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         if connections.dirty.is_empty() {
             connections.dirty = dirty;
+            connections.batch.clear();
         }
     }
 
@@ -272,16 +271,10 @@ impl<A: App> Reactor<A> {
         if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Some(outbox) = &mut connection.outbox {
-            let before = outbox.bytes();
-            let flushed = outbox.flush(&mut connection.stream);
-            connections.queued_bytes -= before - outbox.bytes();
-            match flushed {
-                Ok(Flushed::Drained) => connections.pool.put(connection.outbox.take().expect("just flushed")),
-                Ok(Flushed::Blocked) => return connection.flags.set(Flags::BLOCKED),
-                Ok(Flushed::Yielded) => return connections.yielded.push(fd),
-                Err(error) => return connections.kill(fd, io_failure(&error)),
-            }
+        match connections.write_out(fd) {
+            Written::All => {}
+            Written::Some => return connections.yielded.push(fd),
+            Written::Blocked | Written::Failed => return,
         }
         self.drained(fd);
     }
@@ -405,7 +398,7 @@ impl<A: App> Reactor<A> {
             connections.queued_bytes -= outbox.bytes();
             connections.pool.put(outbox);
         }
-        let reason = connection.reason.take().map_or_else(lost, |reason| *reason);
+        let reason = connections.reasons.remove(&fd).unwrap_or_else(lost);
         drop(connection.stream);
         self.app.closed(fd, connection.session, reason);
     }
@@ -423,11 +416,3 @@ const SHORT_READ_DRAINS: bool = cfg!(any(
     target_os = "openbsd",
     target_os = "dragonfly"
 ));
-
-fn io_failure(error: &io::Error) -> CloseReason {
-    CloseReason::new(Side::Peer, 1006, "", Cause::Io(error.kind()))
-}
-
-fn lost() -> CloseReason {
-    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
-}

@@ -77,6 +77,10 @@ impl<S> Table<S> {
         self.generations.len() as u32 + 1
     }
 
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Connection<S>> {
+        self.slots.get_mut(index.checked_sub(1)? as usize)?.as_mut()
+    }
+
     /// The connection in a slot, by its index, which counts from 1.
     pub(crate) fn at(&self, index: u32) -> Option<&Connection<S>> {
         self.slots.get(index.checked_sub(1)? as usize)?.as_ref()

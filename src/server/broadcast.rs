@@ -2,10 +2,9 @@
 
 use super::Server;
 use super::message::Message;
+use super::session::{Phase, Session, WebSocket};
 use crate::codec::ws::header;
 use crate::fd::Fd;
-use crate::net::connections::Quota;
-use crate::net::outbox::Encoded;
 
 /// A message on its way to every established connection; see [`broadcast`](Server::broadcast).
 #[must_use = "a broadcast goes out when it is sent"]
@@ -41,29 +40,23 @@ impl<'s, 'm> Broadcast<'s, 'm> {
     pub fn send(self) -> Reach {
         let Broadcast { server, message, except } = self;
         let frame = encode(&message);
-        let mut reach = Reach::default();
-        for index in 1..server.connections.index_end() {
-            let Some(fd) = server.connections.at(index).map(|connection| connection.fd) else { continue };
-            if except.contains(&fd) || !server.is_established(fd) {
-                continue;
-            }
-            match server.connections.write_shared(fd, &frame, Quota::Limited) {
-                Ok(()) => reach.queued += 1,
-                Err(refused) => {
-                    server.refused(fd, refused);
-                    reach.refused += 1;
-                }
-            }
+        let (queued, refused) = server.connections.fan_out(&frame, |connection| {
+            matches!(connection.session, Session::WebSocket(WebSocket { phase: Phase::Open, .. }))
+                && !except.contains(&connection.fd)
+        });
+        let reach = Reach { queued, refused: refused.len() };
+        for (fd, refused) in refused {
+            server.refused(fd, refused);
         }
         reach
     }
 }
 
-fn encode(message: &Message<'_>) -> Encoded {
+fn encode(message: &Message<'_>) -> Vec<u8> {
     let bytes = message.as_bytes();
     let header = header::encode(true, message.opcode(), bytes.len());
     let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
     frame.extend_from_slice(header.as_slice());
     frame.extend_from_slice(bytes);
-    frame.into()
+    frame
 }

@@ -55,4 +55,6 @@ pub struct Usage {
     pub queued_bytes: usize,
     /// Connections waiting for the reactor to read, flush or reap them.
     pub pending: usize,
+    /// Connections that are known to end and are not gone yet.
+    pub ending: usize,
 }

@@ -399,6 +399,7 @@ impl Server {
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,
             pending: holdings.pending,
+            ending: holdings.ending,
         }
     }
 

@@ -69,6 +69,7 @@ type Log = Rc<RefCell<Vec<Entry>>>;
 struct Commanded {
     log: Log,
     opened: Vec<Fd>,
+    policy: SlowConsumer,
 }
 
 impl Commanded {
@@ -83,9 +84,11 @@ impl Commanded {
 
     /// The parts of a broadcast are noted in the order of the table, as the server visits it.
     fn broadcast(&self, server: &mut Server, data: &[u8], except: Option<Fd>) {
-        let queued = |server: &Server, fd| server.client_info(fd).map_or(0, |info| info.queued_bytes);
-        let everybody = server.connections().filter(|fd| Some(*fd) != except);
-        let everybody: Vec<(Fd, usize)> = everybody.map(|fd| (fd, queued(server, fd))).collect();
+        let everybody: Vec<Fd> = server.connections().filter(|fd| Some(*fd) != except).collect();
+        if self.policy == SlowConsumer::Refuse {
+            // Who refused can't be told afterwards.
+            return everybody.into_iter().for_each(|fd| self.push(server, fd, Opcode::Binary, data));
+        }
         let broadcast = server.broadcast(data);
         let reach = match except {
             Some(fd) => broadcast.except(fd).send(),
@@ -93,10 +96,13 @@ impl Commanded {
         };
         assert_eq!(reach.queued + reach.refused, everybody.len());
         let mut refused = 0;
-        for (fd, before) in everybody {
-            // Who refused is closing now or, under the other policy, has no more queued than before.
-            let took = server.is_established(fd) && queued(server, fd) > before;
-            let result = if took { Ok(()) } else { Err(PushError::Full) };
+        for fd in everybody {
+            let result = match (server.is_established(fd), server.exists(fd)) {
+                (true, _) => Ok(()),
+                (false, true) => Err(PushError::Full),
+                // A write failed that could not wait for the end of the turn.
+                (false, false) => Err(PushError::Gone),
+            };
             refused += usize::from(result.is_err());
             self.note(Entry::Push(fd, Opcode::Binary, data.to_vec(), result));
         }
@@ -268,7 +274,7 @@ impl Simulation {
         });
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
         let mut reactor = builder.simulate().expect("a valid configuration");
-        reactor.app.replace_handler(Box::new(Commanded { log: log.clone(), opened: Vec::new() }));
+        reactor.app.replace_handler(Box::new(Commanded { log: log.clone(), opened: Vec::new(), policy }));
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
         Simulation {

@@ -1,0 +1,122 @@
+//! What is written in one turn, for all connections, in one buffer: each has a span of it, and what goes to many
+//! is there once. Connections whose socket takes what they are sent never own an outbox.
+
+/// A part of the batch. Short, because every connection has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Adds `next`, if it follows directly; whether it does.
+    pub(crate) fn extend(&mut self, next: Span) -> bool {
+        if self.is_empty() {
+            *self = next;
+            return true;
+        }
+        let follows = self.end == next.start;
+        if follows {
+            self.end = next.end;
+        }
+        follows
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// Spans that end here or before may be more than one connection's.
+    shared: u32,
+}
+
+/// Memory kept from turn to turn.
+const KEPT_BYTES: usize = 1 << 20;
+/// Far below what a span can say.
+const BYTES_MAX: usize = 1 << 31;
+
+impl Batch {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        len < BYTES_MAX - self.bytes.len()
+    }
+
+    /// Adds `parts`, which belong together, for one connection.
+    pub(crate) fn add(&mut self, parts: [&[u8]; 2]) -> Span {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(parts[0]);
+        self.bytes.extend_from_slice(parts[1]);
+        Span { start, end: self.bytes.len() as u32 }
+    }
+
+    /// Adds `run` for any number of connections.
+    pub(crate) fn add_shared(&mut self, run: &[u8]) -> Span {
+        let span = self.add([run, &[]]);
+        self.shared = span.end;
+        span
+    }
+
+    pub(crate) fn get(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start as usize..span.end as usize]
+    }
+
+    /// Gives the room of a span back where that can be done at once: it was added last, and for one connection.
+    /// So a turn of many echoes uses the same warm memory for each.
+    pub(crate) fn give_back(&mut self, span: Span) {
+        if span.end as usize == self.bytes.len() && span.start >= self.shared {
+            self.bytes.truncate(span.start as usize);
+        }
+    }
+
+    /// Forgets everything: no connection has a span any more.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.shared = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_grow_while_they_follow_each_other() {
+        let mut batch = Batch::default();
+        let mut one = batch.add([b"a", b"b"]);
+        assert!(one.extend(batch.add([b"c", b""])));
+        assert_eq!(batch.get(one), b"abc");
+        batch.add([b"another's", b""]);
+        assert!(!one.extend(batch.add([b"d", b""])));
+        assert_eq!((batch.get(one), one.len()), (&b"abc"[..], 3));
+    }
+
+    #[test]
+    fn only_the_last_span_of_one_connection_is_given_back() {
+        let mut batch = Batch::default();
+        let first = batch.add([b"first", b""]);
+        let shared = batch.add_shared(b"shared");
+        batch.give_back(first);
+        batch.give_back(shared);
+        assert_eq!(batch.get(shared), b"shared");
+        let last = batch.add([b"last", b""]);
+        batch.give_back(last);
+        assert_eq!(batch.len(), 11);
+        // A span that began before what is shared and grew beyond it.
+        let mut mixed = shared;
+        assert!(mixed.extend(batch.add([b"tail", b""])));
+        batch.give_back(mixed);
+        assert_eq!(batch.get(shared), b"shared");
+    }
+}
