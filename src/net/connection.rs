@@ -40,36 +40,40 @@ pub(crate) enum Life {
 
 /// What the turn has to remember of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flags(u8);
+pub(crate) struct Flags(u16);
 
 impl Flags {
     /// The socket takes no more: wait for the writable edge.
-    pub(crate) const BLOCKED: u8 = 1;
+    pub(crate) const BLOCKED: u16 = 1;
     /// In the list of connections to flush: something is queued, or the end is.
-    pub(crate) const DIRTY: u8 = 2;
+    pub(crate) const DIRTY: u16 = 2;
     /// In the list of connections to read on in the next turn, for no edge will tell again.
-    pub(crate) const CARRIED: u8 = 4;
+    pub(crate) const CARRIED: u16 = 4;
     /// The app does not want to be given bytes now.
-    pub(crate) const PAUSED: u8 = 8;
+    pub(crate) const PAUSED: u16 = 8;
     /// Readiness came while paused.
-    pub(crate) const MISSED: u8 = 16;
+    pub(crate) const MISSED: u16 = 16;
     /// The app is to be told when the outbox is empty.
-    pub(crate) const WANTS_DRAINED: u8 = 32;
+    pub(crate) const WANTS_DRAINED: u16 = 32;
     /// The peer ended its side, and everything before that was read.
-    pub(crate) const ENDED: u8 = 64;
+    pub(crate) const ENDED: u16 = 64;
     /// The peer ended its side: no edge will tell again, so read until that is seen.
-    pub(crate) const HUNG_UP: u8 = 128;
+    pub(crate) const HUNG_UP: u16 = 128;
+    /// The peer has read on since its deadline was last looked at: it is slow, but there.
+    pub(crate) const PROGRESSED: u16 = 256;
+    /// Only told that it may not stay; it takes no place from others.
+    pub(crate) const TURNED_AWAY: u16 = 512;
 
-    pub(crate) fn has(self, flag: u8) -> bool {
+    pub(crate) fn has(self, flag: u16) -> bool {
         self.0 & flag != 0
     }
 
-    pub(crate) fn set(&mut self, flag: u8) {
+    pub(crate) fn set(&mut self, flag: u16) {
         self.0 |= flag;
     }
 
     /// Clears a flag; whether it was set.
-    pub(crate) fn take(&mut self, flag: u8) -> bool {
+    pub(crate) fn take(&mut self, flag: u16) -> bool {
         let had = self.has(flag);
         self.0 &= !flag;
         had

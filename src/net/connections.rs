@@ -46,6 +46,8 @@ pub(crate) struct Connections<S> {
     pub(super) batch: Batch,
     /// Bytes in all outboxes.
     pub(super) queued_bytes: usize,
+    /// Connections that are only being told that they may not stay.
+    pub(super) turned_away: usize,
     /// Why connections end that are ending. Not in the connection: most are not.
     pub(super) reasons: HashMap<Fd, CloseReason>,
     start: Instant,
@@ -110,6 +112,7 @@ impl<S: Default> Connections<S> {
             yielded: Vec::new(),
             batch: Batch::default(),
             queued_bytes: 0,
+            turned_away: 0,
             reasons: HashMap::new(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
             start: now.checked_sub(TICK).unwrap_or(now),
@@ -173,7 +176,7 @@ impl<S> Connections<S> {
             deadlines: self.wheel.len(),
             addresses: self.addresses.len(),
             outboxes: self.pool.in_use(),
-            queued_bytes: self.queued_bytes,
+            queued_bytes: self.queued_bytes + self.batch.len(),
             pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
             ending: self.reasons.len(),
         }
@@ -417,6 +420,9 @@ impl<S> Connections<S> {
             let before = outbox.bytes();
             let flushed = outbox.flush(&mut connection.stream);
             self.queued_bytes -= before - outbox.bytes();
+            if outbox.bytes() < before {
+                connection.flags.set(Flags::PROGRESSED);
+            }
             flushed.map(|flushed| match flushed {
                 Flushed::Drained => {
                     self.pool.put(connection.outbox.take().expect("just flushed"));
@@ -479,6 +485,20 @@ impl<S> Connections<S> {
         }
         let at = self.now.checked_add(after).map_or(u32::MAX, |at| self.tick(at));
         self.wheel.set(fd.index(), at.saturating_add(1));
+    }
+
+    /// Whether the peer has read something of what waits for it since this was last asked. A deadline that
+    /// passed meanwhile is given again: who reads, slowly, is not to be cut off in the middle.
+    pub(crate) fn take_progress(&mut self, fd: Fd) -> bool {
+        self.table.get_mut(fd).is_some_and(|connection| connection.flags.take(Flags::PROGRESSED))
+    }
+
+    /// Marks a new connection as one that is only told that it may not stay.
+    pub(super) fn turn_away(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        connection.flags.set(Flags::TURNED_AWAY);
+        self.turned_away += 1;
+        self.addresses.remove(std::mem::take(&mut connection.address));
     }
 
     /// How long nothing has been heard of the peer.

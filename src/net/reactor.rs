@@ -24,8 +24,8 @@ fn listener_token(number: usize) -> Token {
 const FLUSH_BYTES: usize = 1 << 20;
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 1024;
-/// Connections beyond the maximum that are told so; those beyond these as well are just closed.
-const REFUSED_AT_ONCE_MAX: usize = 64;
+/// Connections at once that are told that they may not stay; those beyond are just closed.
+const TURNED_AWAY_MAX: usize = 32;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budgets {
@@ -321,17 +321,20 @@ impl<A: App> Reactor<A> {
     pub(crate) fn admit(&mut self, stream: Stream, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let mut admission = Admission::Welcome;
-        if connections.len() >= self.budgets.connections_max {
+        if connections.len() - connections.turned_away >= self.budgets.connections_max {
             admission = Admission::ServerFull;
-            if connections.len() >= self.budgets.connections_max.saturating_add(REFUSED_AT_ONCE_MAX) {
-                return;
-            }
         }
         let Some(fd) = connections.insert(stream) else { return };
         if let (Some(address), Some(max)) = (address, self.budgets.connections_per_address_max)
             && connections.count_address(fd, address) > max
         {
             admission = Admission::AddressFull;
+        }
+        if admission != Admission::Welcome {
+            connections.turn_away(fd);
+            if connections.turned_away > TURNED_AWAY_MAX {
+                return connections.kill(fd, lost());
+            }
         }
         if let Err(error) = self.register(fd) {
             log::warn!("a connection can't be watched: {error}");
@@ -368,6 +371,9 @@ impl<A: App> Reactor<A> {
             let (fd, life) = (connection.fd, connection.life);
             match life {
                 Life::Open => self.app.expired(fd),
+                Life::Finishing if connections.take_progress(fd) => {
+                    connections.deadline(fd, connections.limits.finish_timeout);
+                }
                 Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
                 Life::Dead => {}
             }
@@ -394,6 +400,9 @@ impl<A: App> Reactor<A> {
         let Some(mut connection) = connections.table.remove(fd) else { return };
         connections.wheel.clear(fd.index());
         connections.addresses.remove(connection.address);
+        if connection.flags.has(Flags::TURNED_AWAY) {
+            connections.turned_away -= 1;
+        }
         if let Some(outbox) = connection.outbox.take() {
             connections.queued_bytes -= outbox.bytes();
             connections.pool.put(outbox);

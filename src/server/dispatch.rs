@@ -74,13 +74,28 @@ impl Dispatch {
         self.call("on_open", Some(request.fd), |handler, server| handler.on_open(server, request));
     }
 
+    /// The server's close frame was not answered in time; it may still be behind a long queue.
+    fn close_expired(&mut self, fd: Fd) {
+        if self.server.connections.take_progress(fd) {
+            let timeout = self.server.config.close_timeout;
+            return self.server.connections.deadline(fd, timeout);
+        }
+        log::debug!("{fd}: the close frame was not answered in time");
+        let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+        self.server.connections.kill(fd, reason);
+    }
+
     /// A silent WebSocket is pinged; one that stays silent is given up.
     fn heartbeat(&mut self, fd: Fd) {
         let config = &self.server.config;
         let (Some(interval), pong_timeout) = (config.ping_interval, config.pong_timeout) else { return };
         let Some(silence) = self.server.connections.silence(fd) else { return };
+        let reads_on = self.server.connections.take_progress(fd);
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
-        if websocket.is_pinged {
+        if websocket.is_pinged && reads_on {
+            // The ping may still be on its way, behind a long queue.
+            self.server.connections.deadline(fd, pong_timeout);
+        } else if websocket.is_pinged {
             log::debug!("{fd}: silent for {silence:?}, giving up");
             self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
         } else if silence >= jittered(interval, fd) {
@@ -140,11 +155,7 @@ impl App for Dispatch {
     fn expired(&mut self, fd: Fd) {
         match self.server.connections.session_mut(fd) {
             Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
-            Some(Session::WebSocket(_)) => {
-                log::debug!("{fd}: the close frame was not answered in time");
-                let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
-                self.server.connections.kill(fd, reason);
-            }
+            Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
             None => {}
         }

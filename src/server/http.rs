@@ -1,8 +1,10 @@
 //! HTTP connections: requests collected until they are whole, answered in order, or turned into WebSockets.
 
 use super::dispatch::{Dispatch, jittered};
+use super::handler::Handler;
 use super::request::{Acceptance, Handshake, Request};
 use super::session::{Held, Http, Progress, Session, WebSocket};
+use super::{Answering, Server};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
 use crate::codec::http::response::Exchange;
@@ -185,11 +187,25 @@ impl Dispatch {
 
     fn answer(&mut self, request: &Request<'_>) {
         let fd = request.fd;
-        let response = self.call("on_request", None, |handler, server| handler.on_request(server, request));
+        let (response, is_last) =
+            self.ask(fd, "on_request", |handler, server| handler.on_request(server, request));
         let panicked = response.is_none();
         let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
-        let keep_alive = request.head.keeps_alive() && !panicked && response.status() != 426;
+        let keep_alive = request.head.keeps_alive() && !panicked && !is_last && response.status() != 426;
         self.respond(fd, response, request.method() == "HEAD", keep_alive);
+    }
+
+    /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
+    fn ask<R>(
+        &mut self,
+        fd: Fd,
+        callback: &'static str,
+        call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
+    ) -> (Option<R>, bool) {
+        self.server.answering = Some(Answering { fd, is_last: false });
+        let answer = self.call(callback, None, call);
+        let is_last = self.server.answering.take().is_some_and(|answering| answering.is_last);
+        (answer, is_last)
     }
 
     fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
@@ -235,9 +251,11 @@ impl Dispatch {
         handshake::check_origin(&request.head, &self.server.config.origins)?;
         let preferred = &self.server.config.subprotocols;
         let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
-        let answer = self.call("on_handshake", None, |handler, server| handler.on_handshake(server, request));
+        let (answer, is_last) =
+            self.ask(fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
         let Some(Handshake(answer)) = answer else { return Err(Refusal::new(500, "internal server error")) };
         let acceptance = match answer {
+            Ok(_) if is_last => return Err(Refusal::new(503, "not now")),
             Ok(acceptance) => acceptance,
             Err(response) => {
                 self.respond(fd, response, false, false);
@@ -302,12 +320,14 @@ impl Dispatch {
 
     pub(super) fn http_expired(&mut self, fd: Fd) {
         let is_paused = self.server.connections.is_paused(fd);
-        let Some(http) = self.http_mut(fd) else { return };
         let timeout = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
-        if is_paused {
+        if self.server.connections.take_progress(fd) {
+            let timeout = self.server.config.keep_alive_timeout;
+            self.server.connections.deadline(fd, timeout);
+        } else if is_paused {
             log::debug!("{fd}: does not read its answers");
             self.server.connections.kill(fd, timeout);
-        } else if http.held.take().is_some() {
+        } else if self.http_mut(fd).is_some_and(|http| http.held.take().is_some()) {
             self.refuse(fd, Refusal::new(408, "the request took too long"));
         } else {
             self.server.end(fd, timeout);

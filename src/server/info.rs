@@ -49,9 +49,9 @@ pub struct Usage {
     pub timers: usize,
     /// Addresses that connections are counted for.
     pub addresses: usize,
-    /// Outboxes in use.
+    /// Connections whose socket did not take at once what was pushed.
     pub outboxes: usize,
-    /// Bytes accepted and not yet written.
+    /// Bytes accepted and not yet written; what one broadcast queued for many is there once.
     pub queued_bytes: usize,
     /// Connections waiting for the reactor to read, flush or reap them.
     pub pending: usize,

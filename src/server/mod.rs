@@ -59,6 +59,14 @@ pub struct Server {
     established: usize,
     stage: Stage,
     date: Date,
+    answering: Option<Answering>,
+}
+
+/// A request that a callback is answering now.
+struct Answering {
+    fd: Fd,
+    /// The callback ended the connection: behind its answer.
+    is_last: bool,
 }
 
 type Tick = dyn FnMut(&mut Server, TimerId);
@@ -93,6 +101,7 @@ impl Server {
             established: 0,
             stage: Stage::Serving,
             date: Date::default(),
+            answering: None,
         }
     }
 
@@ -214,6 +223,9 @@ impl Server {
                 true
             }
             Err(PushError::NotWebSocket) => {
+                if let Some(answering) = self.answering.as_mut().filter(|answering| answering.fd == fd) {
+                    return !std::mem::replace(&mut answering.is_last, true);
+                }
                 let was_open = self.connections.session_mut(fd).is_some();
                 self.connections.finish(fd, reason);
                 was_open
@@ -371,10 +383,8 @@ impl Server {
     }
 
     fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
-        /// Far enough to be never, near enough to be added to a clock.
-        const FAR: Duration = Duration::from_secs(1 << 32);
         // Not the turn's own time: a callback may have taken long.
-        self.timers.set(Instant::now().max(self.connections.now()) + delay.min(FAR), period, timer)
+        self.timers.set(later(Instant::now().max(self.connections.now()), delay), period, timer)
     }
 
     /// The same server for other threads.
@@ -409,7 +419,7 @@ impl Server {
         if self.stage != Stage::Serving {
             return;
         }
-        self.stage = Stage::Stopping(self.connections.now() + self.config.shutdown_timeout);
+        self.stage = Stage::Stopping(later(self.connections.now(), self.config.shutdown_timeout));
         log::info!("shutting down with {} connections", self.connections.len());
         for index in 1..self.connections.index_end() {
             let Some(connection) = self.connections.at(index) else { continue };
@@ -426,6 +436,12 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("usage", &self.usage()).finish_non_exhaustive()
     }
+}
+
+/// A time after `now`; a delay that no clock can hold is cut to one that is never over.
+fn later(now: Instant, delay: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(1 << 32);
+    now + delay.min(NEVER)
 }
 
 /// The Date header's value, made once a second.

@@ -48,7 +48,8 @@ impl Response {
     /// Adds a header.
     ///
     /// # Panics
-    /// Where the name is no token or the value has a line break or another control character (RFC 9110 §5.5):
+    /// Where the header is one of the server's own (length, date, connection, transfer coding), the name is no
+    /// token, or the value has a line break or another control character (RFC 9110 §5.5):
     /// it would let whoever chose the value forge the response.
     pub fn header(
         mut self,
@@ -58,6 +59,9 @@ impl Response {
         let (name, value) = (name.into(), value.into());
         assert!(is_token(&name), "{name:?} is no header name");
         assert!(is_field_value(&value), "control character in the value of header {name}");
+        let own = ["content-length", "transfer-encoding", "connection", "date"];
+        let is_own = own.iter().any(|own| name.eq_ignore_ascii_case(own));
+        assert!(!is_own, "{name} is the server's own");
         self.headers.push((name, value));
         self
     }
