@@ -105,8 +105,8 @@ impl fmt::Display for Cause {
 pub struct CloseReason {
     /// Who ended it.
     pub by: Side,
-    /// The close code (RFC 6455 §7.4.1): the peer's where it sent one, else the server's. 1005 where the
-    /// close frame had none, 1006 where there was no close frame.
+    /// The close code (RFC 6455 §7.4.1) of whoever began: the peer's, or the server's, whatever the peer
+    /// answered. 1005 where the peer's close frame had none, 1006 where there was no close frame.
     pub code: u16,
     /// The reason text of the close frame; often empty.
     pub text: Box<str>,

@@ -56,7 +56,7 @@ fn a_request_is_given_to_the_callback_as_it_was_sent() {
             request.query().map(str::to_owned),
             request.header("x-two").map(str::to_owned),
             headers.collect::<Vec<_>>(),
-            request.remote_addr(),
+            server.remote_addr(request.fd),
             server.is_established(request.fd) || !server.exists(request.fd),
         );
         sender.send(seen).ok();

@@ -61,6 +61,8 @@ impl Flags {
     pub(crate) const HUNG_UP: u16 = 128;
     /// The peer has read on since its deadline was last looked at: it is slow, but there.
     pub(crate) const PROGRESSED: u16 = 256;
+    /// The peer has said all it will: nothing needs to be read before the socket is closed.
+    pub(crate) const SAID_ALL: u16 = 1024;
     /// Only told that it may not stay; it takes no place from others.
     pub(crate) const TURNED_AWAY: u16 = 512;
 

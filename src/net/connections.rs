@@ -467,6 +467,13 @@ impl<S> Connections<S> {
         self.deadline(fd, self.limits.finish_timeout);
     }
 
+    /// The peer has said that it will send no more: after [`Connections::finish`] nothing is waited for.
+    pub(crate) fn said_all(&mut self, fd: Fd) {
+        if let Some(connection) = self.table.get_mut(fd) {
+            connection.flags.set(Flags::SAID_ALL);
+        }
+    }
+
     /// Ends a connection at once, losing what is queued.
     pub(crate) fn kill(&mut self, fd: Fd, reason: CloseReason) {
         let Some(connection) = self.table.get_mut(fd) else { return };

@@ -283,8 +283,8 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
         if connection.life == Life::Finishing {
-            let ended = connection.flags.has(Flags::ENDED);
-            if connection.stream.shutdown_write().is_err() || ended {
+            let is_over = connection.flags.has(Flags::ENDED) || connection.flags.has(Flags::SAID_ALL);
+            if is_over || connection.stream.shutdown_write().is_err() {
                 return connections.kill(fd, lost());
             }
             connection.life = Life::Lingering;

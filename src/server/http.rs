@@ -15,7 +15,6 @@ use crate::fd::Fd;
 use crate::net::connections::Quota;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 /// While more than this waits to be read by a client, its next request waits too: a client that only asks
 /// would fill the outbox otherwise.
@@ -133,18 +132,13 @@ impl Dispatch {
         let (head_bytes, rest) = bytes.split_at_mut(*head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
-        let request =
-            Request { fd, head, body: body.plain(&mut rest[..body_len]), remote_addr: self.remote_addr(fd) };
+        let request = Request { fd, head, body: body.plain(&mut rest[..body_len]) };
         if handshake::is_attempt(&head) {
             self.upgrade(&request)?;
         } else {
             self.answer(&request);
         }
         Ok(Step::Done(*head_len + body_len))
-    }
-
-    fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
-        self.server.connections.get(fd)?.stream.peer_addr()
     }
 
     /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't

@@ -30,6 +30,7 @@ use message::Message;
 use session::{Phase, Session, WebSocket};
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The live server: what every callback receives first.
@@ -316,6 +317,12 @@ impl Server {
             .filter(|fd| self.is_established(*fd))
     }
 
+    /// The address of the other end of TCP; behind a proxy that is the proxy's. Asked of the system each time:
+    /// most connections are never asked about. `None` where the connection is gone.
+    pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
+        self.connections.get(fd)?.stream.peer_addr()
+    }
+
     /// What is known of a connection; `None` where it is gone.
     pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
         let connection = self.connections.get(fd)?;
@@ -327,7 +334,7 @@ impl Server {
         Some(ClientInfo {
             fd,
             status,
-            remote_addr: connection.stream.peer_addr(),
+            remote_addr: self.remote_addr(fd),
             connected_at: self.connections.instant(connection.accepted),
             last_received_at: self.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),

@@ -4,7 +4,6 @@ use crate::codec::http::response::{is_field_value, is_token};
 use crate::codec::http::{Head, Response};
 use crate::fd::Fd;
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 /// An HTTP request, or the one that opened a WebSocket. Borrows what was received: copy what you keep.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +12,6 @@ pub struct Request<'a> {
     pub fd: Fd,
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
-    pub(crate) remote_addr: Option<SocketAddr>,
 }
 
 impl<'a> Request<'a> {
@@ -50,11 +48,6 @@ impl<'a> Request<'a> {
     /// The body; empty where there is none.
     pub fn body(&self) -> &'a [u8] {
         self.body
-    }
-
-    /// The address of the other end of TCP; behind a proxy that is the proxy's.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.remote_addr
     }
 }
 

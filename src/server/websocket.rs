@@ -35,7 +35,9 @@ impl Dispatch {
                 }
                 Some(Event::Ping(payload)) => self.pong(fd, payload.bytes(input)),
                 Some(Event::Pong(_)) | None => {}
-                Some(Event::Close(code, reason)) => return self.close_received(fd, code, reason),
+                Some(Event::Close(code, reason)) => {
+                    return self.close_received(fd, code, reason, bytes.is_empty());
+                }
             }
         }
     }
@@ -50,8 +52,11 @@ impl Dispatch {
     }
 
     /// RFC 6455 §5.5.1: the close frame is answered with its own code, then the server is the one to end TCP
-    /// (§7.1.1).
-    fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>) {
+    /// (§7.1.1). `is_last`: nothing came behind the close frame, as it should be.
+    fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>, is_last: bool) {
+        if is_last {
+            self.server.connections.said_all(fd);
+        }
         if self.server.is_established(fd) {
             self.server.write_close(fd, code, "");
         }

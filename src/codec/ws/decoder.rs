@@ -232,9 +232,8 @@ impl Partial {
             return Ok(None);
         }
         self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
-        self.utf8 = utf8::Validator::default();
+        // With its message over, what is left of this is dropped.
         self.opcode = None;
-        self.fragments = 0;
         Ok(Some(Event::Message(opcode, Payload::Owned(std::mem::take(&mut self.message)))))
     }
 }
