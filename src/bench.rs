@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::fd::Fd;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
+use crate::net::wheel::Wheel;
 use crate::server::builder::Builder;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, SimStream};
@@ -32,6 +33,45 @@ pub fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 /// Appends a frame as a client sends it.
 pub fn encode_masked(opcode: Opcode, mask: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
     header::encode_masked(true, opcode, mask, payload, out);
+}
+
+/// The header of a server's frame, as a client reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerHeader {
+    /// Whether the message ends with this frame.
+    pub fin: bool,
+    /// What kind of frame it is.
+    pub opcode: Opcode,
+    /// Bytes of the header itself.
+    pub header_len: usize,
+    /// Bytes of the payload behind it.
+    pub payload_len: u64,
+}
+
+/// Reads the header of a server's frame from the start of `bytes`, as strictly as a client's is read; `None`
+/// where more bytes are needed.
+pub fn parse_unmasked(bytes: &[u8]) -> Result<Option<ServerHeader>, String> {
+    let Some([first, second]) = bytes.first_chunk() else { return Ok(None) };
+    if second & 0x80 != 0 {
+        return Err("server frames must not be masked".into());
+    }
+    let len = match second {
+        126 => 4,
+        127 => header::ENCODED_MAX,
+        _ => 2,
+    };
+    let Some(rest) = bytes.get(2..len) else { return Ok(None) };
+    // The reader of clients' headers wants a mask behind it.
+    let mut masked = [0; header::MASKED_MAX];
+    masked[..2].copy_from_slice(&[*first, second | 0x80]);
+    masked[2..len].copy_from_slice(rest);
+    let parsed = header::parse(&masked[..len + 4]).map_err(|error| error.to_string())?;
+    Ok(parsed.map(|(header, _)| ServerHeader {
+        fin: header.fin,
+        opcode: header.opcode,
+        header_len: len,
+        payload_len: header.len,
+    }))
 }
 
 /// The decoder of one connection, with a server's default limits.
@@ -169,6 +209,37 @@ impl SimSockets {
     /// How many bytes were written since this was last asked.
     pub fn take_written(&mut self) -> usize {
         self.sockets.iter().map(|(_, wire)| sim::wire(*wire, take_written)).sum()
+    }
+}
+
+/// The deadlines of all connections, by index from 1, in ticks.
+pub struct Deadlines(Wheel);
+
+impl Deadlines {
+    /// Room for so many.
+    pub fn new(expected: usize) -> Deadlines {
+        Deadlines(Wheel::new(expected))
+    }
+
+    /// Sets or moves a deadline.
+    pub fn set(&mut self, index: u32, deadline: u32) {
+        self.0.set(index, deadline);
+    }
+
+    /// Takes one away.
+    pub fn clear(&mut self, index: u32) {
+        self.0.clear(index);
+    }
+
+    /// Moves on to this tick and adds those whose deadline has come.
+    pub fn advance(&mut self, now: u32, expired: &mut Vec<u32>) {
+        self.0.advance(now, expired);
+    }
+}
+
+impl fmt::Debug for Deadlines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Deadlines").field(&self.0.len()).finish_non_exhaustive()
     }
 }
 

@@ -87,11 +87,12 @@ pub struct Config {
     /// How long a shutdown waits for outboxes and close handshakes. Default 5 s.
     pub shutdown_timeout: Duration,
 
-    /// Bytes read from one socket at a time; one buffer for the whole server. Default 256 KiB.
+    /// Bytes read from one socket at a time; one buffer for the whole server. Default 64 KiB: it stays in the
+    /// processor's cache, and bounds what one connection can ask for before others have their turn.
     pub read_buffer_bytes: usize,
     /// Full reads from one connection before the others get their turn. Default 4.
     pub reads_per_turn_max: u32,
-    /// Connections accepted before the others get their turn. Default 256.
+    /// Connections accepted of each listener before the others get their turn. Default 256.
     pub accepts_per_turn_max: u32,
     /// Connections that the kernel holds until they are accepted; the system may cap it. Default 4,096.
     pub backlog: u32,
@@ -122,7 +123,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(3),
             linger_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(5),
-            read_buffer_bytes: 256 << 10,
+            read_buffer_bytes: 64 << 10,
             reads_per_turn_max: 4,
             accepts_per_turn_max: 256,
             backlog: 4_096,
@@ -163,8 +164,8 @@ impl Config {
         if self.head_bytes_max < 128 {
             return Err(invalid("head_bytes_max must be at least 128: a handshake needs that".into()));
         }
-        if self.read_buffer_bytes < 16 {
-            return Err(invalid("read_buffer_bytes must be at least 16".into()));
+        if !(16..=1 << 30).contains(&self.read_buffer_bytes) {
+            return Err(invalid("read_buffer_bytes must be 16 to 1,073,741,824".into()));
         }
         if self.outbox_bytes_max < 512 {
             return Err(invalid(

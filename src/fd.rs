@@ -12,6 +12,7 @@ const INDEX_BITS: u32 = 24;
 /// An `Fd` looks like Swoole's `$fd`: the first connections print as 1, 2, 3. It is not the kernel's file
 /// descriptor. A slot of the connection table that is used again gets another generation, so an `Fd` kept
 /// from an earlier connection can never reach a later client: pushing to it is [`PushError::Gone`].
+/// That holds for one run of one server; the next one counts from 1 again.
 ///
 /// Layout, from the high bits: generation 32, reactor 8, index 24. The value survives `u64`, decimal text,
 /// logs and databases. JavaScript's numbers hold 53 bits: send it to a page as a string.
@@ -146,12 +147,18 @@ impl<T> FdMap<T> {
         FdMap { slots: Vec::new(), len: 0 }
     }
 
-    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`; data left over from an earlier
-    /// connection in the same slot is dropped.
+    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`. Of two connections in the same
+    /// slot the later one has the place: the earlier one's data is dropped, whichever comes first.
+    ///
+    /// The map is as long as the highest index in it: insert fds that the server gave you, not what a client
+    /// sent.
     pub fn insert(&mut self, fd: Fd, value: T) -> Option<T> {
         let index = fd.index() as usize;
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
+        }
+        if self.slots[index].as_ref().is_some_and(|(owner, _)| *owner > fd) {
+            return None;
         }
         match self.slots[index].replace((fd, value)) {
             Some((earlier, value)) => (earlier == fd).then_some(value),
@@ -245,6 +252,8 @@ mod tests {
         assert_eq!(map.remove(late), None);
         assert_eq!(map.insert(late, "late"), None);
         assert_eq!((map.get(early), map.get(late), map.len()), (None, Some(&"late"), 1));
+        assert_eq!(map.insert(early, "too late"), None);
+        assert_eq!((map.get(early), map.len()), (None, 1));
         assert_eq!(map.insert(late, "later"), Some("late"));
         assert_eq!(map.iter().collect::<Vec<_>>(), [(late, &"later")]);
         assert_eq!(map.remove(late), Some("later"));

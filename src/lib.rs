@@ -88,6 +88,9 @@
 //! outboxes, deadlines) and `codec` (HTTP, WebSocket: bytes in, events out), which do not know each other,
 //! over `fd`, `error` and `config`. Each file opens with what it is for.
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
+
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod bench;

@@ -40,16 +40,16 @@ pub(crate) struct Batch {
 
 /// Memory kept from turn to turn.
 const KEPT_BYTES: usize = 1 << 20;
-/// Far below what a span can say.
-const BYTES_MAX: usize = 1 << 31;
 
 impl Batch {
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(crate) fn has_room(&self, len: usize) -> bool {
-        len < BYTES_MAX - self.bytes.len()
+    /// The memory it owns.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Adds `parts`, which belong together, for one connection.

@@ -1,18 +1,16 @@
 //! All connections, and what may be done to them during a turn: queue bytes, ask for an end, set deadlines.
-//! Nothing here calls back; the reactor acts on the lists that are kept here. What is queued waits for the end
-//! of the turn, unless it is so much that to write it early costs less than to keep it.
+//! Nothing here calls back; the reactor acts on the lists that are kept here. Queueing is in `output`.
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
-use super::outbox::{COPIED_MAX, Encoded, Flushed, Outbox, Pool};
+use super::outbox::Pool;
 use super::stream::Stream;
 use super::table::Table;
 use super::wheel::Wheel;
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use std::collections::HashMap;
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -52,38 +50,6 @@ pub(crate) struct Connections<S> {
     pub(super) reasons: HashMap<Fd, CloseReason>,
     start: Instant,
     now: Instant,
-}
-
-/// Whether a write counts against the limits. Control frames do not: they are what tells a peer, and its
-/// user, what is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quota {
-    Limited,
-    Exempt,
-}
-
-/// So much for one connection is written at once, not at the end of the turn: to save a system call for each
-/// 16 KiB buys nothing, but a copy of them costs.
-const EARLY_BYTES: usize = 16 << 10;
-
-/// How writing out ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    All,
-    /// The socket takes no more for now.
-    Blocked,
-    /// The socket would take more, but others are waiting.
-    Some,
-    /// The connection is dead.
-    Failed,
-}
-
-/// Why a write was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Gone,
-    Closing,
-    Full,
 }
 
 /// What [`Connections`] holds at the moment, for tests and operators.
@@ -182,6 +148,12 @@ impl<S> Connections<S> {
         }
     }
 
+    /// Memory that the batch, and outboxes that nobody uses, keep for the next turn.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> (usize, usize) {
+        (self.batch.capacity(), self.pool.kept_bytes())
+    }
+
     /// A connection that is not yet dead.
     pub(crate) fn get(&self, fd: Fd) -> Option<&Connection<S>> {
         self.table.get(fd).filter(|connection| connection.life != Life::Dead)
@@ -203,248 +175,6 @@ impl<S> Connections<S> {
     /// One more than the last place in the table that may be filled.
     pub(crate) fn index_end(&self) -> u32 {
         self.table.index_end()
-    }
-
-    /// Queues a copy of `parts`, which belong together.
-    pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
-        let len = parts[0].len() + parts[1].len();
-        self.admit(fd, len, quota)?;
-        if len >= EARLY_BYTES && self.is_idle(fd)? {
-            let written = self.write_now(fd, parts)?;
-            if written < len {
-                let outbox = self.outbox(fd, len - written)?;
-                let (head, body) = (parts[0].get(written..), written.saturating_sub(parts[0].len()));
-                outbox.copy([head.unwrap_or_default(), &parts[1][body..]]);
-            }
-            return Ok(());
-        }
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        if connection.outbox.is_none() && self.batch.has_room(len) {
-            let span = self.batch.add(parts);
-            if connection.span.extend(span) {
-                mark_dirty(connection, &mut self.dirty);
-                return Ok(());
-            }
-            self.batch.give_back(span);
-        }
-        self.outbox(fd, len)?.copy(parts);
-        Ok(())
-    }
-
-    /// Queues `head` and then `body`, which belong together, without copying a large body.
-    pub(crate) fn write_owned(
-        &mut self,
-        fd: Fd,
-        head: &[u8],
-        body: Vec<u8>,
-        quota: Quota,
-    ) -> Result<(), Refused> {
-        let len = head.len() + body.len();
-        if len < EARLY_BYTES {
-            return self.write(fd, [head, &body], quota);
-        }
-        self.admit(fd, len, quota)?;
-        let written = if self.is_idle(fd)? { self.write_now(fd, [head, &body])? } else { 0 };
-        if written < len {
-            let outbox = self.outbox(fd, len - written)?;
-            outbox.copy([head, &[]]);
-            outbox.own(body);
-            outbox.skip(written);
-        }
-        Ok(())
-    }
-
-    /// Queues one run for every open connection that `wants` it: how many took it, and who could not.
-    pub(crate) fn fan_out(
-        &mut self,
-        run: &[u8],
-        wants: impl Fn(&Connection<S>) -> bool,
-    ) -> (usize, Vec<(Fd, Refused)>) {
-        let is_early = run.len() >= EARLY_BYTES || !self.batch.has_room(run.len());
-        let span = if is_early { Span::default() } else { self.batch.add_shared(run) };
-        // Made where somebody can't take it at once; those then share it.
-        let mut shared = None;
-        let mut taken = 0;
-        let mut refused = Vec::new();
-        for index in 1..self.table.index_end() {
-            let Some(connection) = self.table.at_mut(index) else { continue };
-            if connection.life != Life::Open || !wants(connection) {
-                continue;
-            }
-            let fd = connection.fd;
-            // What most members need is done here, without looking the connection up again.
-            if !is_early
-                && connection.outbox.is_none()
-                && connection.span.len() + run.len() < EARLY_BYTES
-                && connection.span.extend(span)
-            {
-                mark_dirty(connection, &mut self.dirty);
-                taken += 1;
-                continue;
-            }
-            match self.write_shared(fd, run, &mut shared) {
-                Ok(()) => taken += 1,
-                Err(error) => refused.push((fd, error)),
-            }
-        }
-        (taken, refused)
-    }
-
-    fn write_shared(&mut self, fd: Fd, run: &[u8], shared: &mut Option<Encoded>) -> Result<(), Refused> {
-        if run.len() <= COPIED_MAX {
-            return self.write(fd, [run, &[]], Quota::Limited);
-        }
-        self.admit(fd, run.len(), Quota::Limited)?;
-        let written = if self.is_idle(fd)? { self.write_now(fd, [run, &[]])? } else { 0 };
-        if written < run.len() {
-            let outbox = self.outbox(fd, run.len() - written)?;
-            outbox.share(shared.get_or_insert_with(|| run.into()).clone());
-            outbox.skip(written);
-        }
-        Ok(())
-    }
-
-    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept, so
-    /// whoever asks for many gets one when it reads again.
-    pub(crate) fn write_urgent(&mut self, fd: Fd, run: &[u8]) -> Result<(), Refused> {
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        if !connection.flags.has(Flags::BLOCKED) {
-            return self.write(fd, [run, &[]], Quota::Exempt);
-        }
-        if connection.life != Life::Open {
-            return Err(Refused::Closing);
-        }
-        let outbox = connection.outbox.as_mut().expect("blocked on its outbox");
-        self.queued_bytes -= outbox.bytes();
-        outbox.urgent(run.to_vec());
-        self.queued_bytes += outbox.bytes();
-        Ok(())
-    }
-
-    /// Lets no urgent run overtake what is queued now.
-    pub(crate) fn pin(&mut self, fd: Fd) {
-        // A span that has to wait becomes an outbox that is pinned.
-        if let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) {
-            outbox.pin();
-        }
-    }
-
-    /// Whether `len` more bytes may be queued. What is there already goes out first where it and they would be
-    /// much: a peer that reads is not to be taken for a slow one because of what one turn brings.
-    fn admit(&mut self, fd: Fd, len: usize, quota: Quota) -> Result<(), Refused> {
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        match connection.life {
-            Life::Open => {}
-            Life::Finishing | Life::Lingering => return Err(Refused::Closing),
-            Life::Dead => return Err(Refused::Gone),
-        }
-        let queued = connection.queued_bytes();
-        let is_much = queued > 0 && queued + len >= EARLY_BYTES && !connection.flags.has(Flags::BLOCKED);
-        let queued = match is_much {
-            true => match self.write_out(fd) {
-                Written::Failed => return Err(Refused::Gone),
-                _ => self.table.get(fd).map_or(0, Connection::queued_bytes),
-            },
-            false => queued,
-        };
-        let all = self.queued_bytes + self.batch.len();
-        if quota == Quota::Limited
-            && (len > self.limits.outbox_bytes_max.saturating_sub(queued)
-                || len > self.limits.outboxes_bytes_max.saturating_sub(all))
-        {
-            return Err(Refused::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether nothing is queued that must go first.
-    fn is_idle(&self, fd: Fd) -> Result<bool, Refused> {
-        let connection = self.table.get(fd).ok_or(Refused::Gone)?;
-        Ok(connection.outbox.is_none() && connection.span.is_empty())
-    }
-
-    /// Writes to the socket itself, without a copy: how much it took.
-    fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2]) -> Result<usize, Refused> {
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        loop {
-            match connection.stream.write_vectored(&parts.map(IoSlice::new)) {
-                Ok(0) => break,
-                Ok(written) => return Ok(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.kill(fd, super::io_failure(&error));
-                    return Err(Refused::Gone);
-                }
-            }
-        }
-        self.kill(fd, super::io_failure(&io::ErrorKind::WriteZero.into()));
-        Err(Refused::Gone)
-    }
-
-    /// The outbox to put `len` bytes into, already counted. What was in the batch goes in first.
-    fn outbox(&mut self, fd: Fd, len: usize) -> Result<&mut Outbox, Refused> {
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        let span = std::mem::take(&mut connection.span);
-        let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
-        if !span.is_empty() {
-            outbox.copy([self.batch.get(span), &[]]);
-            outbox.pin();
-        }
-        self.queued_bytes += span.len() + len;
-        if !connection.flags.has(Flags::DIRTY) {
-            connection.flags.set(Flags::DIRTY);
-            self.dirty.push(fd);
-        }
-        Ok(outbox)
-    }
-
-    /// Writes what is queued for one connection, as far as the socket takes it.
-    pub(super) fn write_out(&mut self, fd: Fd) -> Written {
-        let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        let span = std::mem::take(&mut connection.span);
-        let flushed = if !span.is_empty() {
-            write_span(&mut connection.stream, self.batch.get(span)).map(|written| {
-                if written == span.len() {
-                    self.batch.give_back(span);
-                    return Written::All;
-                }
-                let mut outbox = self.pool.take();
-                outbox.copy([&self.batch.get(span)[written..], &[]]);
-                outbox.pin();
-                self.queued_bytes += outbox.bytes();
-                connection.outbox = Some(outbox);
-                Written::Blocked
-            })
-        } else if let Some(outbox) = &mut connection.outbox {
-            let before = outbox.bytes();
-            let flushed = outbox.flush(&mut connection.stream);
-            self.queued_bytes -= before - outbox.bytes();
-            if outbox.bytes() < before {
-                connection.flags.set(Flags::PROGRESSED);
-            }
-            flushed.map(|flushed| match flushed {
-                Flushed::Drained => {
-                    self.pool.put(connection.outbox.take().expect("just flushed"));
-                    Written::All
-                }
-                Flushed::Blocked => Written::Blocked,
-                Flushed::Yielded => Written::Some,
-            })
-        } else {
-            Ok(Written::All)
-        };
-        match flushed {
-            Ok(Written::Blocked) => {
-                connection.flags.set(Flags::BLOCKED);
-                Written::Blocked
-            }
-            Ok(written) => written,
-            Err(error) => {
-                self.kill(fd, super::io_failure(&error));
-                Written::Failed
-            }
-        }
     }
 
     /// Keeps `reason` unless there is one already.
@@ -544,24 +274,9 @@ impl<S> Connections<S> {
 }
 
 /// Puts a connection on the list of those to flush, once.
-fn mark_dirty<S>(connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
+pub(super) fn mark_dirty<S>(connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
     if !connection.flags.has(Flags::DIRTY) {
         connection.flags.set(Flags::DIRTY);
         dirty.push(connection.fd);
     }
-}
-
-/// Writes until all is written or the socket takes no more: how much it took.
-fn write_span(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => written += len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

@@ -10,6 +10,7 @@ pub(crate) mod connections;
 pub(crate) mod listener;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
+pub(crate) mod output;
 pub(crate) mod reactor;
 pub(crate) mod stream;
 pub(crate) mod table;

@@ -40,6 +40,7 @@ pub(crate) struct Outbox {
 enum Run {
     /// Copied runs, one behind the other; the last of the queue may still grow.
     Tail(Vec<u8>),
+    /// Belongs to the run before it, also when that is written already.
     Owned(Vec<u8>),
     Shared(Encoded),
     /// May be replaced by a newer one while it waits.
@@ -85,7 +86,9 @@ impl Outbox {
         tail.extend_from_slice(parts[1]);
     }
 
-    pub(crate) fn own(&mut self, bytes: Vec<u8>) {
+    /// Appends `head` and `body`, which belong together, without copying the body.
+    pub(crate) fn own(&mut self, head: &[u8], bytes: Vec<u8>) {
+        self.copy([head, &[]]);
         self.bytes += bytes.len();
         self.runs.push_back(Run::Owned(bytes));
     }
@@ -108,7 +111,10 @@ impl Outbox {
     /// Puts `bytes` in front of everything that is neither pinned nor partly written; replaces an urgent run
     /// that waits there.
     pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
-        let at = self.pinned.max(usize::from(self.written > 0));
+        let mut at = self.pinned.max(usize::from(self.written > 0));
+        while matches!(self.runs.get(at), Some(Run::Owned(_))) {
+            at += 1;
+        }
         self.bytes += bytes.len();
         match self.runs.get_mut(at) {
             Some(Run::Urgent(waiting)) => {
@@ -210,6 +216,15 @@ impl Pool {
             outbox.clear();
             self.spare.push(outbox);
         }
+    }
+
+    /// The memory that it keeps for the next use.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let of_one = |outbox: &Outbox| {
+            size_of::<Outbox>() + outbox.spare.capacity() + outbox.runs.capacity() * size_of::<Run>()
+        };
+        self.spare.iter().map(|outbox| of_one(outbox)).sum()
     }
 
     pub(crate) fn in_use(&self) -> usize {

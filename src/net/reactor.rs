@@ -2,9 +2,9 @@
 //! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
 
 use super::connection::{Flags, Life};
-use super::connections::Written;
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
+use super::output::Written;
 use super::stream::Stream;
 use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
@@ -19,9 +19,6 @@ fn listener_token(number: usize) -> Token {
     Token((number + 1) << 32)
 }
 
-/// After so many bytes were queued, flush before the next connection is read: what one turn brings must
-/// neither fill outboxes whose sockets would take it, nor memory.
-const FLUSH_BYTES: usize = 1 << 20;
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 1024;
 /// Connections at once that are told that they may not stay; those beyond are just closed.
@@ -121,7 +118,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// How long may be slept, `None` for ever.
-    fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
         let connections = self.app.connections();
         if !connections.carried.is_empty() || !connections.yielded.is_empty() || !connections.dirty.is_empty()
         {
@@ -169,7 +166,6 @@ impl<A: App> Reactor<A> {
         self.mailbox.take(&mut mails);
         for mail in mails.drain(..) {
             self.app.mail(mail);
-            self.flush_if_much();
         }
         self.mails = mails;
     }
@@ -192,7 +188,6 @@ impl<A: App> Reactor<A> {
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
         }
-        self.flush_if_much();
     }
 
     /// Reads what is there, within the budget.
@@ -244,23 +239,15 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    fn flush_if_much(&mut self) {
-        if self.app.connections().batch.len() > FLUSH_BYTES {
-            self.flush_dirty();
-        }
-    }
-
     fn flush_dirty(&mut self) {
-        let mut dirty = std::mem::take(&mut self.app.connections().dirty);
-        for fd in dirty.drain(..) {
+        let mut next = 0;
+        while let Some(&fd) = self.app.connections().dirty.get(next) {
+            next += 1;
             self.flush(fd);
         }
-        // What became dirty meanwhile is in the new list; keep the memory of the larger one.
         let connections = self.app.connections();
-        if connections.dirty.is_empty() {
-            connections.dirty = dirty;
-            connections.batch.clear();
-        }
+        connections.dirty.clear();
+        connections.batch.clear();
     }
 
     /// Writes what is queued for one connection and, where it is finishing, ends it.
@@ -298,8 +285,8 @@ impl<A: App> Reactor<A> {
         if self.app.phase() != Phase::Serving {
             self.listeners.clear();
         }
-        let mut budget = self.budgets.accepts_per_turn_max;
         for number in 0..self.listeners.len() {
+            let mut budget = self.budgets.accepts_per_turn_max;
             let listener = &mut self.listeners[number];
             listener.retry_at = listener.retry_at.filter(|at| *at > now);
             while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
@@ -386,7 +373,7 @@ impl<A: App> Reactor<A> {
         loop {
             self.flush_dirty();
             let dead = std::mem::take(&mut self.app.connections().dead);
-            if dead.is_empty() && self.app.connections().dirty.is_empty() {
+            if dead.is_empty() {
                 return;
             }
             for fd in dead {

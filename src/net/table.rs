@@ -68,6 +68,18 @@ impl<S> Table<S> {
         }
     }
 
+    /// As if the slot had been used so often that only this generation and later ones are left.
+    #[cfg(test)]
+    pub(crate) fn set_next_generation(&mut self, index: u32, generation: u32) {
+        self.generations[index as usize - 1] = generation;
+    }
+
+    /// How many connections there is room for without moving anything.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity().min(self.generations.capacity())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.retired
     }

@@ -38,6 +38,12 @@ impl Wheel {
         Wheel { heads: Box::new([NONE; SLOTS]), filled: [0; SLOTS / 64], links, now: 1, filed: 0 }
     }
 
+    /// How many connections there is room for without moving anything.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.links.capacity() - 1
+    }
+
     /// How many deadlines there are.
     pub(crate) fn len(&self) -> usize {
         self.filed

@@ -10,7 +10,8 @@ use crate::codec::http::Refusal;
 use crate::codec::ws::{Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
-use crate::net::connections::{Connections, Quota};
+use crate::net::connections::Connections;
+use crate::net::output::Quota;
 use crate::net::{self, Admission, App};
 use std::any::Any;
 use std::io;
@@ -46,15 +47,16 @@ impl Dispatch {
         // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
         // handler's to judge.
         let result = catch_unwind(AssertUnwindSafe(|| call(&mut *self.handler, &mut self.server)));
-        result.map_err(|panic| self.panicked(callback, fd, &*panic)).ok()
+        result.map_err(|panic| self.panicked(callback, fd, panic)).ok()
     }
 
-    fn panicked(&mut self, callback: &'static str, fd: Option<Fd>, panic: &(dyn Any + Send)) {
+    fn panicked(&mut self, callback: &'static str, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
         let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
             (Some(message), _) => (*message).to_owned(),
             (None, Some(message)) => message.clone(),
             (None, None) => "(no text)".to_owned(),
         };
+        discard(panic);
         log::error!("{callback} panicked: {message}");
         if let Some(fd) = fd {
             self.server.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
@@ -65,7 +67,8 @@ impl Dispatch {
     /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
     pub(super) fn report(&mut self, fd: Option<Fd>, fault: &Fault) {
         let told = catch_unwind(AssertUnwindSafe(|| self.handler.on_error(&mut self.server, fd, fault)));
-        if told.is_err() {
+        if let Err(panic) = told {
+            discard(panic);
             log::error!("on_error panicked");
         }
     }
@@ -106,6 +109,13 @@ impl Dispatch {
         } else {
             self.server.connections.deadline(fd, jittered(interval, fd) - silence);
         }
+    }
+}
+
+/// Drops what a panic carried. That may panic itself; then it is left alone.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
     }
 }
 
@@ -221,7 +231,8 @@ impl App for Dispatch {
                     Timer::Handler
                 }
             };
-            self.server.timers.ran(at, now, id, timer);
+            // A timer that is over is dropped here, and with it what its closure owned.
+            self.call("a timer's end", None, |_, server| server.timers.ran(at, now, id, timer));
         }
         if let Stage::Stopping(at) = self.server.stage
             && at <= now

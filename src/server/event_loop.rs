@@ -12,14 +12,14 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsRawFd, RawFd};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server whose loop its host turns: for programs that have a loop of their own, such as a game's or a
 /// GUI's. Made by [`Builder::build`](crate::Builder::build).
 ///
 /// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or, on Unix, when the
-/// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after your longest
-/// pause.
+/// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after its
+/// [`timeout`](EventLoop::timeout).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -64,6 +64,12 @@ impl EventLoop {
         Ok(!self.has_ended())
     }
 
+    /// How long the server can do without [`poll`](EventLoop::poll): until its next timer or deadline, zero where
+    /// work is left over, `None` where only a socket or another thread can bring any.
+    pub fn timeout(&mut self) -> Option<Duration> {
+        self.reactor.next_wake_up(Instant::now())
+    }
+
     fn has_ended(&self) -> bool {
         self.reactor.app.phase() == Phase::Ended
     }
@@ -88,7 +94,8 @@ impl EventLoop {
     }
 }
 
-/// Readable when [`EventLoop::poll`] has something to do: for a host that waits with poll, select or epoll.
+/// Readable when a socket or another thread has something for [`EventLoop::poll`]: for a host that waits with
+/// poll, select or epoll. Time is not in it: wait no longer than [`EventLoop::timeout`].
 #[cfg(unix)]
 impl AsRawFd for EventLoop {
     fn as_raw_fd(&self) -> RawFd {

@@ -12,7 +12,7 @@ use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
-use crate::net::connections::Quota;
+use crate::net::output::Quota;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -218,10 +218,9 @@ impl Dispatch {
                 .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer));
         }
         if !keep_alive {
-            return self
-                .server
-                .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
+            self.server.end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
         }
+        // The time to read the answer, and from then on to ask again.
         let timeout = self.server.config.keep_alive_timeout;
         self.server.connections.deadline(fd, timeout);
     }

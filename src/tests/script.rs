@@ -40,7 +40,8 @@ pub(super) enum Kind {
     Http,
 }
 
-const HANDSHAKE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(super) const HANDSHAKE: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 impl Script {
@@ -183,7 +184,7 @@ impl Script {
 
 /// A message that tells the handler what to do: its first byte is the command, see the handler.
 fn message(random: &mut Random) -> (Opcode, Vec<u8>) {
-    let command = b"eeeeeebbBppdkxtLs.."[random.below(19) as usize];
+    let command = b"eeeeeebbBppdkxtLOs.."[random.below(20) as usize];
     let len = match random.below(10) {
         0 => random.below(6_000),
         1..=3 => random.below(300),

@@ -147,7 +147,14 @@ impl Handler for Commanded {
                     log.borrow_mut().push(Entry::Push(fd, Opcode::Text, b"from a timer".to_vec(), result));
                 });
             }
-            b'L' => self.push(server, fd, Opcode::Binary, &[b'L'; 9_000]),
+            b'L' => {
+                self.push(server, fd, Opcode::Binary, &vec![b'L'; 9_000 + 300 * usize::from(frame.data[1])])
+            }
+            b'O' => {
+                let data = vec![b'O'; 9_000 + 300 * usize::from(frame.data[1])];
+                let result = server.push(fd, data.clone());
+                self.note(Entry::Push(fd, Opcode::Binary, data, result));
+            }
             b's' => (0..30).for_each(|_| self.push(server, fd, frame.opcode, &frame.data)),
             _ => {}
         }
@@ -505,7 +512,9 @@ impl Simulation {
         let (policy, now) = (self.policy, self.now);
         let client = self.client(fd);
         // Its timeouts may have ended it as well; the shortest is the close handshake's.
-        let may_be_ending = !client.is_healthy() || now - client.heard >= Duration::from_secs(3);
+        let may_be_ending = !client.is_healthy()
+            || now - client.heard >= Duration::from_secs(3)
+            || wire(client.wire, |wire| wire.room == 0);
         let model = &mut client.model;
         match result {
             Ok(()) => {
@@ -546,7 +555,11 @@ impl Simulation {
                 assert!(now - client.heard >= Duration::from_secs(silence), "{fd}: {reason}");
                 self.totals.timeouts += 1;
             }
-            Cause::SlowConsumer => assert!(client.model.is_closing, "{fd}: {reason}"),
+            // Without a close code: it was blocked while all outboxes together were full.
+            Cause::SlowConsumer => {
+                let is_blocked = wire(client.wire, |wire| wire.room == 0);
+                assert!(client.model.is_closing || (is_blocked && reason.code == 1006), "{fd}: {reason}");
+            }
             Cause::Protocol(_) | Cause::TooBig(_) => {
                 assert!(read(&What::Error(reason.code)), "{fd}: {reason}");
                 self.totals.protocol_errors += 1;

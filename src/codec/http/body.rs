@@ -1,5 +1,5 @@
 //! Request bodies (RFC 9112 §6, §7.1): where a body that is still arriving ends, and a chunked one made
-//! plain. Chunk sizes are read by httparse.
+//! plain.
 
 use super::Refusal;
 use super::head::Framing;
@@ -18,8 +18,11 @@ pub(crate) enum Body {
 
 const MALFORMED: Refusal = Refusal::new(400, "malformed chunked body");
 const TOO_BIG: Refusal = Refusal::new(413, "request body too big");
-/// A chunk's size line with its extensions; longer ones only serve to waste time.
-const SIZE_LINE_MAX: usize = 256;
+/// Digits of a chunk's size: enough for any body that is taken, too few to overflow.
+const SIZE_DIGITS_MAX: usize = 12;
+/// Bytes of chunked framing that are taken beyond as many as there is payload: tiny chunks would hold several
+/// times what the limit says.
+const FRAMING_BYTES_MAX: usize = 16 << 10;
 
 impl Body {
     /// Refuses at once a body that says it is over `bytes_max`.
@@ -53,6 +56,9 @@ impl Body {
                 }
                 *at = end;
                 *len += chunk.len;
+                if *at - *len > *len + FRAMING_BYTES_MAX {
+                    return Err(TOO_BIG);
+                }
             },
         }
     }
@@ -82,25 +88,29 @@ struct Chunk {
 }
 
 /// The chunk at the start of `bytes`, its size line whole but not necessarily its payload. The last chunk is
-/// given only with the empty line behind it: trailer fields are refused, nobody here would read them.
+/// given only with the empty line behind it. Chunk extensions and trailer fields are refused: nobody here would
+/// read them, they hide bytes from limits, and servers disagree about where they end.
 fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
-    // httparse takes an empty size for 0.
-    if bytes.first().is_some_and(|digit| !digit.is_ascii_hexdigit()) {
-        return Err(MALFORMED);
+    let digits = bytes.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
+    if digits > SIZE_DIGITS_MAX {
+        return Err(TOO_BIG);
     }
-    match httparse::parse_chunk_size(bytes) {
-        Ok(httparse::Status::Complete((start, 0))) => match &bytes[start..] {
-            [b'\r', b'\n', ..] => Ok(Some(Chunk { start, len: 0, end: start + 2 })),
-            [] | [b'\r'] => Ok(None),
-            _ => Err(Refusal::new(400, "trailer fields are not taken")),
-        },
-        Ok(httparse::Status::Complete((start, len))) => {
-            let len = usize::try_from(len).ok().filter(|len| *len < usize::MAX / 2).ok_or(TOO_BIG)?;
-            Ok(Some(Chunk { start, len, end: start + len + 2 }))
-        }
-        Ok(httparse::Status::Partial) if bytes.len() > SIZE_LINE_MAX => Err(MALFORMED),
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(_) => Err(MALFORMED),
+    match &bytes[digits..] {
+        [] => return Ok(None),
+        _ if digits == 0 => return Err(MALFORMED),
+        [b'\r'] => return Ok(None),
+        [b'\r', b'\n', ..] => {}
+        [b';' | b' ' | b'\t', ..] => return Err(Refusal::new(400, "chunk extensions are not taken")),
+        _ => return Err(MALFORMED),
+    }
+    let size = std::str::from_utf8(&bytes[..digits]).expect("hexadecimal digits");
+    let len = usize::from_str_radix(size, 16).expect("few hexadecimal digits");
+    let start = digits + 2;
+    match (len, &bytes[start..]) {
+        (0, [b'\r', b'\n', ..]) => Ok(Some(Chunk { start, len: 0, end: start + 2 })),
+        (0, [] | [b'\r']) => Ok(None),
+        (0, _) => Err(Refusal::new(400, "trailer fields are not taken")),
+        _ => Ok(Some(Chunk { start, len, end: start + len + 2 })),
     }
 }
 
@@ -114,7 +124,7 @@ mod tests {
 
     #[test]
     fn chunked_bodies_are_joined_however_they_arrive() {
-        let wire = b"3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\n\r\nGET";
+        let wire = b"3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\nGET";
         let whole = wire.len() - 3;
         let mut body = chunked();
         for end in 0..wire.len() {
@@ -135,6 +145,16 @@ mod tests {
         two.extend_from_slice(&[b'x'; 0x40]);
         two.extend_from_slice(b"\r\n40\r\n");
         assert_eq!(chunked().end(&two, 100), Err(TOO_BIG));
+        assert_eq!(chunked().end(&[b'0'; 300], 100), Err(TOO_BIG));
+    }
+
+    #[test]
+    fn tiny_chunks_do_not_hold_many_times_the_limit() {
+        let most = 1 << 20;
+        let mut body = chunked();
+        let wire = b"1\r\nx\r\n".repeat(most);
+        assert_eq!(body.end(&wire, most), Err(TOO_BIG));
+        assert_eq!(chunked().end(&b"a\r\n0123456789\r\n".repeat(5_000), most), Ok(None));
     }
 
     #[test]

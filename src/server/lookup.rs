@@ -1,0 +1,94 @@
+//! What can be asked of the server: who is there, what is known of each, and what all of it holds.
+
+use super::Server;
+use super::info::{ClientInfo, Status, Usage};
+use super::session::{Phase, Session, WebSocket};
+use crate::fd::Fd;
+use crate::net::connection::Life;
+use std::net::SocketAddr;
+
+impl Server {
+    /// Whether the fd names a connection, in whatever state.
+    pub fn exists(&self, fd: Fd) -> bool {
+        self.connections.get(fd).is_some()
+    }
+
+    /// Whether the fd names an open WebSocket: one that can be pushed to.
+    pub fn is_established(&self, fd: Fd) -> bool {
+        self.check_established(fd).is_ok()
+    }
+
+    /// How many WebSockets are open.
+    pub fn connection_count(&self) -> usize {
+        self.established
+    }
+
+    /// All open WebSockets, in the order of the table. Collect them where you want to push meanwhile, or use
+    /// [`Server::connections_page`].
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn greet_all(server: &mut Server) {
+    ///     for fd in server.connections().collect::<Vec<_>>() {
+    ///         server.push(fd, format!("you are {fd}")).ok();
+    ///     }
+    /// }
+    /// ```
+    pub fn connections(&self) -> impl Iterator<Item = Fd> {
+        self.connections_from(1)
+    }
+
+    /// Up to `limit` open WebSockets that stand behind `after` in the table, or from its start. The way to
+    /// walk very many over several turns: connections that come and go meanwhile don't disturb it, and
+    /// `after` may be gone itself.
+    pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
+        self.connections_from(after.map_or(1, |fd| fd.index() + 1)).take(limit).collect()
+    }
+
+    fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
+        (start..self.connections.index_end())
+            .filter_map(|index| self.connections.at(index))
+            .map(|connection| connection.fd)
+            .filter(|fd| self.is_established(*fd))
+    }
+
+    /// The address of the other end of TCP; behind a proxy that is the proxy's. Asked of the system each time:
+    /// most connections are never asked about. `None` where the connection is gone.
+    pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
+        self.connections.get(fd)?.stream.peer_addr()
+    }
+
+    /// What is known of a connection; `None` where it is gone.
+    pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
+        let connection = self.connections.get(fd)?;
+        let status = match (&connection.session, connection.life) {
+            (Session::Http(_), Life::Open) => Status::Http,
+            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
+            _ => Status::Closing,
+        };
+        Some(ClientInfo {
+            fd,
+            status,
+            remote_addr: self.remote_addr(fd),
+            connected_at: self.connections.instant(connection.accepted),
+            last_received_at: self.connections.instant(connection.heard),
+            queued_bytes: connection.queued_bytes(),
+        })
+    }
+
+    /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.
+    pub fn usage(&self) -> Usage {
+        let holdings = self.connections.holdings();
+        Usage {
+            connections: holdings.connections,
+            websockets: self.established,
+            deadlines: holdings.deadlines,
+            timers: self.timers.len(),
+            addresses: holdings.addresses,
+            outboxes: holdings.outboxes,
+            queued_bytes: holdings.queued_bytes,
+            pending: holdings.pending,
+            ending: holdings.ending,
+        }
+    }
+}
