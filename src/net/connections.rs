@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(64);
 pub(crate) struct Limits {
     pub(crate) outbox_bytes_max: usize,
     pub(crate) outboxes_bytes_max: usize,
+    /// What one turn writes is written out early when it is more than this.
+    pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
     pub(crate) linger_timeout: Duration,
 }
@@ -115,6 +117,12 @@ impl<S: Default> Connections<S> {
 impl<S> Connections<S> {
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// So that small simulations meet this limit too.
+    #[cfg(test)]
+    pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
+        self.limits.batch_bytes_max = bytes_max;
     }
 
     /// Time does not go backwards here, whatever the caller's clock does.

@@ -20,12 +20,9 @@ pub(crate) enum Quota {
     Exempt,
 }
 
-/// So much for one connection is written at once, not at the end of the turn: to save a system call for each
-/// 16 KiB buys nothing, but a copy of them costs.
+/// So much for one connection is written at once, not at the end of the turn: a system call saved for each
+/// 16 KiB is little, a copy of them is more.
 const EARLY_BYTES: usize = 16 << 10;
-
-/// What one turn writes is written out early when it is more than this.
-const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// How writing out ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +140,7 @@ impl<S> Connections<S> {
 
     /// Sees to it that the batch stays small, whatever one callback writes.
     fn make_room(&mut self, len: usize) {
-        if self.batch.len() + len <= BATCH_BYTES_MAX {
+        if self.batch.len() + len <= self.limits.batch_bytes_max {
             return;
         }
         // Whoever has a span is on this list.
@@ -157,10 +154,12 @@ impl<S> Connections<S> {
     }
 
     fn write_shared(&mut self, fd: Fd, run: &[u8], shared: &mut Option<Encoded>) -> Result<(), Refused> {
-        if run.len() <= COPIED_MAX {
-            return self.write(fd, [run, &[]], Quota::Limited);
-        }
         self.admit(fd, run.len(), Quota::Limited)?;
+        if run.len() <= COPIED_MAX {
+            // Not by way of the batch: others' spans point into it.
+            self.outbox(fd, run.len())?.copy([run, &[]]);
+            return Ok(());
+        }
         let written = if self.is_idle(fd)? { self.write_now(fd, [run, &[]])? } else { 0 };
         if written < run.len() {
             let outbox = self.outbox(fd, run.len() - written)?;

@@ -22,6 +22,9 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Instant;
 
+/// Output of one turn that is kept together: large enough to write a burst to many once to each.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
 /// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
 const OTHER_FILES: usize = 64;
 
@@ -237,6 +240,7 @@ impl Prepared {
         let limits = Limits {
             outbox_bytes_max: self.config.outbox_bytes_max,
             outboxes_bytes_max: self.config.outboxes_bytes_max,
+            batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: self.config.close_timeout,
             linger_timeout: self.config.linger_timeout,
         };

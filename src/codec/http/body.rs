@@ -159,8 +159,18 @@ mod tests {
 
     #[test]
     fn malformed_chunks_are_refused() {
-        for wire in [&b"x\r\n"[..], b"\r\n", b"3\r\nabcd\r\n", b"-1\r\n", b"0\r\nX: y\r\n\r\n", &[b'0'; 300]]
-        {
+        for wire in [
+            &b"x\r\n"[..],
+            b"\r\n",
+            b"3\r\nabcd\r\n",
+            b"-1\r\n",
+            b"0\r\nX: y\r\n\r\n",
+            b"3;x=y\r\nabc\r\n",
+            b"3;\nabc",
+            b"3 \r\nabc\r\n",
+            b"3\nabc\n",
+            b"0x3\r\nabc\r\n",
+        ] {
             let refused = chunked().end(wire, 100).expect_err("malformed");
             assert_eq!(refused.status, 400, "{:?}", String::from_utf8_lossy(wire));
         }
