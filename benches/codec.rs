@@ -1,21 +1,33 @@
-//! The WebSocket codec, and tungstenite's beside it in the same run:
+//! The WebSocket codec, and tungstenite's and fastwebsockets' beside it in the same run:
 //! `cargo bench --all-features --bench codec [-- --quick]`.
 //!
-//! Both decode the same bytes (ASCII text) from memory, read in pieces of the same size (tungstenite's
-//! default of 128 KiB), and make the same checks: mask present, reserved bits, lengths, size limits, UTF-8.
-//! Both encode the same messages and hand the finished bytes to a sink that throws them away. tungstenite
-//! is driven through its public `WebSocket`, which is its codec with a buffer on either side; its messages
-//! are cheap clones of one payload, where ours copies from a slice. What it does that ours does not: a
-//! received message owns its bytes (a share of the read buffer), ours borrows them.
+//! All decode the same bytes (ASCII text) from memory and encode the same messages into a sink that throws
+//! the bytes away. The two peers are driven through their public `WebSocket`, which is their codec with its
+//! buffers; a message that they yield owns its bytes (a share of the read buffer), ours borrows them.
 //!
-//! Wall time moves with the machine, so the end prints ratios, both sides measured in turns.
+//! - tungstenite reads in pieces of the same size (its default of 128 KiB) and makes the same checks: mask
+//!   present, reserved bits, lengths, size limits, UTF-8. It writes clones of one payload that cost no copy
+//!   until they are in its buffer, which it hands over when it is flushed.
+//! - fastwebsockets is asynchronous: its futures are polled by hand, without a runtime, and are never pending
+//!   but at the end of the bytes. It chooses its pieces itself: 8 KiB at first, and from then on what is left
+//!   of a buffer that grows with the messages. It checks reserved bits, size limits and, by the same crate as
+//!   ours, UTF-8, but neither that the mask is there nor that lengths are in their shortest form. It hands
+//!   over each message by a write of its own, which costs nothing here; it is told to copy as the others do
+//!   (`set_writev(false)`), where by default it would hand over a large payload as it is. So do we on real
+//!   sockets, outside of the codec.
+//!
+//! Wall time moves with the machine, so the end prints ratios, all sides measured in turns.
 
 use criterion::{Criterion, Throughput};
+use fastwebsockets::{OpCode, Payload};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use swio::Opcode;
 use swio::bench::{self, Decoder};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
@@ -77,6 +89,10 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, tungstenite"), |b| {
             b.iter(|| assert_eq!(theirs.decode(), count));
         });
+        let mut fast = FastDecoder::new(&wire);
+        group.bench_function(format!("{name}, fastwebsockets"), |b| {
+            b.iter(|| assert_eq!(fast.decode(), count));
+        });
     }
 }
 
@@ -88,39 +104,48 @@ fn encode(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, swio"), |b| b.iter(|| ours.encode(count)));
         let mut theirs = TheirEncoder::new(len);
         group.bench_function(format!("{name}, tungstenite"), |b| b.iter(|| theirs.encode(count)));
+        let mut fast = FastEncoder::new(len);
+        group.bench_function(format!("{name}, fastwebsockets"), |b| b.iter(|| fast.encode(count)));
     }
 }
 
 fn ratios() {
-    println!("tungstenite's time as a multiple of swio's (median of rounds in which both took turns):");
+    println!("a peer's time as a multiple of swio's (median of rounds in which all took turns):");
+    println!("  {:<12}  {:>11}  {:>14}", "", "tungstenite", "fastwebsockets");
     for (name, len, count) in BATCHES {
         let wire = masked_batch(len, count);
         let (mut ours, mut theirs) = (OurDecoder::new(&wire), TheirDecoder::new(&wire));
-        let decode = ratio(|| ours.decode(), || theirs.decode());
+        let mut fast = FastDecoder::new(&wire);
+        let [theirs, fast] = ratio([&mut || ours.decode(), &mut || theirs.decode(), &mut || fast.decode()]);
+        println!("  {name:<12}  decode {theirs:>4.2}  decode {fast:>7.2}");
         let (mut ours, mut theirs) = (OurEncoder::new(len), TheirEncoder::new(len));
-        let encode = ratio(|| ours.encode(count), || theirs.encode(count));
-        println!("  {name:<12}  decode {decode:.2}  encode {encode:.2}");
+        let mut fast = FastEncoder::new(len);
+        let [theirs, fast] =
+            ratio([&mut || ours.encode(count), &mut || theirs.encode(count), &mut || fast.encode(count)]);
+        println!("  {name:<12}  encode {theirs:>4.2}  encode {fast:>7.2}");
     }
 }
 
-fn ratio<R>(mut ours: impl FnMut() -> R, mut theirs: impl FnMut() -> R) -> f64 {
-    const ROUNDS: usize = 301;
+/// The times of the second and the third as multiples of the first's.
+fn ratio<R>(mut calls: [&mut dyn FnMut() -> R; 3]) -> [f64; 2] {
+    const ROUNDS: usize = 201;
     const CALLS: u32 = 16;
-    fn time<R>(call: &mut impl FnMut() -> R) -> Duration {
-        let start = Instant::now();
-        for _ in 0..CALLS {
-            black_box(call());
-        }
-        start.elapsed()
+    let mut ratios = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        let times = calls.each_mut().map(|call| {
+            let start = Instant::now();
+            for _ in 0..CALLS {
+                black_box(call());
+            }
+            start.elapsed().as_secs_f64()
+        });
+        ratios[0].push(times[1] / times[0]);
+        ratios[1].push(times[2] / times[0]);
     }
-    let mut ratios: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let ours = time(&mut ours);
-            time(&mut theirs).as_secs_f64() / ours.as_secs_f64()
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios[ROUNDS / 2]
+    ratios.map(|mut ratios| {
+        ratios.sort_by(f64::total_cmp);
+        ratios[ROUNDS / 2]
+    })
 }
 
 /// Reads pieces into its one buffer and decodes them there, as a reactor does.
@@ -167,6 +192,26 @@ impl TheirDecoder {
     }
 }
 
+struct FastDecoder(fastwebsockets::WebSocket<Memory>);
+
+impl FastDecoder {
+    fn new(wire: &[u8]) -> FastDecoder {
+        FastDecoder(fast_socket(wire))
+    }
+
+    fn decode(&mut self) -> usize {
+        // Its stream is its own and can't be set back, so the memory does that itself.
+        let mut messages = 0;
+        while let Poll::Ready(message) = poll(self.0.read_frame()) {
+            let message = message.expect("well-formed frames");
+            assert!(message.fin && message.opcode == OpCode::Text);
+            black_box(&message);
+            messages += 1;
+        }
+        messages
+    }
+}
+
 struct OurEncoder {
     payload: String,
     out: Vec<u8>,
@@ -206,6 +251,37 @@ impl TheirEncoder {
     }
 }
 
+struct FastEncoder {
+    payload: String,
+    socket: fastwebsockets::WebSocket<Memory>,
+}
+
+impl FastEncoder {
+    fn new(len: usize) -> FastEncoder {
+        FastEncoder { payload: "x".repeat(len), socket: fast_socket(&[]) }
+    }
+
+    fn encode(&mut self, count: usize) {
+        for _ in 0..count {
+            let payload = Payload::Borrowed(black_box(self.payload.as_bytes()));
+            let written = poll(self.socket.write_frame(fastwebsockets::Frame::text(payload)));
+            assert!(matches!(written, Poll::Ready(Ok(()))), "a sink takes all");
+        }
+    }
+}
+
+fn fast_socket(wire: &[u8]) -> fastwebsockets::WebSocket<Memory> {
+    let role = fastwebsockets::Role::Server;
+    let mut socket = fastwebsockets::WebSocket::after_handshake(Memory::new(wire), role);
+    socket.set_writev(false);
+    socket
+}
+
+/// Once: nobody would wake a future that is pending.
+fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// A socket made of memory: gives its bytes again whenever `at` is set back, and throws away what is written.
 struct Memory {
     bytes: Vec<u8>,
@@ -238,6 +314,38 @@ impl Write for Memory {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// At the end of the bytes it is pending once, and then begins again.
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.at == self.bytes.len() {
+            self.at = 0;
+            return Poll::Pending;
+        }
+        let end = self.bytes.len().min(self.at + buffer.remaining().min(READ_BYTES));
+        buffer.put_slice(&self.bytes[self.at..end]);
+        self.at = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(black_box(bytes).len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

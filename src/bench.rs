@@ -79,6 +79,7 @@ pub fn parse_unmasked(bytes: &[u8]) -> Result<Option<ServerHeader>, String> {
 pub struct Decoder {
     decoder: ws::Decoder,
     limits: ws::Limits,
+    spare: ws::Spare,
 }
 
 impl Default for Decoder {
@@ -86,7 +87,7 @@ impl Default for Decoder {
         let config = Config::default();
         let limits =
             ws::Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
-        Decoder { decoder: ws::Decoder::default(), limits }
+        Decoder { decoder: ws::Decoder::default(), limits, spare: ws::Spare::default() }
     }
 }
 
@@ -94,10 +95,14 @@ impl Decoder {
     /// Takes all of `input`, which must be well-formed, and shows each message that it completes.
     pub fn feed(&mut self, mut input: &mut [u8], mut on_message: impl FnMut(&[u8])) {
         while !input.is_empty() {
-            let (used, event) = self.decoder.step(input, &self.limits).expect("well-formed frames");
+            let (used, event) =
+                self.decoder.step(input, &self.limits, &mut self.spare).expect("well-formed frames");
             let (done, rest) = input.split_at_mut(used);
             if let Some(ws::Event::Message(_, payload)) = event {
                 on_message(payload.bytes(done));
+                if let ws::decoder::Payload::Owned(bytes) = payload {
+                    self.spare.put(bytes);
+                }
             }
             input = rest;
         }

@@ -158,6 +158,105 @@ fn mail_wakes_a_host_that_polls_without_a_timeout() {
     sender.join().expect("a good thread").expect("the server takes mail");
 }
 
+/// What a turn may read is so little that even a handshake takes several of them.
+fn short_of_breath(config: &mut swio::Config) {
+    config.reads_per_turn_max = 1;
+    config.read_buffer_bytes = 64;
+}
+
+#[test]
+fn a_host_is_told_how_long_it_may_wait() {
+    let mut event_loop =
+        echo().configure(short_of_breath).listen("127.0.0.1:0").build().expect("a free port");
+    let address = event_loop.addresses()[0];
+    let turn = |event_loop: &mut swio::EventLoop| {
+        assert!(event_loop.poll(Some(Duration::ZERO)).expect("a working poller"));
+    };
+    turn(&mut event_loop);
+    assert_eq!(event_loop.timeout(), None, "nobody is there");
+    // Connections have deadlines: the first for their request.
+    let patience = Patience::new();
+    let mut client = Client::connect(address);
+    while event_loop.server().usage().connections == 0 {
+        patience.check("the client is accepted");
+        turn(&mut event_loop);
+    }
+    let timeout = event_loop.timeout().expect("a deadline");
+    let deadline = event_loop.server().config().request_timeout + Duration::from_millis(200);
+    assert!(!timeout.is_zero() && timeout <= deadline, "{timeout:?}");
+    // One turn does not read it all, and nothing but the next one will tell.
+    client.send(UPGRADE);
+    while event_loop.timeout() != Some(Duration::ZERO) {
+        patience.check("the first bytes are read");
+        turn(&mut event_loop);
+    }
+    assert_eq!(event_loop.server().usage().websockets, 0);
+    while event_loop.timeout() == Some(Duration::ZERO) {
+        patience.check("the handshake is read");
+        turn(&mut event_loop);
+    }
+    assert_eq!(event_loop.server().usage().websockets, 1);
+    client.expect_101();
+    // What the host pushes is work, too.
+    event_loop.server().broadcast("from the host").send();
+    assert_eq!(event_loop.timeout(), Some(Duration::ZERO));
+    turn(&mut event_loop);
+    client.expect_text("from the host");
+    // Timers.
+    let delay = Duration::from_secs(1);
+    event_loop.server().after(delay, |_| ());
+    let timeout = event_loop.timeout().expect("a timer");
+    assert!(timeout <= delay, "{timeout:?}");
+    event_loop.server().after(Duration::ZERO, |server| {
+        server.broadcast("tick").send();
+    });
+    assert_eq!(event_loop.timeout(), Some(Duration::ZERO));
+    turn(&mut event_loop);
+    client.expect_text("tick");
+    assert_ne!(event_loop.timeout(), Some(Duration::ZERO));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_host_that_waits_on_the_file_descriptor_never_stalls() {
+    use std::os::fd::AsRawFd as _;
+    let mut event_loop =
+        echo().configure(short_of_breath).listen("127.0.0.1:0").build().expect("a free port");
+    let (address, handle) = (event_loop.addresses()[0], event_loop.handle());
+    let client = thread::spawn(move || {
+        let mut client = Client::open(address);
+        let long = "x".repeat(10_000);
+        for _ in 0..5 {
+            client.text(&long);
+            client.expect_text(&long);
+        }
+        handle.broadcast("mail").expect("the server takes mail");
+        client.expect_text("mail");
+        let set_timer = |server: &mut Server| {
+            server.after(Duration::from_millis(20), |server| {
+                server.broadcast("tick").send();
+            });
+        };
+        handle.run(set_timer).expect("the server takes mail");
+        client.expect_text("tick");
+        handle.shutdown().expect("the server takes mail");
+        client.answer_close(1001);
+    });
+    let mut host = mio::Poll::new().expect("a poller");
+    let fd = event_loop.as_raw_fd();
+    host.registry()
+        .register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE)
+        .expect("a file descriptor that can be waited for");
+    let mut events = mio::Events::with_capacity(1);
+    while event_loop.poll(Some(Duration::ZERO)).expect("a working poller") {
+        let timeout = event_loop.timeout();
+        let begun = Instant::now();
+        host.poll(&mut events, Some(timeout.unwrap_or(DEADLINE))).expect("a working poller");
+        assert!(begun.elapsed() < DEADLINE / 2, "the host was told to wait for {timeout:?}");
+    }
+    client.join().expect("a good client");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_loops_file_descriptor_is_its_pollers() {

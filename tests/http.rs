@@ -119,7 +119,7 @@ fn pipelined_requests_of_every_kind_keep_their_borders() {
         get("/1"),
         post("Content-Length: 5\r\n", "hello"),
         "\r\n\r\n".to_owned() + &get("/2"),
-        post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"),
+        post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
         post("Content-Length: 0\r\n", ""),
         post("", ""),
         get("/3"),
@@ -190,6 +190,61 @@ fn malformed_chunks_get_400() {
         client.send(post("Transfer-Encoding: chunked\r\n", body));
         assert_eq!(client.answer().status, 400, "{body:?}");
         client.expect_fin();
+    }
+    still_serving(&live);
+}
+
+/// Servers disagree about where an extension ends, some at a lone LF: what one of them took for a chunk was
+/// another's next request. Whoever stands in front of this server may be any of them.
+#[test]
+fn chunk_extensions_are_refused_and_hide_no_second_request() {
+    let (sender, served) = mpsc::channel();
+    let live = Live::start(Server::builder().on_request(move |_, request| {
+        sender.send(request.path().to_owned()).ok();
+        Response::text(200, "served")
+    }));
+    let hidden = get("/hidden");
+    for body in [
+        "3;x=y\r\nabc\r\n0\r\n\r\n".to_owned(),
+        "3;\r\nabc\r\n0\r\n\r\n".to_owned(),
+        "3 \r\nabc\r\n0\r\n\r\n".to_owned(),
+        "3\t;x\r\nabc\r\n0\r\n\r\n".to_owned(),
+        "3\r\nabc\r\n0;x=y\r\n\r\n".to_owned(),
+        format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(200)),
+        // One chunk of "45" to who ends the line at CRLF, "xx" and then one of 0x45 bytes to who does at LF.
+        format!("2;\nxx\r\n45\r\n0\r\n\r\n{hidden}"),
+        format!("2;\nxx\r\n{:x}\r\n0\r\n\r\n{hidden}\r\n0\r\n\r\n", hidden.len() + 5),
+        format!("2\nxx\r\n45\r\n0\r\n\r\n{hidden}"),
+    ] {
+        let mut client = live.client();
+        client.send(post("Transfer-Encoding: chunked\r\n", &body) + &get("/behind"));
+        assert_eq!(client.answer().status, 400, "{body:?}");
+        client.expect_fin();
+    }
+    still_serving(&live);
+    assert_eq!(served.try_iter().collect::<Vec<_>>(), [""; 0]);
+}
+
+/// All that was sent may be held, so it is refused before it is much more than the limit.
+#[test]
+fn a_body_of_tiny_chunks_is_refused_before_it_is_many_times_the_limit() {
+    let most = 64 << 10;
+    let live = Live::start(pages().configure(move |config| config.body_bytes_max = most));
+    let chunk = "1\r\nx\r\n";
+    // The payload is below the limit, and the end never comes.
+    let held = 2 * most + (32 << 10);
+    let count = held / chunk.len();
+    assert!(count < most);
+    let mut client = live.client();
+    client.try_send(post("Transfer-Encoding: chunked\r\n", &chunk.repeat(count)));
+    assert_eq!(client.answer().status, 413);
+    client.expect_fin();
+    // A few of them are fine, and so are many small ones.
+    let mut client = live.client();
+    for (chunk, count, payload) in [(chunk, 1_000, "x"), ("A\r\n0123456789\r\n", 6_000, "0123456789")] {
+        client.send(post("Transfer-Encoding: chunked\r\n", &(chunk.repeat(count) + "0\r\n\r\n")));
+        let answer = client.answer();
+        assert!((answer.status, answer.text()) == (200, &format!("POST /form - {}", payload.repeat(count))));
     }
     still_serving(&live);
 }

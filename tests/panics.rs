@@ -209,6 +209,97 @@ fn a_panic_whose_payload_is_no_text_is_survived() {
     scene.end();
 }
 
+/// Panics when it is dropped, and what it panics with does so again.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
+#[test]
+fn a_panic_whose_payload_panics_when_dropped_costs_nobody_else_anything() {
+    let scene = Scene::start(|builder| builder.on_message(|_, _| std::panic::panic_any(Bomb)));
+    for _ in 0..3 {
+        let mut client = scene.live.open();
+        let fd = scene.events.open();
+        client.text("hello");
+        assert_eq!(client.expect_close(1011), "internal error");
+        scene.expect_error(Some(fd), "on_message panicked: (no text)");
+    }
+    scene.live.handle.run(|_| std::panic::panic_any(Bomb)).expect("the server takes mail");
+    scene.expect_error(None, "a closure given to Handle::run panicked: (no text)");
+    scene.end();
+}
+
+#[test]
+fn a_panic_of_on_error_whose_payload_panics_when_dropped_is_survived() {
+    let scene = Scene::start(|builder| {
+        builder.on_message(|_, _| panic!("first")).on_error(|_, _, _| std::panic::panic_any(Bomb))
+    });
+    let mut client = scene.live.open();
+    client.text("hello");
+    client.expect_close(1011);
+    drop(client);
+    scene.end();
+}
+
+/// Panics, with a text, when it is dropped.
+struct Grenade;
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        panic!("the pin is out");
+    }
+}
+
+impl Grenade {
+    fn hold(&self) {}
+}
+
+#[test]
+fn a_timer_that_panics_when_its_closure_is_dropped_costs_nobody_else_anything() {
+    let scene = Scene::start(|builder| builder);
+    let tick = Duration::from_millis(1);
+    // Cancelled from within.
+    let grenade = Grenade;
+    scene.live.ask(move |server| {
+        server.every(tick, move |server, own| {
+            grenade.hold();
+            assert!(server.cancel(own));
+        })
+    });
+    scene.expect_error(None, "a timer's end panicked: the pin is out");
+    // Ended by its own panic.
+    let grenade = Grenade;
+    scene.live.ask(move |server| {
+        server.every(tick, move |_, _| {
+            grenade.hold();
+            panic!("boom");
+        })
+    });
+    scene.expect_error(None, "a timer panicked: boom");
+    scene.expect_error(None, "a timer's end panicked: the pin is out");
+    // Cancelled by somebody else, before it ever ran.
+    let grenade = Grenade;
+    let timer = scene.live.ask(move |server| server.every(DEADLINE, move |_, _| grenade.hold()));
+    let cancel = move |server: &mut Server| {
+        server.cancel(timer);
+    };
+    scene.live.handle.run(cancel).expect("the server takes mail");
+    scene.expect_error(None, "a closure given to Handle::run panicked: the pin is out");
+    // Those that come once are dropped by their call.
+    let grenade = Grenade;
+    scene.live.ask(move |server| server.after(tick, move |_| grenade.hold()));
+    scene.expect_error(None, "a timer panicked: the pin is out");
+    assert_eq!(scene.events.rest(), []);
+    // Timers go on as before.
+    scene.live.after(tick).recv_timeout(DEADLINE).expect("a timer");
+    scene.live.until("all timers are gone", |server| (server.usage().timers == 0).then_some(()));
+    scene.end();
+}
+
 /// A handler that panics wherever it is told to.
 struct Fragile(std::sync::mpsc::Sender<String>);
 

@@ -4,6 +4,8 @@
 mod common;
 
 use common::*;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use swio::{Cause, Fd, PushError, Server, Side, SlowConsumer, Status};
 
@@ -11,7 +13,11 @@ const LIMIT: usize = 256 << 10;
 
 /// 16 KiB that begin with a number.
 fn numbered(number: u32) -> Vec<u8> {
-    let mut message = vec![0x5a; 16 << 10];
+    numbered_of(number, 16 << 10)
+}
+
+fn numbered_of(number: u32, len: usize) -> Vec<u8> {
+    let mut message = vec![0x5a; len];
     message[..4].copy_from_slice(&number.to_be_bytes());
     message
 }
@@ -172,6 +178,215 @@ fn all_outboxes_together_have_a_limit_too() {
     drop(clients);
     live.until_empty();
     assert_eq!(live.ask(|server| server.usage()), swio::Usage::default());
+}
+
+/// A full total costs those who fill it, not those for whom nothing has to be held.
+#[test]
+fn when_all_outboxes_are_full_whoever_reads_still_gets_everything() {
+    for policy in [SlowConsumer::Refuse, SlowConsumer::Close] {
+        let (builder, events) = recorded();
+        let live = Live::start(builder.configure(move |config| {
+            config.outbox_bytes_max = LIMIT;
+            config.outboxes_bytes_max = LIMIT + LIMIT / 2;
+            config.slow_consumer = policy;
+            // Closed ones hold what they hold until the test is over.
+            config.close_timeout = 3 * DEADLINE;
+        }));
+        let mut readers = [live.open(), live.open(), live.open()];
+        let reader_fds = [(); 3].map(|()| events.open());
+        let _slow = [(); 2].map(|()| {
+            let client = Client::connect_narrow(live.address).handshake();
+            let fd = events.open();
+            let patience = Patience::new();
+            // Up to the last byte.
+            for len in [16 << 10, 1 << 10, 16] {
+                while live.ask(move |server| server.push(fd, numbered_of(0, len))).is_ok() {
+                    patience.check("a full outbox");
+                }
+            }
+            client
+        });
+        let usage = live.ask(|server| server.usage());
+        assert!(usage.queued_bytes > LIMIT + LIMIT / 2 - (18 << 10), "{policy:?}: {usage:?}");
+        // Small and large, each alone and many in one callback.
+        for (len, count) in
+            [(16, 1), (3 << 10, 1), (16 << 10, 1), (100 << 10, 1), (1 << 10, 100), (16 << 10, 10)]
+        {
+            let lens = (0..count).map(move |number| numbered_of(number, len));
+            let messages = lens.clone();
+            let reach = live.ask(move |server| {
+                messages.map(|message| server.broadcast(message).send().queued).collect::<Vec<_>>()
+            });
+            // With the policy to refuse, the slow ones are still asked, and may have room for a little one.
+            assert!(reach.iter().all(|queued| *queued >= 3), "{policy:?}, {count} of {len} bytes: {reach:?}");
+            for message in lens {
+                readers.iter_mut().for_each(|reader| reader.expect(BINARY, &message));
+            }
+        }
+        live.ask(move |server| server.push(reader_fds[0], numbered(7))).expect("room");
+        readers[0].expect(BINARY, numbered(7));
+        assert!(live.ask(move |server| reader_fds.iter().all(|fd| server.is_established(*fd))));
+        assert_eq!(events.rest(), [], "{policy:?}");
+        still_serving(&live);
+    }
+}
+
+/// How far a callback's output may grow the server before it is written.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// What is held beyond what the outboxes of `fds` hold.
+fn held_beside(server: &Server, fds: &[Fd]) -> usize {
+    let outboxes = fds.iter().filter_map(|fd| server.client_info(*fd)).map(|info| info.queued_bytes);
+    server.usage().queued_bytes.saturating_sub(outboxes.sum())
+}
+
+#[test]
+fn a_callback_that_broadcasts_200_mb_holds_little_of_it_and_loses_nothing() {
+    const LEN: usize = 1_000;
+    const COUNT: u32 = 50_000;
+    /// So far the callback may be ahead of its readers: one step more than they have read.
+    const STEP: u32 = 50;
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let (readers, steps): (Vec<_>, Vec<_>) = (0..4)
+        .map(|_| {
+            let mut client = live.open();
+            let (sender, steps) = mpsc::channel();
+            let reader = thread::spawn(move || {
+                for number in 0..COUNT {
+                    client.expect(BINARY, numbered_of(number, LEN));
+                    if number % STEP == STEP - 1 {
+                        sender.send(()).ok();
+                    }
+                }
+                client
+            });
+            (reader, steps)
+        })
+        .unzip();
+    let fds = [(); 4].map(|()| events.open());
+    let (sender, result) = mpsc::channel();
+    let broadcast_all = move |server: &mut Server| {
+        let (mut most, mut taken) = (0, 0);
+        for number in 0..COUNT {
+            taken += server.broadcast(numbered_of(number, LEN)).send().queued;
+            most = most.max(server.usage().queued_bytes);
+            if number % STEP == STEP - 1 && number > STEP {
+                steps.iter().for_each(|step| step.recv_timeout(DEADLINE).expect("they read"));
+            }
+        }
+        tell(&sender, (most, held_beside(server, &fds), taken));
+    };
+    live.handle.run(broadcast_all).expect("the server takes mail");
+    let clients: Vec<_> = readers.into_iter().map(|reader| reader.join().expect("a whole stream")).collect();
+    let (most, at_the_end, taken) = result.recv_timeout(DEADLINE).expect("the callback ends well");
+    assert_eq!(taken, 4 * COUNT as usize);
+    assert!(most <= BATCH_BYTES, "{most} bytes were held at once, {at_the_end} at the end");
+    assert_eq!(events.rest(), []);
+    live.until("all is written", |server| (server.usage().queued_bytes == 0).then_some(()));
+    drop(clients);
+    live.until_empty();
+    assert_eq!(live.ask(|server| server.usage()), swio::Usage::default());
+}
+
+/// For those who do not read it is in their outboxes, and nowhere else beside.
+#[test]
+fn a_callback_that_broadcasts_to_a_blocked_socket_holds_it_once() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let mut client = Client::connect_narrow(live.address).handshake();
+    let fd = events.open();
+    let before = fill(&live, fd, 0);
+    let count = 5_000;
+    let (most, taken) = live.ask(move |server| {
+        let (mut most, mut taken) = (0, 0);
+        for number in 0..count {
+            taken += server.broadcast(numbered_of(number, 1_000)).send().queued;
+            most = most.max(held_beside(server, &[fd]));
+        }
+        (most, taken)
+    });
+    assert_eq!(taken, count as usize);
+    assert!(most <= BATCH_BYTES, "{most} bytes");
+    (0..before).for_each(|number| client.expect(BINARY, numbered(number)));
+    (0..count).for_each(|number| client.expect(BINARY, numbered_of(number, 1_000)));
+}
+
+/// Pushes to a client that does not read until more than `bytes` are queued, of which one message is partly
+/// with the kernel. Then the client pings, reads a little and pings again until it has read everything; and
+/// all of that again.
+fn ping_amid_pushes(
+    bytes: usize,
+    len: fn(u32) -> usize,
+    push: fn(&mut Server, Fd, Vec<u8>) -> Result<(), PushError>,
+) {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let mut client = Client::connect_narrow(live.address).handshake();
+    let fd = events.open();
+    let (mut pushed, mut read, mut pinged, mut ponged) = (0, 0, 0, 0);
+    for _ in 0..5 {
+        let patience = Patience::new();
+        while queued(&live, fd) <= bytes {
+            patience.check("a queue");
+            let message = numbered_of(pushed, len(pushed));
+            live.ask(move |server| push(server, fd, message)).expect("room in the outbox");
+            pushed += 1;
+        }
+        while read < pushed {
+            pinged += 1_u32;
+            client.frame(PING, &pinged.to_be_bytes());
+            client.text("seen?");
+            assert_eq!(events.message(), b"seen?");
+            let enough = pushed.min(read + 4);
+            while read < enough {
+                let frame = client.read_frame();
+                if frame.opcode == PONG {
+                    let number = u32::from_be_bytes(frame.payload.try_into().expect("what was asked"));
+                    assert!(ponged < number && number <= pinged, "{number} after {ponged} of {pinged}");
+                    ponged = number;
+                    continue;
+                }
+                assert!(frame.fin && frame.opcode == BINARY, "{} in {read}", frame.opcode);
+                assert!(frame.payload == numbered_of(read, len(read)), "{read} of {pushed} is not whole");
+                read += 1;
+            }
+        }
+        // The newest is always answered, perhaps behind the last message.
+        while ponged < pinged {
+            let frame = client.read_frame();
+            assert_eq!(frame.opcode, PONG, "{frame:?}");
+            ponged = u32::from_be_bytes(frame.payload.try_into().expect("what was asked"));
+        }
+    }
+    client.close(1000, "");
+    client.expect_close(1000);
+}
+
+#[test]
+fn a_pong_does_not_cut_into_a_borrowed_message_that_is_partly_written() {
+    for len in [|_| 1 << 20, |_| 100 << 10, |_| 16 << 10] {
+        ping_amid_pushes(0, len, |server, fd, message| server.push(fd, &message[..]));
+    }
+}
+
+#[test]
+fn a_pong_does_not_cut_into_an_owned_message_that_is_partly_written() {
+    for len in [|_| 1 << 20, |_| 16 << 10] {
+        ping_amid_pushes(0, len, |server, fd, message| server.push(fd, message));
+        ping_amid_pushes(3 << 20, len, |server, fd, message| server.push(fd, message));
+    }
+}
+
+/// A large message's header is copied together with the small messages before it: what was written of them
+/// says nothing about where the header ends.
+#[test]
+fn a_pong_does_not_come_between_a_message_and_its_header() {
+    let len: fn(u32) -> usize = |number| if number % 4 == 3 { 16 << 10 } else { 10 << 10 };
+    ping_amid_pushes(3 << 20, len, |server, fd, message| match message.len() {
+        0..0x4000 => server.push(fd, &message[..]),
+        _ => server.push(fd, message),
+    });
 }
 
 #[test]
@@ -379,5 +594,34 @@ fn a_big_page_is_sent_whole_to_a_slow_client_that_reads_on() {
         assert_eq!(client.answer_head().status, 200);
         assert!(take_slowly(&live, &mut client, MUCH) == vec![7; MUCH], "{line:?}");
         client.expect_fin();
+    }
+}
+
+/// A client that has not read for longer than a close may take, but not for longer than an answer may, gets
+/// the same whether or not the connection is kept.
+#[test]
+fn an_answer_before_a_close_waits_for_a_client_that_pauses() {
+    for line in ["", "Connection: close\r\n"] {
+        let live = Live::start(
+            Server::builder()
+                .configure(|config| {
+                    config.close_timeout = Duration::from_millis(1);
+                    config.keep_alive_timeout = 3 * DEADLINE;
+                })
+                .on_request(move |_, _| swio::Response::new(200).body(vec![7; MUCH])),
+        );
+        let mut client = Client::connect_narrow(live.address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{line}\r\n"));
+        assert_eq!(client.answer_head().status, 200);
+        let mut bytes = Vec::with_capacity(MUCH);
+        for _ in 0..4 {
+            live.after(Duration::from_millis(300)).recv_timeout(DEADLINE).expect("a timer");
+            bytes.extend(client.take(MUCH / 8));
+        }
+        bytes.extend(client.take(MUCH - bytes.len()));
+        assert!(bytes == vec![7; MUCH], "{line:?}");
+        if !line.is_empty() {
+            client.expect_fin();
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
 use super::outbox::Pool;
 use super::stream::Stream;
-use super::table::Table;
+use super::table::{RESERVED_MAX, Table};
 use super::wheel::Wheel;
 use crate::error::CloseReason;
 use crate::fd::Fd;
@@ -70,7 +70,7 @@ impl<S: Default> Connections<S> {
     pub(crate) fn new(expected: usize, limits: Limits, now: Instant) -> Connections<S> {
         Connections {
             table: Table::new(0, expected),
-            wheel: Wheel::new(expected),
+            wheel: Wheel::new(expected.min(RESERVED_MAX)),
             pool: Pool::default(),
             addresses: Addresses::default(),
             limits,

@@ -82,6 +82,11 @@ impl Outbox {
             self.runs.push_back(Run::Tail(tail));
         }
         let Some(Run::Tail(tail)) = self.runs.back_mut() else { unreachable!("a tail is last") };
+        // Doubled, but to no more than a tail is kept for.
+        let needed = tail.len() + len;
+        if needed > tail.capacity() {
+            tail.reserve_exact((2 * tail.capacity()).min(TAIL_BYTES).max(needed) - tail.len());
+        }
         tail.extend_from_slice(parts[0]);
         tail.extend_from_slice(parts[1]);
     }
@@ -189,6 +194,7 @@ impl Outbox {
                 self.keep(tail);
             }
         }
+        self.runs.shrink_to(SLICES);
         (self.written, self.pinned, self.bytes) = (0, 0, 0);
     }
 }

@@ -7,7 +7,7 @@ use slab::Slab;
 
 /// Reserved at most, whatever the limit of open files says: untouched pages cost nothing, but address space
 /// may be limited too.
-const RESERVED_MAX: usize = 1 << 20;
+pub(crate) const RESERVED_MAX: usize = 1 << 20;
 
 pub(crate) struct Table<S> {
     /// `None` is a slot that is retired for good: all its generations are used up.

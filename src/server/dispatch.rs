@@ -7,7 +7,7 @@ use super::request::Request;
 use super::session::{Phase, Session};
 use super::{Server, Stage, Timer};
 use crate::codec::http::Refusal;
-use crate::codec::ws::{Opcode, close, header};
+use crate::codec::ws::{Opcode, Spare, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
@@ -23,11 +23,13 @@ use std::time::{Duration, Instant};
 pub(crate) struct Dispatch {
     pub(crate) server: Server,
     handler: Box<dyn Handler>,
+    /// Memory for messages that arrive in parts.
+    pub(super) spare: Spare,
 }
 
 impl Dispatch {
     pub(crate) fn new(server: Server, handler: Box<dyn Handler>) -> Dispatch {
-        Dispatch { server, handler }
+        Dispatch { server, handler, spare: Spare::default() }
     }
 
     /// For tests whose handler can't be `Send`.

@@ -4,6 +4,7 @@
 use super::dispatch::Dispatch;
 use super::message::Frame;
 use super::session::Phase;
+use crate::codec::ws::decoder::Payload;
 use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
@@ -20,7 +21,13 @@ impl Dispatch {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(websocket) = self.server.websocket_mut(fd) else { return };
             let is_open = websocket.phase == Phase::Open;
-            let (used, event) = match websocket.decoder.step(bytes, &limits) {
+            let decoder = &mut websocket.decoder;
+            let step = match decoder.whole(bytes, &limits) {
+                Ok(Some((used, event))) => Ok((used, Some(event))),
+                Ok(None) => decoder.piece(bytes, &limits, &mut self.spare),
+                Err(error) => Err(error),
+            };
+            let (used, event) = match step {
                 Ok(step) => step,
                 Err(error) => return self.protocol_error(fd, error),
             };
@@ -32,6 +39,9 @@ impl Dispatch {
                 Some(Event::Message(opcode, payload)) => {
                     let frame = Frame::new(fd, opcode, payload.bytes(input));
                     self.call("on_message", Some(fd), |handler, server| handler.on_message(server, frame));
+                    if let Payload::Owned(bytes) = payload {
+                        self.spare.put(bytes);
+                    }
                 }
                 Some(Event::Ping(payload)) => self.pong(fd, payload.bytes(input)),
                 Some(Event::Pong(_)) | None => {}

@@ -102,19 +102,19 @@ fn a_million_deadlines_come_at_their_ticks() {
     let mut wheel = Wheel::new(MILLION);
     let reserved = wheel.capacity();
     let mut due = vec![0; MILLION + 1];
-    for index in 1..=MILLION {
+    for (index, due) in due.iter_mut().enumerate().skip(1) {
         // Put off twice, as activity does; some are brought forward again, some go.
         for _ in 0..3 {
-            due[index] = due[index].max(2 + random.below(TICKS) as u32);
-            wheel.set(index as u32, due[index]);
+            *due = (*due).max(2 + random.below(TICKS) as u32);
+            wheel.set(index as u32, *due);
         }
         if index % 10 == 0 {
-            due[index] = 2 + random.below(TICKS) as u32;
-            wheel.set(index as u32, due[index]);
+            *due = 2 + random.below(TICKS) as u32;
+            wheel.set(index as u32, *due);
         }
         if index % 100 == 1 {
             wheel.clear(index as u32);
-            due[index] = 0;
+            *due = 0;
         }
     }
     let mut left = due.iter().filter(|due| **due > 0).count();
@@ -185,12 +185,13 @@ impl Clients {
 fn memory_is_given_back_after_a_burst() {
     const COUNT: usize = 300;
     let mut clients = Clients::open(COUNT);
-    // Everything fits the sockets: it is in the batch until the turn ends.
+    // The sockets take everything: the batch goes out when it is full, before the turn ends.
+    let mut most = 0;
     for fd in clients.fds.clone() {
         clients.reactor.app.server.push(fd, &[b'x'; 12_000]).expect("there is room");
+        most = most.max(clients.kept_bytes().0);
     }
-    let (batch, _) = clients.kept_bytes();
-    assert!(batch >= COUNT * 12_000, "no burst: {batch}");
+    assert!((1 << 19..=2 << 20).contains(&most), "of {} bytes: {most}", COUNT * 12_000);
     clients.turn(false);
     let (batch, pool) = clients.kept_bytes();
     assert!(batch <= 1 << 20 && pool == 0, "{batch} {pool}");

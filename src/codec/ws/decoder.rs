@@ -69,27 +69,84 @@ struct Partial {
     control: Vec<u8>,
 }
 
+/// Memory for partial frames and messages that nobody uses at the moment, shared by all decoders: an idle one
+/// owns none, and a busy one need not ask the allocator for each message.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    #[expect(clippy::vec_box, reason = "decoders hold boxes, so that an idle one costs a pointer")]
+    partials: Vec<Box<Partial>>,
+    buffers: Vec<Vec<u8>>,
+}
+
+/// Kept of each kind; a buffer that grew larger than the second is given back to the allocator.
+const SPARES_MAX: usize = 16;
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
+impl Spare {
+    fn take_partial(&mut self) -> Box<Partial> {
+        let mut partial = self.partials.pop().unwrap_or_default();
+        partial.message = self.buffers.pop().unwrap_or_default();
+        partial
+    }
+
+    /// A partial is clean when it is idle, but for its text state and count of fragments.
+    fn put_partial(&mut self, mut partial: Box<Partial>) {
+        self.put(std::mem::take(&mut partial.message));
+        if self.partials.len() < SPARES_MAX {
+            (partial.utf8, partial.fragments) = (utf8::Validator::default(), 0);
+            self.partials.push(partial);
+        }
+    }
+
+    /// Takes the bytes of a message back that nobody looks at any more.
+    pub(crate) fn put(&mut self, mut bytes: Vec<u8>) {
+        if self.buffers.len() < SPARES_MAX && (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
+            bytes.clear();
+            self.buffers.push(bytes);
+        }
+    }
+}
+
 impl Decoder {
+    /// The common case: the input begins with a whole frame, and no other is under way. Gives how many bytes it
+    /// was and what it says; `None` calls for [`Decoder::piece`].
+    pub(crate) fn whole(
+        &mut self,
+        input: &mut [u8],
+        limits: &Limits,
+    ) -> Result<Option<(usize, Event)>, Error> {
+        if self.partial.is_some() { Ok(None) } else { whole_frame(input, limits) }
+    }
+
     /// Takes what it can from the start of `input`: gives how many bytes that were and what they ended in.
     /// Without an event the input is used up. Limits are checked before a byte is kept.
+    pub(crate) fn piece(
+        &mut self,
+        input: &mut [u8],
+        limits: &Limits,
+        spare: &mut Spare,
+    ) -> Result<(usize, Option<Event>), Error> {
+        let partial = self.partial.get_or_insert_with(|| spare.take_partial());
+        let (used, event) = partial.step(input, limits)?;
+        if partial.is_idle() {
+            spare.put_partial(self.partial.take().expect("just used"));
+        }
+        Ok((used, event))
+    }
+
+    /// Both in one.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn step(
         &mut self,
         input: &mut [u8],
         limits: &Limits,
+        spare: &mut Spare,
     ) -> Result<(usize, Option<Event>), Error> {
-        if self.partial.is_none() {
-            match whole_frame(input, limits)? {
-                Some((used, event)) => return Ok((used, Some(event))),
-                None if input.is_empty() => return Ok((0, None)),
-                None => self.partial = Some(Box::default()),
-            }
+        match self.whole(input, limits)? {
+            Some((used, event)) => Ok((used, Some(event))),
+            None if input.is_empty() => Ok((0, None)),
+            None => self.piece(input, limits, spare),
         }
-        let partial = self.partial.as_mut().expect("just filled");
-        let (used, event) = partial.step(input, limits)?;
-        if partial.is_idle() {
-            self.partial = None;
-        }
-        Ok((used, event))
     }
 }
 

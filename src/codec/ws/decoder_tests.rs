@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
         let mut bytes = bytes.to_vec();
         let mut rest = &mut bytes[..];
         while !rest.is_empty() && !self.has_ended() {
-            match self.decoder.step(rest, self.limits) {
+            match self.decoder.step(rest, self.limits, &mut Spare::default()) {
                 Err(error) => self.error = Some(error),
                 Ok((used, None)) => {
                     assert_eq!(used, rest.len(), "without an event the input is used up");
@@ -784,7 +784,7 @@ fn a_whole_frame_is_unmasked_in_place_and_not_copied() {
     for first in [TEXT, BINARY, PING, PONG] {
         let mut input = [frame(first, b"hello"), frame(TEXT, b"next")].concat();
         let mut decoder = Decoder::default();
-        let (used, event) = decoder.step(&mut input, &ROOMY).expect("valid");
+        let (used, event) = decoder.step(&mut input, &ROOMY, &mut Spare::default()).expect("valid");
         assert_eq!(used, 11);
         let payload = match event {
             Some(Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload)) => payload,
@@ -797,13 +797,13 @@ fn a_whole_frame_is_unmasked_in_place_and_not_copied() {
     // Also behind a message that came in parts.
     let wire = [frame(TEXT, b"first"), frame(TEXT, b"second")].concat();
     let mut decoder = Decoder::default();
-    decoder.step(&mut wire[..7].to_vec(), &ROOMY).expect("valid");
+    decoder.step(&mut wire[..7].to_vec(), &ROOMY, &mut Spare::default()).expect("valid");
     assert!(decoder.partial.is_some());
     let mut input = wire[7..].to_vec();
-    let (used, event) = decoder.step(&mut input, &ROOMY).expect("valid");
+    let (used, event) = decoder.step(&mut input, &ROOMY, &mut Spare::default()).expect("valid");
     assert_eq!((used, event), (4, Some(Event::Message(Opcode::Text, Payload::Owned(b"first".to_vec())))));
     assert!(decoder.partial.is_none());
-    let (_, event) = decoder.step(&mut input[4..], &ROOMY).expect("valid");
+    let (_, event) = decoder.step(&mut input[4..], &ROOMY, &mut Spare::default()).expect("valid");
     assert_eq!(event, Some(Event::Message(Opcode::Text, Payload::Input(6..12))));
 }
 

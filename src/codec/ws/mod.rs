@@ -10,7 +10,7 @@ pub(crate) mod utf8;
 
 use std::fmt;
 
-pub(crate) use decoder::{Decoder, Event, Limits};
+pub(crate) use decoder::{Decoder, Event, Limits, Spare};
 
 /// What kind of frame it is (RFC 6455 §5.2). The numbers are those of the wire and of Swoole's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,98 @@
+//! What the command line asks for. All counts and times are bounded: a slip of the finger costs no machine.
+
+use crate::exchange::SIZE_MIN;
+use std::ops::RangeInclusive;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      without a mode: a short run of each
+  echo             each connection gets back what it sends
+  fan-out          some of the connections send; each message goes to all of them
+  idle             hold connections: memory and CPU time of each
+  --connections N  1 to 28000 (echo 100, fan-out 1000, idle 10000)
+  --size BYTES     of a message, 12 to 1048576 (64)
+  --window N       messages under way for each sender, 1 to 1024 (1)
+  --senders N      of fan-out, 1 to 64 (1)
+  --seconds N      measured in each round, 1 to 20 (2)
+  --rounds N       1 to 99 (5)
+  --against LINE   another server of one process, several times if wanted: its start line, which is split at
+                   spaces and run without a shell; it listens on 127.0.0.1:{PORT}. 'swio {PORT} echo' and
+                   'swio {PORT} fan-out' are this server once more and show how much is noise";
+
+const DEFAULT_SET: [&str; 5] = ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Echo,
+    FanOut,
+    Idle,
+}
+
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) mode: Mode,
+    pub(crate) connections: usize,
+    pub(crate) size: usize,
+    pub(crate) window: usize,
+    /// Those with the lowest numbers; all of them but in fan-out.
+    pub(crate) senders: usize,
+    pub(crate) seconds: usize,
+    pub(crate) rounds: usize,
+    /// Start lines: swio's own, then those of the others.
+    pub(crate) servers: Vec<String>,
+}
+
+/// Empty where there is nothing to do but to show the usage, as for `cargo test --benches`, which says nothing.
+pub(crate) fn parse(mut arguments: Vec<String>) -> Result<Vec<Plan>, String> {
+    if arguments.is_empty() || arguments.iter().any(|argument| argument == "--help") {
+        return Ok(Vec::new());
+    }
+    arguments.retain(|argument| argument != "--bench");
+    if arguments.is_empty() {
+        let lines = DEFAULT_SET.map(|line| format!("{line} --seconds 1 --rounds 3"));
+        return lines.iter().map(|line| Plan::parse(line.split(' ').map(str::to_owned))).collect();
+    }
+    Plan::parse(arguments.into_iter()).map(|plan| vec![plan])
+}
+
+impl Plan {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
+        let (mode, connections, kind) = match arguments.next().unwrap_or_default().as_str() {
+            "echo" => (Mode::Echo, 100, "echo"),
+            "fan-out" => (Mode::FanOut, 1_000, "fan-out"),
+            "idle" => (Mode::Idle, 10_000, "echo"),
+            other => return Err(format!("there is no mode {other}")),
+        };
+        let servers = vec![format!("swio {{PORT}} {kind}")];
+        let (size, window, senders, seconds, rounds) = (64, 1, 1, 2, 5);
+        let mut plan = Plan { mode, connections, size, window, senders, seconds, rounds, servers };
+        while let Some(option) = arguments.next() {
+            plan.set(&option, arguments.next().ok_or(format!("{option} is unknown or has no value"))?)?;
+        }
+        let copies = if mode == Mode::FanOut { plan.connections } else { 1 };
+        plan.senders = if mode == Mode::FanOut { plan.senders } else { plan.connections };
+        let messages = (plan.senders * plan.window).saturating_mul(copies);
+        if plan.senders > plan.connections || messages.saturating_mul(plan.size) > 256 << 20 {
+            return Err("more senders than connections, or over 256 MiB under way at once".into());
+        }
+        Ok(plan)
+    }
+
+    fn set(&mut self, option: &str, value: String) -> Result<(), String> {
+        let number = |range: RangeInclusive<usize>| {
+            let number = value.parse().ok().filter(|number| range.contains(number));
+            number.ok_or(format!("{option} needs a number from {} to {}", range.start(), range.end()))
+        };
+        match option {
+            "--connections" => self.connections = number(1..=28_000)?,
+            "--size" => self.size = number(SIZE_MIN..=1 << 20)?,
+            "--window" => self.window = number(1..=1_024)?,
+            "--senders" if self.mode == Mode::FanOut => self.senders = number(1..=64)?,
+            "--seconds" => self.seconds = number(1..=20)?,
+            "--rounds" => self.rounds = number(1..=99)?,
+            "--against" if value.contains("{PORT}") => self.servers.push(value),
+            "--against" => return Err("--against needs a start line with {PORT} in it".into()),
+            other => return Err(format!("this mode knows no {other}")),
+        }
+        Ok(())
+    }
+}
