@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     /// What one turn writes is written out early when it is more than this.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
+    /// In place of that, for a peer that has read something meanwhile.
+    pub(crate) progress_timeout: Duration,
     pub(crate) linger_timeout: Duration,
 }
 

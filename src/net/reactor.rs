@@ -359,7 +359,7 @@ impl<A: App> Reactor<A> {
             match life {
                 Life::Open => self.app.expired(fd),
                 Life::Finishing if connections.take_progress(fd) => {
-                    connections.deadline(fd, connections.limits.finish_timeout);
+                    connections.deadline(fd, connections.limits.progress_timeout);
                 }
                 Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
                 Life::Dead => {}

@@ -242,6 +242,7 @@ impl Prepared {
             outboxes_bytes_max: self.config.outboxes_bytes_max,
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: self.config.close_timeout,
+            progress_timeout: self.config.keep_alive_timeout.max(self.config.close_timeout),
             linger_timeout: self.config.linger_timeout,
         };
         let budgets = Budgets {
