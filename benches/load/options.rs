@@ -46,7 +46,7 @@ pub(crate) fn parse(mut arguments: Vec<String>) -> Result<Vec<Plan>, String> {
     if arguments.is_empty() || arguments.iter().any(|argument| argument == "--help") {
         return Ok(Vec::new());
     }
-    arguments.retain(|argument| argument != "--bench");
+    arguments.retain(|argument| argument != "--bench" && argument != "--quick");
     if arguments.is_empty() {
         let lines = DEFAULT_SET.map(|line| format!("{line} --seconds 1 --rounds 3"));
         return lines.iter().map(|line| Plan::parse(line.split(' ').map(str::to_owned))).collect();

@@ -48,6 +48,9 @@ impl<S> Connections<S> {
     /// Queues a copy of `parts`, which belong together.
     pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
         let len = parts[0].len() + parts[1].len();
+        if self.write_small(fd, parts, len) {
+            return Ok(());
+        }
         self.admit(fd, len, quota)?;
         if len >= self.early_bytes() && self.is_idle(fd)? {
             let written = self.write_now(fd, parts)?;
@@ -72,6 +75,28 @@ impl<S> Connections<S> {
         }
         self.outbox(fd, len)?.copy(parts);
         Ok(())
+    }
+
+    /// The common case in one look-up: little for an open connection of which little waits; whether it was that.
+    /// It is within every limit, for what is written early is never more than one.
+    fn write_small(&mut self, fd: Fd, parts: [&[u8]; 2], len: usize) -> bool {
+        let early_bytes = self.early_bytes();
+        let Some(connection) = self.table.get_mut(fd) else { return false };
+        if connection.life != Life::Open
+            || connection.outbox.is_some()
+            || connection.span.len() + len >= early_bytes
+            || self.batch.len() + len > self.limits.batch_bytes_max
+        {
+            return false;
+        }
+        let span = self.batch.add(parts);
+        let is_queued = connection.span.extend(span);
+        if is_queued {
+            mark_dirty(connection, &mut self.dirty);
+        } else {
+            self.batch.give_back(span);
+        }
+        is_queued
     }
 
     /// Queues `head` and then `body`, which belong together, without copying a large body.
