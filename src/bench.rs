@@ -95,8 +95,12 @@ impl Decoder {
     /// Takes all of `input`, which must be well-formed, and shows each message that it completes.
     pub fn feed(&mut self, mut input: &mut [u8], mut on_message: impl FnMut(&[u8])) {
         while !input.is_empty() {
-            let (used, event) =
-                self.decoder.step(input, &self.limits, &mut self.spare).expect("well-formed frames");
+            // As the server does it.
+            let whole = self.decoder.whole(input, &self.limits).expect("well-formed frames");
+            let (used, event) = match whole {
+                Some((used, event)) => (used, Some(event)),
+                None => self.decoder.piece(input, &self.limits, &mut self.spare).expect("well-formed frames"),
+            };
             let (done, rest) = input.split_at_mut(used);
             if let Some(ws::Event::Message(_, payload)) = event {
                 on_message(payload.bytes(done));

@@ -76,16 +76,19 @@ pub(crate) struct Spare {
     #[expect(clippy::vec_box, reason = "decoders hold boxes, so that an idle one costs a pointer")]
     partials: Vec<Box<Partial>>,
     buffers: Vec<Vec<u8>>,
+    /// Capacity of all buffers.
+    bytes: usize,
 }
 
-/// Kept of each kind; a buffer that grew larger than the second is given back to the allocator.
+/// Kept of each kind, and of all buffers together; what is more is given back to the allocator.
 const SPARES_MAX: usize = 16;
-const SPARE_BYTES_MAX: usize = 256 << 10;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Spare {
     fn take_partial(&mut self) -> Box<Partial> {
         let mut partial = self.partials.pop().unwrap_or_default();
         partial.message = self.buffers.pop().unwrap_or_default();
+        self.bytes -= partial.message.capacity();
         partial
     }
 
@@ -100,8 +103,10 @@ impl Spare {
 
     /// Takes the bytes of a message back that nobody looks at any more.
     pub(crate) fn put(&mut self, mut bytes: Vec<u8>) {
-        if self.buffers.len() < SPARES_MAX && (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
+        let fits = bytes.capacity() <= SPARE_BYTES_MAX - self.bytes && self.buffers.len() < SPARES_MAX;
+        if fits && bytes.capacity() > 0 {
             bytes.clear();
+            self.bytes += bytes.capacity();
             self.buffers.push(bytes);
         }
     }
@@ -110,6 +115,7 @@ impl Spare {
 impl Decoder {
     /// The common case: the input begins with a whole frame, and no other is under way. Gives how many bytes it
     /// was and what it says; `None` calls for [`Decoder::piece`].
+    #[inline]
     pub(crate) fn whole(
         &mut self,
         input: &mut [u8],
@@ -135,7 +141,7 @@ impl Decoder {
     }
 
     /// Both in one.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) fn step(
         &mut self,
         input: &mut [u8],
@@ -151,6 +157,7 @@ impl Decoder {
 }
 
 /// The common case, a whole unfragmented frame in the input: nothing is copied and nothing kept.
+#[inline]
 fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event)>, Error> {
     let Some((header, start)) = header::parse(input)? else { return Ok(None) };
     match header.opcode {
