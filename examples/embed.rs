@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
         //
         // A host that waits for many things at once can add `event_loop.as_raw_fd()` (std::os::fd::AsRawFd)
         // to its own poll, select or epoll, and call `poll(Some(Duration::ZERO))` when that is readable, and
-        // at the latest after the longest pause it allows for timers and timeouts.
+        // at the latest after `event_loop.timeout()`.
         next_frame = (next_frame + FRAME).max(Instant::now());
         loop {
             let left = next_frame.saturating_duration_since(Instant::now());

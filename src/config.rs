@@ -25,7 +25,8 @@ pub enum Origins {
     /// The default: browsers send cookies along with cross-site handshakes, so this is the CSRF defence.
     #[default]
     Same,
-    /// Pages of these origins, each written as browsers do: `https://example.com`, `http://localhost:8080`.
+    /// Pages of these origins, each written as browsers do: `https://example.com`, `http://localhost:8080`;
+    /// no path and no trailing slash.
     List(Vec<String>),
     /// Any page.
     Any,
@@ -63,6 +64,8 @@ pub struct Config {
     pub fragments_max: u32,
 
     /// Bytes accepted for one connection and not yet written. Default 8 MiB: Swoole's `socket_buffer_size`.
+    /// Must hold the largest message that you push: one that does not fit is refused as `Full`, and with
+    /// [`SlowConsumer::Close`] ends the connection, however fast the peer reads.
     pub outbox_bytes_max: usize,
     /// The same for all connections together. Default 1 GiB.
     pub outboxes_bytes_max: usize,
@@ -70,9 +73,10 @@ pub struct Config {
     pub slow_consumer: SlowConsumer,
 
     /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
-    /// 408. Default 10 s: a phone on a bad line needs seconds, one byte a second must not hold a slot.
+    /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one byte a second must not hold a slot.
     pub request_timeout: Duration,
-    /// How long an HTTP connection may be idle between requests, or take to read an answer. Default 60 s.
+    /// How long an HTTP connection may be idle between requests, or take to read an answer; more where it reads
+    /// on. Default 60 s.
     pub keep_alive_timeout: Duration,
     /// Silence after which a WebSocket is sent a ping, with up to 10 % of jitter. `None`: never.
     /// Default 25 s: shorter than the 30 to 60 s after which NATs and proxies forget a silent connection.
@@ -161,6 +165,16 @@ impl Config {
         if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
             return Err(invalid(format!("{name} must be at least 1 ms")));
         }
+        if let Origins::List(list) = &self.origins
+            && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
+        {
+            return Err(invalid(format!(
+                "origins: {wrong:?} is no origin: write scheme://host[:port], no path"
+            )));
+        }
+        if let Some(wrong) = self.subprotocols.iter().find(|name| !is_name(name)) {
+            return Err(invalid(format!("subprotocols: {wrong:?} is no name of a subprotocol")));
+        }
         if self.head_bytes_max < 128 {
             return Err(invalid("head_bytes_max must be at least 128: a handshake needs that".into()));
         }
@@ -177,6 +191,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// As browsers write it (RFC 6454 §6.2); `null` is what they send for pages without one.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return text == "null" };
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte);
+    !scheme.is_empty() && !authority.is_empty() && scheme.bytes().chain(authority.bytes()).all(is_plain)
+}
+
+/// A token (RFC 9110 §5.6.2), as subprotocols are.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
 fn invalid(what: String) -> io::Error {
@@ -202,6 +229,12 @@ mod tests {
         assert!(wrong(|c| c.message_bytes_max = 0).starts_with("message_bytes_max"));
         assert!(wrong(|c| c.connections_max = Some(0)).starts_with("connections_max"));
         assert!(wrong(|c| c.pong_timeout = Duration::ZERO).starts_with("pong_timeout"));
+        assert!(
+            wrong(|c| c.origins = Origins::List(vec!["https://x.example/".into()])).starts_with("origins")
+        );
+        assert!(wrong(|c| c.origins = Origins::List(vec!["x.example".into()])).starts_with("origins"));
+        assert!(wrong(|c| c.subprotocols = vec!["a b".into()]).starts_with("subprotocols"));
+        assert!(wrong(|c| c.subprotocols = vec!["a\r\nX: y".into()]).starts_with("subprotocols"));
         assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));

@@ -32,7 +32,7 @@ impl fmt::Display for PushError {
             PushError::Gone => "no such connection (any more)",
             PushError::Closing => "the connection is closing",
             PushError::NotWebSocket => "the connection is not an established WebSocket",
-            PushError::Full => "the outbox is full: the peer reads too slowly",
+            PushError::Full => "the outbox is full: the message is too large, or the peer reads too slowly",
             PushError::Unsendable => "the payload is not valid for its opcode",
             PushError::Busy => "the server's mailbox is full",
             PushError::Stopped => "the server has ended",
@@ -131,7 +131,7 @@ impl fmt::Display for CloseReason {
         if !self.text.is_empty() {
             write!(f, " {:?}", self.text)?;
         }
-        if self.cause != Cause::Requested {
+        if self.cause != Cause::Requested && self.cause.to_string() != *self.text {
             write!(f, " ({})", self.cause)?;
         }
         Ok(())
@@ -143,7 +143,8 @@ impl fmt::Display for CloseReason {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A callback panicked. The connection it served gets close code 1011; nobody else is affected.
+    /// A callback panicked. A WebSocket that it served gets close code 1011, a request status 500; nobody else
+    /// is affected.
     Panic {
         /// The callback's name, such as `on_message`.
         callback: &'static str,

@@ -55,8 +55,10 @@
 //!   ([`Config`]), checked before the excess is kept. An idle connection owns no buffer.
 //! - **A peer that breaks the protocol** is told how, by status or close code, and ended; nobody else
 //!   notices.
-//! - **A panic in a callback** costs the connection it was called for (close code 1011) and nobody else.
-//!   [`on_error`](Builder::on_error) is told. This needs `panic = "unwind"`, the default.
+//! - **A panic in a callback** costs at most the connection that was served: a WebSocket gets close code 1011, a
+//!   request or handshake 500. In `on_close`, a timer or [`Handle::run`] it costs no connection; an `every` timer
+//!   that panics is cancelled. [`on_error`](Builder::on_error) is told. This needs `panic = "unwind"`, the
+//!   default.
 //! - **A silent peer** is pinged and, if it stays silent, ended: [`Config::ping_interval`],
 //!   [`Config::pong_timeout`].
 //!
@@ -72,10 +74,11 @@
 //!
 //! # Limits
 //!
-//! The number of connections is limited by the system only. The soft limit of open files is raised to the
-//! hard one at start, and the log says what that allows. Beyond it clients get 503. All limits and timeouts
-//! are fields of [`Config`], each with its default and the reason for it; change them by
-//! [`Builder::configure`].
+//! The number of connections is limited by the open files that the system allows: the soft limit is raised to the
+//! hard one at start, 64 files are kept back for other things, and the log says what that leaves. (An fd has room
+//! for 16,777,215.) Beyond it clients get 503, or are just closed where more than 32 are being told already.
+//! Nearly all limits and timeouts are fields of [`Config`], each with its default and the reason for it; change
+//! them by [`Builder::configure`].
 //!
 //! # Logging
 //!

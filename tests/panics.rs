@@ -118,7 +118,7 @@ fn a_panic_in_on_request_is_answered_with_500() {
     client.send("GET /bad HTTP/1.1\r\nHost: test\r\n\r\nGET / HTTP/1.1\r\nHost: test\r\n\r\n");
     assert_eq!(client.answer().status, 500);
     client.expect_fin();
-    scene.expect_error(None, "on_request panicked: boom");
+    scene.expect_error(Fd::from_u64(2), "on_request panicked: boom");
     let mut client = scene.live.client();
     client.send("GET /forged HTTP/1.1\r\nHost: test\r\n\r\n");
     let answer = client.answer();
@@ -140,7 +140,7 @@ fn a_panic_in_on_handshake_is_answered_with_500_and_opens_nothing() {
     assert_eq!(client.answer().status, 500);
     client.expect_fin();
     drop(client);
-    scene.expect_error(None, "on_handshake panicked: boom");
+    scene.expect_error(Fd::from_u64(2), "on_handshake panicked: boom");
     scene.live.until("it is gone", |server| (server.usage().connections == 1).then_some(()));
     assert_eq!(scene.events.rest(), []);
     scene.end();

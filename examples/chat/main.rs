@@ -24,6 +24,7 @@ const ROOM_LIST_DELAY: Duration = Duration::from_millis(200);
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 fn main() -> io::Result<()> {
+    env_logger::init();
     let event_loop = Server::builder()
         .configure(|config| config.message_bytes_max = MESSAGE_BYTES_MAX)
         .listen(listen_address())

@@ -31,7 +31,9 @@ const OTHER_FILES: usize = 64;
 /// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run),
 /// [`start`](Builder::start) or [`build`](Builder::build) makes it live.
 ///
-/// Behaviour is either closures (`on_open`, `on_message` and so on) or one [`Handler`] with state of its own.
+/// Behaviour is either closures (`on_open`, `on_message` and so on) or one [`Handler`] with state of its own. Of a
+/// callback that is given twice, the last counts. Closures are `Clone + Send`; state that several of them share, or
+/// that is not `Send`, belongs in a `Handler`.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -234,7 +236,7 @@ impl Prepared {
             self.config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
         let connections_max = connections_max.min(Fd::INDEX_MAX as usize);
         log::info!(
-            "listening on {:?}; the limit of {files} open files allows {connections_max} connections",
+            "listening on {:?}; at most {connections_max} connections ({files} open files)",
             self.addresses
         );
         let limits = Limits {
@@ -264,7 +266,12 @@ impl Prepared {
 fn bind(address: &str, backlog: u32, listeners: &mut Vec<Listener>) -> io::Result<()> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
-    for address in address.to_socket_addrs().map_err(named)? {
+    let wrong = |error: io::Error| {
+        let what =
+            format!("can't listen on {address:?}: {error}; expected HOST:PORT, such as 127.0.0.1:9501");
+        io::Error::new(error.kind(), what)
+    };
+    for address in address.to_socket_addrs().map_err(wrong)? {
         listeners.push(listener::bind(address, backlog).map_err(named)?);
     }
     Ok(())

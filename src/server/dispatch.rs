@@ -60,7 +60,10 @@ impl Dispatch {
         };
         discard(panic);
         log::error!("{callback} panicked: {message}");
-        if let Some(fd) = fd {
+        // An HTTP request is answered with 500 by whoever asked.
+        if let Some(fd) = fd
+            && self.server.websocket_mut(fd).is_some()
+        {
             self.server.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
         }
         self.report(fd, &Fault::Panic { callback, message });

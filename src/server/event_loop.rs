@@ -22,17 +22,21 @@ use std::time::{Duration, Instant};
 /// [`timeout`](EventLoop::timeout).
 ///
 /// ```no_run
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 /// use swio::Server;
 ///
 /// let mut event_loop = Server::builder()
 ///     .listen("127.0.0.1:9501")
 ///     .on_message(|server, frame| { server.push(frame.fd, frame.data).ok(); })
 ///     .build()?;
-/// let mut frame = 0;
-/// while event_loop.poll(Some(Duration::from_millis(16)))? {
-///     frame += 1;
-///     event_loop.server().broadcast(format!("frame {frame}")).send();
+/// let period = Duration::from_millis(16);
+/// let (mut frame, mut next) = (0, Instant::now() + period);
+/// while event_loop.poll(Some(next.saturating_duration_since(Instant::now())))? {
+///     if Instant::now() >= next {
+///         next += period;
+///         frame += 1;
+///         event_loop.server().broadcast(format!("frame {frame}")).send();
+///     }
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -53,6 +57,9 @@ impl EventLoop {
 
     /// Waits for something to do, at most for `timeout` (`None`: for as long as it takes), and does it. False
     /// once the server has shut down; then there is no use in calling again.
+    ///
+    /// It returns as soon as it has done something, often long before `timeout`: what you pushed since the last
+    /// call is such a thing. It is no clock.
     ///
     /// # Errors
     /// Where the system's poller fails.

@@ -12,7 +12,8 @@ use crate::net::timers::TimerId;
 ///
 /// Every method has a default. Each is called on the reactor's thread, one at a time, and should be quick:
 /// while it runs, nobody else is served. None of the methods of [`Server`] calls back, so a handler is never
-/// entered twice. A panic costs the connection that is served (close code 1011) and nobody else.
+/// entered twice. A panic costs at most the connection that is served (close
+/// code 1011, or status 500 for a request or handshake).
 ///
 /// ```
 /// use swio::{CloseReason, Fd, Frame, Handler, Request, Server};

@@ -197,7 +197,7 @@ impl Dispatch {
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> (Option<R>, bool) {
         self.server.answering = Some(Answering { fd, is_last: false });
-        let answer = self.call(callback, None, call);
+        let answer = self.call(callback, Some(fd), call);
         let is_last = self.server.answering.take().is_some_and(|answering| answering.is_last);
         (answer, is_last)
     }
