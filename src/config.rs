@@ -73,7 +73,8 @@ pub struct Config {
     pub slow_consumer: SlowConsumer,
 
     /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
-    /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one byte a second must not hold a slot.
+    /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one
+    /// byte a second must not hold a slot.
     pub request_timeout: Duration,
     /// How long an HTTP connection may be idle between requests, or take to read an answer; more where it reads
     /// on. Default 60 s.

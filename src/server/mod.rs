@@ -289,8 +289,8 @@ impl Server {
     }
 
     /// Calls `call` again and again, `period` apart, the first time one period from now. It is given the timer's
-    /// id, to cancel itself by. Ticks that were missed because the server was busy are not made up for; a panic cancels it. A period
-    /// under 1 ms is 1 ms.
+    /// id, to cancel itself by. Ticks that were missed because the server was busy are not made up for; a panic
+    /// cancels it. A period under 1 ms is 1 ms.
     ///
     /// ```no_run
     /// # use swio::{Fd, Server};
