@@ -64,16 +64,9 @@ impl<S> Connections<S> {
             return Ok(());
         }
         self.make_room(len);
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        if connection.outbox.is_none() {
-            let span = self.batch.add(parts);
-            if connection.span.extend(span) {
-                mark_dirty(connection, &mut self.dirty);
-                return Ok(());
-            }
-            self.batch.give_back(span);
+        if !self.write_small(fd, parts, len) {
+            self.outbox(fd, len)?.copy(parts);
         }
-        self.outbox(fd, len)?.copy(parts);
         Ok(())
     }
 
@@ -278,6 +271,7 @@ impl<S> Connections<S> {
     /// The outbox to put `len` bytes into, already counted. What was in the batch goes in first.
     fn outbox(&mut self, fd: Fd, len: usize) -> Result<&mut Outbox, Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        mark_dirty(connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         if !span.is_empty() {
@@ -285,10 +279,6 @@ impl<S> Connections<S> {
             outbox.pin();
         }
         self.queued_bytes += span.len() + len;
-        if !connection.flags.has(Flags::DIRTY) {
-            connection.flags.set(Flags::DIRTY);
-            self.dirty.push(fd);
-        }
         Ok(outbox)
     }
 

@@ -36,7 +36,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// The live server: what every callback receives first.
 ///
 /// Every method acts at once and in the order of the calls, never blocks, and never calls back. Sending is
-/// queueing: what is pushed in one turn leaves in one write after the callback, in the order of the pushes.
+/// queueing: what is pushed in one turn leaves in one write after the callback, or earlier where it is 16 KiB and
+/// more for one connection, always in the order of the pushes.
 /// A dead fd is an answer ([`PushError::Gone`]), never a panic and never another client.
 ///
 /// Made by [`Server::builder`]:
