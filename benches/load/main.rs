@@ -8,6 +8,7 @@
 //! Every byte that comes back is compared. There are no figures of a server that errs: a wrong byte, a wrong
 //! order, a message too many or too few, a broken frame, a close without an answer end the run with status 1.
 
+mod churn;
 mod client;
 mod exchange;
 mod options;
@@ -65,11 +66,15 @@ fn run(plan: &Plan, core: Option<&str>) -> Result<(), String> {
 fn measure(plan: &Plan, line: &str, core: Option<&str>) -> Result<Outcome, String> {
     let server = Server::start(line, core)?;
     let before = server.anonymous_bytes()?;
+    if plan.mode == Mode::Churn {
+        return churn::run(plan, server.address);
+    }
     let mut client = Client::open(plan, server.address).map_err(|error| format!("opening: {error}"))?;
     server.check_holds(plan.connections)?;
     let outcome = match plan.mode {
         Mode::Echo | Mode::FanOut => client.exchange(plan, &server)?,
         Mode::Idle => client.hold(plan, &server, before)?,
+        Mode::Churn => unreachable!("it has clients of its own"),
     };
     client.close()?;
     Ok(outcome)
@@ -81,6 +86,7 @@ fn print(plan: &Plan, rounds: &[Vec<Outcome>]) {
     let headings = match plan.mode {
         Mode::Echo => ["messages/s", "server CPU µs/message", "median µs", "client busy %"],
         Mode::FanOut => ["deliveries/s", "server CPU µs/delivery", "median µs to the last", "client busy %"],
+        Mode::Churn => ["connections/s", "half of turns under µs", "99.9 % under µs", "longest µs"],
         Mode::Idle => ["bytes/connection", "after a message each", "CPU µs/connection/s", "client busy %"],
     };
     print_row("medians", headings.map(str::to_owned));

@@ -8,7 +8,9 @@ usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      withou
   echo             each connection gets back what it sends
   fan-out          some of the connections send; each message goes to all of them
   idle             hold connections: memory and CPU time of each
-  --connections N  1 to 28000 (echo 100, fan-out 1000, idle 10000)
+  churn            hold connections that leave all the time and are replaced by new ones: how long the server's turns
+                   take; swio only
+  --connections N  1 to 28000 (echo 100, fan-out 1000, idle and churn 10000)
   --size BYTES     of a message, 12 to 1048576 (64)
   --window N       messages under way for each sender, 1 to 1024 (1)
   --senders N      of fan-out, 1 to 64 (1)
@@ -18,13 +20,14 @@ usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      withou
                    spaces and run without a shell; it listens on 127.0.0.1:{PORT}. 'swio {PORT} echo' and
                    'swio {PORT} fan-out' are this server once more and show how much is noise";
 
-const DEFAULT_SET: [&str; 5] = ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle"];
+const DEFAULT_SET: [&str; 6] = ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle", "churn"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Echo,
     FanOut,
     Idle,
+    Churn,
 }
 
 #[derive(Clone)]
@@ -60,6 +63,7 @@ impl Plan {
             "echo" => (Mode::Echo, 100, "echo"),
             "fan-out" => (Mode::FanOut, 1_000, "fan-out"),
             "idle" => (Mode::Idle, 10_000, "echo"),
+            "churn" => (Mode::Churn, 10_000, "echo"),
             other => return Err(format!("there is no mode {other}")),
         };
         let servers = vec![format!("swio {{PORT}} {kind}")];
@@ -89,6 +93,9 @@ impl Plan {
             "--senders" if self.mode == Mode::FanOut => self.senders = number(1..=64)?,
             "--seconds" => self.seconds = number(1..=20)?,
             "--rounds" => self.rounds = number(1..=99)?,
+            "--against" if self.mode == Mode::Churn => {
+                return Err("only swio tells the length of its turns".into());
+            }
             "--against" if value.contains("{PORT}") => self.servers.push(value),
             "--against" => return Err("--against needs a start line with {PORT} in it".into()),
             other => return Err(format!("this mode knows no {other}")),

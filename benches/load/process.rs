@@ -97,6 +97,11 @@ fn serve(port: &str, is_fan_out: bool) -> io::Error {
                 server.push(frame.fd, frame.data).ok();
             }
         })
+        .on_request(|server, _| {
+            let turns = server.turns();
+            let micros = [turns.p50, turns.p999, turns.longest].map(|length| length.as_micros().to_string());
+            swio::Response::text(200, micros.join(" "))
+        })
         .run()
         .err()
         .unwrap_or_else(|| io::Error::other("the server ended"))

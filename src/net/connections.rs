@@ -7,6 +7,7 @@ use super::connection::{Connection, Flags, Life};
 use super::outbox::Pool;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
+use super::turns::Turns;
 use super::wheel::Wheel;
 use crate::error::CloseReason;
 use crate::fd::Fd;
@@ -52,6 +53,7 @@ pub(crate) struct Connections<S> {
     pub(super) turned_away: usize,
     /// Why connections end that are ending. Not in the connection: most are not.
     pub(super) reasons: HashMap<Fd, CloseReason>,
+    pub(crate) turns: Turns,
     start: Instant,
     now: Instant,
 }
@@ -84,6 +86,7 @@ impl<S: Default> Connections<S> {
             queued_bytes: 0,
             turned_away: 0,
             reasons: HashMap::new(),
+            turns: Turns::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
             start: now.checked_sub(TICK).unwrap_or(now),
             now,

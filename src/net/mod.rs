@@ -15,6 +15,7 @@ pub(crate) mod reactor;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod timers;
+pub(crate) mod turns;
 pub(crate) mod wheel;
 
 use crate::error::{Cause, CloseReason, Side};
@@ -48,6 +49,11 @@ pub(crate) trait App {
     /// When [`App::run_timers`] wants to be called.
     fn next_timer(&self) -> Option<Instant>;
     fn run_timers(&mut self, now: Instant);
+
+    /// Tells what verbs left to be told. Called until all connections are flushed and reaped.
+    fn notify(&mut self);
+    /// Whether there is more to tell: then the next turn is due at once.
+    fn has_notices(&self) -> bool;
 
     fn accept_failed(&mut self, error: io::Error);
     /// What the server as a whole is doing.

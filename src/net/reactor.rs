@@ -114,11 +114,15 @@ impl<A: App> Reactor<A> {
             }
         }
         self.events = Some(events);
+        self.app.connections().turns.record(now.elapsed());
         Ok(())
     }
 
     /// How long may be slept, `None` for ever.
     pub(crate) fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
+        if self.app.has_notices() {
+            return Some(Duration::ZERO);
+        }
         let connections = self.app.connections();
         if !connections.carried.is_empty() || !connections.yielded.is_empty() || !connections.dirty.is_empty()
         {
@@ -371,6 +375,7 @@ impl<A: App> Reactor<A> {
     /// Flushes and reaps until neither makes work for the other: `on_close` may push, a flush may fail.
     fn settle(&mut self) {
         loop {
+            self.app.notify();
             self.flush_dirty();
             let dead = std::mem::take(&mut self.app.connections().dead);
             if dead.is_empty() {
@@ -396,6 +401,9 @@ impl<A: App> Reactor<A> {
         }
         let reason = connections.reasons.remove(&fd).unwrap_or_else(lost);
         drop(connection.stream);
+        if connection.flags.has(Flags::TURNED_AWAY) {
+            return;
+        }
         self.app.closed(fd, connection.session, reason);
     }
 }

@@ -4,9 +4,10 @@ use super::Server;
 use super::dispatch::Dispatch;
 use super::event_loop::{EventLoop, Running};
 use super::handle::Handle;
-use super::handler::{Closures, Handler};
+use super::handler::{Callbacks, Handler, every_callback};
 use super::message::Frame;
 use super::request::{Handshake, Request};
+use super::routes::{self, Routes};
 use crate::codec::http::Response;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
@@ -41,13 +42,14 @@ pub struct Builder {
     config: Config,
     factory: Option<Factory>,
     closures: Vec<Install>,
+    routes: Vec<(String, Factory)>,
 }
 
 /// Makes the handler, on the thread that it will live on.
 type Factory = Box<dyn FnOnce() -> Box<dyn Handler> + Send>;
 /// Puts one closure into its place. Closures are `Clone` so that more than one reactor can have its own, as
 /// each of Swoole's workers has its own copy.
-type Install = Box<dyn Fn(&mut Closures) + Send>;
+type Install = Box<dyn Fn(Callbacks) -> Callbacks + Send>;
 
 impl Builder {
     /// Listens on an address such as `127.0.0.1:9501`, `[::]:80` or `localhost:0` (port 0: any that is free).
@@ -79,56 +81,26 @@ impl Builder {
         self
     }
 
-    /// See [`Handler::on_handshake`].
-    pub fn on_handshake<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, &Request<'_>) -> Handshake + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.handshake = Some(Box::new(call.clone())))
-    }
-
-    /// See [`Handler::on_request`].
-    pub fn on_request<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, &Request<'_>) -> Response + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.request = Some(Box::new(call.clone())))
-    }
-
-    /// See [`Handler::on_open`].
-    pub fn on_open<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, &Request<'_>) + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.open = Some(Box::new(call.clone())))
-    }
-
-    /// See [`Handler::on_message`].
-    pub fn on_message<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, Frame<'_>) + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.message = Some(Box::new(call.clone())))
-    }
-
-    /// See [`Handler::on_close`].
-    pub fn on_close<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, Fd, &CloseReason) + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.close = Some(Box::new(call.clone())))
-    }
-
-    /// See [`Handler::on_error`].
-    pub fn on_error<F>(self, call: F) -> Builder
-    where
-        F: FnMut(&mut Server, Option<Fd>, &Fault) + Clone + Send + 'static,
-    {
-        self.install(move |closures| closures.error = Some(Box::new(call.clone())))
-    }
-
-    fn install(mut self, install: impl Fn(&mut Closures) + Send + 'static) -> Builder {
-        self.closures.push(Box::new(install));
+    /// What serves a path: `/chat/{room}` for one segment ([`Request::param`] gives it), `/files/{*path}` for all
+    /// that follows. A path without a route gets 404, before any upgrade; `factory` is run as for
+    /// [`handler`](Builder::handler). Several applications can so live on one port.
+    ///
+    /// ```
+    /// use swio::{Callbacks, Server};
+    ///
+    /// let builder = Server::builder()
+    ///     .listen("127.0.0.1:0")
+    ///     .route("/chat/{room}", || Callbacks::new().on_open(|server, request| {
+    ///         let room = request.param("room").unwrap_or_default();
+    ///         server.push(request.fd, format!("welcome to {room}")).ok();
+    ///     }));
+    /// ```
+    pub fn route<H: Handler + 'static>(
+        mut self,
+        pattern: impl Into<String>,
+        factory: impl FnOnce() -> H + Send + 'static,
+    ) -> Builder {
+        self.routes.push((pattern.into(), Box::new(|| Box::new(factory()))));
         self
     }
 
@@ -181,13 +153,10 @@ impl Builder {
         }
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
+        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern)).map_err(invalid)?;
         let closures = self.closures;
         let factory = self.factory.unwrap_or_else(|| {
-            Box::new(move || {
-                let mut handler = Closures::default();
-                closures.iter().for_each(|install| install(&mut handler));
-                Box::new(handler)
-            })
+            Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))
         });
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -197,12 +166,33 @@ impl Builder {
             listeners,
             addresses,
             factory,
+            routes: self.routes,
             poll,
             handle: Handle(sender),
             mailbox,
         })
     }
 }
+
+/// Beside those of [`Callbacks`], which may be used on more than one thread.
+macro_rules! define_setters {
+    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+        /// Behaviour by closures.
+        impl Builder {
+            $(
+                #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
+                pub fn $name<F>(mut self, call: F) -> Builder
+                where
+                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? + Clone + Send + 'static,
+                {
+                    self.closures.push(Box::new(move |callbacks| callbacks.$name(call.clone())));
+                    self
+                }
+            )*
+        }
+    };
+}
+every_callback!(define_setters);
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,6 +209,7 @@ pub(crate) struct Prepared {
     listeners: Vec<Listener>,
     pub(crate) addresses: Vec<SocketAddr>,
     factory: Factory,
+    routes: Vec<(String, Factory)>,
     poll: Poll,
     pub(crate) handle: Handle,
     mailbox: crate::net::mailbox::Mailbox<super::handle::Mail>,
@@ -257,7 +248,11 @@ impl Prepared {
         let expected = connections_max.saturating_add(OTHER_FILES);
         let connections = Connections::new(expected, limits, Instant::now());
         let server = Server::new(connections, self.config, self.handle);
-        let dispatch = Dispatch::new(server, (self.factory)());
+        let mut routes = Routes::new((self.factory)());
+        for (pattern, factory) in self.routes {
+            routes.add(&pattern, factory());
+        }
+        let dispatch = Dispatch::new(server, routes);
         Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, budgets)
     }
 }
@@ -290,6 +285,6 @@ fn raise_file_limit() -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.into())
 }

@@ -3,7 +3,8 @@
 
 use super::handle::Mail;
 use super::handler::Handler;
-use super::request::Request;
+use super::notices::Notice;
+use super::routes::{Route, Routes};
 use super::session::{Phase, Session};
 use super::{Server, Stage, Timer};
 use crate::codec::http::Refusal;
@@ -18,41 +19,56 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// The app that the reactor drives: the server, and beside it the handler, so that a callback can be given
+/// The app that the reactor drives: the server, and beside it the handlers, so that a callback can be given
 /// the whole server.
 pub(crate) struct Dispatch {
     pub(crate) server: Server,
-    handler: Box<dyn Handler>,
+    pub(crate) routes: Routes,
     /// Memory for messages that arrive in parts.
     pub(super) spare: Spare,
 }
 
 impl Dispatch {
-    pub(crate) fn new(server: Server, handler: Box<dyn Handler>) -> Dispatch {
-        Dispatch { server, handler, spare: Spare::default() }
+    pub(crate) fn new(server: Server, routes: Routes) -> Dispatch {
+        Dispatch { server, routes, spare: Spare::default() }
     }
 
-    /// For tests whose handler can't be `Send`.
-    #[cfg(test)]
-    pub(crate) fn replace_handler(&mut self, handler: Box<dyn Handler>) {
-        self.handler = handler;
-    }
-
-    /// Runs a callback. A panic is the connection's end, not the server's; what the callback would have
-    /// returned is `None` then.
+    /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
+    /// end, not the server's; what the callback would have returned is `None` then.
     pub(super) fn call<R>(
         &mut self,
         callback: &'static str,
+        route: Route,
         fd: Option<Fd>,
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> Option<R> {
+        self.server.route = route;
         // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
         // handler's to judge.
-        let result = catch_unwind(AssertUnwindSafe(|| call(&mut *self.handler, &mut self.server)));
-        result.map_err(|panic| self.panicked(callback, fd, panic)).ok()
+        let result = catch_unwind(AssertUnwindSafe(|| call(self.routes.handler(route), &mut self.server)));
+        result.map_err(|panic| self.panicked(callback, route, fd, panic)).ok()
     }
 
-    fn panicked(&mut self, callback: &'static str, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
+    /// Tells every handler.
+    fn call_all(&mut self, callback: &'static str, mut call: impl FnMut(&mut dyn Handler, &mut Server)) {
+        for route in self.routes.all() {
+            self.call(callback, route, None, &mut call);
+        }
+    }
+
+    /// Before the first turn.
+    pub(crate) fn start(&mut self) {
+        self.call_all("on_start", |handler, server| handler.on_start(server));
+        self.call_all("on_worker_start", |handler, server| handler.on_worker_start(server));
+    }
+
+    /// After the last turn.
+    pub(crate) fn stop(&mut self) {
+        self.call_all("on_worker_stop", |handler, server| handler.on_worker_stop(server));
+        self.call_all("on_shutdown", |handler, server| handler.on_shutdown(server));
+    }
+
+    fn panicked(&mut self, callback: &'static str, route: Route, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
         let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
             (Some(message), _) => (*message).to_owned(),
             (None, Some(message)) => message.clone(),
@@ -66,20 +82,17 @@ impl Dispatch {
         {
             self.server.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
         }
-        self.report(fd, &Fault::Panic { callback, message });
+        self.report(route, fd, &Fault::Panic { callback, message });
     }
 
     /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
-    pub(super) fn report(&mut self, fd: Option<Fd>, fault: &Fault) {
-        let told = catch_unwind(AssertUnwindSafe(|| self.handler.on_error(&mut self.server, fd, fault)));
+    pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
+        let handler = self.routes.handler(route);
+        let told = catch_unwind(AssertUnwindSafe(|| handler.on_error(&mut self.server, fd, fault)));
         if let Err(panic) = told {
             discard(panic);
             log::error!("on_error panicked");
         }
-    }
-
-    pub(super) fn on_open(&mut self, request: &Request<'_>) {
-        self.call("on_open", Some(request.fd), |handler, server| handler.on_open(server, request));
     }
 
     /// The server's close frame was not answered in time; it may still be behind a long queue.
@@ -143,6 +156,7 @@ impl App for Dispatch {
             Admission::Welcome => {
                 let timeout = self.server.config.request_timeout;
                 self.server.connections.deadline(fd, timeout);
+                self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
             Admission::ServerFull => self.refuse(fd, Refusal::new(503, "the server is full")),
             Admission::AddressFull => {
@@ -177,12 +191,23 @@ impl App for Dispatch {
     }
 
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
-        let Session::WebSocket(websocket) = session else { return };
-        if websocket.phase == Phase::Open {
-            self.server.established -= 1;
-        }
         log::debug!("{fd}: {reason}");
-        self.call("on_close", None, |handler, server| handler.on_close(server, fd, &reason));
+        match session {
+            Session::Http(_) => {
+                let told = |handler: &mut dyn Handler, server: &mut Server| {
+                    handler.on_disconnect(server, fd, &reason);
+                };
+                self.call("on_disconnect", Route::ROOT, None, told);
+            }
+            Session::WebSocket(websocket) => {
+                if websocket.phase == Phase::Open {
+                    self.server.established -= 1;
+                }
+                let told =
+                    |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
+                self.call("on_close", websocket.route, None, told);
+            }
+        }
     }
 
     fn mail(&mut self, mail: Mail) {
@@ -204,7 +229,7 @@ impl App for Dispatch {
                 server.disconnect(fd, code, &reason);
             }
             Mail::Run(run) => {
-                self.call("a closure given to Handle::run", None, |_, server| run(server));
+                self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }
             Mail::Shutdown => server.shutdown(),
         }
@@ -221,23 +246,23 @@ impl App for Dispatch {
     fn run_timers(&mut self, now: Instant) {
         while let Some((at, id, timer)) = self.server.timers.pop(now) {
             let timer = match timer {
-                Timer::Once(call) => {
-                    self.call("a timer", None, |_, server| call(server));
-                    Timer::Handler
+                Timer::Once(route, call) => {
+                    self.call("a timer", route, None, |_, server| call(server));
+                    Timer::Handler(route)
                 }
-                Timer::Every(mut call) => {
-                    if self.call("a timer", None, |_, server| call(server, id)).is_none() {
+                Timer::Every(route, mut call) => {
+                    if self.call("a timer", route, None, |_, server| call(server, id)).is_none() {
                         self.server.timers.cancel(id);
                     }
-                    Timer::Every(call)
+                    Timer::Every(route, call)
                 }
-                Timer::Handler => {
-                    self.call("on_timer", None, |handler, server| handler.on_timer(server, id));
-                    Timer::Handler
+                Timer::Handler(route) => {
+                    self.call("on_timer", route, None, |handler, server| handler.on_timer(server, id));
+                    Timer::Handler(route)
                 }
             };
             // A timer that is over is dropped here, and with it what its closure owned.
-            self.call("a timer's end", None, |_, server| server.timers.ran(at, now, id, timer));
+            self.call("a timer's end", Route::ROOT, None, |_, server| server.timers.ran(at, now, id, timer));
         }
         if let Stage::Stopping(at) = self.server.stage
             && at <= now
@@ -247,13 +272,34 @@ impl App for Dispatch {
     }
 
     fn accept_failed(&mut self, error: io::Error) {
-        self.report(None, &Fault::Accept(error));
+        self.report(Route::ROOT, None, &Fault::Accept(error));
+    }
+
+    fn notify(&mut self) {
+        // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
+        for notice in std::mem::take(&mut self.server.notices) {
+            match notice {
+                Notice::Deferred(route, call) => {
+                    self.call("a deferred call", route, None, |_, server| call(server));
+                }
+                Notice::BeforeShutdown => {
+                    self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
+                    self.server.close_all();
+                }
+            }
+        }
+    }
+
+    fn has_notices(&self) -> bool {
+        !self.server.notices.is_empty()
     }
 
     fn phase(&self) -> net::Phase {
         match self.server.stage {
             Stage::Serving => net::Phase::Serving,
-            Stage::Stopping(_) if self.server.connections.len() > 0 => net::Phase::Stopping,
+            Stage::Stopping(_) if self.server.connections.len() > 0 || self.has_notices() => {
+                net::Phase::Stopping
+            }
             Stage::Stopping(_) => net::Phase::Ended,
         }
     }

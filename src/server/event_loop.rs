@@ -46,7 +46,8 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) fn new(reactor: Reactor<Dispatch>, addresses: Vec<SocketAddr>) -> EventLoop {
+    pub(crate) fn new(mut reactor: Reactor<Dispatch>, addresses: Vec<SocketAddr>) -> EventLoop {
+        reactor.app.start();
         EventLoop { reactor, addresses }
     }
 
@@ -68,6 +69,9 @@ impl EventLoop {
             return Ok(false);
         }
         self.reactor.poll(timeout)?;
+        if self.has_ended() {
+            self.reactor.app.stop();
+        }
         Ok(!self.has_ended())
     }
 

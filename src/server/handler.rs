@@ -7,6 +7,7 @@ use crate::codec::http::Response;
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
+use std::fmt;
 
 /// A server's behaviour with state of its own, the shape of Ratchet's component: open, message, close, error.
 ///
@@ -42,8 +43,23 @@ use crate::net::timers::TimerId;
 ///
 /// let builder = Server::builder().listen("127.0.0.1:0").handler(Chat::default);
 /// ```
+///
+/// Of the handlers of one server, the one given to [`Builder::handler`](crate::Builder::handler) is told of what
+/// concerns the server as a whole, and the one of a [route](crate::Builder::route) of its own connections. What
+/// concerns neither alone (start, stop) all are told of.
 #[expect(unused_variables, reason = "the parameters' names are documentation")]
 pub trait Handler {
+    /// The server begins: before the first connection, once.
+    fn on_start(&mut self, server: &mut Server) {}
+
+    /// A worker, which is one reactor, begins; on its own thread.
+    fn on_worker_start(&mut self, server: &mut Server) {}
+
+    /// A TCP connection was accepted. Nothing has come from it yet; it ends with either
+    /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it, or
+    /// [`on_disconnect`](Handler::on_disconnect).
+    fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
+
     /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it.
     fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
         Handshake::accept()
@@ -61,9 +77,18 @@ pub trait Handler {
     /// A message.
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
+    /// A ping came. It is answered by itself.
+    fn on_ping(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
+    /// A pong came, whether it answers a ping of the server's or nothing.
+    fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
     /// A WebSocket has ended: exactly once for each that `on_open` was called for, and never otherwise. The
     /// fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
+
+    /// A connection has ended that never became a WebSocket.
+    fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
     /// where it concerns no one connection.
@@ -71,6 +96,15 @@ pub trait Handler {
 
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
+
+    /// [`Server::shutdown`] was called: all are about to be told that the server goes.
+    fn on_before_shutdown(&mut self, server: &mut Server) {}
+
+    /// A worker has ended; all its connections are gone.
+    fn on_worker_stop(&mut self, server: &mut Server) {}
+
+    /// The server has ended: the last of all calls.
+    fn on_shutdown(&mut self, server: &mut Server) {}
 }
 
 fn websockets_only(request: &Request<'_>) -> Response {
@@ -82,60 +116,91 @@ fn websockets_only(request: &Request<'_>) -> Response {
     }
 }
 
-type OnHandshake = dyn FnMut(&mut Server, &Request<'_>) -> Handshake;
-type OnRequest = dyn FnMut(&mut Server, &Request<'_>) -> Response;
-type OnOpen = dyn FnMut(&mut Server, &Request<'_>);
-type OnMessage = dyn FnMut(&mut Server, Frame<'_>);
-type OnClose = dyn FnMut(&mut Server, Fd, &CloseReason);
-type OnError = dyn FnMut(&mut Server, Option<Fd>, &Fault);
+/// Gives `$then` every callback that may be a closure: its name, what it is told besides the server, its answer.
+macro_rules! every_callback {
+    ($then:ident) => {
+        $then! {
+            on_start();
+            on_worker_start();
+            on_connect(fd: Fd);
+            on_handshake(request: &Request<'_>) -> Handshake;
+            on_request(request: &Request<'_>) -> Response;
+            on_open(request: &Request<'_>);
+            on_message(frame: Frame<'_>);
+            on_ping(fd: Fd, data: &[u8]);
+            on_pong(fd: Fd, data: &[u8]);
+            on_close(fd: Fd, reason: &CloseReason);
+            on_disconnect(fd: Fd, reason: &CloseReason);
+            on_error(fd: Option<Fd>, fault: &Fault);
+            on_before_shutdown();
+            on_worker_stop();
+            on_shutdown();
+        }
+    };
+}
+pub(super) use every_callback;
 
-/// The closures of a builder as a handler.
-#[derive(Default)]
-pub(crate) struct Closures {
-    pub(crate) handshake: Option<Box<OnHandshake>>,
-    pub(crate) request: Option<Box<OnRequest>>,
-    pub(crate) open: Option<Box<OnOpen>>,
-    pub(crate) message: Option<Box<OnMessage>>,
-    pub(crate) close: Option<Box<OnClose>>,
-    pub(crate) error: Option<Box<OnError>>,
+macro_rules! define_callbacks {
+    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+        /// Closures as a handler, for instance of a [route](crate::Builder::route). What none is given for is as
+        /// [`Handler`] has it.
+        ///
+        /// ```
+        /// use swio::{Callbacks, Server};
+        ///
+        /// let builder = Server::builder()
+        ///     .listen("127.0.0.1:0")
+        ///     .route("/echo", || Callbacks::new().on_message(|server, frame| {
+        ///         server.push(frame.fd, frame.data).ok();
+        ///     }));
+        /// ```
+        #[derive(Default)]
+        #[must_use]
+        pub struct Callbacks {
+            $($name: Option<Box<dyn FnMut(&mut Server, $($type),*) $(-> $answer)?>>,)*
+        }
+
+        impl Callbacks {
+            $(
+                #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
+                pub fn $name(
+                    mut self,
+                    call: impl FnMut(&mut Server, $($type),*) $(-> $answer)? + 'static,
+                ) -> Callbacks {
+                    self.$name = Some(Box::new(call));
+                    self
+                }
+            )*
+        }
+
+        impl Handler for Callbacks {
+            $(
+                fn $name(&mut self, server: &mut Server, $($parameter: $type),*) $(-> $answer)? {
+                    match &mut self.$name {
+                        Some(call) => call(server, $($parameter),*),
+                        None => Nothing.$name(server, $($parameter),*),
+                    }
+                }
+            )*
+        }
+    };
+}
+every_callback!(define_callbacks);
+
+impl Callbacks {
+    /// No closures yet.
+    pub fn new() -> Callbacks {
+        Callbacks::default()
+    }
 }
 
-impl Handler for Closures {
-    fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
-        match &mut self.handshake {
-            Some(call) => call(server, request),
-            None => Handshake::accept(),
-        }
-    }
-
-    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
-        match &mut self.request {
-            Some(call) => call(server, request),
-            None => websockets_only(request),
-        }
-    }
-
-    fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
-        if let Some(call) = &mut self.open {
-            call(server, request);
-        }
-    }
-
-    fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
-        if let Some(call) = &mut self.message {
-            call(server, frame);
-        }
-    }
-
-    fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {
-        if let Some(call) = &mut self.close {
-            call(server, fd, reason);
-        }
-    }
-
-    fn on_error(&mut self, server: &mut Server, fd: Option<Fd>, fault: &Fault) {
-        if let Some(call) = &mut self.error {
-            call(server, fd, fault);
-        }
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callbacks")
     }
 }
+
+/// Every method's default.
+struct Nothing;
+
+impl Handler for Nothing {}

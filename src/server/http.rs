@@ -3,6 +3,7 @@
 use super::dispatch::{Dispatch, jittered};
 use super::handler::Handler;
 use super::request::{Acceptance, Handshake, Request};
+use super::routes::{Params, Route};
 use super::session::{Held, Http, Progress, Session, WebSocket};
 use super::{Answering, Server};
 use crate::codec::http::body::Body;
@@ -132,11 +133,22 @@ impl Dispatch {
         let (head_bytes, rest) = bytes.split_at_mut(*head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
-        let request = Request { fd, head, body: body.plain(&mut rest[..body_len]) };
+        let body = body.plain(&mut rest[..body_len]);
+        let router = self.routes.router();
+        let matched = router.as_ref().map(|router| router.at(head.path()).ok());
+        let (route, params) = match &matched {
+            None => (Route::ROOT, Params(None)),
+            Some(Some(matched)) => (*matched.value, Params(Some(&matched.params))),
+            Some(None) => {
+                self.not_found(fd, &head)?;
+                return Ok(Step::Done(*head_len + body_len));
+            }
+        };
+        let request = Request { fd, head, body, params };
         if handshake::is_attempt(&head) {
-            self.upgrade(&request)?;
+            self.upgrade(route, &request)?;
         } else {
-            self.answer(&request);
+            self.answer(route, &request);
         }
         Ok(Step::Done(*head_len + body_len))
     }
@@ -179,10 +191,20 @@ impl Dispatch {
         Ok(true)
     }
 
-    fn answer(&mut self, request: &Request<'_>) {
+    fn not_found(&mut self, fd: Fd, head: &Head<'_>) -> Result<(), Refusal> {
+        let what = "nothing is at this path";
+        if handshake::is_attempt(head) {
+            return Err(Refusal::new(404, what));
+        }
+        let response = Response::text(404, format!("{what}\n"));
+        self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
+        Ok(())
+    }
+
+    fn answer(&mut self, route: Route, request: &Request<'_>) {
         let fd = request.fd;
         let (response, is_last) =
-            self.ask(fd, "on_request", |handler, server| handler.on_request(server, request));
+            self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
         let panicked = response.is_none();
         let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
         let keep_alive = request.head.keeps_alive() && !panicked && !is_last && response.status() != 426;
@@ -192,12 +214,13 @@ impl Dispatch {
     /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
     fn ask<R>(
         &mut self,
+        route: Route,
         fd: Fd,
         callback: &'static str,
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> (Option<R>, bool) {
         self.server.answering = Some(Answering { fd, is_last: false });
-        let answer = self.call(callback, Some(fd), call);
+        let answer = self.call(callback, route, Some(fd), call);
         let is_last = self.server.answering.take().is_some_and(|answering| answering.is_last);
         (answer, is_last)
     }
@@ -238,14 +261,14 @@ impl Dispatch {
         self.respond(fd, response, false, false);
     }
 
-    fn upgrade(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<(), Refusal> {
         let fd = request.fd;
         let accept = handshake::check(&request.head)?;
         handshake::check_origin(&request.head, &self.server.config.origins)?;
         let preferred = &self.server.config.subprotocols;
         let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
         let (answer, is_last) =
-            self.ask(fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
+            self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
         let Some(Handshake(answer)) = answer else { return Err(Refusal::new(500, "internal server error")) };
         let acceptance = match answer {
             Ok(_) if is_last => return Err(Refusal::new(503, "not now")),
@@ -262,12 +285,13 @@ impl Dispatch {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
             return Err(Refusal::new(500, "internal server error"));
         }
-        self.switch(request, &accept, subprotocol, &acceptance);
+        self.switch(route, request, &accept, subprotocol, &acceptance);
         Ok(())
     }
 
     fn switch(
         &mut self,
+        route: Route,
         request: &Request<'_>,
         accept: &str,
         subprotocol: Option<&str>,
@@ -294,13 +318,13 @@ impl Dispatch {
         // A pong may overtake messages, but not the answer that makes it one.
         self.server.connections.pin(fd);
         if let Some(session) = self.server.connections.session_mut(fd) {
-            *session = Session::WebSocket(WebSocket::default());
+            *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
             self.server.established += 1;
         }
         // Without heartbeats this is one turn of the wheel for nothing, which also clears the old deadline.
         let interval = self.server.config.ping_interval.unwrap_or_default();
         self.server.connections.deadline(fd, jittered(interval, fd));
-        self.on_open(request);
+        self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
     }
 
     /// The client has read its answers: the requests that waited go on.

@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is known of one connection; see [`client_info`](crate::Server::client_info).
 #[derive(Clone, Copy, Debug)]
@@ -57,4 +57,21 @@ pub struct Usage {
     pub pending: usize,
     /// Connections that are known to end and are not gone yet.
     pub ending: usize,
+}
+
+/// How long the server's turns took: one turn is everything between two waits, so this is how long a message may have
+/// waited for others. Percentiles are at most an eighth too high; see [`turns`](crate::Server::turns).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turns {
+    /// Turns so far.
+    pub count: u64,
+    /// Half of them were shorter.
+    pub p50: Duration,
+    /// One of a hundred was longer.
+    pub p99: Duration,
+    /// One of a thousand was longer.
+    pub p999: Duration,
+    /// The longest.
+    pub longest: Duration,
 }

@@ -1,7 +1,7 @@
 //! What can be asked of the server: who is there, what is known of each, and what all of it holds.
 
 use super::Server;
-use super::info::{ClientInfo, Status, Usage};
+use super::info::{ClientInfo, Status, Turns, Usage};
 use super::session::{Phase, Session, WebSocket};
 use crate::fd::Fd;
 use crate::net::connection::Life;
@@ -89,6 +89,19 @@ impl Server {
             queued_bytes: holdings.queued_bytes,
             pending: holdings.pending,
             ending: holdings.ending,
+        }
+    }
+
+    /// How long this server's turns took, since it began. A long one means a callback that takes its time, or very
+    /// much to do at once.
+    pub fn turns(&self) -> Turns {
+        let turns = &self.connections.turns;
+        Turns {
+            count: turns.count(),
+            p50: turns.all_but(500),
+            p99: turns.all_but(10),
+            p999: turns.all_but(1),
+            longest: turns.longest(),
         }
     }
 }

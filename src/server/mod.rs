@@ -12,7 +12,9 @@ mod http;
 pub(crate) mod info;
 mod lookup;
 pub(crate) mod message;
+mod notices;
 pub(crate) mod request;
+pub(crate) mod routes;
 pub(crate) mod session;
 mod websocket;
 
@@ -28,6 +30,8 @@ use broadcast::Broadcast;
 use builder::Builder;
 use handle::Handle;
 use message::Message;
+use notices::Notice;
+use routes::Route;
 use session::{Phase, Session, WebSocket};
 use std::borrow::Cow;
 use std::fmt;
@@ -62,6 +66,9 @@ pub struct Server {
     stage: Stage,
     date: Date,
     answering: Option<Answering>,
+    /// Whose callback runs, or ran last.
+    route: Route,
+    notices: Vec<Notice>,
 }
 
 /// A request that a callback is answering now.
@@ -73,12 +80,12 @@ struct Answering {
 
 type Tick = dyn FnMut(&mut Server, TimerId);
 
-/// What a user timer calls.
+/// What a user timer calls, and whose it is.
 pub(crate) enum Timer {
-    Once(Box<dyn FnOnce(&mut Server)>),
-    Every(Box<Tick>),
+    Once(Route, Box<dyn FnOnce(&mut Server)>),
+    Every(Route, Box<Tick>),
     /// The handler's `on_timer`.
-    Handler,
+    Handler(Route),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +111,8 @@ impl Server {
             stage: Stage::Serving,
             date: Date::default(),
             answering: None,
+            route: Route::ROOT,
+            notices: Vec::new(),
         }
     }
 
@@ -286,7 +295,7 @@ impl Server {
     /// }
     /// ```
     pub fn after(&mut self, delay: Duration, call: impl FnOnce(&mut Server) + 'static) -> TimerId {
-        self.set_timer(delay, None, Timer::Once(Box::new(call)))
+        self.set_timer(delay, None, Timer::Once(self.route, Box::new(call)))
     }
 
     /// Calls `call` again and again, `period` apart, the first time one period from now. It is given the timer's
@@ -308,13 +317,13 @@ impl Server {
     /// ```
     pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server, TimerId) + 'static) -> TimerId {
         let period = period.max(Duration::from_millis(1));
-        self.set_timer(period, Some(period), Timer::Every(Box::new(call)))
+        self.set_timer(period, Some(period), Timer::Every(self.route, Box::new(call)))
     }
 
     /// Calls the handler's [`on_timer`](crate::Handler::on_timer) once, `delay` from now: the timer for
     /// handlers that need their own state then.
     pub fn timer(&mut self, delay: Duration) -> TimerId {
-        self.set_timer(delay, None, Timer::Handler)
+        self.set_timer(delay, None, Timer::Handler(self.route))
     }
 
     /// Cancels a timer, also from within its own call; false where it has run or was cancelled before.
@@ -325,6 +334,20 @@ impl Server {
     fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
         // Not the turn's own time: a callback may have taken long.
         self.timers.set(later(Instant::now().max(self.connections.now()), delay), period, timer)
+    }
+
+    /// Calls `call` when the callback that runs now is over, before the turn's output is written.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// fn join_late(server: &mut Server, fd: Fd) {
+    ///     server.defer(move |server| {
+    ///         server.push(fd, "behind all that this callback pushes").ok();
+    ///     });
+    /// }
+    /// ```
+    pub fn defer(&mut self, call: impl FnOnce(&mut Server) + 'static) {
+        self.notices.push(Notice::Deferred(self.route, Box::new(call)));
     }
 
     /// The same server for other threads.
@@ -344,6 +367,10 @@ impl Server {
             return;
         }
         self.stage = Stage::Stopping(later(self.connections.now(), self.config.shutdown_timeout));
+        self.notices.push(Notice::BeforeShutdown);
+    }
+
+    fn close_all(&mut self) {
         log::info!("shutting down with {} connections", self.connections.len());
         for index in 1..self.connections.index_end() {
             let Some(connection) = self.connections.at(index) else { continue };

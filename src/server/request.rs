@@ -1,5 +1,6 @@
 //! What callbacks are told of a request, and what they answer a handshake with.
 
+use super::routes::Params;
 use crate::codec::http::response::{is_field_value, is_token};
 use crate::codec::http::{Head, Response};
 use crate::fd::Fd;
@@ -12,6 +13,7 @@ pub struct Request<'a> {
     pub fd: Fd,
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
+    pub(crate) params: Params<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -28,6 +30,12 @@ impl<'a> Request<'a> {
     /// What follows the `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.head.query()
+    }
+
+    /// The value of a parameter of the [route](crate::Builder::route), percent-decoded: `room` of `/chat/{room}`.
+    /// `None` where the route has no such parameter, or its value is no UTF-8.
+    pub fn param(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.params.get(name)
     }
 
     /// The first header of this name, in any case, where its value is UTF-8.

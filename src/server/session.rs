@@ -1,6 +1,7 @@
 //! Protocol state of one connection: where in its HTTP or WebSocket life it is. Kept to 16 bytes; what only a
 //! connection in the middle of something needs is behind a pointer.
 
+use super::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::ws::Decoder;
 
@@ -46,6 +47,8 @@ pub(crate) struct WebSocket {
     pub(crate) phase: Phase,
     /// A ping went out, and nothing was heard since.
     pub(crate) is_pinged: bool,
+    /// Whose connection it is.
+    pub(crate) route: Route,
 }
 
 /// RFC 6455 §7.1.

@@ -3,6 +3,7 @@
 
 use super::dispatch::Dispatch;
 use super::message::Frame;
+use super::routes::Route;
 use super::session::Phase;
 use crate::codec::ws::decoder::Payload;
 use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
@@ -14,9 +15,9 @@ impl Dispatch {
         let config = &self.server.config;
         let limits =
             Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
-        if let Some(websocket) = self.server.websocket_mut(fd) {
-            websocket.is_pinged = false;
-        }
+        let Some(websocket) = self.server.websocket_mut(fd) else { return };
+        websocket.is_pinged = false;
+        let route = websocket.route;
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(websocket) = self.server.websocket_mut(fd) else { return };
@@ -29,7 +30,7 @@ impl Dispatch {
             };
             let (used, event) = match step {
                 Ok(step) => step,
-                Err(error) => return self.protocol_error(fd, error),
+                Err(error) => return self.protocol_error(route, fd, error),
             };
             let (input, rest) = bytes.split_at_mut(used);
             bytes = rest;
@@ -38,13 +39,27 @@ impl Dispatch {
                 Some(Event::Message(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
                 Some(Event::Message(opcode, payload)) => {
                     let frame = Frame::new(fd, opcode, payload.bytes(input));
-                    self.call("on_message", Some(fd), |handler, server| handler.on_message(server, frame));
+                    self.call("on_message", route, Some(fd), |handler, server| {
+                        handler.on_message(server, frame)
+                    });
                     if let Payload::Owned(bytes) = payload {
                         self.spare.put(bytes);
                     }
                 }
-                Some(Event::Ping(payload)) => self.pong(fd, payload.bytes(input)),
-                Some(Event::Pong(_)) | None => {}
+                Some(Event::Ping(payload)) => {
+                    let data = payload.bytes(input);
+                    self.pong(fd, data);
+                    self.call("on_ping", route, Some(fd), |handler, server| {
+                        handler.on_ping(server, fd, data)
+                    });
+                }
+                Some(Event::Pong(payload)) => {
+                    let data = payload.bytes(input);
+                    self.call("on_pong", route, Some(fd), |handler, server| {
+                        handler.on_pong(server, fd, data)
+                    });
+                }
+                None => {}
                 Some(Event::Close(code, reason)) => {
                     return self.close_received(fd, code, reason, bytes.is_empty());
                 }
@@ -73,14 +88,14 @@ impl Dispatch {
         self.server.end(fd, CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested });
     }
 
-    fn protocol_error(&mut self, fd: Fd, error: Error) {
+    fn protocol_error(&mut self, route: Route, fd: Fd, error: Error) {
         let (code, what) = (error.close_code(), error.what());
         log::debug!("{fd}: {what}, closing with {code}");
         let is_open = self.server.is_established(fd);
         let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
         self.server.fail(fd, code, what, cause);
         if is_open {
-            self.report(Some(fd), &Fault::Protocol { code, what });
+            self.report(route, Some(fd), &Fault::Protocol { code, what });
         }
     }
 }

@@ -281,7 +281,7 @@ impl Simulation {
         });
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
         let mut reactor = builder.simulate().expect("a valid configuration");
-        reactor.app.replace_handler(Box::new(Commanded { log: log.clone(), opened: Vec::new(), policy }));
+        reactor.app.routes.replace_root(Box::new(Commanded { log: log.clone(), opened: Vec::new(), policy }));
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);

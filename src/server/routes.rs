@@ -1,0 +1,99 @@
+//! Which handler serves which path, and the parameters in it.
+
+use super::handler::Handler;
+use matchit::{InsertError, Router};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// The handler that a connection belongs to, by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route(u16);
+
+impl Route {
+    /// The handler of the server as a whole, and of every path where there are no routes.
+    pub(crate) const ROOT: Route = Route(0);
+}
+
+pub(crate) struct Routes {
+    handlers: Vec<Box<dyn Handler>>,
+    router: Option<Rc<Router<Route>>>,
+}
+
+impl Routes {
+    pub(crate) fn new(root: Box<dyn Handler>) -> Routes {
+        Routes { handlers: vec![root], router: None }
+    }
+
+    /// Gives a pattern of paths its handler.
+    pub(crate) fn add(&mut self, pattern: &str, handler: Box<dyn Handler>) {
+        let route = Route(u16::try_from(self.handlers.len()).expect("checked by `check`"));
+        self.handlers.push(handler);
+        let mut router = self.router.take().unwrap_or_default();
+        let own = Rc::get_mut(&mut router).expect("nobody matches yet");
+        own.insert(pattern, route).expect("checked by `check`");
+        self.router = Some(router);
+    }
+
+    pub(crate) fn handler(&mut self, route: Route) -> &mut dyn Handler {
+        &mut *self.handlers[usize::from(route.0)]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = Route> + use<> {
+        (0..self.handlers.len() as u16).map(Route)
+    }
+
+    /// To match a path with, while handlers run. `None`: every path is the root's.
+    pub(crate) fn router(&self) -> Option<Rc<Router<Route>>> {
+        self.router.clone()
+    }
+
+    /// For tests whose handler can't be `Send`.
+    #[cfg(test)]
+    pub(crate) fn replace_root(&mut self, handler: Box<dyn Handler>) {
+        self.handlers[0] = handler;
+    }
+}
+
+/// What is wrong with these patterns, if anything.
+pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut router = Router::new();
+    for (number, pattern) in patterns.enumerate() {
+        if number + 1 > usize::from(u16::MAX) {
+            return Err("at most 65,534 routes".into());
+        }
+        if !pattern.starts_with('/') {
+            return Err(format!("route {pattern:?}: a path begins with /"));
+        }
+        router.insert(pattern, ()).map_err(|error| match error {
+            InsertError::Conflict { with } => format!("route {pattern:?} conflicts with {with:?}"),
+            error => format!("route {pattern:?}: {error}"),
+        })?;
+    }
+    Ok(())
+}
+
+/// The values of a route's parameters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Params<'a>(pub(crate) Option<&'a matchit::Params<'a, 'a>>);
+
+impl<'a> Params<'a> {
+    /// Percent-decoded; `None` where there is no such parameter, or it is no UTF-8.
+    pub(crate) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        percent_decode_str(self.0?.get(name)?).decode_utf8().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_route_is_told() {
+        let wrong = |patterns: &[&str]| check(patterns.iter().copied()).expect_err("wrong routes");
+        assert_eq!(wrong(&["chat"]), r#"route "chat": a path begins with /"#);
+        assert_eq!(wrong(&["/{a}", "/{b}"]), r#"route "/{b}" conflicts with "/{a}""#);
+        assert!(wrong(&["/{a"]).starts_with(r#"route "/{a": "#));
+        assert_eq!(check(["/", "/chat/{room}", "/files/{*path}", "/chat/lobby"].into_iter()), Ok(()));
+    }
+}
