@@ -399,6 +399,38 @@ fn after_the_end_every_command_is_stopped() {
     assert_eq!(handle.shutdown(), Err(PushError::Stopped));
 }
 
+#[test]
+fn a_full_mailbox_does_not_refuse_the_shutdown() {
+    let (builder, events) = recorded();
+    let mut live = Live::start(builder.configure(|config| config.mailbox_items_max = 1));
+    let mut client = live.open();
+    let fd = events.open();
+    let held = live.hold();
+    assert_eq!(live.handle.push(fd, "before"), Ok(()));
+    assert_eq!(live.handle.push(fd, "one too many"), Err(PushError::Busy));
+    for _ in 0..1_000 {
+        assert_eq!(live.handle.shutdown(), Ok(()));
+    }
+    drop(held);
+    client.expect_text("before");
+    client.answer_close(1001);
+    drop(client);
+    live.join();
+}
+
+/// The host may keep the loop, and with it all that is in it, for as long as it likes.
+#[test]
+fn an_event_loop_that_has_ended_takes_no_more_mail() {
+    let mut event_loop = echo().listen("127.0.0.1:0").build().expect("a free port");
+    event_loop.server().after(Duration::ZERO, Server::shutdown);
+    let handle = event_loop.handle();
+    assert_eq!(handle.run(|_| ()), Ok(()));
+    while event_loop.poll(Some(DEADLINE)).expect("a good poll") {}
+    assert_eq!(handle.run(|_| ()), Err(PushError::Stopped));
+    assert_eq!(handle.shutdown(), Err(PushError::Stopped));
+    assert!(!event_loop.poll(None).expect("a good poll"));
+}
+
 /// Whoever waits for an answer from a closure must not wait for ever.
 #[test]
 fn closures_that_are_never_run_are_dropped_with_the_server() {

@@ -4,6 +4,7 @@
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
+use super::limits::Limits;
 use super::outbox::Pool;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
@@ -19,24 +20,12 @@ use std::time::{Duration, Instant};
 /// 32 bits of them are 8 years.
 const TICK: Duration = Duration::from_millis(64);
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) outbox_bytes_max: usize,
-    pub(crate) outboxes_bytes_max: usize,
-    /// What one turn writes is written out early when it is more than this.
-    pub(crate) batch_bytes_max: usize,
-    pub(crate) finish_timeout: Duration,
-    /// In place of that, for a peer that has read something meanwhile.
-    pub(crate) progress_timeout: Duration,
-    pub(crate) linger_timeout: Duration,
-}
-
 pub(crate) struct Connections<S> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     /// To be flushed in this turn.
     pub(super) dirty: Vec<Fd>,
     /// To be reaped in this turn.

@@ -1,6 +1,7 @@
 //! A listening socket: bound with room for a rush, accepted from within a budget, left alone for a while when
 //! the process can open no more files.
 
+use crate::config::Config;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -32,7 +33,7 @@ pub(crate) enum Accepted {
 
 /// Binds a listener. The address may be used again at once after a restart, and what is accepted has Nagle's
 /// algorithm off where the system lets that be inherited.
-pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
+pub(crate) fn bind(address: SocketAddr, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
@@ -42,7 +43,7 @@ pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
     Ok(Listener { socket: TcpListener::from_std(socket.into()), is_pending: false, retry_at: None })
 }
 

@@ -15,6 +15,9 @@ pub(crate) enum Undelivered {
 struct Queue<T> {
     mails: Vec<T>,
     bytes: usize,
+
+    /// Comes behind all others.
+    last: Option<T>,
     open: bool,
 }
 
@@ -32,7 +35,7 @@ pub(crate) struct Sender<T>(Arc<Shared<T>>);
 pub(crate) struct Mailbox<T>(Arc<Shared<T>>);
 
 pub(crate) fn mailbox<T>(waker: Waker, items_max: usize, bytes_max: usize) -> (Sender<T>, Mailbox<T>) {
-    let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, open: true });
+    let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, last: None, open: true });
     let shared = Arc::new(Shared { queue, waker, items_max, bytes_max });
     (Sender(shared.clone()), Mailbox(shared))
 }
@@ -54,18 +57,37 @@ impl<T> Sender<T> {
     /// Puts a mail in whose payload has `bytes` bytes. A mail bigger than the whole mailbox is taken when the
     /// mailbox is empty: it would never fit otherwise.
     pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered> {
+        self.deliver(|queue| {
+            let items = queue.mails.len();
+            let fits = items < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
+            if !fits && items > 0 {
+                return Err(Undelivered::Full);
+            }
+            queue.mails.push(mail);
+            queue.bytes += bytes;
+            Ok(())
+        })
+    }
+
+    /// Puts a mail in that is never refused as too much: at most one such waits, behind all others, and a second
+    /// is the same.
+    pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered> {
+        self.deliver(|queue| {
+            queue.last = Some(mail);
+            Ok(())
+        })
+    }
+
+    /// Opens the queue to `put`, and wakes the reactor where that brought the first mail.
+    fn deliver(&self, put: impl FnOnce(&mut Queue<T>) -> Result<(), Undelivered>) -> Result<(), Undelivered> {
         let was_empty = {
             let mut queue = self.0.lock();
             if !queue.open {
                 return Err(Undelivered::Closed);
             }
-            let fits = queue.mails.len() < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
-            if !fits && !queue.mails.is_empty() {
-                return Err(Undelivered::Full);
-            }
-            queue.mails.push(mail);
-            queue.bytes += bytes;
-            queue.mails.len() == 1
+            let was_empty = queue.mails.is_empty() && queue.last.is_none();
+            put(&mut queue)?;
+            was_empty
         };
         if was_empty && let Err(error) = self.0.waker.wake() {
             log::error!("the reactor can't be woken: {error}");
@@ -80,16 +102,22 @@ impl<T> Mailbox<T> {
         debug_assert!(into.is_empty());
         let mut queue = self.0.lock();
         std::mem::swap(&mut queue.mails, into);
+        into.extend(queue.last.take());
         queue.bytes = 0;
+    }
+
+    /// Nothing is taken from now on; what nobody has read is dropped.
+    pub(crate) fn close(&self) {
+        let mut queue = self.0.lock();
+        queue.open = false;
+        let undelivered = (std::mem::take(&mut queue.mails), queue.last.take());
+        drop(queue);
+        drop(undelivered);
     }
 }
 
 impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
-        queue.open = false;
-        let undelivered = std::mem::take(&mut queue.mails);
-        drop(queue);
-        drop(undelivered);
+        self.close();
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod addresses;
 pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;

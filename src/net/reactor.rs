@@ -24,15 +24,6 @@ const EVENTS: usize = 1024;
 /// Connections at once that are told that they may not stay; those beyond are just closed.
 const TURNED_AWAY_MAX: usize = 32;
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budgets {
-    pub(crate) read_buffer_bytes: usize,
-    pub(crate) reads_per_turn_max: u32,
-    pub(crate) accepts_per_turn_max: u32,
-    pub(crate) connections_max: usize,
-    pub(crate) connections_per_address_max: Option<u32>,
-}
-
 /// A socket's readiness, as mio reports it or a test makes it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
@@ -48,8 +39,7 @@ pub(crate) struct Reactor<A: App> {
     pub(crate) app: A,
     poll: Poll,
     listeners: Vec<Listener>,
-    mailbox: Mailbox<A::Mail>,
-    budgets: Budgets,
+    pub(crate) mailbox: Mailbox<A::Mail>,
     /// The one read buffer: an idle connection owns none.
     buffer: Vec<u8>,
     // Kept between turns for their memory only.
@@ -64,7 +54,7 @@ impl<A: App> Reactor<A> {
         poll: Poll,
         mut listeners: Vec<Listener>,
         mailbox: Mailbox<A::Mail>,
-        budgets: Budgets,
+        read_buffer_bytes: usize,
     ) -> io::Result<Reactor<A>> {
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, listener_token(number), Interest::READABLE)?;
@@ -74,8 +64,7 @@ impl<A: App> Reactor<A> {
             poll,
             listeners,
             mailbox,
-            budgets,
-            buffer: vec![0; budgets.read_buffer_bytes],
+            buffer: vec![0; read_buffer_bytes],
             events: Some(Events::with_capacity(EVENTS)),
             mails: Vec::new(),
             expired: Vec::new(),
@@ -196,7 +185,7 @@ impl<A: App> Reactor<A> {
 
     /// Reads what is there, within the budget.
     fn read(&mut self, fd: Fd) {
-        for _ in 0..self.budgets.reads_per_turn_max {
+        for _ in 0..self.app.connections().limits.reads_per_turn_max {
             let connections = self.app.connections();
             let heard = connections.tick(connections.now());
             let Some(connection) = connections.table.get_mut(fd) else { return };
@@ -290,7 +279,7 @@ impl<A: App> Reactor<A> {
             self.listeners.clear();
         }
         for number in 0..self.listeners.len() {
-            let mut budget = self.budgets.accepts_per_turn_max;
+            let mut budget = self.app.connections().limits.accepts_per_turn_max;
             let listener = &mut self.listeners[number];
             listener.retry_at = listener.retry_at.filter(|at| *at > now);
             while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
@@ -312,11 +301,11 @@ impl<A: App> Reactor<A> {
     pub(crate) fn admit(&mut self, stream: Stream, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let mut admission = Admission::Welcome;
-        if connections.len() - connections.turned_away >= self.budgets.connections_max {
+        if connections.len() - connections.turned_away >= connections.limits.connections_max {
             admission = Admission::ServerFull;
         }
         let Some(fd) = connections.insert(stream) else { return };
-        if let (Some(address), Some(max)) = (address, self.budgets.connections_per_address_max)
+        if let (Some(address), Some(max)) = (address, connections.limits.connections_per_address_max)
             && connections.count_address(fd, address) > max
         {
             admission = Admission::AddressFull;

@@ -12,22 +12,16 @@ use crate::codec::http::Response;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
-use crate::net::connections::{Connections, Limits};
+use crate::net::connections::Connections;
+use crate::net::limits::{Limits, OTHER_FILES};
 use crate::net::listener::{self, Listener};
 use crate::net::mailbox::mailbox;
-use crate::net::reactor::{Budgets, Reactor, WAKER};
+use crate::net::reactor::{Reactor, WAKER};
 use mio::{Poll, Waker};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Instant;
-
-/// Output of one turn that is kept together: large enough to write a burst to many once to each.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-
-/// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
-const OTHER_FILES: usize = 64;
 
 /// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run),
 /// [`start`](Builder::start) or [`build`](Builder::build) makes it live.
@@ -149,7 +143,7 @@ impl Builder {
         }
         let mut listeners = Vec::new();
         for address in &self.addresses {
-            bind(address, self.config.backlog, &mut listeners)?;
+            bind(address, &self.config, &mut listeners)?;
         }
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
@@ -222,43 +216,24 @@ impl Prepared {
     }
 
     fn reactor(self) -> io::Result<Reactor<Dispatch>> {
-        let files = raise_file_limit();
-        let connections_max =
-            self.config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
-        let connections_max = connections_max.min(Fd::INDEX_MAX as usize);
-        log::info!(
-            "listening on {:?}; at most {connections_max} connections ({files} open files)",
-            self.addresses
-        );
-        let limits = Limits {
-            outbox_bytes_max: self.config.outbox_bytes_max,
-            outboxes_bytes_max: self.config.outboxes_bytes_max,
-            batch_bytes_max: BATCH_BYTES_MAX,
-            finish_timeout: self.config.close_timeout,
-            progress_timeout: self.config.keep_alive_timeout.max(self.config.close_timeout),
-            linger_timeout: self.config.linger_timeout,
-        };
-        let budgets = Budgets {
-            read_buffer_bytes: self.config.read_buffer_bytes,
-            reads_per_turn_max: self.config.reads_per_turn_max,
-            accepts_per_turn_max: self.config.accepts_per_turn_max,
-            connections_max,
-            connections_per_address_max: self.config.connections_per_address_max,
-        };
-        let expected = connections_max.saturating_add(OTHER_FILES);
-        let connections = Connections::new(expected, limits, Instant::now());
+        let limits = Limits::new(&self.config);
+        let connections_max = limits.connections_max;
+        log::info!("listening on {:?}; at most {connections_max} connections", self.addresses);
+        let read_buffer_bytes = self.config.read_buffer_bytes;
+        let connections =
+            Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
         let server = Server::new(connections, self.config, self.handle);
         let mut routes = Routes::new((self.factory)());
         for (pattern, factory) in self.routes {
             routes.add(&pattern, factory());
         }
         let dispatch = Dispatch::new(server, routes);
-        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, budgets)
+        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, read_buffer_bytes)
     }
 }
 
 /// Binds every address that a name stands for: `localhost` may be two.
-fn bind(address: &str, backlog: u32, listeners: &mut Vec<Listener>) -> io::Result<()> {
+fn bind(address: &str, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
     let wrong = |error: io::Error| {
@@ -267,22 +242,9 @@ fn bind(address: &str, backlog: u32, listeners: &mut Vec<Listener>) -> io::Resul
         io::Error::new(error.kind(), what)
     };
     for address in address.to_socket_addrs().map_err(wrong)? {
-        listeners.push(listener::bind(address, backlog).map_err(named)?);
+        listeners.push(listener::bind(address, config).map_err(named)?);
     }
     Ok(())
-}
-
-/// Raises the soft limit of open files to the hard one, and gives what it is now. Every connection is one.
-fn raise_file_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum
-        && let Err(error) =
-            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
-        log::warn!("the limit of open files can't be raised: {error}");
-    }
-    let limit = getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

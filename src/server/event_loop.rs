@@ -70,6 +70,8 @@ impl EventLoop {
         }
         self.reactor.poll(timeout)?;
         if self.has_ended() {
+            // Mail that comes from now on would wait for ever.
+            self.reactor.mailbox.close();
             self.reactor.app.stop();
         }
         Ok(!self.has_ended())

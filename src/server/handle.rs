@@ -84,19 +84,23 @@ impl Handle {
         self.send(Mail::Run(Box::new(call)), 0)
     }
 
-    /// [`Server::shutdown`] from another thread.
+    /// [`Server::shutdown`] from another thread. A full mailbox does not refuse it.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// [`PushError::Stopped`] where the server has ended.
     pub fn shutdown(&self) -> Result<(), PushError> {
-        self.send(Mail::Shutdown, 0)
+        self.0.send_last(Mail::Shutdown).map_err(refusal)
     }
 
     fn send(&self, mail: Mail, bytes: usize) -> Result<(), PushError> {
-        self.0.send(mail, bytes).map_err(|undelivered| match undelivered {
-            Undelivered::Full => PushError::Busy,
-            Undelivered::Closed => PushError::Stopped,
-        })
+        self.0.send(mail, bytes).map_err(refusal)
+    }
+}
+
+fn refusal(undelivered: Undelivered) -> PushError {
+    match undelivered {
+        Undelivered::Full => PushError::Busy,
+        Undelivered::Closed => PushError::Stopped,
     }
 }
 

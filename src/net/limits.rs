@@ -1,0 +1,62 @@
+//! The limits of this layer, in the one place where it looks them up, so that a running server can be given others.
+
+use crate::config::Config;
+use crate::fd::Fd;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::time::Duration;
+
+/// Output of one turn that is kept together: large enough to write a burst to many once to each.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
+pub(crate) const OTHER_FILES: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: Option<u32>,
+    pub(crate) reads_per_turn_max: u32,
+    pub(crate) accepts_per_turn_max: u32,
+    pub(crate) outbox_bytes_max: usize,
+    pub(crate) outboxes_bytes_max: usize,
+    /// What one turn writes is written out early when it is more than this.
+    pub(crate) batch_bytes_max: usize,
+    pub(crate) finish_timeout: Duration,
+    /// In place of that, for a peer that has read something meanwhile.
+    pub(crate) progress_timeout: Duration,
+    pub(crate) linger_timeout: Duration,
+}
+
+impl Limits {
+    /// Raises the limit of open files on the way: every connection is one.
+    pub(crate) fn new(config: &Config) -> Limits {
+        let files = raise_file_limit();
+        let connections_max =
+            config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
+        Limits {
+            connections_max: connections_max.min(Fd::INDEX_MAX as usize),
+            connections_per_address_max: config.connections_per_address_max,
+            reads_per_turn_max: config.reads_per_turn_max,
+            accepts_per_turn_max: config.accepts_per_turn_max,
+            outbox_bytes_max: config.outbox_bytes_max,
+            outboxes_bytes_max: config.outboxes_bytes_max,
+            batch_bytes_max: BATCH_BYTES_MAX,
+            finish_timeout: config.close_timeout,
+            progress_timeout: config.keep_alive_timeout.max(config.close_timeout),
+            linger_timeout: config.linger_timeout,
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one, and gives what it is now.
+fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        log::warn!("the limit of open files can't be raised: {error}");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
