@@ -110,7 +110,7 @@ mod tests;
 
 pub use codec::http::Response;
 pub use codec::ws::Opcode;
-pub use config::{Config, Origins, SlowConsumer};
+pub use config::{Config, ConfigError, Origins, SlowConsumer};
 pub use error::{Cause, CloseReason, Fault, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::timers::TimerId;

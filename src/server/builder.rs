@@ -6,6 +6,7 @@ use super::event_loop::{EventLoop, Running};
 use super::handle::Handle;
 use super::handler::{Callbacks, Handler, every_callback};
 use super::message::Frame;
+use super::reload::Reread;
 use super::request::{Handshake, Request};
 use super::routes::{self, Routes};
 use crate::codec::http::Response;
@@ -37,6 +38,8 @@ pub struct Builder {
     factory: Option<Factory>,
     closures: Vec<Install>,
     routes: Vec<(String, Factory)>,
+    #[cfg(feature = "toml")]
+    settings: Option<std::path::PathBuf>,
 }
 
 /// Makes the handler, on the thread that it will live on.
@@ -65,6 +68,20 @@ impl Builder {
     /// ```
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Builder {
         change(&mut self.config);
+        self
+    }
+
+    /// Reads limits and timeouts from a TOML file, as [`Config::from_toml`] has it, at start and whenever
+    /// [`Server::reload_settings`] is called. What the file names counts; for all else
+    /// [`configure`](Builder::configure) gives the defaults, in whatever order the two are called.
+    ///
+    /// ```no_run
+    /// swio::Server::builder().listen("127.0.0.1:9501").settings("swio.toml").run()
+    /// # .unwrap();
+    /// ```
+    #[cfg(feature = "toml")]
+    pub fn settings(mut self, path: impl Into<std::path::PathBuf>) -> Builder {
+        self.settings = Some(path.into());
         self
     }
 
@@ -136,8 +153,15 @@ impl Builder {
         self.prepare_unbound()
     }
 
-    fn prepare_unbound(self) -> io::Result<Prepared> {
-        self.config.check()?;
+    fn prepare_unbound(mut self) -> io::Result<Prepared> {
+        let reread = self.reread();
+        match &reread {
+            Some(reread) => self.config = reread()?,
+            None => self.config.check()?,
+        }
+        for warning in self.config.warnings() {
+            log::warn!("{warning}");
+        }
         if self.factory.is_some() && !self.closures.is_empty() {
             return Err(invalid("a server has either a handler or closures, not both"));
         }
@@ -157,6 +181,7 @@ impl Builder {
         let (sender, mailbox) = mailbox(waker, self.config.mailbox_items_max, self.config.mailbox_bytes_max);
         Ok(Prepared {
             config: self.config,
+            reread,
             listeners,
             addresses,
             factory,
@@ -165,6 +190,16 @@ impl Builder {
             handle: Handle(sender),
             mailbox,
         })
+    }
+
+    /// How to read the settings file, where there is one.
+    fn reread(&mut self) -> Option<Reread> {
+        #[cfg(feature = "toml")]
+        if let Some(path) = self.settings.take() {
+            let file = crate::config::SettingsFile { path, base: self.config.clone() };
+            return Some(Box::new(move || file.read()));
+        }
+        None
     }
 }
 
@@ -200,6 +235,7 @@ impl fmt::Debug for Builder {
 /// Everything that can fail has been done, and everything here may still change threads.
 pub(crate) struct Prepared {
     config: Config,
+    reread: Option<Reread>,
     listeners: Vec<Listener>,
     pub(crate) addresses: Vec<SocketAddr>,
     factory: Factory,
@@ -222,7 +258,8 @@ impl Prepared {
         let read_buffer_bytes = self.config.read_buffer_bytes;
         let connections =
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
-        let server = Server::new(connections, self.config, self.handle);
+        let mut server = Server::new(connections, self.config, self.handle);
+        server.reread = self.reread;
         let mut routes = Routes::new((self.factory)());
         for (pattern, factory) in self.routes {
             routes.add(&pattern, factory());

@@ -282,6 +282,9 @@ impl App for Dispatch {
                 Notice::Deferred(route, call) => {
                     self.call("a deferred call", route, None, |_, server| call(server));
                 }
+                Notice::Reloaded => {
+                    self.call_all("on_reload", |handler, server| handler.on_reload(server));
+                }
                 Notice::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.close_all();

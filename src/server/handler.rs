@@ -97,6 +97,9 @@ pub trait Handler {
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
 
+    /// The configuration is another from now on: see [`Server::reload`].
+    fn on_reload(&mut self, server: &mut Server) {}
+
     /// [`Server::shutdown`] was called: all are about to be told that the server goes.
     fn on_before_shutdown(&mut self, server: &mut Server) {}
 
@@ -132,6 +135,7 @@ macro_rules! every_callback {
             on_close(fd: Fd, reason: &CloseReason);
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);
+            on_reload();
             on_before_shutdown();
             on_worker_stop();
             on_shutdown();

@@ -13,6 +13,7 @@ pub(crate) mod info;
 mod lookup;
 pub(crate) mod message;
 mod notices;
+mod reload;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod session;
@@ -31,6 +32,7 @@ use builder::Builder;
 use handle::Handle;
 use message::Message;
 use notices::Notice;
+use reload::Reread;
 use routes::Route;
 use session::{Phase, Session, WebSocket};
 use std::borrow::Cow;
@@ -69,6 +71,7 @@ pub struct Server {
     /// Whose callback runs, or ran last.
     route: Route,
     notices: Vec<Notice>,
+    reread: Option<Reread>,
 }
 
 /// A request that a callback is answering now.
@@ -113,6 +116,7 @@ impl Server {
             answering: None,
             route: Route::ROOT,
             notices: Vec::new(),
+            reread: None,
         }
     }
 
@@ -355,7 +359,7 @@ impl Server {
         self.handle.clone()
     }
 
-    /// The configuration that the server was started with.
+    /// The configuration that is in force.
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -8,6 +8,8 @@ use super::routes::Route;
 pub(crate) enum Notice {
     /// [`Server::defer`].
     Deferred(Route, Box<dyn FnOnce(&mut Server)>),
+    /// [`Server::reload`].
+    Reloaded,
     /// Handlers are told, then connections.
     BeforeShutdown,
 }

@@ -1,6 +1,15 @@
-//! Every limit and timeout: its default, and the reason for the default. Checked once, at start.
+//! Every limit and timeout: its default, and the reason for the default. A new one is a field here, its default
+//! below, a line in `settings` and one in `examples/swio.toml`.
 
-use std::io;
+mod check;
+mod settings;
+#[cfg(feature = "toml")]
+mod toml;
+
+pub use check::ConfigError;
+#[cfg(feature = "toml")]
+pub(crate) use toml::SettingsFile;
+
 use std::time::Duration;
 
 /// What becomes of a connection whose peer does not read what is pushed to it.
@@ -34,9 +43,10 @@ pub enum Origins {
 
 /// Every limit and timeout of a server, with safe defaults.
 ///
-/// Set through [`Builder::configure`](crate::Builder::configure); a value that can't work is an error at
-/// start.
-#[derive(Clone, Debug)]
+/// Set through [`Builder::configure`](crate::Builder::configure), or from a file of settings with the feature
+/// `toml`; a value that can't work is an error at start. Changed while running by
+/// [`Server::reload`](crate::Server::reload).
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// Connections at once; over it a new one gets 503. `None`, the default: as many as the limit of open
@@ -135,110 +145,5 @@ impl Default for Config {
             mailbox_items_max: 65_536,
             mailbox_bytes_max: 64 << 20,
         }
-    }
-}
-
-impl Config {
-    /// Refuses values with which no client could be served, naming the field and what it needs.
-    pub(crate) fn check(&self) -> io::Result<()> {
-        let positive = [
-            ("connections_max", self.connections_max.unwrap_or(1)),
-            ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
-            ("message_bytes_max", self.message_bytes_max),
-            ("fragments_max", self.fragments_max as usize),
-            ("reads_per_turn_max", self.reads_per_turn_max as usize),
-            ("accepts_per_turn_max", self.accepts_per_turn_max as usize),
-            ("backlog", self.backlog as usize),
-            ("mailbox_items_max", self.mailbox_items_max),
-            ("mailbox_bytes_max", self.mailbox_bytes_max),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(invalid(format!("{name} must be at least 1")));
-        }
-        let durations = [
-            ("request_timeout", self.request_timeout),
-            ("keep_alive_timeout", self.keep_alive_timeout),
-            ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
-            ("pong_timeout", self.pong_timeout),
-            ("close_timeout", self.close_timeout),
-            ("linger_timeout", self.linger_timeout),
-        ];
-        if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
-            return Err(invalid(format!("{name} must be at least 1 ms")));
-        }
-        if let Origins::List(list) = &self.origins
-            && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
-        {
-            return Err(invalid(format!(
-                "origins: {wrong:?} is no origin: write scheme://host[:port], no path"
-            )));
-        }
-        if let Some(wrong) = self.subprotocols.iter().find(|name| !is_name(name)) {
-            return Err(invalid(format!("subprotocols: {wrong:?} is no name of a subprotocol")));
-        }
-        if self.head_bytes_max < 128 {
-            return Err(invalid("head_bytes_max must be at least 128: a handshake needs that".into()));
-        }
-        if !(16..=1 << 30).contains(&self.read_buffer_bytes) {
-            return Err(invalid("read_buffer_bytes must be 16 to 1,073,741,824".into()));
-        }
-        if self.outbox_bytes_max < 512 {
-            return Err(invalid(
-                "outbox_bytes_max must be at least 512: a handshake's answer needs that".into(),
-            ));
-        }
-        if self.outboxes_bytes_max < self.outbox_bytes_max {
-            return Err(invalid("outboxes_bytes_max must be at least outbox_bytes_max".into()));
-        }
-        Ok(())
-    }
-}
-
-/// As browsers write it (RFC 6454 §6.2); `null` is what they send for pages without one.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else { return text == "null" };
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte);
-    !scheme.is_empty() && !authority.is_empty() && scheme.bytes().chain(authority.bytes()).all(is_plain)
-}
-
-/// A token (RFC 9110 §5.6.2), as subprotocols are.
-fn is_name(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_plain)
-}
-
-fn invalid(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_are_valid() {
-        Config::default().check().expect("the defaults are valid");
-    }
-
-    #[test]
-    fn a_wrong_value_is_an_error_that_names_the_field() {
-        let wrong = |change: fn(&mut Config)| {
-            let mut config = Config::default();
-            change(&mut config);
-            config.check().expect_err("a wrong value").to_string()
-        };
-        assert!(wrong(|c| c.message_bytes_max = 0).starts_with("message_bytes_max"));
-        assert!(wrong(|c| c.connections_max = Some(0)).starts_with("connections_max"));
-        assert!(wrong(|c| c.pong_timeout = Duration::ZERO).starts_with("pong_timeout"));
-        assert!(
-            wrong(|c| c.origins = Origins::List(vec!["https://x.example/".into()])).starts_with("origins")
-        );
-        assert!(wrong(|c| c.origins = Origins::List(vec!["x.example".into()])).starts_with("origins"));
-        assert!(wrong(|c| c.subprotocols = vec!["a b".into()]).starts_with("subprotocols"));
-        assert!(wrong(|c| c.subprotocols = vec!["a\r\nX: y".into()]).starts_with("subprotocols"));
-        assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
-        assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
-        assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
-        assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
     }
 }

@@ -1,0 +1,216 @@
+//! Which values can't work, and the error that says so.
+
+use super::{Config, Origins};
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// What is wrong with a setting: says which, where it stands if it came from a file, and what it needs.
+///
+/// ```
+/// # use std::io;
+/// let error = swio::Server::builder()
+///     .listen("127.0.0.1:0")
+///     .configure(|config| config.backlog = 0)
+///     .build()
+///     .expect_err("nobody could wait");
+/// assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+/// assert_eq!(error.to_string(), "backlog must be at least 1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    key: String,
+    line: Option<usize>,
+    file: Option<String>,
+    what: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(key: impl Into<String>, what: impl Into<String>) -> ConfigError {
+        ConfigError { key: key.into(), line: None, file: None, what: what.into() }
+    }
+
+    /// The line that the setting stands in.
+    #[cfg(any(test, feature = "toml"))]
+    pub(crate) fn at(mut self, line: usize) -> ConfigError {
+        self.line = Some(line);
+        self
+    }
+
+    #[cfg(any(test, feature = "toml"))]
+    pub(crate) fn of(mut self, file: impl Into<String>) -> ConfigError {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// The setting's name; empty where it is not about one, such as where a file is no TOML.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The line that it stands in, counted from 1, where it came from a text.
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
+        }
+        if !self.key.is_empty() {
+            write!(f, "{} ", self.key)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl From<ConfigError> for io::Error {
+    fn from(error: ConfigError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+impl Config {
+    /// Refuses values with which no client could be served, naming the field and what it needs.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("connections_max", self.connections_max.unwrap_or(1)),
+            ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
+            ("message_bytes_max", self.message_bytes_max),
+            ("fragments_max", self.fragments_max as usize),
+            ("reads_per_turn_max", self.reads_per_turn_max as usize),
+            ("accepts_per_turn_max", self.accepts_per_turn_max as usize),
+            ("backlog", self.backlog as usize),
+            ("mailbox_items_max", self.mailbox_items_max),
+            ("mailbox_bytes_max", self.mailbox_bytes_max),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::new(*name, "must be at least 1"));
+        }
+        let durations = [
+            ("request_timeout", self.request_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+            ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
+            ("pong_timeout", self.pong_timeout),
+            ("close_timeout", self.close_timeout),
+            ("linger_timeout", self.linger_timeout),
+        ];
+        if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
+            return Err(ConfigError::new(*name, "must be at least 1 ms"));
+        }
+        if let Origins::List(list) = &self.origins
+            && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
+        {
+            let what = format!("has {wrong:?}, which is no origin: write scheme://host[:port], no path");
+            return Err(ConfigError::new("origins", what));
+        }
+        if let Some(wrong) = self.subprotocols.iter().find(|name| !is_name(name)) {
+            let what = format!("has {wrong:?}, which is no name of a subprotocol");
+            return Err(ConfigError::new("subprotocols", what));
+        }
+        if self.head_bytes_max < 128 {
+            return Err(ConfigError::new("head_bytes_max", "must be at least 128: a handshake needs that"));
+        }
+        if !(16..=1 << 30).contains(&self.read_buffer_bytes) {
+            return Err(ConfigError::new("read_buffer_bytes", "must be 16 to 1,073,741,824"));
+        }
+        if self.outbox_bytes_max < 512 {
+            return Err(ConfigError::new(
+                "outbox_bytes_max",
+                "must be at least 512: a handshake's answer needs that",
+            ));
+        }
+        if self.outboxes_bytes_max < self.outbox_bytes_max {
+            return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));
+        }
+        Ok(())
+    }
+    /// What can work, and yet is hardly what is meant.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.outbox_bytes_max < self.message_bytes_max {
+            warnings.push(format!(
+                "outbox_bytes_max ({}) is less than message_bytes_max ({}): the largest messages are taken from \
+                 clients, and never fit to be pushed to any",
+                self.outbox_bytes_max, self.message_bytes_max
+            ));
+        }
+        warnings
+    }
+}
+
+/// As browsers write it (RFC 6454 §6.2); `null` is what they send for pages without one.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return text == "null" };
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte);
+    !scheme.is_empty() && !authority.is_empty() && scheme.bytes().chain(authority.bytes()).all(is_plain)
+}
+
+/// A token (RFC 9110 §5.6.2), as subprotocols are.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Config::default().check().expect("the defaults are valid");
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_that_names_the_field() {
+        let wrong = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().expect_err("a wrong value").to_string()
+        };
+        assert!(wrong(|c| c.message_bytes_max = 0).starts_with("message_bytes_max"));
+        assert!(wrong(|c| c.connections_max = Some(0)).starts_with("connections_max"));
+        assert!(wrong(|c| c.pong_timeout = Duration::ZERO).starts_with("pong_timeout"));
+        assert!(
+            wrong(|c| c.origins = Origins::List(vec!["https://x.example/".into()])).starts_with("origins")
+        );
+        assert!(wrong(|c| c.origins = Origins::List(vec!["x.example".into()])).starts_with("origins"));
+        assert!(wrong(|c| c.subprotocols = vec!["a b".into()]).starts_with("subprotocols"));
+        assert!(wrong(|c| c.subprotocols = vec!["a\r\nX: y".into()]).starts_with("subprotocols"));
+        assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
+        assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
+        assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
+        assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_warned_of() {
+        assert_eq!(Config::default().warnings(), Vec::<String>::new());
+        let config = Config { outbox_bytes_max: 1 << 20, ..Config::default() };
+        config.check().expect("pushes may all be small");
+        let warnings = config.warnings();
+        assert!(
+            matches!(&warnings[..], [one] if one.starts_with("outbox_bytes_max (1048576)")),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn an_error_says_where_and_what() {
+        let error = ConfigError::new("backlog", "must be at least 1");
+        assert_eq!(error.to_string(), "backlog must be at least 1");
+        assert_eq!(error.clone().at(3).to_string(), "line 3: backlog must be at least 1");
+        assert_eq!(
+            error.clone().at(3).of("swio.toml").to_string(),
+            "swio.toml:3: backlog must be at least 1"
+        );
+        assert_eq!(error.of("swio.toml").to_string(), "swio.toml: backlog must be at least 1");
+    }
+}

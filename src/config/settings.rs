@@ -1,0 +1,73 @@
+//! The list of all settings. A field of `Config` that is not in it does not compile; from it come the keys of a
+//! settings file, and which of them a running server can be given anew.
+
+use super::Config;
+
+/// One line for each field: `live` where a running server takes a new value over, `fixed` where it was used up at
+/// start.
+macro_rules! every_setting {
+    ($then:ident) => {
+        $then! {
+            connections_max live,
+            connections_per_address_max live,
+            origins live,
+            subprotocols live,
+            head_bytes_max live,
+            body_bytes_max live,
+            message_bytes_max live,
+            fragments_max live,
+            outbox_bytes_max live,
+            outboxes_bytes_max live,
+            slow_consumer live,
+            request_timeout live,
+            keep_alive_timeout live,
+            ping_interval live,
+            pong_timeout live,
+            close_timeout live,
+            linger_timeout live,
+            shutdown_timeout live,
+            read_buffer_bytes fixed,
+            reads_per_turn_max live,
+            accepts_per_turn_max live,
+            backlog fixed,
+            mailbox_items_max fixed,
+            mailbox_bytes_max fixed,
+        }
+    };
+}
+#[cfg(feature = "toml")]
+pub(super) use every_setting;
+
+macro_rules! define_fixed {
+    ($($key:ident $life:ident,)*) => {
+        impl Config {
+            /// The first setting that is another in `new` and can't be changed while the server runs.
+            pub(crate) fn fixed_change(&self, new: &Config) -> Option<&'static str> {
+                // No `..`: whoever adds a field finds this list.
+                let Config { $($key),* } = self;
+                let is_live = |life| life == "live";
+                $(
+                    if !is_live(stringify!($life)) && *$key != new.$key {
+                        return Some(stringify!($key));
+                    }
+                )*
+                None
+            }
+        }
+    };
+}
+every_setting!(define_fixed);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_up_at_start_is_told_from_what_was_not() {
+        let config = Config::default();
+        assert_eq!(config.fixed_change(&config.clone()), None);
+        assert_eq!(config.fixed_change(&Config { fragments_max: 7, ..Config::default() }), None);
+        let new = Config { backlog: 1, mailbox_items_max: 1, ..Config::default() };
+        assert_eq!(config.fixed_change(&new), Some("backlog"));
+    }
+}

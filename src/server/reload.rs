@@ -1,0 +1,81 @@
+//! Another configuration for a server that runs: checked as at start, in force as a whole or not at all.
+
+use super::Server;
+use super::dispatch::jittered;
+use super::notices::Notice;
+use super::session::{Phase, Session};
+use crate::config::{Config, ConfigError};
+use crate::net::limits::Limits;
+
+/// Reads the settings file.
+pub(super) type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
+
+impl Server {
+    /// Changes limits and timeouts of the running server. What connections have begun with stays theirs: a timeout
+    /// that is running goes on as it was, and nobody is ended who was let in. `on_reload` is called at the end of the
+    /// turn.
+    ///
+    /// # Errors
+    /// Where a value can't work, or was used up at start and can't be changed any more (`backlog`,
+    /// `read_buffer_bytes`, the mailbox's): nothing is changed then.
+    ///
+    /// ```no_run
+    /// # use swio::{ConfigError, Server};
+    /// fn rush_hour(server: &mut Server) -> Result<(), ConfigError> {
+    ///     server.reload(|config| {
+    ///         config.connections_per_address_max = Some(20);
+    ///         config.message_bytes_max = 16 << 10;
+    ///     })
+    /// }
+    /// ```
+    pub fn reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
+        let mut new = self.config.clone();
+        change(&mut new);
+        new.check()?;
+        self.replace_config(new)
+    }
+
+    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again, which undoes changes by
+    /// [`reload`](Server::reload). It is read on this thread.
+    ///
+    /// # Errors
+    /// As for [`reload`](Server::reload), where the file can't be read, and where there is none.
+    #[cfg(feature = "toml")]
+    pub fn reload_settings(&mut self) -> Result<(), ConfigError> {
+        let none = || ConfigError::new("", "no settings file was given");
+        let new = self.reread.as_ref().ok_or_else(none)?()?;
+        self.replace_config(new)
+    }
+
+    fn replace_config(&mut self, new: Config) -> Result<(), ConfigError> {
+        if let Some(key) = self.config.fixed_change(&new) {
+            return Err(ConfigError::new(key, "can't be changed while the server runs"));
+        }
+        for warning in new.warnings() {
+            log::warn!("{warning}");
+        }
+        self.connections.limits = Limits::new(&new);
+        let is_heartbeat_another = new.ping_interval != self.config.ping_interval;
+        self.config = new;
+        if is_heartbeat_another {
+            self.restart_heartbeats();
+        }
+        log::info!("the configuration is another");
+        self.notices.push(Notice::Reloaded);
+        Ok(())
+    }
+
+    /// A connection that opened without heartbeats has no deadline that could begin one.
+    fn restart_heartbeats(&mut self) {
+        let Some(interval) = self.config.ping_interval else { return };
+        for index in 1..self.connections.index_end() {
+            if let Some(connection) = self.connections.at(index)
+                && let Session::WebSocket(websocket) = &connection.session
+                && websocket.phase == Phase::Open
+            {
+                let fd = connection.fd;
+                self.connections.deadline(fd, jittered(interval, fd));
+            }
+        }
+    }
+}
