@@ -85,8 +85,11 @@ pub struct Decoder {
 impl Default for Decoder {
     fn default() -> Decoder {
         let config = Config::default();
-        let limits =
-            ws::Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+        let limits = ws::Limits {
+            message_bytes_max: config.message_bytes_max,
+            fragments_max: config.fragments_max,
+            room: usize::MAX,
+        };
         Decoder { decoder: ws::Decoder::default(), limits, spare: ws::Spare::default() }
     }
 }

@@ -69,6 +69,8 @@ pub enum Cause {
     Protocol(&'static str),
     /// The peer sent more than a limit allows; the text says which.
     TooBig(&'static str),
+    /// The server could not keep more; the text says of what.
+    Overload(&'static str),
     /// A callback panicked.
     Panic,
     /// The server shuts down.
@@ -85,6 +87,7 @@ impl fmt::Display for Cause {
             Cause::SlowConsumer => f.write_str("slow consumer"),
             Cause::Protocol(what) => write!(f, "protocol error: {what}"),
             Cause::TooBig(what) => write!(f, "too big: {what}"),
+            Cause::Overload(what) => write!(f, "overload: {what}"),
             Cause::Panic => f.write_str("a callback panicked"),
             Cause::Shutdown => f.write_str("server shutdown"),
         }

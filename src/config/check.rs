@@ -130,8 +130,16 @@ impl Config {
         if self.outboxes_bytes_max < self.outbox_bytes_max {
             return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));
         }
+        let largest = self.message_bytes_max.max(self.body_bytes_max).max(self.head_bytes_max);
+        if self.inbound_bytes_max < largest.saturating_add(1 << 10) {
+            return Err(ConfigError::new(
+                "inbound_bytes_max",
+                "must be 1 KiB more than message_bytes_max, body_bytes_max and head_bytes_max",
+            ));
+        }
         Ok(())
     }
+
     /// What can work, and yet is hardly what is meant.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -186,6 +194,7 @@ mod tests {
         assert!(wrong(|c| c.subprotocols = vec!["a\r\nX: y".into()]).starts_with("subprotocols"));
         assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
+        assert!(wrong(|c| c.inbound_bytes_max = 2 << 20).starts_with("inbound_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
         assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
     }

@@ -79,6 +79,10 @@ pub struct Config {
     pub outbox_bytes_max: usize,
     /// The same for all connections together. Default 1 GiB.
     pub outboxes_bytes_max: usize,
+    /// Memory of all messages and requests that are only partly here, together. Whoever needs more of it when it is
+    /// spent is told to come back: a WebSocket by close code 1013, a request by 503. Default 256 MiB: 128 of the
+    /// largest messages at once. Without it 20,000 clients could hold 40 GiB with messages that they never end.
+    pub inbound_bytes_max: usize,
     /// What becomes of a connection over its limit. Default: it is closed with 1013.
     pub slow_consumer: SlowConsumer,
 
@@ -130,6 +134,7 @@ impl Default for Config {
             fragments_max: 4_096,
             outbox_bytes_max: 8 << 20,
             outboxes_bytes_max: 1 << 30,
+            inbound_bytes_max: 256 << 20,
             slow_consumer: SlowConsumer::Close,
             request_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),

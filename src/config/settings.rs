@@ -18,6 +18,7 @@ macro_rules! every_setting {
             fragments_max live,
             outbox_bytes_max live,
             outboxes_bytes_max live,
+            inbound_bytes_max live,
             slow_consumer live,
             request_timeout live,
             keep_alive_timeout live,

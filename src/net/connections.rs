@@ -38,6 +38,8 @@ pub(crate) struct Connections<S> {
     pub(super) batch: Batch,
     /// Bytes in all outboxes.
     pub(super) queued_bytes: usize,
+    /// Memory of what is only partly here, as the app counts it.
+    pub(crate) inbound_bytes: usize,
     /// Connections that are only being told that they may not stay.
     pub(super) turned_away: usize,
     /// Why connections end that are ending. Not in the connection: most are not.
@@ -73,6 +75,7 @@ impl<S: Default> Connections<S> {
             yielded: Vec::new(),
             batch: Batch::default(),
             queued_bytes: 0,
+            inbound_bytes: 0,
             turned_away: 0,
             reasons: HashMap::new(),
             turns: Turns::default(),
@@ -177,6 +180,11 @@ impl<S> Connections<S> {
     /// One more than the last place in the table that may be filled.
     pub(crate) fn index_end(&self) -> u32 {
         self.table.index_end()
+    }
+
+    /// How much more may be held of what is only partly here.
+    pub(crate) fn inbound_room(&self) -> usize {
+        self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
     }
 
     /// Keeps `reason` unless there is one already.

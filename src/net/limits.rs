@@ -19,6 +19,7 @@ pub(crate) struct Limits {
     pub(crate) accepts_per_turn_max: u32,
     pub(crate) outbox_bytes_max: usize,
     pub(crate) outboxes_bytes_max: usize,
+    pub(crate) inbound_bytes_max: usize,
     /// What one turn writes is written out early when it is more than this.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
@@ -40,6 +41,7 @@ impl Limits {
             accepts_per_turn_max: config.accepts_per_turn_max,
             outbox_bytes_max: config.outbox_bytes_max,
             outboxes_bytes_max: config.outboxes_bytes_max,
+            inbound_bytes_max: config.inbound_bytes_max,
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
             progress_timeout: config.keep_alive_timeout.max(config.close_timeout),

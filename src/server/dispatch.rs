@@ -192,6 +192,7 @@ impl App for Dispatch {
 
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
+        self.server.connections.inbound_bytes -= session.held_bytes();
         match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {

@@ -21,6 +21,8 @@ use std::fmt::Write as _;
 /// would fill the outbox otherwise.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
 
+const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
+
 /// What became of the bytes at the start of the input.
 enum Step {
     /// No whole request yet.
@@ -31,24 +33,39 @@ enum Step {
 
 impl Dispatch {
     pub(super) fn http_bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
-        let Some(http) = self.http_mut(fd) else { return };
-        match http.held.take() {
+        match self.take_held(fd) {
             None => {
                 if let Some((start, progress)) = self.serve(fd, bytes, Progress::default(), true) {
-                    self.hold(fd, Box::new(Held { bytes: bytes[start..].to_vec(), progress }));
+                    let mut held = Box::<Held>::default();
+                    held.progress = progress;
+                    if held.keep(&bytes[start..], self.server.connections.inbound_room()) {
+                        self.hold(fd, held);
+                    } else {
+                        self.refuse(fd, NO_ROOM);
+                    }
                 }
             }
             Some(mut held) => {
-                held.bytes.extend_from_slice(bytes);
-                self.serve_held(fd, held);
+                if held.keep(bytes, self.server.connections.inbound_room()) {
+                    self.serve_held(fd, held);
+                } else {
+                    self.refuse(fd, NO_ROOM);
+                }
             }
         }
+    }
+
+    /// What is held of requests, which is counted no more.
+    fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
+        let held = self.http_mut(fd)?.held.take()?;
+        self.server.connections.inbound_bytes -= held.held_bytes();
+        Some(held)
     }
 
     fn serve_held(&mut self, fd: Fd, mut held: Box<Held>) {
         let progress = std::mem::take(&mut held.progress);
         if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, false) {
-            held.bytes.drain(..start);
+            held.forget(start);
             held.progress = progress;
             self.hold(fd, held);
         }
@@ -116,8 +133,10 @@ impl Dispatch {
     }
 
     fn hold(&mut self, fd: Fd, held: Box<Held>) {
+        let held_bytes = held.held_bytes();
         if let Some(http) = self.http_mut(fd) {
             http.held = Some(held);
+            self.server.connections.inbound_bytes += held_bytes;
         }
     }
 
@@ -330,7 +349,7 @@ impl Dispatch {
     /// The client has read its answers: the requests that waited go on.
     pub(super) fn http_drained(&mut self, fd: Fd) {
         self.server.connections.resume(fd);
-        let Some(held) = self.http_mut(fd).and_then(|http| http.held.take()) else { return };
+        let Some(held) = self.take_held(fd) else { return };
         self.begin_request_timeout(fd);
         self.serve_held(fd, held);
     }
@@ -344,7 +363,7 @@ impl Dispatch {
         } else if is_paused {
             log::debug!("{fd}: does not read its answers");
             self.server.connections.kill(fd, timeout);
-        } else if self.http_mut(fd).is_some_and(|http| http.held.take().is_some()) {
+        } else if self.take_held(fd).is_some() {
             self.refuse(fd, Refusal::new(408, "the request took too long"));
         } else {
             self.server.end(fd, timeout);

@@ -20,6 +20,8 @@ pub struct ClientInfo {
     pub last_received_at: Instant,
     /// Bytes pushed to it and not yet written.
     pub queued_bytes: usize,
+    /// Memory of a message or request of it that is only partly here.
+    pub held_bytes: usize,
 }
 
 /// How far a connection has come.
@@ -53,6 +55,8 @@ pub struct Usage {
     pub outboxes: usize,
     /// Bytes accepted and not yet written; what one broadcast queued for many is there once.
     pub queued_bytes: usize,
+    /// Memory of messages and requests that are only partly here.
+    pub inbound_bytes: usize,
     /// Connections waiting for the reactor to read, flush or reap them.
     pub pending: usize,
     /// Connections that are known to end and are not gone yet.

@@ -73,6 +73,7 @@ impl Server {
             connected_at: self.connections.instant(connection.accepted),
             last_received_at: self.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),
+            held_bytes: connection.session.held_bytes(),
         })
     }
 
@@ -87,6 +88,7 @@ impl Server {
             addresses: holdings.addresses,
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,
+            inbound_bytes: self.connections.inbound_bytes,
             pending: holdings.pending,
             ending: holdings.ending,
         }

@@ -262,6 +262,10 @@ impl Server {
     /// Ends a connection once its outbox is empty.
     fn end(&mut self, fd: Fd, reason: CloseReason) {
         self.set_phase(fd, Phase::Closed);
+        if let Some(session) = self.connections.session_mut(fd) {
+            let held_bytes = session.forget();
+            self.connections.inbound_bytes -= held_bytes;
+        }
         self.connections.finish(fd, reason);
     }
 

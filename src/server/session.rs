@@ -11,6 +11,26 @@ pub(crate) enum Session {
     WebSocket(WebSocket),
 }
 
+impl Session {
+    /// Memory of what is only partly here.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
+            Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
+        }
+    }
+
+    /// Forgets what is only partly here, for nothing will be added to it: how much memory that was.
+    pub(crate) fn forget(&mut self) -> usize {
+        let held_bytes = self.held_bytes();
+        match self {
+            Session::Http(http) => http.held = None,
+            Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
+        }
+        held_bytes
+    }
+}
+
 impl Default for Session {
     fn default() -> Session {
         Session::Http(Http::default())
@@ -27,6 +47,35 @@ pub(crate) struct Http {
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
     pub(crate) progress: Progress,
+}
+
+impl Held {
+    /// What it costs beside its bytes, the allocator's own part included.
+    const OWN_BYTES: usize = size_of::<Held>() + 32;
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        Held::OWN_BYTES + self.bytes.capacity()
+    }
+
+    /// Keeps `more` within `room` bytes of memory for all of it; whether there is so much.
+    pub(crate) fn keep(&mut self, more: &[u8], room: usize) -> bool {
+        let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
+        let Some(spare) = room.checked_sub(Held::OWN_BYTES + needed) else { return false };
+        if needed > capacity {
+            // Little of what others may need more.
+            self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(more);
+        true
+    }
+
+    /// Forgets the first bytes, and the memory that they needed where it was much more than is left.
+    pub(crate) fn forget(&mut self, len: usize) {
+        self.bytes.drain(..len);
+        if self.bytes.capacity() / 4 > self.bytes.len().max(1 << 10) {
+            self.bytes.shrink_to_fit();
+        }
+    }
 }
 
 /// What is known of the request at the start of the held bytes, so that it is not found out again with each

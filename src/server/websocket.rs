@@ -10,11 +10,17 @@ use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 
+/// How many bytes were used, and what they ended in.
+type Step = Result<(usize, Option<Event>), Error>;
+
 impl Dispatch {
     pub(super) fn websocket_bytes(&mut self, fd: Fd, mut bytes: &mut [u8]) {
         let config = &self.server.config;
-        let limits =
-            Limits { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+        let mut limits = Limits {
+            message_bytes_max: config.message_bytes_max,
+            fragments_max: config.fragments_max,
+            room: usize::MAX,
+        };
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
         websocket.is_pinged = false;
         let route = websocket.route;
@@ -25,7 +31,7 @@ impl Dispatch {
             let decoder = &mut websocket.decoder;
             let step = match decoder.whole(bytes, &limits) {
                 Ok(Some((used, event))) => Ok((used, Some(event))),
-                Ok(None) => decoder.piece(bytes, &limits, &mut self.spare),
+                Ok(None) => self.piece(fd, bytes, &mut limits),
                 Err(error) => Err(error),
             };
             let (used, event) = match step {
@@ -67,6 +73,18 @@ impl Dispatch {
         }
     }
 
+    /// What is not a whole message takes memory, of which there is so much for all together.
+    fn piece(&mut self, fd: Fd, bytes: &mut [u8], limits: &mut Limits) -> Step {
+        limits.room = self.server.connections.inbound_room();
+        let Some(websocket) = self.server.websocket_mut(fd) else { return Ok((bytes.len(), None)) };
+        let before = websocket.decoder.held_bytes();
+        let step = websocket.decoder.piece(bytes, limits, &mut self.spare);
+        let held = websocket.decoder.held_bytes();
+        let inbound = &mut self.server.connections.inbound_bytes;
+        *inbound = *inbound + held - before;
+        step
+    }
+
     /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
     fn pong(&mut self, fd: Fd, payload: &[u8]) {
         let header = header::encode(true, Opcode::Pong, payload.len());
@@ -92,9 +110,13 @@ impl Dispatch {
         let (code, what) = (error.close_code(), error.what());
         log::debug!("{fd}: {what}, closing with {code}");
         let is_open = self.server.is_established(fd);
-        let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
+        let cause = match code {
+            close::TOO_BIG => Cause::TooBig(what),
+            close::TRY_AGAIN_LATER => Cause::Overload(what),
+            _ => Cause::Protocol(what),
+        };
         self.server.fail(fd, code, what, cause);
-        if is_open {
+        if is_open && !matches!(error, Error::NoRoom) {
             self.report(route, Some(fd), &Fault::Protocol { code, what });
         }
     }

@@ -11,6 +11,8 @@ use std::ops::Range;
 pub(crate) struct Limits {
     pub(crate) message_bytes_max: usize,
     pub(crate) fragments_max: u32,
+    /// Bytes of memory that may be taken beyond what the decoder holds.
+    pub(crate) room: usize,
 }
 
 /// Where an event's bytes are.
@@ -80,16 +82,25 @@ pub(crate) struct Spare {
     bytes: usize,
 }
 
+/// What a partial costs beside the message in it.
+const PARTIAL_BYTES: usize = size_of::<Partial>() + CONTROL_MAX + ALLOCATIONS_BYTES;
+/// The allocator's own part of its three pieces, and the rounding of a control frame's.
+const ALLOCATIONS_BYTES: usize = 128;
+
 /// Kept of each kind, and of all buffers together; what is more is given back to the allocator.
 const SPARES_MAX: usize = 16;
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Spare {
-    fn take_partial(&mut self) -> Box<Partial> {
+    /// `None` where it would be more than `room`.
+    fn take_partial(&mut self, room: usize) -> Option<Box<Partial>> {
+        let room = room.checked_sub(PARTIAL_BYTES)?;
         let mut partial = self.partials.pop().unwrap_or_default();
-        partial.message = self.buffers.pop().unwrap_or_default();
-        self.bytes -= partial.message.capacity();
-        partial
+        if self.buffers.last().is_some_and(|buffer| buffer.capacity() <= room) {
+            partial.message = self.buffers.pop().expect("just seen");
+            self.bytes -= partial.message.capacity();
+        }
+        Some(partial)
     }
 
     /// A partial is clean when it is idle, but for its text state and count of fragments.
@@ -113,6 +124,11 @@ impl Spare {
 }
 
 impl Decoder {
+    /// The memory that it owns.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| PARTIAL_BYTES + partial.message.capacity())
+    }
+
     /// The common case: the input begins with a whole frame, and no other is under way. Gives how many bytes it
     /// was and what it says; `None` calls for [`Decoder::piece`].
     #[inline]
@@ -132,7 +148,17 @@ impl Decoder {
         limits: &Limits,
         spare: &mut Spare,
     ) -> Result<(usize, Option<Event>), Error> {
-        let partial = self.partial.get_or_insert_with(|| spare.take_partial());
+        let mut room = limits.room;
+        let partial = match &mut self.partial {
+            Some(partial) => partial,
+            none => {
+                let partial = spare.take_partial(room).ok_or(Error::NoRoom)?;
+                room -= PARTIAL_BYTES + partial.message.capacity();
+                none.insert(partial)
+            }
+        };
+        // From here on it is what the message may have in all.
+        let limits = &Limits { room: room.saturating_add(partial.message.capacity()), ..*limits };
         let (used, event) = partial.step(input, limits)?;
         if partial.is_idle() {
             spare.put_partial(self.partial.take().expect("just used"));
@@ -216,7 +242,7 @@ impl Partial {
             let event = if frame.opcode.is_control() {
                 self.take_control(&frame, input, piece)?
             } else {
-                self.take_data(&frame, &input[piece])?
+                self.take_data(&frame, &input[piece], limits)?
             };
             if frame.len > 0 {
                 return Ok((used, None));
@@ -286,11 +312,12 @@ impl Partial {
         control_event(frame.opcode, payload, input).map(Some)
     }
 
-    fn take_data(&mut self, frame: &Header, piece: &[u8]) -> Result<Option<Event>, Error> {
+    fn take_data(&mut self, frame: &Header, piece: &[u8], limits: &Limits) -> Result<Option<Event>, Error> {
         let opcode = self.opcode.expect("a data frame was opened");
         if opcode == Opcode::Text {
             self.utf8.push(piece).map_err(|_| Error::InvalidUtf8)?;
         }
+        grow(&mut self.message, piece.len(), limits)?;
         self.message.extend_from_slice(piece);
         if frame.len > 0 || !frame.fin {
             return Ok(None);
@@ -300,6 +327,19 @@ impl Partial {
         self.opcode = None;
         Ok(Some(Event::Message(opcode, Payload::Owned(std::mem::take(&mut self.message)))))
     }
+}
+
+/// Makes room for `more` bytes: twice what there was, so that a message in many pieces is not copied for each, but
+/// no more than a message may have, and little of what others may need more.
+fn grow(message: &mut Vec<u8>, more: usize, limits: &Limits) -> Result<(), Error> {
+    let (needed, capacity) = (message.len() + more, message.capacity());
+    if needed <= capacity {
+        return Ok(());
+    }
+    let spare = limits.room.checked_sub(needed).ok_or(Error::NoRoom)?;
+    let ahead = needed.saturating_add(spare / 8).min(limits.message_bytes_max);
+    message.reserve_exact((2 * capacity).min(ahead).max(needed) - message.len());
+    Ok(())
 }
 
 #[cfg(test)]

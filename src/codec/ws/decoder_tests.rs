@@ -18,7 +18,7 @@ const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ROOMY: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 64 };
+const ROOMY: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 64, room: usize::MAX };
 
 // The naive decoder.
 
@@ -515,7 +515,7 @@ fn bad_headers() {
 #[test]
 fn the_first_error_is_the_one_that_counts() {
     let mut table = Table::default();
-    let small = Limits { message_bytes_max: 4, fragments_max: 2 };
+    let small = Limits { message_bytes_max: 4, fragments_max: 2, room: usize::MAX };
     table.add("reserved bits before reserved opcode", vec![0xf3], "ReservedBits");
     table.add("reserved opcode before not final", vec![0x0b], "ReservedOpcode");
     table.add("not final before unmasked", vec![0x09, 0x00], "ControlFragmented");
@@ -709,7 +709,7 @@ fn bad_text_fails_at_its_first_bad_byte_not_at_its_end() {
 #[test]
 fn limits() {
     let mut table = Table::default();
-    let limits = Limits { message_bytes_max: 10, fragments_max: 3 };
+    let limits = Limits { message_bytes_max: 10, fragments_max: 3, room: usize::MAX };
     let mut add = |name: &str, parts: &[Vec<u8>], expected: &str| {
         table.limited(limits, name, parts.concat(), expected);
     };
@@ -747,12 +747,12 @@ fn limits() {
     let anew = [begun(1), more(1), last(1), begun(1), more(1), last(1)];
     add("fragments are counted anew", &anew, "binary 3, binary 3");
 
-    let one = Limits { message_bytes_max: 1, fragments_max: 1 };
+    let one = Limits { message_bytes_max: 1, fragments_max: 1, room: usize::MAX };
     table.limited(one, "one byte", frame(TEXT, b"a"), "text 1");
     table.limited(one, "one fragment", frame(TEXT_BEGUN, b"a"), "...");
     let two = [frame(TEXT_BEGUN, b"a"), frame(LAST, b"")].concat();
     table.limited(one, "two fragments", two, "TooManyFragments");
-    let most = Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX };
+    let most = Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX, room: usize::MAX };
     table.limited(most, "no limits", [frame(TEXT_BEGUN, b"a"), frame(LAST, b"b")].concat(), "text 2");
     table.limited(most, "no limits, cut", [huge, vec![1]].concat(), "...");
     let more_than_all = [begun(1), [vec![LAST, 0xff], vec![0x7f; 8], KEY.to_vec()].concat()].concat();
@@ -762,7 +762,7 @@ fn limits() {
 
 #[test]
 fn every_first_two_bytes() {
-    let limits = Limits { message_bytes_max: 100, fragments_max: 4 };
+    let limits = Limits { message_bytes_max: 100, fragments_max: 4, room: usize::MAX };
     for before in [vec![], frame(TEXT_BEGUN, b"a")] {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
@@ -823,7 +823,7 @@ fn the_crates_own_encoder_writes_what_is_read_here() {
 
 #[test]
 fn memory_grows_with_the_bytes_that_came_not_with_those_declared() {
-    let limits = Limits { message_bytes_max: 2 << 30, fragments_max: 4 };
+    let limits = Limits { message_bytes_max: 2 << 30, fragments_max: 4, room: usize::MAX };
     for first in [BINARY, TEXT, BINARY_BEGUN] {
         for piece in [1, 7, 100, 1_024] {
             let mut run = Run::new(&limits);
@@ -974,6 +974,7 @@ fn random_streams() {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let limits = Limits {
+            room: usize::MAX,
             message_bytes_max: [4, 40, 200, 70_000][random.below(4) as usize].min(2_000),
             fragments_max: 1 + random.below(8) as u32,
         };
@@ -1006,4 +1007,39 @@ fn random_streams() {
     }
     // Every way to end is met, or the generator is worth less than it seems: 14 errors and three others.
     assert!(ends.len() == 17 && ends.values().all(|count| *count >= 5), "{ends:#?}");
+}
+
+#[test]
+fn what_is_held_stays_within_the_room_that_there_is() {
+    let mut spare = Spare::default();
+    for room in [0, PARTIAL_BYTES - 1, PARTIAL_BYTES, PARTIAL_BYTES + 100, PARTIAL_BYTES + 5_000] {
+        let mut decoder = Decoder::default();
+        let payload = [b'x'; 3_000];
+        let mut taken = 0;
+        let error = loop {
+            // Fragments of many sizes, and a ping in between.
+            let len = taken * 7 % 900 + 1;
+            let first = if taken == 0 { TEXT_BEGUN } else { MORE };
+            let mut stream = frame(first, &payload[..len]);
+            stream.extend(frame(PING, b"ping"));
+            let mut at = 0;
+            let result = loop {
+                let held = decoder.held_bytes();
+                let limits = Limits { room: room.saturating_sub(held), fragments_max: u32::MAX, ..ROOMY };
+                match decoder.step(&mut stream[at..], &limits, &mut spare) {
+                    Ok((0, None)) => break Ok(()),
+                    Ok((used, _)) => at += used,
+                    Err(error) => break Err(error),
+                }
+            };
+            assert!(decoder.held_bytes() <= room, "{} of {room}", decoder.held_bytes());
+            if let Err(error) = result {
+                break error;
+            }
+            taken += len;
+        };
+        assert_eq!(error, Error::NoRoom);
+        let whole = room.saturating_sub(PARTIAL_BYTES);
+        assert!(taken <= whole && taken + 900 >= whole, "{taken} bytes in {room}");
+    }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Error {
     InvalidUtf8,
     MessageTooBig,
     TooManyFragments,
+    /// The server's memory for messages that are only partly here is spent; not this peer's fault.
+    NoRoom,
 }
 
 impl Error {
@@ -73,6 +75,7 @@ impl Error {
         match self {
             Error::InvalidUtf8 => close::INVALID_PAYLOAD,
             Error::MessageTooBig | Error::TooManyFragments => close::TOO_BIG,
+            Error::NoRoom => close::TRY_AGAIN_LATER,
             _ => close::PROTOCOL_ERROR,
         }
     }
@@ -94,6 +97,7 @@ impl Error {
             Error::InvalidUtf8 => "text is not UTF-8",
             Error::MessageTooBig => "message too big",
             Error::TooManyFragments => "too many fragments",
+            Error::NoRoom => "no memory for partial messages",
         }
     }
 }
