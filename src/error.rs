@@ -20,6 +20,9 @@ pub enum PushError {
     /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
     /// or an opcode that is not a message's (close has [`disconnect`](crate::Server::disconnect)).
     Unsendable,
+    /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) has not come to its end, and no
+    /// other may come between (RFC 6455 §5.4).
+    Unfinished,
     /// From a [`Handle`](crate::Handle) only: the mailbox is full. Try again later.
     Busy,
     /// From a [`Handle`](crate::Handle) only: the server has ended.
@@ -34,6 +37,7 @@ impl fmt::Display for PushError {
             PushError::NotWebSocket => "the connection is not an established WebSocket",
             PushError::Full => "the outbox is full: the message is too large, or the peer reads too slowly",
             PushError::Unsendable => "the payload is not valid for its opcode",
+            PushError::Unfinished => "a message pushed in parts is not finished",
             PushError::Busy => "the server's mailbox is full",
             PushError::Stopped => "the server has ended",
         })

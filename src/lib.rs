@@ -122,5 +122,5 @@ pub use server::handle::Handle;
 pub use server::handler::Callbacks;
 pub use server::handler::Handler;
 pub use server::info::{ClientInfo, Status, Turns, Usage};
-pub use server::message::{Data, Frame, Message};
+pub use server::message::{Data, Frame, Message, Prepared};
 pub use server::request::{Handshake, Request};

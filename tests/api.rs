@@ -197,7 +197,7 @@ fn a_broadcast_reaches_everybody_but_those_left_out() {
         ]
     });
     assert_eq!(reach.map(|reach| reach.queued), [4, 3, 2, 4]);
-    assert_eq!(reach[0], Reach { queued: 4, refused: 0 });
+    assert_eq!(reach[0], Reach { queued: 4, ..Reach::default() });
     for (number, client) in clients.iter_mut().enumerate() {
         client.expect_text("all");
         if number != 0 {

@@ -114,18 +114,28 @@ impl<S> Connections<S> {
         Ok(())
     }
 
-    /// Queues one run for every open connection that `wants` it: how many took it, and who could not.
+    /// Queues a run that others may share, without copying a large one.
+    pub(crate) fn write_encoded(&mut self, fd: Fd, run: &Encoded) -> Result<(), Refused> {
+        let waits = self.table.get(fd).is_some_and(|connection| connection.outbox.is_some());
+        if run.len() <= COPIED_MAX || !waits && run.len() < self.early_bytes() {
+            return self.write(fd, [run, &[]], Quota::Limited);
+        }
+        self.write_shared(fd, run, &mut Some(run.clone()))
+    }
+
+    /// Queues one run for every open connection that `wants` it: how many took it, and who could not. `shared`: the
+    /// run itself, where somebody has it already.
     pub(crate) fn fan_out(
         &mut self,
         run: &[u8],
+        mut shared: Option<Encoded>,
         wants: impl Fn(&Connection<S>) -> bool,
     ) -> (usize, Vec<(Fd, Refused)>) {
         let early_bytes = self.early_bytes();
         let is_early = run.len() >= early_bytes;
         self.make_room(run.len());
         let span = if is_early { Span::default() } else { self.batch.add_shared(run) };
-        // Made where somebody can't take it at once; those then share it.
-        let mut shared = None;
+        // Where none is given, it is made when somebody can't take it at once.
         let mut taken = 0;
         let mut refused = Vec::new();
         for index in 1..self.table.index_end() {

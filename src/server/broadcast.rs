@@ -3,8 +3,8 @@
 use super::Server;
 use super::message::Message;
 use super::session::{Phase, Session, WebSocket};
-use crate::codec::ws::header;
 use crate::fd::Fd;
+use std::cell::Cell;
 
 /// A message on its way to every established connection; see [`broadcast`](Server::broadcast).
 #[must_use = "a broadcast goes out when it is sent"]
@@ -23,6 +23,9 @@ pub struct Reach {
     /// Connections whose outbox was full: they did not get it, and unless the policy is
     /// [`SlowConsumer::Refuse`](crate::SlowConsumer::Refuse) they are being closed.
     pub refused: usize,
+    /// Connections that did not get it because a message to them is not finished; see
+    /// [`push_part`](Server::push_part).
+    pub unfinished: usize,
 }
 
 impl<'s, 'm> Broadcast<'s, 'm> {
@@ -39,24 +42,23 @@ impl<'s, 'm> Broadcast<'s, 'm> {
     /// Queues the message for everybody.
     pub fn send(self) -> Reach {
         let Broadcast { server, message, except } = self;
-        let frame = encode(&message);
-        let (queued, refused) = server.connections.fan_out(&frame, |connection| {
-            matches!(connection.session, Session::WebSocket(WebSocket { phase: Phase::Open, .. }))
-                && !except.contains(&connection.fd)
+        let (frame, shared) = message.frame();
+        let unfinished = Cell::new(0);
+        let (queued, refused) = server.connections.fan_out(&frame, shared, |connection| {
+            let Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }) = connection.session
+            else {
+                return false;
+            };
+            if except.contains(&connection.fd) {
+                return false;
+            }
+            unfinished.set(unfinished.get() + usize::from(is_unfinished));
+            !is_unfinished
         });
-        let reach = Reach { queued, refused: refused.len() };
+        let reach = Reach { queued, refused: refused.len(), unfinished: unfinished.get() };
         for (fd, refused) in refused {
             server.refused(fd, refused);
         }
         reach
     }
-}
-
-fn encode(message: &Message<'_>) -> Vec<u8> {
-    let bytes = message.as_bytes();
-    let header = header::encode(true, message.opcode(), bytes.len());
-    let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
-    frame.extend_from_slice(header.as_slice());
-    frame.extend_from_slice(bytes);
-    frame
 }

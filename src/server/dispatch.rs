@@ -204,6 +204,9 @@ impl App for Dispatch {
                 if websocket.phase == Phase::Open {
                     self.server.established -= 1;
                 }
+                if websocket.is_unfinished {
+                    self.server.texts.remove(&fd);
+                }
                 let told =
                     |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
                 self.call("on_close", websocket.route, None, told);

@@ -13,6 +13,7 @@ pub(crate) mod info;
 mod lookup;
 pub(crate) mod message;
 mod notices;
+mod parts;
 mod reload;
 pub(crate) mod request;
 pub(crate) mod routes;
@@ -30,12 +31,13 @@ use crate::net::timers::{TimerId, Timers};
 use broadcast::Broadcast;
 use builder::Builder;
 use handle::Handle;
-use message::Message;
+use message::{Content, Message};
 use notices::Notice;
 use reload::Reread;
 use routes::Route;
 use session::{Phase, Session, WebSocket};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -72,6 +74,8 @@ pub struct Server {
     route: Route,
     notices: Vec<Notice>,
     reread: Option<Reread>,
+    /// Of each text that is pushed in parts, where it was cut.
+    texts: HashMap<Fd, utf8::Validator>,
 }
 
 /// A request that a callback is answering now.
@@ -117,6 +121,7 @@ impl Server {
             route: Route::ROOT,
             notices: Vec::new(),
             reread: None,
+            texts: HashMap::new(),
         }
     }
 
@@ -127,8 +132,8 @@ impl Server {
     /// connection ends first; then `on_close` tells. On an error nothing of it is sent.
     ///
     /// # Errors
-    /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotWebSocket`], or [`PushError::Full`] over
-    /// the limits of [`Config::outbox_bytes_max`].
+    /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotWebSocket`], [`PushError::Unfinished`] in the
+    /// middle of a message pushed in parts, or [`PushError::Full`] over the limits of [`Config::outbox_bytes_max`].
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};
@@ -140,7 +145,11 @@ impl Server {
     /// ```
     pub fn push<'a>(&mut self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let message = message.into();
-        self.push_frame(fd, message.opcode(), message.into_bytes())
+        let opcode = message.opcode();
+        match message.into_content() {
+            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes),
+            Content::Prepared(prepared) => self.push_prepared(fd, &prepared),
+        }
     }
 
     /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
@@ -163,7 +172,9 @@ impl Server {
     }
 
     fn push_frame(&mut self, fd: Fd, opcode: Opcode, bytes: Cow<'_, [u8]>) -> Result<(), PushError> {
-        self.check_established(fd)?;
+        if self.is_unfinished(fd)? && !opcode.is_control() {
+            return Err(PushError::Unfinished);
+        }
         let header = header::encode(true, opcode, bytes.len());
         let quota = if opcode.is_control() { Quota::Exempt } else { Quota::Limited };
         let written = match bytes {
@@ -189,9 +200,16 @@ impl Server {
     }
 
     fn check_established(&self, fd: Fd) -> Result<(), PushError> {
+        self.is_unfinished(fd).map(|_| ())
+    }
+
+    /// Of an established connection, whether a message to it was pushed in part only.
+    fn is_unfinished(&self, fd: Fd) -> Result<bool, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
         match (&connection.session, connection.life) {
-            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Ok(()),
+            (Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }), Life::Open) => {
+                Ok(*is_unfinished)
+            }
             (Session::WebSocket(_), _) => Err(PushError::Closing),
             (Session::Http(_), _) => Err(PushError::NotWebSocket),
         }

@@ -96,6 +96,8 @@ pub(crate) struct WebSocket {
     pub(crate) phase: Phase,
     /// A ping went out, and nothing was heard since.
     pub(crate) is_pinged: bool,
+    /// A message was pushed in part: nothing but its other parts and control frames may follow.
+    pub(crate) is_unfinished: bool,
     /// Whose connection it is.
     pub(crate) route: Route,
 }

@@ -100,6 +100,15 @@ pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
     Encoded { bytes, len: header_len }
 }
 
+/// How long the header is of a frame that begins with one of [`encode`]'s.
+pub(crate) fn encoded_len(frame: &[u8]) -> usize {
+    match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
 /// Writes a masked frame, as a client sends it.
 #[cfg(any(test, feature = "sim"))]
 pub(crate) fn encode_masked(fin: bool, opcode: Opcode, mask: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
