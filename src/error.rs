@@ -46,6 +46,42 @@ impl fmt::Display for PushError {
 
 impl std::error::Error for PushError {}
 
+/// Why a connection could not join a topic or be bound to a user. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// No such connection (any more). The fd will never be valid again.
+    Gone,
+    /// The connection is closing.
+    Closing,
+    /// The connection has not finished its WebSocket handshake, or only speaks HTTP.
+    NotWebSocket,
+    /// The topic's name or the uid is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
+    /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max)).
+    NameLength,
+    /// The connection is in as many topics as it may be in
+    /// ([`Config::topics_per_connection_max`](crate::Config::topics_per_connection_max)).
+    ConnectionFull,
+    /// There are as many topics as there may be ([`Config::topics_max`](crate::Config::topics_max)), and this would be
+    /// a new one.
+    TopicsFull,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JoinError::Gone => "no such connection (any more)",
+            JoinError::Closing => "the connection is closing",
+            JoinError::NotWebSocket => "the connection is not an established WebSocket",
+            JoinError::NameLength => "the name is empty or too long",
+            JoinError::ConnectionFull => "the connection is in too many topics",
+            JoinError::TopicsFull => "there are too many topics",
+        })
+    }
+}
+
+impl std::error::Error for JoinError {}
+
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

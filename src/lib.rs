@@ -32,6 +32,8 @@
 //! | run it beside your own code, on a thread of its own | [`Builder::start`], [`Running`] |
 //! | turn its loop from a loop of your own | [`Builder::build`], [`EventLoop::poll`] |
 //! | push from other threads | [`Server::handle`], [`Handle`] |
+//! | have rooms | [`Server::join`], [`Server::publish`], [`Server::members`] |
+//! | know whose connection it is, and who is where | [`Server::bind`], [`Server::push_to_user`], [`Server::users_in`] |
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
 //! | keep data for each connection | [`FdMap`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
@@ -111,7 +113,7 @@ mod tests;
 pub use codec::http::Response;
 pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, Origins, SlowConsumer};
-pub use error::{Cause, CloseReason, Fault, PushError, Side};
+pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::timers::TimerId;
 pub use server::Server;
@@ -123,4 +125,6 @@ pub use server::handler::Callbacks;
 pub use server::handler::Handler;
 pub use server::info::{ClientInfo, Status, Turns, Usage};
 pub use server::message::{Data, Frame, Message, Prepared};
+pub use server::presence::Presence;
 pub use server::request::{Handshake, Request};
+pub use server::topics::TopicEvent;

@@ -90,6 +90,10 @@ impl Config {
             ("backlog", self.backlog as usize),
             ("mailbox_items_max", self.mailbox_items_max),
             ("mailbox_bytes_max", self.mailbox_bytes_max),
+            ("topics_per_connection_max", self.topics_per_connection_max),
+            ("topic_bytes_max", self.topic_bytes_max),
+            ("topics_max", self.topics_max),
+            ("uid_bytes_max", self.uid_bytes_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::new(*name, "must be at least 1"));
@@ -126,6 +130,9 @@ impl Config {
                 "outbox_bytes_max",
                 "must be at least 512: a handshake's answer needs that",
             ));
+        }
+        if self.topics_max > u32::MAX as usize {
+            return Err(ConfigError::new("topics_max", "must be at most 4,294,967,295"));
         }
         if self.outboxes_bytes_max < self.outbox_bytes_max {
             return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));
@@ -196,6 +203,8 @@ mod tests {
         assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
         assert!(wrong(|c| c.inbound_bytes_max = 2 << 20).starts_with("inbound_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
+        assert!(wrong(|c| c.topics_max = 1 << 32).starts_with("topics_max"));
+        assert!(wrong(|c| c.uid_bytes_max = 0).starts_with("uid_bytes_max"));
         assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
     }
 

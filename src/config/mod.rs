@@ -86,6 +86,27 @@ pub struct Config {
     /// What becomes of a connection over its limit. Default: it is closed with 1013.
     pub slow_consumer: SlowConsumer,
 
+    /// Topics that one connection is in at once; over it
+    /// [`JoinError::ConnectionFull`](crate::JoinError::ConnectionFull). Default 256: more than one page
+    /// shows, and what a client that joins whatever it can costs stays under 16 KiB where the topics are others' too.
+    pub topics_per_connection_max: usize,
+    /// Bytes of a topic's name; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: Pusher's
+    /// names have up to 164 characters, and a prefix of yours fits before.
+    pub topic_bytes_max: usize,
+    /// Topics at once; over it a new one is [`JoinError::TopicsFull`](crate::JoinError::TopicsFull).
+    /// Default 1,048,576: one for each of a million connections, and even with the longest names under 1 GiB.
+    pub topics_max: usize,
+    /// Bytes of a uid; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: an e-mail address
+    /// has up to 254.
+    pub uid_bytes_max: usize,
+    /// How long a user may be without any connection in a topic before
+    /// [`on_presence`](crate::Handler::on_presence) is told that the user has left. Default 5 s: a page that is loaded
+    /// again, or a phone that changes its network, is back by then. Zero: told at once.
+    pub presence_grace: Duration,
+    /// Users who are in that time at once; over it whoever has been away longest has left. Default 65,536: what those
+    /// who come and go under ever new names can take stays under 128 MiB, even with the longest names.
+    pub presence_absences_max: usize,
+
     /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
     /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one
     /// byte a second must not hold a slot.
@@ -136,6 +157,12 @@ impl Default for Config {
             outboxes_bytes_max: 1 << 30,
             inbound_bytes_max: 256 << 20,
             slow_consumer: SlowConsumer::Close,
+            topics_per_connection_max: 256,
+            topic_bytes_max: 256,
+            topics_max: 1 << 20,
+            uid_bytes_max: 256,
+            presence_grace: Duration::from_secs(5),
+            presence_absences_max: 65_536,
             request_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             ping_interval: Some(Duration::from_secs(25)),

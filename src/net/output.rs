@@ -123,12 +123,13 @@ impl<S> Connections<S> {
         self.write_shared(fd, run, &mut Some(run.clone()))
     }
 
-    /// Queues one run for every open connection that `wants` it: how many took it, and who could not. `shared`: the
-    /// run itself, where somebody has it already.
+    /// Queues one run for every open connection at one of these places in the table that `wants` it: how many took it,
+    /// and who could not. `shared`: the run itself, where somebody has it already.
     pub(crate) fn fan_out(
         &mut self,
         run: &[u8],
         mut shared: Option<Encoded>,
+        indices: impl Iterator<Item = u32>,
         wants: impl Fn(&Connection<S>) -> bool,
     ) -> (usize, Vec<(Fd, Refused)>) {
         let early_bytes = self.early_bytes();
@@ -138,7 +139,7 @@ impl<S> Connections<S> {
         // Where none is given, it is made when somebody can't take it at once.
         let mut taken = 0;
         let mut refused = Vec::new();
-        for index in 1..self.table.index_end() {
+        for index in indices {
             let Some(connection) = self.table.at_mut(index) else { continue };
             if connection.life != Life::Open || !wants(connection) {
                 continue;

@@ -1,21 +1,33 @@
-//! One message to everybody: encoded once, queued for each.
+//! One message to many: encoded once, queued for each.
 
 use super::Server;
 use super::message::Message;
 use super::session::{Phase, Session, WebSocket};
 use crate::fd::Fd;
+use crate::net::connection::Connection;
 use std::cell::Cell;
 
-/// A message on its way to every established connection; see [`broadcast`](Server::broadcast).
-#[must_use = "a broadcast goes out when it is sent"]
+/// A message on its way to every established connection, or every one in a topic; see
+/// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
+#[must_use = "it goes out when it is sent"]
 #[derive(Debug)]
 pub struct Broadcast<'s, 'm> {
     server: &'s mut Server,
+    target: Target,
     message: Message<'m>,
     except: Vec<Fd>,
 }
 
-/// How many a broadcast reached.
+/// Who is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    All,
+    Topic(u32),
+    User(u32),
+    Nobody,
+}
+
+/// How many a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Connections whose outbox took the message.
@@ -29,8 +41,8 @@ pub struct Reach {
 }
 
 impl<'s, 'm> Broadcast<'s, 'm> {
-    pub(crate) fn new(server: &'s mut Server, message: Message<'m>) -> Broadcast<'s, 'm> {
-        Broadcast { server, message, except: Vec::new() }
+    pub(super) fn new(server: &'s mut Server, target: Target, message: Message<'m>) -> Broadcast<'s, 'm> {
+        Broadcast { server, target, message, except: Vec::new() }
     }
 
     /// Leaves one connection out; may be called for several.
@@ -39,12 +51,12 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         self
     }
 
-    /// Queues the message for everybody.
+    /// Queues the message for each of them.
     pub fn send(self) -> Reach {
-        let Broadcast { server, message, except } = self;
+        let Broadcast { server, target, message, except } = self;
         let (frame, shared) = message.frame();
         let unfinished = Cell::new(0);
-        let (queued, refused) = server.connections.fan_out(&frame, shared, |connection| {
+        let wants = |connection: &Connection<Session>| {
             let Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }) = connection.session
             else {
                 return false;
@@ -54,7 +66,14 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             }
             unfinished.set(unfinished.get() + usize::from(is_unfinished));
             !is_unfinished
-        });
+        };
+        let Server { connections, rooms, .. } = &mut *server;
+        let (queued, refused) = match target {
+            Target::All => connections.fan_out(&frame, shared, 1..connections.index_end(), wants),
+            Target::Topic(topic) => connections.fan_out(&frame, shared, rooms.topics.indices(topic), wants),
+            Target::User(user) => connections.fan_out(&frame, shared, rooms.users.indices(user), wants),
+            Target::Nobody => return Reach::default(),
+        };
         let reach = Reach { queued, refused: refused.len(), unfinished: unfinished.get() };
         for (fd, refused) in refused {
             server.refused(fd, refused);

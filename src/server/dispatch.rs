@@ -207,9 +207,11 @@ impl App for Dispatch {
                 if websocket.is_unfinished {
                     self.server.texts.remove(&fd);
                 }
+                self.server.depart(fd);
                 let told =
                     |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
                 self.call("on_close", websocket.route, None, told);
+                self.server.forget_departed();
             }
         }
     }
@@ -229,6 +231,12 @@ impl App for Dispatch {
                     None => broadcast.send(),
                 };
             }
+            Mail::Publish(topic, message) => {
+                server.publish(&topic, message).send();
+            }
+            Mail::PushToUser(uid, message) => {
+                server.push_to_user(&uid, message);
+            }
             Mail::Disconnect(fd, code, reason) => {
                 server.disconnect(fd, code, &reason);
             }
@@ -244,10 +252,12 @@ impl App for Dispatch {
             Stage::Serving => None,
             Stage::Stopping(at) => Some(at),
         };
-        self.server.timers.next().into_iter().chain(stop).min()
+        let absence = self.server.next_absence();
+        self.server.timers.next().into_iter().chain(absence).chain(stop).min()
     }
 
     fn run_timers(&mut self, now: Instant) {
+        self.server.settle_absences();
         while let Some((at, id, timer)) = self.server.timers.pop(now) {
             let timer = match timer {
                 Timer::Once(route, call) => {
@@ -293,6 +303,12 @@ impl App for Dispatch {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.close_all();
                 }
+                Notice::Topic(topic, event) => {
+                    self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
+                }
+                Notice::Presence(topic, uid, presence) => self.call_all("on_presence", |handler, server| {
+                    handler.on_presence(server, &topic, &uid, presence);
+                }),
             }
         }
     }

@@ -30,6 +30,9 @@ pub struct Handle(pub(crate) Sender<Mail>);
 pub(crate) enum Mail {
     Push(Fd, Message<'static>),
     Broadcast(Message<'static>, Option<Fd>),
+    /// To a topic.
+    Publish(Box<str>, Message<'static>),
+    PushToUser(Box<str>, Message<'static>),
     Disconnect(Fd, u16, Box<str>),
     Run(Box<dyn FnOnce(&mut Server) + Send>),
     Shutdown,
@@ -66,6 +69,26 @@ impl Handle {
         let message = message.into_owned();
         let bytes = message.as_bytes().len();
         self.send(Mail::Broadcast(message, except), bytes)
+    }
+
+    /// [`Server::publish`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn publish<'a>(&self, topic: &str, message: impl Into<Message<'a>>) -> Result<(), PushError> {
+        let message = message.into().into_owned();
+        let bytes = topic.len() + message.as_bytes().len();
+        self.send(Mail::Publish(topic.into(), message), bytes)
+    }
+
+    /// [`Server::push_to_user`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn push_to_user<'a>(&self, uid: &str, message: impl Into<Message<'a>>) -> Result<(), PushError> {
+        let message = message.into().into_owned();
+        let bytes = uid.len() + message.as_bytes().len();
+        self.send(Mail::PushToUser(uid.into(), message), bytes)
     }
 
     /// [`Server::disconnect`] from another thread.

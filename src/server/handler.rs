@@ -2,7 +2,9 @@
 
 use super::Server;
 use super::message::Frame;
+use super::presence::Presence;
 use super::request::{Handshake, Request};
+use super::topics::TopicEvent;
 use crate::codec::http::Response;
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
@@ -100,6 +102,14 @@ pub trait Handler {
     /// The configuration is another from now on: see [`Server::reload`].
     fn on_reload(&mut self, server: &mut Server) {}
 
+    /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be otherwise
+    /// again, and the next call says so. All handlers are told.
+    fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {}
+
+    /// A user has come to a topic, or has left it. Told as [`on_topic`](Handler::on_topic) is. Each `Joined` is
+    /// followed by its `Left`, at a shutdown at the latest.
+    fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {}
+
     /// [`Server::shutdown`] was called: all are about to be told that the server goes.
     fn on_before_shutdown(&mut self, server: &mut Server) {}
 
@@ -136,6 +146,8 @@ macro_rules! every_callback {
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);
             on_reload();
+            on_topic(topic: &str, event: TopicEvent);
+            on_presence(topic: &str, uid: &str, presence: Presence);
             on_before_shutdown();
             on_worker_stop();
             on_shutdown();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What is known of one connection; see [`client_info`](crate::Server::client_info).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientInfo {
     /// The connection.
@@ -22,6 +22,8 @@ pub struct ClientInfo {
     pub queued_bytes: usize,
     /// Memory of a message or request of it that is only partly here.
     pub held_bytes: usize,
+    /// Whose it is, where [`bind`](crate::Server::bind) has said so.
+    pub uid: Option<Box<str>>,
 }
 
 /// How far a connection has come.
@@ -37,7 +39,7 @@ pub enum Status {
 }
 
 /// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user
-/// timers and nothing to do, all of it is 0.
+/// timers, nothing to do and no user in [`Config::presence_grace`](crate::Config::presence_grace), all of it is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -61,6 +63,14 @@ pub struct Usage {
     pub pending: usize,
     /// Connections that are known to end and are not gone yet.
     pub ending: usize,
+    /// Topics that somebody is in, or was a moment ago.
+    pub topics: usize,
+    /// Connections in topics, each counted for each of its topics.
+    pub memberships: usize,
+    /// Users who have a connection, or were in a topic a moment ago.
+    pub users: usize,
+    /// Users in topics, each counted for each of them.
+    pub attendances: usize,
 }
 
 /// How long the server's turns took: one turn is everything between two waits, so this is how long a message may have

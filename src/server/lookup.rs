@@ -74,6 +74,7 @@ impl Server {
             last_received_at: self.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),
             held_bytes: connection.session.held_bytes(),
+            uid: self.uid(fd).map(Box::from),
         })
     }
 
@@ -91,6 +92,10 @@ impl Server {
             inbound_bytes: self.connections.inbound_bytes,
             pending: holdings.pending,
             ending: holdings.ending,
+            topics: self.rooms.topics.len(),
+            memberships: self.rooms.topics.memberships(),
+            users: self.rooms.users.len(),
+            attendances: self.rooms.roster.len(),
         }
     }
 

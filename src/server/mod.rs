@@ -6,6 +6,7 @@ pub(crate) mod broadcast;
 pub(crate) mod builder;
 pub(crate) mod dispatch;
 pub(crate) mod event_loop;
+mod groups;
 pub(crate) mod handle;
 pub(crate) mod handler;
 mod http;
@@ -14,10 +15,13 @@ mod lookup;
 pub(crate) mod message;
 mod notices;
 mod parts;
+pub(crate) mod presence;
 mod reload;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod session;
+pub(crate) mod topics;
+mod users;
 mod websocket;
 
 use crate::codec::ws::{Opcode, close, header, utf8};
@@ -28,7 +32,7 @@ use crate::net::connection::Life;
 use crate::net::connections::Connections;
 use crate::net::output::{Quota, Refused};
 use crate::net::timers::{TimerId, Timers};
-use broadcast::Broadcast;
+use broadcast::{Broadcast, Target};
 use builder::Builder;
 use handle::Handle;
 use message::{Content, Message};
@@ -40,6 +44,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
+use topics::Rooms;
 
 /// The live server: what every callback receives first.
 ///
@@ -76,6 +81,7 @@ pub struct Server {
     reread: Option<Reread>,
     /// Of each text that is pushed in parts, where it was cut.
     texts: HashMap<Fd, utf8::Validator>,
+    rooms: Rooms,
 }
 
 /// A request that a callback is answering now.
@@ -122,6 +128,7 @@ impl Server {
             notices: Vec::new(),
             reread: None,
             texts: HashMap::new(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -225,7 +232,7 @@ impl Server {
     /// }
     /// ```
     pub fn broadcast<'a>(&mut self, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
-        Broadcast::new(self, message.into())
+        Broadcast::new(self, Target::All, message.into())
     }
 
     /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
@@ -397,6 +404,7 @@ impl Server {
     }
 
     fn close_all(&mut self) {
+        self.settle_absences();
         log::info!("shutting down with {} connections", self.connections.len());
         for index in 1..self.connections.index_end() {
             let Some(connection) = self.connections.at(index) else { continue };

@@ -2,7 +2,10 @@
 //! the callback that it was called from is over.
 
 use super::Server;
+use super::presence::Presence;
 use super::routes::Route;
+use super::topics::TopicEvent;
+use std::rc::Rc;
 
 /// To be told at the end of the turn.
 pub(crate) enum Notice {
@@ -12,4 +15,7 @@ pub(crate) enum Notice {
     Reloaded,
     /// Handlers are told, then connections.
     BeforeShutdown,
+    Topic(Rc<str>, TopicEvent),
+    /// Of a topic and a user.
+    Presence(Rc<str>, Rc<str>, Presence),
 }
