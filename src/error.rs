@@ -1,5 +1,6 @@
 //! What can go wrong for a caller, and why a connection ended. Knows no protocol and no socket.
 
+use crate::config::ConfigError;
 use std::fmt;
 use std::io;
 
@@ -204,6 +205,8 @@ pub enum Fault {
     /// A connection could not be accepted, for instance because the process may open no more files.
     /// Accepting goes on after a pause.
     Accept(io::Error),
+    /// SIGHUP came, and what is in the settings file can't be taken over.
+    Settings(ConfigError),
 }
 
 impl fmt::Display for Fault {
@@ -212,6 +215,7 @@ impl fmt::Display for Fault {
             Fault::Panic { callback, message } => write!(f, "{callback} panicked: {message}"),
             Fault::Protocol { code, what } => write!(f, "the peer broke the protocol ({code}): {what}"),
             Fault::Accept(error) => write!(f, "accept failed: {error}"),
+            Fault::Settings(error) => write!(f, "the settings were not taken over: {error}"),
         }
     }
 }

@@ -82,6 +82,12 @@
 //! Nearly all limits and timeouts are fields of [`Config`], each with its default and the reason for it; change
 //! them by [`Builder::configure`].
 //!
+//! # Operation
+//!
+//! A server that [`run`](Builder::run) serves ends well on SIGTERM and SIGINT, and so do others that are asked to:
+//! see [`Builder::signals`]. Limits can be read from a TOML file, with the feature `toml`, and again on SIGHUP; or be
+//! changed by [`Server::reload`] while the server runs.
+//!
 //! # Logging
 //!
 //! Through the [`log`] crate: `info` for start and end, `warn` for what an operator should see, `debug` for

@@ -256,6 +256,61 @@ fn shutdown_cuts_off_who_does_not_answer_after_its_timeout() {
     assert_eq!((closed, reason.cause), (fd, Cause::Shutdown));
 }
 
+/// Told all at once, all would come back at once.
+#[test]
+fn shutdown_tells_many_one_after_the_other_and_serves_the_rest_meanwhile() {
+    let mut live = Live::start(echo().configure(|config| {
+        config.shutdown_code = 4_001;
+        config.drain_window = Duration::from_secs(60);
+        config.shutdown_timeout = Duration::ZERO;
+    }));
+    let mut clients: Vec<_> = (0..48).map(|_| live.open()).collect();
+    let begun = Instant::now();
+    let (counts, all_counts) = mpsc::channel();
+    live.ask(move |server| {
+        server.every(Duration::from_millis(1), move |server, _| {
+            counts.send(server.connection_count()).ok();
+            // Nothing but this tells one that is served from one that was told.
+            server.broadcast(server.connection_count().to_string()).send();
+        });
+        server.shutdown();
+    });
+    for (number, client) in clients.iter_mut().enumerate() {
+        // 16 are the least that are told in one step.
+        let heard = number >= 16;
+        let mut frame = client.read_frame();
+        assert_eq!(frame.opcode == TEXT, heard, "client {number}: {frame:?}");
+        while frame.opcode == TEXT {
+            frame = client.read_frame();
+        }
+        assert_eq!(frame.close(), (4_001, "server shutdown".into()));
+        client.close(4_001, "");
+        client.expect_fin();
+    }
+    drop(clients);
+    live.join();
+    let mut counts: Vec<_> = all_counts.iter().collect();
+    counts.dedup();
+    assert_eq!(counts[..2], [32, 16]);
+    // The window is not waited for once all are gone.
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn shutdown_without_a_window_tells_all_at_once() {
+    let mut live = Live::start(echo().configure(|config| {
+        config.drain_window = Duration::ZERO;
+    }));
+    let mut clients: Vec<_> = (0..100).map(|_| live.open()).collect();
+    live.ask(Server::shutdown);
+    assert_eq!(live.ask(|server| server.connection_count()), 0, "one was not told in the first turn");
+    for client in &mut clients {
+        client.answer_close(1001);
+    }
+    drop(clients);
+    live.join();
+}
+
 #[test]
 fn shutdown_in_any_callback_ends_the_server() {
     let by_message = Server::builder().on_message(|server, _| server.shutdown());

@@ -119,6 +119,9 @@ impl Config {
             let what = format!("has {wrong:?}, which is no name of a subprotocol");
             return Err(ConfigError::new("subprotocols", what));
         }
+        if !matches!(self.shutdown_code, 1001 | 1012 | 1013 | 3000..=4999) {
+            return Err(ConfigError::new("shutdown_code", "must be 1001, 1012, 1013 or 3000 to 4999"));
+        }
         if self.head_bytes_max < 128 {
             return Err(ConfigError::new("head_bytes_max", "must be at least 128: a handshake needs that"));
         }
@@ -205,6 +208,10 @@ mod tests {
         assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
         assert!(wrong(|c| c.topics_max = 1 << 32).starts_with("topics_max"));
         assert!(wrong(|c| c.uid_bytes_max = 0).starts_with("uid_bytes_max"));
+        for code in [0, 1000, 1005, 1006, 1015, 2999, 5000] {
+            let config = Config { shutdown_code: code, ..Config::default() };
+            assert!(config.check().is_err_and(|error| error.key() == "shutdown_code"), "{code}");
+        }
         assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
     }
 

@@ -124,8 +124,15 @@ pub struct Config {
     /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
     /// close frame is not destroyed by a reset (RFC 6455 §7.1.1). Default 1 s.
     pub linger_timeout: Duration,
-    /// How long a shutdown waits for outboxes and close handshakes. Default 5 s.
+    /// How long a shutdown waits for outboxes and close handshakes, counted from the end of the window. Default 5 s.
     pub shutdown_timeout: Duration,
+    /// Over how long a shutdown tells its connections, one after the other: told all at once, all come back at once,
+    /// to whatever takes this server's place. It is shorter where there are few of them, since 16 are told every
+    /// 20 ms. Zero: all at once. Default 1 s.
+    pub drain_window: Duration,
+    /// The close code of a shutdown: 1001 (going away), 1012 (service restart), 1013 (try again later), or one of your
+    /// own from 3000 to 4999. Default 1001.
+    pub shutdown_code: u16,
 
     /// Bytes read from one socket at a time; one buffer for the whole server. Default 64 KiB: it stays in the
     /// processor's cache, and bounds what one connection can ask for before others have their turn.
@@ -170,6 +177,8 @@ impl Default for Config {
             close_timeout: Duration::from_secs(3),
             linger_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(5),
+            drain_window: Duration::from_secs(1),
+            shutdown_code: 1001,
             read_buffer_bytes: 64 << 10,
             reads_per_turn_max: 4,
             accepts_per_turn_max: 256,

@@ -33,6 +33,8 @@ macro_rules! every_setting {
             close_timeout live,
             linger_timeout live,
             shutdown_timeout live,
+            drain_window live,
+            shutdown_code live,
             read_buffer_bytes fixed,
             reads_per_turn_max live,
             accepts_per_turn_max live,

@@ -457,7 +457,7 @@ mod tests {
         let (mut taken, mut refused) = (0, 0);
         for _ in 0..3_000 {
             let mut bytes = plain.clone().into_bytes();
-            for _ in 0..=random(3) {
+            for _ in 0..=random(2) {
                 let at = random(bytes.len());
                 match random(4) {
                     0 => drop(bytes.remove(at)),

@@ -13,6 +13,7 @@ pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod output;
 pub(crate) mod reactor;
+pub(crate) mod signals;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod timers;
@@ -57,6 +58,7 @@ pub(crate) trait App {
     fn has_notices(&self) -> bool;
 
     fn accept_failed(&mut self, error: io::Error);
+    fn signal(&mut self, signal: signals::Signal);
     /// What the server as a whole is doing.
     fn phase(&self) -> Phase;
 }

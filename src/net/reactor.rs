@@ -5,6 +5,7 @@ use super::connection::{Flags, Life};
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
 use super::output::Written;
+use super::signals::Signals;
 use super::stream::Stream;
 use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Tokens with index 0 are no connection: the waker's, and above it one for each listener.
 pub(crate) const WAKER: Token = Token(0);
+
+/// Above those, which are not so many.
+const SIGNALS: Token = Token(0xffff_ffff << 32);
 
 fn listener_token(number: usize) -> Token {
     Token((number + 1) << 32)
@@ -40,6 +44,7 @@ pub(crate) struct Reactor<A: App> {
     poll: Poll,
     listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox<A::Mail>,
+    signals: Option<Signals>,
     /// The one read buffer: an idle connection owns none.
     buffer: Vec<u8>,
     // Kept between turns for their memory only.
@@ -54,16 +59,21 @@ impl<A: App> Reactor<A> {
         poll: Poll,
         mut listeners: Vec<Listener>,
         mailbox: Mailbox<A::Mail>,
+        mut signals: Option<Signals>,
         read_buffer_bytes: usize,
     ) -> io::Result<Reactor<A>> {
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, listener_token(number), Interest::READABLE)?;
+        }
+        if let Some(signals) = &mut signals {
+            signals.register(poll.registry(), SIGNALS)?;
         }
         Ok(Reactor {
             app,
             poll,
             listeners,
             mailbox,
+            signals,
             buffer: vec![0; read_buffer_bytes],
             events: Some(Events::with_capacity(EVENTS)),
             mails: Vec::new(),
@@ -165,6 +175,9 @@ impl<A: App> Reactor<A> {
 
     fn handle(&mut self, ready: Ready) {
         let Some(fd) = Fd::from_u64(ready.token.0 as u64) else {
+            if ready.token == SIGNALS {
+                return self.take_signals();
+            }
             for (number, listener) in self.listeners.iter_mut().enumerate() {
                 listener.is_pending |= listener_token(number) == ready.token;
             }
@@ -180,6 +193,12 @@ impl<A: App> Reactor<A> {
         }
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
+        }
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.iter_mut().flat_map(Signals::take) {
+            self.app.signal(signal);
         }
     }
 

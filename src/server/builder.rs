@@ -20,6 +20,7 @@ use crate::net::limits::{Limits, OTHER_FILES};
 use crate::net::listener::{self, Listener};
 use crate::net::mailbox::mailbox;
 use crate::net::reactor::{Reactor, WAKER};
+use crate::net::signals::Signals;
 use mio::{Poll, Waker};
 use std::fmt;
 use std::io;
@@ -40,6 +41,7 @@ pub struct Builder {
     factory: Option<Factory>,
     closures: Vec<Install>,
     routes: Vec<(String, Factory)>,
+    signals: Option<bool>,
     #[cfg(feature = "toml")]
     settings: Option<std::path::PathBuf>,
 }
@@ -117,12 +119,28 @@ impl Builder {
         self
     }
 
-    /// Serves on this thread until [`Server::shutdown`].
+    /// Whether the server takes the signals of its process. Without this, [`run`](Builder::run) does and
+    /// [`start`](Builder::start) and [`build`](Builder::build) do not.
+    ///
+    /// SIGTERM and SIGINT are [`Server::shutdown`]; a second one ends the server at once, and the whole process where
+    /// the server is not there to take it, because a callback hangs. SIGHUP reads the settings file again, where there
+    /// is one, and calls `on_reload`; where the file is wrong, `on_error` is told and all stays as it is. When the
+    /// server has ended, signals do what they do by default.
+    ///
+    /// Several servers of one process all get them. On systems other than Unix there are none: to ask for them is an
+    /// error.
+    pub fn signals(mut self, take: bool) -> Builder {
+        self.signals = Some(take);
+        self
+    }
+
+    /// Serves on this thread until [`Server::shutdown`] or, on Unix, until a [signal](Builder::signals) asks for it.
     ///
     /// # Errors
     /// Where an address can't be bound or a setting can't work (the error names it); later, where the
     /// system's poller fails.
-    pub fn run(self) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
+        self.signals.get_or_insert(cfg!(unix));
         self.build()?.run()
     }
 
@@ -181,8 +199,10 @@ impl Builder {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, mailbox) = mailbox(waker, self.config.mailbox_items_max, self.config.mailbox_bytes_max);
+        let signals = if self.signals == Some(true) { Some(Signals::new()?) } else { None };
         Ok(Prepared {
             config: self.config,
+            signals,
             reread,
             listeners,
             addresses,
@@ -237,6 +257,7 @@ impl fmt::Debug for Builder {
 /// Everything that can fail has been done, and everything here may still change threads.
 pub(crate) struct Prepared {
     config: Config,
+    signals: Option<Signals>,
     reread: Option<Reread>,
     listeners: Vec<Listener>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -267,7 +288,7 @@ impl Prepared {
             routes.add(&pattern, factory());
         }
         let dispatch = Dispatch::new(server, routes);
-        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, read_buffer_bytes)
+        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, self.signals, read_buffer_bytes)
     }
 }
 

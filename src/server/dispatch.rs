@@ -6,13 +6,15 @@ use super::handler::Handler;
 use super::notices::Notice;
 use super::routes::{Route, Routes};
 use super::session::{Phase, Session};
-use super::{Server, Stage, Timer};
+use super::shutdown::Stage;
+use super::{Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::{Opcode, Spare, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
 use crate::net::output::Quota;
+use crate::net::signals::Signal;
 use crate::net::{self, Admission, App};
 use std::any::Any;
 use std::io;
@@ -248,12 +250,8 @@ impl App for Dispatch {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let stop = match self.server.stage {
-            Stage::Serving => None,
-            Stage::Stopping(at) => Some(at),
-        };
-        let absence = self.server.next_absence();
-        self.server.timers.next().into_iter().chain(absence).chain(stop).min()
+        let server = &self.server;
+        server.timers.next().into_iter().chain(server.next_absence()).chain(server.next_step()).min()
     }
 
     fn run_timers(&mut self, now: Instant) {
@@ -278,10 +276,19 @@ impl App for Dispatch {
             // A timer that is over is dropped here, and with it what its closure owned.
             self.call("a timer's end", Route::ROOT, None, |_, server| server.timers.ran(at, now, id, timer));
         }
-        if let Stage::Stopping(at) = self.server.stage
-            && at <= now
-        {
-            self.cut_off();
+        self.server.run_shutdown(now);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Terminate if self.server.stage == Stage::Serving => self.server.shutdown(),
+            Signal::Terminate => self.server.halt(),
+            Signal::Hangup => {
+                if let Err(error) = self.server.reread() {
+                    log::error!("the configuration stays as it is: {error}");
+                    self.report(Route::ROOT, None, &Fault::Settings(error));
+                }
+            }
         }
     }
 
@@ -301,7 +308,7 @@ impl App for Dispatch {
                 }
                 Notice::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
-                    self.server.close_all();
+                    self.server.drain();
                 }
                 Notice::Topic(topic, event) => {
                     self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
@@ -320,22 +327,8 @@ impl App for Dispatch {
     fn phase(&self) -> net::Phase {
         match self.server.stage {
             Stage::Serving => net::Phase::Serving,
-            Stage::Stopping(_) if self.server.connections.len() > 0 || self.has_notices() => {
-                net::Phase::Stopping
-            }
-            Stage::Stopping(_) => net::Phase::Ended,
-        }
-    }
-}
-
-impl Dispatch {
-    /// The shutdown's time is up.
-    fn cut_off(&mut self) {
-        for index in 1..self.server.connections.index_end() {
-            let Some(connection) = self.server.connections.at(index) else { continue };
-            let fd = connection.fd;
-            let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Shutdown);
-            self.server.connections.kill(fd, reason);
+            _ if self.server.connections.len() > 0 || self.has_notices() => net::Phase::Stopping,
+            _ => net::Phase::Ended,
         }
     }
 }

@@ -99,7 +99,8 @@ pub trait Handler {
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
 
-    /// The configuration is another from now on: see [`Server::reload`].
+    /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings file:
+    /// see [`Builder::signals`](crate::Builder::signals).
     fn on_reload(&mut self, server: &mut Server) {}
 
     /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be otherwise

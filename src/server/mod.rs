@@ -20,6 +20,7 @@ mod reload;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod session;
+mod shutdown;
 pub(crate) mod topics;
 mod users;
 mod websocket;
@@ -40,6 +41,7 @@ use notices::Notice;
 use reload::Reread;
 use routes::Route;
 use session::{Phase, Session, WebSocket};
+use shutdown::Stage;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -99,13 +101,6 @@ pub(crate) enum Timer {
     Every(Route, Box<Tick>),
     /// The handler's `on_timer`.
     Handler(Route),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Serving,
-    /// Everybody was told; who is still here at this time is cut off.
-    Stopping(Instant),
 }
 
 impl Server {
@@ -391,29 +386,6 @@ impl Server {
     /// The configuration that is in force.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Ends the server: nobody is accepted any more, every WebSocket gets close code 1001 behind what was
-    /// pushed to it, and `run` returns when all are gone, or after [`Config::shutdown_timeout`].
-    pub fn shutdown(&mut self) {
-        if self.stage != Stage::Serving {
-            return;
-        }
-        self.stage = Stage::Stopping(later(self.connections.now(), self.config.shutdown_timeout));
-        self.notices.push(Notice::BeforeShutdown);
-    }
-
-    fn close_all(&mut self) {
-        self.settle_absences();
-        log::info!("shutting down with {} connections", self.connections.len());
-        for index in 1..self.connections.index_end() {
-            let Some(connection) = self.connections.at(index) else { continue };
-            let fd = connection.fd;
-            self.close(
-                fd,
-                CloseReason::new(Side::Server, close::GOING_AWAY, "server shutdown", Cause::Shutdown),
-            );
-        }
     }
 }
 

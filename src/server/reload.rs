@@ -42,8 +42,18 @@ impl Server {
     /// As for [`reload`](Server::reload), where the file can't be read, and where there is none.
     #[cfg(feature = "toml")]
     pub fn reload_settings(&mut self) -> Result<(), ConfigError> {
-        let none = || ConfigError::new("", "no settings file was given");
-        let new = self.reread.as_ref().ok_or_else(none)?()?;
+        match self.reread {
+            Some(_) => self.reread(),
+            None => Err(ConfigError::new("", "no settings file was given")),
+        }
+    }
+
+    /// What SIGHUP asks for: where there is no file, handlers may have something of their own to read again.
+    pub(super) fn reread(&mut self) -> Result<(), ConfigError> {
+        let new = match &self.reread {
+            Some(reread) => reread()?,
+            None => self.config.clone(),
+        };
         self.replace_config(new)
     }
 
