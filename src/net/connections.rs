@@ -254,6 +254,13 @@ impl<S> Connections<S> {
         Some(self.now.saturating_duration_since(self.instant(heard)))
     }
 
+    /// Wants no bytes until [`Connections::resume`].
+    pub(crate) fn pause(&mut self, fd: Fd) {
+        if let Some(connection) = self.table.get_mut(fd) {
+            connection.flags.set(Flags::PAUSED);
+        }
+    }
+
     /// Asks for [`App::drained`](super::App::drained) and for no bytes until [`Connections::resume`].
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {

@@ -242,6 +242,12 @@ impl App for Dispatch {
             Mail::Disconnect(fd, code, reason) => {
                 server.disconnect(fd, code, &reason);
             }
+            Mail::AnswerHandshake(fd, handshake) => {
+                server.answer_handshake(fd, handshake);
+            }
+            Mail::Respond(fd, response) => {
+                server.respond(fd, response);
+            }
             Mail::Run(run) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }
@@ -306,6 +312,7 @@ impl App for Dispatch {
                 Notice::Reloaded => {
                     self.call_all("on_reload", |handler, server| handler.on_reload(server));
                 }
+                Notice::Answered(fd, answer) => self.answered(fd, answer),
                 Notice::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.drain();

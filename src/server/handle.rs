@@ -2,6 +2,8 @@
 
 use super::Server;
 use super::message::Message;
+use super::request::Handshake;
+use crate::codec::http::Response;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::{Sender, Undelivered};
@@ -34,6 +36,8 @@ pub(crate) enum Mail {
     Publish(Box<str>, Message<'static>),
     PushToUser(Box<str>, Message<'static>),
     Disconnect(Fd, u16, Box<str>),
+    AnswerHandshake(Fd, Handshake),
+    Respond(Fd, Response),
     Run(Box<dyn FnOnce(&mut Server) + Send>),
     Shutdown,
 }
@@ -97,6 +101,25 @@ impl Handle {
     /// As for [`Handle::push`].
     pub fn disconnect(&self, fd: Fd, code: u16, reason: &str) -> Result<(), PushError> {
         self.send(Mail::Disconnect(fd, code, reason.into()), reason.len())
+    }
+
+    /// [`Server::answer_handshake`] from another thread, such as one that asks a database who the client is. Where
+    /// the client has given up or the time is over, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn answer_handshake(&self, fd: Fd, handshake: Handshake) -> Result<(), PushError> {
+        let bytes = handshake.bytes();
+        self.send(Mail::AnswerHandshake(fd, handshake), bytes)
+    }
+
+    /// [`Server::respond`] from another thread. Where the client has given up or the time is over, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn respond(&self, fd: Fd, response: Response) -> Result<(), PushError> {
+        let bytes = response.bytes();
+        self.send(Mail::Respond(fd, response), bytes)
     }
 
     /// Runs `call` on the server's own thread, with everything that a callback can do.

@@ -2,9 +2,9 @@
 
 use super::dispatch::{Dispatch, jittered};
 use super::handler::Handler;
-use super::request::{Acceptance, Handshake, Request};
+use super::request::{Acceptance, Handshake, Request, Verdict};
 use super::routes::{Params, Route};
-use super::session::{Held, Http, Progress, Session, WebSocket};
+use super::session::{Held, Http, Progress, Session, Waiting, WebSocket};
 use super::{Answering, Server};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
@@ -21,6 +21,7 @@ use std::fmt::Write as _;
 /// would fill the outbox otherwise.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
 
+const NOT_NOW: Refusal = Refusal::new(503, "not now");
 const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
 
 /// What became of the bytes at the start of the input.
@@ -29,6 +30,14 @@ enum Step {
     More,
     /// A request of so many bytes was answered.
     Done(usize),
+    /// The request's answer will be given later.
+    Later,
+}
+
+/// What the server answers a handshake that is in order with, where nobody objects.
+pub(super) struct Offer {
+    accept: String,
+    preferred: Option<String>,
 }
 
 impl Dispatch {
@@ -47,7 +56,10 @@ impl Dispatch {
             }
             Some(mut held) => {
                 if held.keep(bytes, self.server.connections.inbound_room()) {
-                    self.serve_held(fd, held);
+                    match held.progress.waiting {
+                        None => self.serve_held(fd, held),
+                        Some(_) => self.wait_on(fd, held),
+                    }
                 } else {
                     self.refuse(fd, NO_ROOM);
                 }
@@ -56,7 +68,7 @@ impl Dispatch {
     }
 
     /// What is held of requests, which is counted no more.
-    fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
+    pub(super) fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
         let held = self.http_mut(fd)?.held.take()?;
         self.server.connections.inbound_bytes -= held.held_bytes();
         Some(held)
@@ -64,14 +76,18 @@ impl Dispatch {
 
     fn serve_held(&mut self, fd: Fd, mut held: Box<Held>) {
         let progress = std::mem::take(&mut held.progress);
-        if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, false) {
+        self.serve_from(fd, held, progress, false);
+    }
+
+    pub(super) fn serve_from(&mut self, fd: Fd, mut held: Box<Held>, progress: Progress, is_new: bool) {
+        if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, is_new) {
             held.forget(start);
             held.progress = progress;
             self.hold(fd, held);
         }
     }
 
-    fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
+    pub(super) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
         match self.server.connections.session_mut(fd)? {
             Session::Http(http) => Some(http),
             Session::WebSocket(_) => None,
@@ -115,6 +131,10 @@ impl Dispatch {
                     }
                     return Some((start, progress));
                 }
+                Ok(Step::Later) => {
+                    self.begin_request_timeout(fd);
+                    return Some((start, progress));
+                }
                 Ok(Step::Done(used)) => {
                     start += used;
                     (progress, is_new) = (Progress::default(), true);
@@ -132,7 +152,7 @@ impl Dispatch {
         self.server.connections.deadline(fd, timeout);
     }
 
-    fn hold(&mut self, fd: Fd, held: Box<Held>) {
+    pub(super) fn hold(&mut self, fd: Fd, held: Box<Held>) {
         let held_bytes = held.held_bytes();
         if let Some(http) = self.http_mut(fd) {
             http.held = Some(held);
@@ -164,12 +184,24 @@ impl Dispatch {
             }
         };
         let request = Request { fd, head, body, params };
-        if handshake::is_attempt(&head) {
-            self.upgrade(route, &request)?;
-        } else {
-            self.answer(route, &request);
+        let is_handshake = handshake::is_attempt(&head);
+        let is_answered =
+            if is_handshake { self.upgrade(route, &request)? } else { self.answer(route, &request)? };
+        let len = *head_len + body_len;
+        if is_answered {
+            return Ok(Step::Done(len));
         }
-        Ok(Step::Done(*head_len + body_len))
+        let (head_len, body_len) = (*head_len, body.len());
+        progress.waiting = Some(Waiting {
+            route,
+            head_len,
+            body_len,
+            len,
+            is_handshake,
+            is_answered: false,
+            is_last: false,
+        });
+        Ok(Step::Later)
     }
 
     /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't
@@ -220,14 +252,23 @@ impl Dispatch {
         Ok(())
     }
 
-    fn answer(&mut self, route: Route, request: &Request<'_>) {
+    /// Whether the request was answered, not left to be.
+    fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
         let (response, is_last) =
             self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
         let panicked = response.is_none();
         let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
-        let keep_alive = request.head.keeps_alive() && !panicked && !is_last && response.status() != 426;
-        self.respond(fd, response, request.method() == "HEAD", keep_alive);
+        if response.is_later() {
+            return if is_last { Err(NOT_NOW) } else { Ok(false) };
+        }
+        self.conclude(request, response, is_last || panicked);
+        Ok(true)
+    }
+
+    pub(super) fn conclude(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
+        let keep_alive = request.head.keeps_alive() && !is_last && response.status() != 426;
+        self.respond(request.fd, response, request.method() == "HEAD", keep_alive);
     }
 
     /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
@@ -280,22 +321,43 @@ impl Dispatch {
         self.respond(fd, response, false, false);
     }
 
-    fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<(), Refusal> {
+    /// Whether the handshake was answered, not left to be.
+    fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
+        let offer = self.judge_handshake(request)?;
+        let (answer, is_last) =
+            self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
+        let Some(answer) = answer else { return Err(Refusal::new(500, "internal server error")) };
+        match answer {
+            Handshake(Verdict::Later) if !is_last => Ok(false),
+            answer => self.conclude_handshake(route, request, &offer, answer, is_last).map(|()| true),
+        }
+    }
+
+    /// Everything that refuses a handshake before anybody is asked.
+    pub(super) fn judge_handshake(&self, request: &Request<'_>) -> Result<Offer, Refusal> {
         let accept = handshake::check(&request.head)?;
         handshake::check_origin(&request.head, &self.server.config.origins)?;
         let preferred = &self.server.config.subprotocols;
         let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
-        let (answer, is_last) =
-            self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
-        let Some(Handshake(answer)) = answer else { return Err(Refusal::new(500, "internal server error")) };
-        let acceptance = match answer {
-            Ok(_) if is_last => return Err(Refusal::new(503, "not now")),
-            Ok(acceptance) => acceptance,
-            Err(response) => {
-                self.respond(fd, response, false, false);
+        Ok(Offer { accept, preferred })
+    }
+
+    pub(super) fn conclude_handshake(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        Offer { accept, preferred }: &Offer,
+        Handshake(verdict): Handshake,
+        is_last: bool,
+    ) -> Result<(), Refusal> {
+        let acceptance = match verdict {
+            Verdict::Refuse(response) => {
+                self.respond(request.fd, response, false, false);
                 return Ok(());
             }
+            Verdict::Accept(acceptance) if !is_last => acceptance,
+            Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
         };
         let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
         if let Some(name) = subprotocol
@@ -304,7 +366,7 @@ impl Dispatch {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
             return Err(Refusal::new(500, "internal server error"));
         }
-        self.switch(route, request, &accept, subprotocol, &acceptance);
+        self.switch(route, request, accept, subprotocol, &acceptance);
         Ok(())
     }
 
@@ -355,6 +417,9 @@ impl Dispatch {
     }
 
     pub(super) fn http_expired(&mut self, fd: Fd) {
+        if self.wait_expired(fd) {
+            return;
+        }
         let is_paused = self.server.connections.is_paused(fd);
         let timeout = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
         if self.server.connections.take_progress(fd) {

@@ -5,12 +5,16 @@ use super::Server;
 use super::presence::Presence;
 use super::routes::Route;
 use super::topics::TopicEvent;
+use super::waiting::Answer;
+use crate::fd::Fd;
 use std::rc::Rc;
 
 /// To be told at the end of the turn.
 pub(crate) enum Notice {
     /// [`Server::defer`].
     Deferred(Route, Box<dyn FnOnce(&mut Server)>),
+    /// [`Server::answer_handshake`] and [`Server::respond`].
+    Answered(Fd, Answer),
     /// [`Server::reload`].
     Reloaded,
     /// Handlers are told, then connections.

@@ -49,6 +49,13 @@ pub(crate) struct Held {
     pub(crate) progress: Progress,
 }
 
+impl Http {
+    /// The request that is answered later.
+    pub(crate) fn waiting(&mut self) -> Option<&mut Waiting> {
+        self.held.as_mut()?.progress.waiting.as_mut()
+    }
+}
+
 impl Held {
     /// What it costs beside its bytes, the allocator's own part included.
     const OWN_BYTES: usize = size_of::<Held>() + 32;
@@ -88,6 +95,25 @@ pub(crate) struct Progress {
     pub(crate) judged: usize,
     /// The head's length and the state of its body, once the head is whole.
     pub(crate) body: Option<(usize, Body)>,
+    /// The request was handed to a callback, which answers it later.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// A request at the start of the held bytes that is answered later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Whose request it is.
+    pub(crate) route: Route,
+    pub(crate) head_len: usize,
+    /// Of the body, its chunks joined.
+    pub(crate) body_len: usize,
+    /// Of all of it, as it came.
+    pub(crate) len: usize,
+    pub(crate) is_handshake: bool,
+    /// The answer is given, and carried out in a moment.
+    pub(crate) is_answered: bool,
+    /// The connection is to end behind the answer.
+    pub(crate) is_last: bool,
 }
 
 #[derive(Debug, Default)]
