@@ -4,6 +4,7 @@
 //! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
 
 use super::Random;
+use super::rooms::{Rooms, topic, user};
 use super::script::{Kind, Script, What};
 use crate::codec::ws::Opcode;
 use crate::net::App as _;
@@ -13,7 +14,8 @@ use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, Frame, Handler, PushError, Request, Response, Server, SlowConsumer,
+    Cause, CloseReason, Fault, Fd, Frame, Handler, Presence, PushError, Reach, Request, Response, Server,
+    SlowConsumer, TopicEvent,
 };
 use mio::Token;
 use std::cell::RefCell;
@@ -70,6 +72,7 @@ struct Commanded {
     log: Log,
     opened: Vec<Fd>,
     policy: SlowConsumer,
+    rooms: Rc<RefCell<Rooms>>,
 }
 
 impl Commanded {
@@ -82,18 +85,40 @@ impl Commanded {
         self.note(Entry::Push(fd, opcode, data.to_vec(), result));
     }
 
-    /// The parts of a broadcast are noted in the order of the table, as the server visits it.
     fn broadcast(&self, server: &mut Server, data: &[u8], except: Option<Fd>) {
-        let everybody: Vec<Fd> = server.connections().filter(|fd| Some(*fd) != except).collect();
+        let everybody = server.connections().filter(|fd| Some(*fd) != except).collect();
+        self.fan_out(server, data, everybody, |server| match except {
+            Some(fd) => server.broadcast(data).except(fd).send(),
+            None => server.broadcast(data).send(),
+        });
+    }
+
+    fn publish(&self, server: &mut Server, topic: &str, data: &[u8], except: Fd) {
+        let members = self.rooms.borrow().members(topic);
+        let everybody =
+            members.into_iter().filter(|fd| *fd != except && server.is_established(*fd)).collect();
+        self.fan_out(server, data, everybody, |server| server.publish(topic, data).except(except).send());
+    }
+
+    fn push_to_user(&self, server: &mut Server, uid: &str, data: &[u8]) {
+        let connections = self.rooms.borrow().connections_of(uid);
+        let everybody = connections.into_iter().filter(|fd| server.is_established(*fd)).collect();
+        self.fan_out(server, data, everybody, |server| server.push_to_user(uid, data));
+    }
+
+    /// One message to many is noted as one push to each.
+    fn fan_out(
+        &self,
+        server: &mut Server,
+        data: &[u8],
+        everybody: Vec<Fd>,
+        send: impl FnOnce(&mut Server) -> Reach,
+    ) {
         if self.policy == SlowConsumer::Refuse {
             // Who refused can't be told afterwards.
             return everybody.into_iter().for_each(|fd| self.push(server, fd, Opcode::Binary, data));
         }
-        let broadcast = server.broadcast(data);
-        let reach = match except {
-            Some(fd) => broadcast.except(fd).send(),
-            None => broadcast.send(),
-        };
+        let reach = send(server);
         assert_eq!(reach.queued + reach.refused, everybody.len());
         let mut refused = 0;
         for fd in everybody {
@@ -155,6 +180,13 @@ impl Handler for Commanded {
                 let result = server.push(fd, data.clone());
                 self.note(Entry::Push(fd, Opcode::Binary, data, result));
             }
+            b'j' => self.rooms.borrow_mut().join(server, fd, &topic(frame.data[1])),
+            b'J' => self.rooms.borrow_mut().join(server, other, &topic(frame.data[1])),
+            b'l' => self.rooms.borrow_mut().leave(server, fd, &topic(frame.data[1])),
+            b'u' => self.rooms.borrow_mut().bind(server, fd, &user(frame.data[1])),
+            b'v' => self.rooms.borrow_mut().unbind(server, fd),
+            b'P' => self.publish(server, &topic(frame.data[1]), &frame.data, fd),
+            b'U' => self.push_to_user(server, &user(frame.data[1]), &frame.data),
             b's' => (0..30).for_each(|_| self.push(server, fd, frame.opcode, &frame.data)),
             _ => {}
         }
@@ -162,6 +194,7 @@ impl Handler for Commanded {
 
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {
         self.note(Entry::Close(fd, reason.clone()));
+        self.rooms.borrow_mut().closed(server, fd);
         self.push(server, fd, Opcode::Text, b"nobody is there");
         self.broadcast(server, b"somebody left", None);
     }
@@ -175,6 +208,21 @@ impl Handler for Commanded {
     }
 
     fn on_error(&mut self, _server: &mut Server, _fd: Option<Fd>, _fault: &Fault) {}
+
+    /// Told at the end of a turn, what it publishes leaves in the same.
+    fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {
+        self.rooms.borrow_mut().topic_changed(topic, event);
+        if event == TopicEvent::Occupied {
+            let members = self.rooms.borrow().members(topic);
+            for fd in members {
+                self.push(server, fd, Opcode::Text, b"the first is here");
+            }
+        }
+    }
+
+    fn on_presence(&mut self, _server: &mut Server, topic: &str, uid: &str, presence: Presence) {
+        self.rooms.borrow_mut().presence_changed(topic, uid, presence);
+    }
 }
 
 /// How often what the simulation is for took place.
@@ -191,6 +239,7 @@ struct Totals {
     protocol_errors: u64,
     clean_closes: u64,
     requests: u64,
+    room_events: u64,
 }
 
 impl Totals {
@@ -206,6 +255,7 @@ impl Totals {
         self.protocol_errors += other.protocol_errors;
         self.clean_closes += other.clean_closes;
         self.requests += other.requests;
+        self.room_events += other.room_events;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -214,7 +264,7 @@ impl Totals {
         assert!(turns > 50_000 && connections > 5_000 && messages > 10_000 && pushes > 20_000, "{self:?}");
         assert!(refused_full > 100 && self.resets > 100 && self.timeouts > 100, "{self:?}");
         assert!(self.panics > 100 && self.protocol_errors > 100 && self.clean_closes > 100, "{self:?}");
-        assert!(self.requests > 1_000, "{self:?}");
+        assert!(self.requests > 1_000 && self.room_events > 1_000, "{self:?}");
     }
 }
 
@@ -260,6 +310,7 @@ struct Simulation {
     past: BTreeSet<Fd>,
     now: Instant,
     policy: SlowConsumer,
+    rooms: Rc<RefCell<Rooms>>,
     connections_max: usize,
     totals: Totals,
 }
@@ -281,7 +332,9 @@ impl Simulation {
         });
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
         let mut reactor = builder.simulate().expect("a valid configuration");
-        reactor.app.routes.replace_root(Box::new(Commanded { log: log.clone(), opened: Vec::new(), policy }));
+        let rooms = Rc::<RefCell<Rooms>>::default();
+        let handler = Commanded { log: log.clone(), opened: Vec::new(), policy, rooms: rooms.clone() };
+        reactor.app.routes.replace_root(Box::new(handler));
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
@@ -295,6 +348,7 @@ impl Simulation {
             past: BTreeSet::new(),
             now,
             policy,
+            rooms,
             totals: Totals::default(),
         }
     }
@@ -308,6 +362,7 @@ impl Simulation {
             self.check();
         }
         self.wind_up();
+        self.totals.room_events = self.rooms.borrow().events;
         self.totals
     }
 
@@ -606,6 +661,9 @@ impl Simulation {
         let usage = self.reactor.app.server.usage();
         assert_eq!((usage.websockets, usage.outboxes, usage.queued_bytes), (established, outboxes, queued));
         assert_eq!(usage.connections, self.reactor.app.server.connections.len());
+        if !self.reactor.app.has_notices() {
+            self.rooms.borrow().check(&self.reactor.app.server);
+        }
         self.forget_closed();
     }
 
