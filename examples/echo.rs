@@ -1,5 +1,5 @@
 //! The echo server that conformance and load tests use: messages up to 64 MiB, any origin, no limit for each
-//! address. With `--broadcast` each message goes to everybody, the sender included.
+//! address, no limit of speed. With `--broadcast` each message goes to everybody, the sender included.
 //!
 //! ```sh
 //! cargo run --release --example echo -- --listen 127.0.0.1:9501 [--broadcast]
@@ -50,6 +50,8 @@ fn run(listen: &str, broadcast: bool) -> io::Result<()> {
             config.outboxes_bytes_max = 16 * MESSAGE_BYTES_MAX;
             config.origins = Origins::Any;
             config.connections_per_address_max = None;
+            config.messages_per_second_max = None;
+            config.bytes_per_second_max = None;
         })
         .on_message(move |server, frame| {
             if broadcast {

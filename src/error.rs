@@ -112,6 +112,8 @@ pub enum Cause {
     TooBig(&'static str),
     /// The server could not keep more; the text says of what.
     Overload(&'static str),
+    /// The peer sent faster than a limit allows; the text says which.
+    RateLimited(&'static str),
     /// A callback panicked.
     Panic,
     /// The server shuts down.
@@ -129,6 +131,7 @@ impl fmt::Display for Cause {
             Cause::Protocol(what) => write!(f, "protocol error: {what}"),
             Cause::TooBig(what) => write!(f, "too big: {what}"),
             Cause::Overload(what) => write!(f, "overload: {what}"),
+            Cause::RateLimited(what) => write!(f, "rate limited: {what}"),
             Cause::Panic => f.write_str("a callback panicked"),
             Cause::Shutdown => f.write_str("server shutdown"),
         }

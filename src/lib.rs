@@ -38,7 +38,7 @@
 //! | keep data for each connection | [`FdMap`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
-//! | know what is going on | [`Server::client_info`], [`Server::usage`], the [`log`] crate |
+//! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
 //!
 //! # What is promised
 //!
@@ -129,7 +129,7 @@ pub use server::event_loop::{EventLoop, Running};
 pub use server::handle::Handle;
 pub use server::handler::Callbacks;
 pub use server::handler::Handler;
-pub use server::info::{ClientInfo, Status, Turns, Usage};
+pub use server::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
 pub use server::message::{Data, Frame, Message, Prepared};
 pub use server::presence::Presence;
 pub use server::request::{Handshake, Request};

@@ -89,6 +89,8 @@ fn serve(port: &str, is_fan_out: bool) -> io::Error {
         .configure(|config| {
             config.outbox_bytes_max = OUTBOX_BYTES_MAX;
             config.outboxes_bytes_max = OUTBOX_BYTES_MAX;
+            config.messages_per_second_max = None;
+            config.bytes_per_second_max = None;
         })
         .on_message(move |server, frame| {
             if is_fan_out {

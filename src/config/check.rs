@@ -85,6 +85,8 @@ impl Config {
             ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
             ("message_bytes_max", self.message_bytes_max),
             ("fragments_max", self.fragments_max as usize),
+            ("messages_per_second_max", self.messages_per_second_max.unwrap_or(1) as usize),
+            ("bytes_per_second_max", self.bytes_per_second_max.map_or(1, |rate| rate.min(1) as usize)),
             ("reads_per_turn_max", self.reads_per_turn_max as usize),
             ("accepts_per_turn_max", self.accepts_per_turn_max as usize),
             ("backlog", self.backlog as usize),
@@ -98,17 +100,7 @@ impl Config {
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::new(*name, "must be at least 1"));
         }
-        let durations = [
-            ("request_timeout", self.request_timeout),
-            ("keep_alive_timeout", self.keep_alive_timeout),
-            ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
-            ("pong_timeout", self.pong_timeout),
-            ("close_timeout", self.close_timeout),
-            ("linger_timeout", self.linger_timeout),
-        ];
-        if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
-            return Err(ConfigError::new(*name, "must be at least 1 ms"));
-        }
+        self.check_durations()?;
         if let Origins::List(list) = &self.origins
             && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
         {
@@ -150,6 +142,21 @@ impl Config {
         Ok(())
     }
 
+    fn check_durations(&self) -> Result<(), ConfigError> {
+        let durations = [
+            ("request_timeout", self.request_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+            ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
+            ("pong_timeout", self.pong_timeout),
+            ("close_timeout", self.close_timeout),
+            ("linger_timeout", self.linger_timeout),
+        ];
+        if let Some((name, _)) = durations.iter().find(|(_, value)| *value < Duration::from_millis(1)) {
+            return Err(ConfigError::new(*name, "must be at least 1 ms"));
+        }
+        Ok(())
+    }
+
     /// What can work, and yet is hardly what is meant.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -158,6 +165,15 @@ impl Config {
                 "outbox_bytes_max ({}) is less than message_bytes_max ({}): the largest messages are taken from \
                  clients, and never fit to be pushed to any",
                 self.outbox_bytes_max, self.message_bytes_max
+            ));
+        }
+        if let Some(rate) = self.bytes_per_second_max
+            && rate.saturating_mul(2) < self.message_bytes_max.max(self.read_buffer_bytes) as u64
+        {
+            warnings.push(format!(
+                "bytes_per_second_max ({rate}) is less than half of message_bytes_max ({}) or read_buffer_bytes ({}): \
+                 the largest messages are over it when they come at once",
+                self.message_bytes_max, self.read_buffer_bytes
             ));
         }
         warnings

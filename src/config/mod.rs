@@ -72,6 +72,14 @@ pub struct Config {
     /// Fragments of one message; over it 1009. Default 4,096: real clients send a few dozen, and each costs
     /// work out of proportion to its bytes.
     pub fragments_max: u32,
+    /// Messages a second of one WebSocket, with a burst of two seconds' worth; pings, pongs and fragments count as
+    /// messages. Over it 1008. Default 2,500: games and pointers send a few hundred, and a client that was offline
+    /// may send 5,000 kept messages, or one in [`fragments_max`](Config::fragments_max) fragments, at once.
+    pub messages_per_second_max: Option<u32>,
+    /// Bytes a second of one connection, with a burst of two seconds' worth; each read counts as a 65,536th of the
+    /// burst at least. Over it 1008, or 429 for HTTP. Default 32 MiB: a quarter of a gigabit line, which no chat needs;
+    /// set it higher where clients upload on a fast local network.
+    pub bytes_per_second_max: Option<u64>,
 
     /// Bytes accepted for one connection and not yet written. Default 8 MiB: Swoole's `socket_buffer_size`.
     /// Must hold the largest message that you push: one that does not fit is refused as `Full`, and with
@@ -160,6 +168,8 @@ impl Default for Config {
             body_bytes_max: 1 << 20,
             message_bytes_max: 2 << 20,
             fragments_max: 4_096,
+            messages_per_second_max: Some(2_500),
+            bytes_per_second_max: Some(32 << 20),
             outbox_bytes_max: 8 << 20,
             outboxes_bytes_max: 1 << 30,
             inbound_bytes_max: 256 << 20,

@@ -16,6 +16,8 @@ macro_rules! every_setting {
             body_bytes_max live,
             message_bytes_max live,
             fragments_max live,
+            messages_per_second_max live,
+            bytes_per_second_max live,
             outbox_bytes_max live,
             outboxes_bytes_max live,
             inbound_bytes_max live,

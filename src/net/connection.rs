@@ -3,6 +3,7 @@
 
 use super::batch::Span;
 use super::outbox::Outbox;
+use super::rate::Meter;
 use super::stream::Stream;
 use crate::fd::Fd;
 
@@ -20,6 +21,8 @@ pub(crate) struct Connection<S> {
     pub(crate) heard: u32,
     /// Its entry in the count of addresses, 0 where they are not counted.
     pub(crate) address: u32,
+    /// How much it has sent lately.
+    pub(crate) meter: Meter,
     pub(crate) life: Life,
     pub(crate) flags: Flags,
 }

@@ -6,6 +6,7 @@ use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
 use super::limits::Limits;
 use super::outbox::Pool;
+use super::rate::Meter;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
 /// 32 bits of them are 8 years.
-const TICK: Duration = Duration::from_millis(64);
+pub(super) const TICK: Duration = Duration::from_millis(64);
 
 pub(crate) struct Connections<S> {
     pub(super) table: Table<S>,
@@ -45,8 +46,20 @@ pub(crate) struct Connections<S> {
     /// Why connections end that are ending. Not in the connection: most are not.
     pub(super) reasons: HashMap<Fd, CloseReason>,
     pub(crate) turns: Turns,
+    pub(crate) traffic: Traffic,
     start: Instant,
     now: Instant,
+}
+
+/// What came and went since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) accepted: u64,
+    pub(crate) closed: u64,
+    pub(crate) server_full: u64,
+    pub(crate) address_full: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
 }
 
 /// What [`Connections`] holds at the moment, for tests and operators.
@@ -79,6 +92,7 @@ impl<S: Default> Connections<S> {
             turned_away: 0,
             reasons: HashMap::new(),
             turns: Turns::default(),
+            traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
             start: now.checked_sub(TICK).unwrap_or(now),
             now,
@@ -97,6 +111,7 @@ impl<S: Default> Connections<S> {
             accepted: now,
             heard: now,
             address: 0,
+            meter: Meter::default(),
             life: Life::Open,
             flags: Flags::default(),
         })
@@ -166,10 +181,12 @@ impl<S> Connections<S> {
 
     /// The session of a connection whose input still counts.
     pub(crate) fn session_mut(&mut self, fd: Fd) -> Option<&mut S> {
-        match self.table.get_mut(fd) {
-            Some(connection) if connection.life == Life::Open => Some(&mut connection.session),
-            _ => None,
-        }
+        self.open_mut(fd).map(|connection| &mut connection.session)
+    }
+
+    /// A connection whose input still counts.
+    pub(crate) fn open_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
+        self.table.get_mut(fd).filter(|connection| connection.life == Life::Open)
     }
 
     /// The connection at a place in the table, counted from 1.

@@ -1,5 +1,6 @@
 //! The limits of this layer, in the one place where it looks them up, so that a running server can be given others.
 
+use super::rate::Rates;
 use crate::config::Config;
 use crate::fd::Fd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,6 +16,7 @@ pub(crate) const OTHER_FILES: usize = 64;
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: Option<u32>,
+    pub(crate) rates: Rates,
     pub(crate) reads_per_turn_max: u32,
     pub(crate) accepts_per_turn_max: u32,
     pub(crate) outbox_bytes_max: usize,
@@ -37,6 +39,7 @@ impl Limits {
         Limits {
             connections_max: connections_max.min(Fd::INDEX_MAX as usize),
             connections_per_address_max: config.connections_per_address_max,
+            rates: Rates::new(config.messages_per_second_max, config.bytes_per_second_max),
             reads_per_turn_max: config.reads_per_turn_max,
             accepts_per_turn_max: config.accepts_per_turn_max,
             outbox_bytes_max: config.outbox_bytes_max,

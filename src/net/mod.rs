@@ -12,6 +12,7 @@ pub(crate) mod listener;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod output;
+pub(crate) mod rate;
 pub(crate) mod reactor;
 pub(crate) mod signals;
 pub(crate) mod stream;
@@ -38,6 +39,8 @@ pub(crate) trait App {
     fn accepted(&mut self, fd: Fd, admission: Admission);
     /// Bytes came. The app may scribble in them.
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]);
+    /// Bytes came, and with them more in a second than the limit allows. They are dropped.
+    fn flooded(&mut self, fd: Fd);
     /// The peer will send no more.
     fn ended(&mut self, fd: Fd);
     /// The outbox, which could not be written at once before, is empty again.

@@ -266,7 +266,10 @@ impl<S> Connections<S> {
         loop {
             match connection.stream.write_vectored(&parts.map(IoSlice::new)) {
                 Ok(0) => break,
-                Ok(written) => return Ok(written),
+                Ok(written) => {
+                    self.traffic.bytes_sent += written as u64;
+                    return Ok(written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -299,6 +302,7 @@ impl<S> Connections<S> {
         let span = std::mem::take(&mut connection.span);
         let flushed = if !span.is_empty() {
             write_span(&mut connection.stream, self.batch.get(span)).map(|written| {
+                self.traffic.bytes_sent += written as u64;
                 if written == span.len() {
                     self.batch.give_back(span);
                     return Written::All;
@@ -314,6 +318,7 @@ impl<S> Connections<S> {
             let before = outbox.bytes();
             let flushed = outbox.flush(&mut connection.stream);
             self.queued_bytes -= before - outbox.bytes();
+            self.traffic.bytes_sent += (before - outbox.bytes()) as u64;
             if outbox.bytes() < before {
                 connection.flags.set(Flags::PROGRESSED);
             }

@@ -2,6 +2,7 @@
 //! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
 
 use super::connection::{Flags, Life};
+use super::connections::TICK;
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
 use super::output::Written;
@@ -221,11 +222,20 @@ impl<A: App> Reactor<A> {
                     return self.ended(fd);
                 }
                 Ok(len) => {
-                    connection.heard = heard;
+                    connections.traffic.bytes_received += len as u64;
+                    if heard != connection.heard {
+                        connection.meter.drain(heard - connection.heard, TICK);
+                        connection.heard = heard;
+                    }
+                    let is_within = connection.meter.take_bytes(len, &connections.limits.rates);
                     let is_drained =
                         SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);
                     if connection.life == Life::Open {
-                        self.app.bytes(fd, &mut self.buffer[..len]);
+                        if is_within {
+                            self.app.bytes(fd, &mut self.buffer[..len]);
+                        } else {
+                            self.app.flooded(fd);
+                        }
                         self.flush(fd);
                     }
                     if is_drained {
@@ -324,10 +334,16 @@ impl<A: App> Reactor<A> {
             admission = Admission::ServerFull;
         }
         let Some(fd) = connections.insert(stream) else { return };
+        connections.traffic.accepted += 1;
         if let (Some(address), Some(max)) = (address, connections.limits.connections_per_address_max)
             && connections.count_address(fd, address) > max
         {
             admission = Admission::AddressFull;
+        }
+        match admission {
+            Admission::Welcome => {}
+            Admission::ServerFull => connections.traffic.server_full += 1,
+            Admission::AddressFull => connections.traffic.address_full += 1,
         }
         if admission != Admission::Welcome {
             connections.turn_away(fd);
@@ -398,6 +414,7 @@ impl<A: App> Reactor<A> {
     fn reap(&mut self, fd: Fd) {
         let connections = self.app.connections();
         let Some(mut connection) = connections.table.remove(fd) else { return };
+        connections.traffic.closed += 1;
         connections.wheel.clear(fd.index());
         connections.addresses.remove(connection.address);
         if connection.flags.has(Flags::TURNED_AWAY) {

@@ -74,6 +74,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             Target::User(user) => connections.fan_out(&frame, shared, rooms.users.indices(user), wants),
             Target::Nobody => return Reach::default(),
         };
+        server.stats.messages_sent += queued as u64;
         let reach = Reach { queued, refused: refused.len(), unfinished: unfinished.get() };
         for (fd, refused) in refused {
             server.refused(fd, refused);

@@ -77,6 +77,7 @@ impl Dispatch {
             (None, None) => "(no text)".to_owned(),
         };
         discard(panic);
+        self.server.stats.refusals.panics += 1;
         log::error!("{callback} panicked: {message}");
         // An HTTP request is answered with 500 by whoever asked.
         if let Some(fd) = fd
@@ -123,6 +124,7 @@ impl Dispatch {
             self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
         } else if silence >= jittered(interval, fd) {
             websocket.is_pinged = true;
+            self.server.stats.pings_sent += 1;
             let ping = header::encode(true, Opcode::Ping, 0);
             self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Exempt).ok();
             self.server.connections.deadline(fd, pong_timeout);
@@ -175,6 +177,19 @@ impl App for Dispatch {
         }
     }
 
+    fn flooded(&mut self, fd: Fd) {
+        let what = "too many bytes a second";
+        match self.server.connections.session_mut(fd) {
+            Some(Session::WebSocket(websocket)) => {
+                let route = websocket.route;
+                self.rate_limited(route, fd, what);
+            }
+            Some(Session::Http(_)) => self.refuse(fd, Refusal::new(429, what)),
+            None => return,
+        }
+        self.server.stats.refusals.byte_rate += 1;
+    }
+
     fn ended(&mut self, fd: Fd) {
         self.server.end(fd, CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Lost));
     }
@@ -195,6 +210,11 @@ impl App for Dispatch {
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         self.server.connections.inbound_bytes -= session.held_bytes();
+        match reason.cause {
+            Cause::SlowConsumer => self.server.stats.refusals.slow_consumer += 1,
+            Cause::Timeout => self.server.stats.refusals.timeout += 1,
+            _ => {}
+        }
         match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {

@@ -21,8 +21,8 @@ use std::fmt::Write as _;
 /// would fill the outbox otherwise.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
 
-const NOT_NOW: Refusal = Refusal::new(503, "not now");
-const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
+pub(super) const NOT_NOW: Refusal = Refusal::new(503, "not now");
+pub(super) const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
 
 /// What became of the bytes at the start of the input.
 enum Step {
@@ -247,6 +247,7 @@ impl Dispatch {
         if handshake::is_attempt(head) {
             return Err(Refusal::new(404, what));
         }
+        self.server.stats.refusals.not_found += 1;
         let response = Response::text(404, format!("{what}\n"));
         self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
         Ok(())
@@ -255,6 +256,7 @@ impl Dispatch {
     /// Whether the request was answered, not left to be.
     fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
+        self.server.stats.requests += 1;
         let (response, is_last) =
             self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
         let panicked = response.is_none();
@@ -285,7 +287,7 @@ impl Dispatch {
         (answer, is_last)
     }
 
-    fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
+    pub(super) fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
         let status = response.status();
         let now = self.server.connections.now();
         let (head, body) =
@@ -300,25 +302,13 @@ impl Dispatch {
                 .server
                 .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer));
         }
+        self.server.stats.responses += 1;
         if !keep_alive {
             self.server.end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
         }
         // The time to read the answer, and from then on to ask again.
         let timeout = self.server.config.keep_alive_timeout;
         self.server.connections.deadline(fd, timeout);
-    }
-
-    /// Answers a request that no callback gets to see, and closes.
-    pub(super) fn refuse(&mut self, fd: Fd, refusal: Refusal) {
-        log::debug!("{fd}: {}, answering {}", refusal.what, refusal.status);
-        let response = Response::text(refusal.status, format!("{}\n", refusal.what));
-        let response = match refusal.status {
-            405 => response.header("Allow", "GET"),
-            426 => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
-            429 | 503 => response.header("Retry-After", "5"),
-            _ => response,
-        };
-        self.respond(fd, response, false, false);
     }
 
     /// Whether the handshake was answered, not left to be.
@@ -353,6 +343,7 @@ impl Dispatch {
     ) -> Result<(), Refusal> {
         let acceptance = match verdict {
             Verdict::Refuse(response) => {
+                self.server.stats.refusals.handshake += 1;
                 self.respond(request.fd, response, false, false);
                 return Ok(());
             }
@@ -401,6 +392,7 @@ impl Dispatch {
         if let Some(session) = self.server.connections.session_mut(fd) {
             *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
             self.server.established += 1;
+            self.server.stats.opened += 1;
         }
         // Without heartbeats this is one turn of the wheel for nothing, which also clears the old deadline.
         let interval = self.server.config.ping_interval.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What is known of one connection; see [`client_info`](crate::Server::client_info).
 #[derive(Clone, Debug)]
@@ -36,6 +36,114 @@ pub enum Status {
     Established,
     /// It is ending.
     Closing,
+}
+
+/// What a server has done since it began; see [`stats`](crate::Server::stats).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// When the server began.
+    pub started_at: SystemTime,
+    /// Connections in the table now, in whatever state.
+    pub connections: usize,
+    /// WebSockets open now.
+    pub websockets: usize,
+    /// Connections accepted, those included that were only told that they may not stay.
+    pub accepted: u64,
+    /// Connections gone.
+    pub closed: u64,
+    /// WebSockets opened.
+    pub opened: u64,
+    /// Plain HTTP requests given to a handler.
+    pub requests: u64,
+    /// HTTP answers queued, refusals included, the 101 of a WebSocket not.
+    pub responses: u64,
+    /// Messages received, whole: not their fragments.
+    pub messages_received: u64,
+    /// Messages that an outbox took: one for each member that a broadcast reached.
+    pub messages_sent: u64,
+    /// Bytes read from sockets.
+    pub bytes_received: u64,
+    /// Bytes that sockets took.
+    pub bytes_sent: u64,
+    /// Pings sent, heartbeats included.
+    pub pings_sent: u64,
+    /// Pings received, each of which was answered.
+    pub pings_received: u64,
+    /// Pongs received.
+    pub pongs_received: u64,
+    /// What was not served, by cause.
+    pub refusals: Refusals,
+}
+
+impl Stats {
+    pub(super) fn new() -> Stats {
+        Stats {
+            started_at: SystemTime::now(),
+            connections: 0,
+            websockets: 0,
+            accepted: 0,
+            closed: 0,
+            opened: 0,
+            requests: 0,
+            responses: 0,
+            messages_received: 0,
+            messages_sent: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+            pings_sent: 0,
+            pings_received: 0,
+            pongs_received: 0,
+            refusals: Refusals::default(),
+        }
+    }
+}
+
+/// What a server would not do since it began, by cause: a part of [`Stats`]. Each connection, request or message is
+/// counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusals {
+    /// Connections over [`connections_max`](crate::Config::connections_max).
+    pub server_full: u64,
+    /// Connections over [`connections_per_address_max`](crate::Config::connections_per_address_max).
+    pub address_full: u64,
+    /// Requests whose head was over [`head_bytes_max`](crate::Config::head_bytes_max) or had too many lines.
+    pub head_too_big: u64,
+    /// Requests whose body was over [`body_bytes_max`](crate::Config::body_bytes_max).
+    pub body_too_big: u64,
+    /// Requests that were begun and not whole within [`request_timeout`](crate::Config::request_timeout).
+    pub request_timeout: u64,
+    /// Requests that were malformed, among them handshakes that break RFC 6455 §4.2.1.
+    pub bad_request: u64,
+    /// Handshakes of pages that [`origins`](crate::Config::origins) does not allow.
+    pub origin: u64,
+    /// Requests for paths without a [route](crate::Builder::route).
+    pub not_found: u64,
+    /// Handshakes that `on_handshake` sent away.
+    pub handshake: u64,
+    /// Messages and requests that there was no room for within
+    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
+    pub inbound_full: u64,
+    /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
+    pub message_rate: u64,
+    /// Connections closed over [`bytes_per_second_max`](crate::Config::bytes_per_second_max).
+    pub byte_rate: u64,
+    /// Connections closed over [`message_bytes_max`](crate::Config::message_bytes_max) or
+    /// [`fragments_max`](crate::Config::fragments_max).
+    pub message_too_big: u64,
+    /// WebSockets closed for a text that is not UTF-8.
+    pub invalid_utf8: u64,
+    /// WebSockets closed for any other breach of RFC 6455.
+    pub protocol: u64,
+    /// Pushes that a full outbox did not take: one for each member that a broadcast missed.
+    pub pushes: u64,
+    /// Connections ended because they did not read what was sent.
+    pub slow_consumer: u64,
+    /// Connections ended because nothing was heard of them: no request, no answer to a ping or close frame.
+    pub timeout: u64,
+    /// Calls of callbacks, timers and deferred closures that panicked.
+    pub panics: u64,
 }
 
 /// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user

@@ -1,7 +1,7 @@
 //! What can be asked of the server: who is there, what is known of each, and what all of it holds.
 
 use super::Server;
-use super::info::{ClientInfo, Status, Turns, Usage};
+use super::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
 use super::session::{Phase, Session, WebSocket};
 use crate::fd::Fd;
 use crate::net::connection::Life;
@@ -76,6 +76,35 @@ impl Server {
             held_bytes: connection.session.held_bytes(),
             uid: self.uid(fd).map(Box::from),
         })
+    }
+
+    /// What the server has done since it began, and what it refused. What it holds at the moment is
+    /// [`usage`](Server::usage), how long its turns take [`turns`](Server::turns).
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn report(server: &Server) -> String {
+    ///     let stats = server.stats();
+    ///     format!("{} open, {} messages, {} over a rate", stats.websockets, stats.messages_received,
+    ///         stats.refusals.message_rate + stats.refusals.byte_rate)
+    /// }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        let traffic = &self.connections.traffic;
+        Stats {
+            connections: self.connections.len(),
+            websockets: self.established,
+            accepted: traffic.accepted,
+            closed: traffic.closed,
+            bytes_received: traffic.bytes_received,
+            bytes_sent: traffic.bytes_sent,
+            refusals: Refusals {
+                server_full: traffic.server_full,
+                address_full: traffic.address_full,
+                ..self.stats.refusals
+            },
+            ..self.stats
+        }
     }
 
     /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.

@@ -16,6 +16,7 @@ pub(crate) mod message;
 mod notices;
 mod parts;
 pub(crate) mod presence;
+mod refusal;
 mod reload;
 pub(crate) mod request;
 pub(crate) mod routes;
@@ -38,7 +39,9 @@ use crate::net::timers::{TimerId, Timers};
 use broadcast::{Broadcast, Target};
 use builder::Builder;
 use handle::Handle;
+use info::Stats;
 use message::{Content, Message};
+
 use notices::Notice;
 use reload::Reread;
 use routes::Route;
@@ -82,6 +85,8 @@ pub struct Server {
     /// Whose callback runs, or ran last.
     route: Route,
     notices: Vec<Notice>,
+    /// What others count is added when it is asked for.
+    stats: Stats,
     reread: Option<Reread>,
     /// Of each text that is pushed in parts, where it was cut.
     texts: HashMap<Fd, utf8::Validator>,
@@ -123,6 +128,7 @@ impl Server {
             answering: None,
             route: Route::ROOT,
             notices: Vec::new(),
+            stats: Stats::new(),
             reread: None,
             texts: HashMap::new(),
             rooms: Rooms::default(),
@@ -185,7 +191,13 @@ impl Server {
             Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
             Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
         };
-        written.map_err(|refused| self.refused(fd, refused))
+        match (written, opcode) {
+            (Ok(()), Opcode::Ping) => self.stats.pings_sent += 1,
+            (Ok(()), Opcode::Pong) => {}
+            (Ok(()), _) => self.stats.messages_sent += 1,
+            (Err(refused), _) => return Err(self.refused(fd, refused)),
+        }
+        Ok(())
     }
 
     /// Turns a refused write into the caller's error, and a full outbox into what the policy wants.
@@ -194,6 +206,7 @@ impl Server {
             Refused::Gone => PushError::Gone,
             Refused::Closing => PushError::Closing,
             Refused::Full => {
+                self.stats.refusals.pushes += 1;
                 if self.config.slow_consumer == SlowConsumer::Close {
                     log::debug!("{fd}: the outbox is full, closing");
                     self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);

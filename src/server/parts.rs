@@ -50,6 +50,7 @@ impl Server {
         let header = header::encode(finish, opcode, bytes.len());
         let written = self.connections.write(fd, [header.as_slice(), bytes], Quota::Limited);
         written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += u64::from(finish);
         if let Some(websocket) = self.websocket_mut(fd) {
             websocket.is_unfinished = !finish;
             match text {
@@ -65,7 +66,9 @@ impl Server {
             return Err(PushError::Unfinished);
         }
         let written = self.connections.write_encoded(fd, prepared.frame());
-        written.map_err(|refused| self.refused(fd, refused))
+        written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += 1;
+        Ok(())
     }
 
     /// Sends bytes to a connection of any kind as they are, with no frame around them: behind what was pushed to

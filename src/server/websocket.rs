@@ -4,11 +4,12 @@
 use super::dispatch::Dispatch;
 use super::message::Frame;
 use super::routes::Route;
-use super::session::Phase;
+use super::session::{Phase, Session};
 use crate::codec::ws::decoder::Payload;
 use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
+use crate::net::rate::Rates;
 
 /// How many bytes were used, and what they ended in.
 type Step = Result<(usize, Option<Event>), Error>;
@@ -21,29 +22,38 @@ impl Dispatch {
             fragments_max: config.fragments_max,
             room: usize::MAX,
         };
+        let rates = self.server.connections.limits.rates;
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
         websocket.is_pinged = false;
         let route = websocket.route;
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
-            let Some(websocket) = self.server.websocket_mut(fd) else { return };
+            let Some(connection) = self.server.connections.open_mut(fd) else { return };
+            let Session::WebSocket(websocket) = &mut connection.session else { return };
             let is_open = websocket.phase == Phase::Open;
             let decoder = &mut websocket.decoder;
-            let step = match decoder.whole(bytes, &limits) {
-                Ok(Some((used, event))) => Ok((used, Some(event))),
-                Ok(None) => self.piece(fd, bytes, &mut limits),
-                Err(error) => Err(error),
+            let (step, is_within) = match decoder.whole(bytes, &limits) {
+                Ok(Some((used, event))) => {
+                    (Ok((used, Some(event))), connection.meter.take_messages(1, &rates))
+                }
+                Ok(None) => self.piece(fd, bytes, &mut limits, &rates),
+                Err(error) => (Err(error), true),
             };
             let (used, event) = match step {
                 Ok(step) => step,
                 Err(error) => return self.protocol_error(route, fd, error),
             };
+            if !is_within {
+                self.server.stats.refusals.message_rate += 1;
+                return self.rate_limited(route, fd, "too many messages a second");
+            }
             let (input, rest) = bytes.split_at_mut(used);
             bytes = rest;
             match event {
                 // RFC 6455 §1.4: after its own close frame the server discards what is not the peer's.
                 Some(Event::Message(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
                 Some(Event::Message(opcode, payload)) => {
+                    self.server.stats.messages_received += 1;
                     let frame = Frame::new(fd, opcode, payload.bytes(input));
                     self.call("on_message", route, Some(fd), |handler, server| {
                         handler.on_message(server, frame)
@@ -53,6 +63,7 @@ impl Dispatch {
                     }
                 }
                 Some(Event::Ping(payload)) => {
+                    self.server.stats.pings_received += 1;
                     let data = payload.bytes(input);
                     self.pong(fd, data);
                     self.call("on_ping", route, Some(fd), |handler, server| {
@@ -60,6 +71,7 @@ impl Dispatch {
                     });
                 }
                 Some(Event::Pong(payload)) => {
+                    self.server.stats.pongs_received += 1;
                     let data = payload.bytes(input);
                     self.call("on_pong", route, Some(fd), |handler, server| {
                         handler.on_pong(server, fd, data)
@@ -73,16 +85,20 @@ impl Dispatch {
         }
     }
 
-    /// What is not a whole message takes memory, of which there is so much for all together.
-    fn piece(&mut self, fd: Fd, bytes: &mut [u8], limits: &mut Limits) -> Step {
+    /// What is not a whole message takes memory, of which there is so much for all together. With the step comes
+    /// whether its frames are within the connection's rate.
+    fn piece(&mut self, fd: Fd, bytes: &mut [u8], limits: &mut Limits, rates: &Rates) -> (Step, bool) {
         limits.room = self.server.connections.inbound_room();
-        let Some(websocket) = self.server.websocket_mut(fd) else { return Ok((bytes.len(), None)) };
+        let over = (Ok((bytes.len(), None)), true);
+        let Some(connection) = self.server.connections.open_mut(fd) else { return over };
+        let Session::WebSocket(websocket) = &mut connection.session else { return over };
         let before = websocket.decoder.held_bytes();
         let step = websocket.decoder.piece(bytes, limits, &mut self.spare);
         let held = websocket.decoder.held_bytes();
+        let is_within = connection.meter.take_messages(self.spare.frames, rates);
         let inbound = &mut self.server.connections.inbound_bytes;
         *inbound = *inbound + held - before;
-        step
+        (step, is_within)
     }
 
     /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
@@ -109,14 +125,31 @@ impl Dispatch {
     fn protocol_error(&mut self, route: Route, fd: Fd, error: Error) {
         let (code, what) = (error.close_code(), error.what());
         log::debug!("{fd}: {what}, closing with {code}");
-        let is_open = self.server.is_established(fd);
+        let refusals = &mut self.server.stats.refusals;
+        match code {
+            close::TOO_BIG => refusals.message_too_big += 1,
+            close::INVALID_PAYLOAD => refusals.invalid_utf8 += 1,
+            close::TRY_AGAIN_LATER => refusals.inbound_full += 1,
+            _ => refusals.protocol += 1,
+        }
         let cause = match code {
             close::TOO_BIG => Cause::TooBig(what),
             close::TRY_AGAIN_LATER => Cause::Overload(what),
             _ => Cause::Protocol(what),
         };
+        self.fail_for(route, fd, code, what, cause);
+    }
+
+    pub(super) fn rate_limited(&mut self, route: Route, fd: Fd, what: &'static str) {
+        log::debug!("{fd}: {what}, closing");
+        self.fail_for(route, fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what));
+    }
+
+    /// Fails a connection for what its peer did, and tells the handler.
+    fn fail_for(&mut self, route: Route, fd: Fd, code: u16, what: &'static str, cause: Cause) {
+        let is_open = self.server.is_established(fd);
         self.server.fail(fd, code, what, cause);
-        if is_open && !matches!(error, Error::NoRoom) {
+        if is_open && !matches!(cause, Cause::Overload(_)) {
             self.report(route, Some(fd), &Fault::Protocol { code, what });
         }
     }

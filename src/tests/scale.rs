@@ -8,6 +8,7 @@ use crate::fd::Fd;
 use crate::net::App as _;
 use crate::net::batch::Span;
 use crate::net::connection::{Connection, Flags, Life};
+use crate::net::rate::Meter;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::table::Table;
@@ -32,6 +33,7 @@ fn connection(fd: Fd) -> Connection<()> {
         accepted: 1,
         heard: 1,
         address: 0,
+        meter: Meter::default(),
         life: Life::Open,
         flags: Flags::default(),
     }

@@ -10,6 +10,7 @@ pub(crate) const NO_STATUS: u16 = 1005;
 /// Never on the wire: there was no close frame.
 pub(crate) const ABNORMAL: u16 = 1006;
 pub(crate) const INVALID_PAYLOAD: u16 = 1007;
+pub(crate) const POLICY_VIOLATION: u16 = 1008;
 pub(crate) const TOO_BIG: u16 = 1009;
 pub(crate) const INTERNAL_ERROR: u16 = 1011;
 pub(crate) const TRY_AGAIN_LATER: u16 = 1013;

@@ -65,6 +65,8 @@ struct Partial {
     /// The message whose fragments are arriving, `None` while only a control frame or a header is.
     opcode: Option<Opcode>,
     fragments: u32,
+    /// Frames begun since this was last asked for.
+    frames: u32,
     message: Vec<u8>,
     utf8: utf8::Validator,
     /// The payload so far of a control frame: it may stand between fragments, so it has its own room.
@@ -80,6 +82,8 @@ pub(crate) struct Spare {
     buffers: Vec<Vec<u8>>,
     /// Capacity of all buffers.
     bytes: usize,
+    /// Frames that the last [`Decoder::piece`] found the header of.
+    pub(crate) frames: u32,
 }
 
 /// What a partial costs beside the message in it.
@@ -160,6 +164,7 @@ impl Decoder {
         // From here on it is what the message may have in all.
         let limits = &Limits { room: room.saturating_add(partial.message.capacity()), ..*limits };
         let (used, event) = partial.step(input, limits)?;
+        spare.frames = std::mem::take(&mut partial.frames);
         if partial.is_idle() {
             spare.put_partial(self.partial.take().expect("just used"));
         }
@@ -262,6 +267,7 @@ impl Partial {
         match header::parse(&self.header[..held + fits])? {
             Some((frame, len)) => {
                 self.open(&frame, limits)?;
+                self.frames += 1;
                 self.frame = Some(frame);
                 self.header_len = 0;
                 Ok(len - held)

@@ -1,0 +1,278 @@
+//! What one client may do, and what the server counts of those who do more.
+
+mod common;
+
+use common::*;
+use std::time::Duration;
+use swio::{Builder, Cause, Config, Refusals, Response, Server, Side, Stats};
+
+fn recorded_with(change: impl FnOnce(&mut Config)) -> (Live, Events) {
+    let (builder, events) = recorded();
+    (Live::start(builder.configure(change)), events)
+}
+
+fn stats(live: &Live) -> Stats {
+    live.ask(|server| server.stats())
+}
+
+fn refusals(live: &Live) -> Refusals {
+    stats(live).refusals
+}
+
+/// With only this counted.
+fn only(count: impl FnOnce(&mut Refusals)) -> Refusals {
+    let mut refusals = Refusals::default();
+    count(&mut refusals);
+    refusals
+}
+
+fn slow(config: &mut Config) {
+    config.messages_per_second_max = Some(50);
+}
+
+#[test]
+fn more_messages_than_allowed_end_the_connection_with_1008() {
+    let (live, events) = recorded_with(slow);
+    let mut client = live.open();
+    let mut other = live.open();
+    client.send(masked(FIN | TEXT, b"x").repeat(300));
+    assert_eq!(client.expect_close(1008), "too many messages a second");
+    live.until("it is gone", |server| (server.usage().connections == 1).then_some(()));
+    let events = events.rest();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Message(..))).count(), 100);
+    let Some(Event::Close(_, reason)) = events.last() else { panic!("no close: {events:?}") };
+    assert_eq!((reason.by, reason.code), (Side::Server, 1008));
+    assert_eq!(reason.cause, Cause::RateLimited("too many messages a second"));
+    assert_eq!(refusals(&live), only(|refusals| refusals.message_rate = 1));
+    other.frame(PING, b"you too?");
+    other.expect(PONG, b"you too?");
+}
+
+#[test]
+fn each_kind_of_frame_counts_as_a_message() {
+    let kinds: [(&str, Vec<u8>); 5] = [
+        ("binary", masked(FIN | BINARY, b"")),
+        ("a ping", masked(FIN | PING, b"")),
+        ("a pong nobody asked for", masked(FIN | PONG, b"")),
+        ("two fragments", [masked(TEXT, b"a"), masked(FIN | CONTINUATION, b"b")].concat()),
+        ("a ping in a message", [masked(TEXT, b""), masked(FIN | PING, b"")].concat()),
+    ];
+    for (what, bytes) in kinds {
+        let (live, _events) = recorded_with(slow);
+        let mut client = live.open();
+        // The last kind begins one message and stays in it.
+        let bytes = match what {
+            "a ping in a message" => [&masked(TEXT, b"")[..], &masked(FIN | PING, b"").repeat(300)].concat(),
+            _ => bytes.repeat(300),
+        };
+        client.send(bytes);
+        client.until_close(1008);
+        assert_eq!(refusals(&live), only(|refusals| refusals.message_rate = 1), "{what}");
+    }
+}
+
+#[test]
+fn a_message_in_endless_fragments_is_stopped_byte_by_byte_too() {
+    let (live, _events) = recorded_with(slow);
+    let mut client = live.open();
+    client.send(masked(TEXT, b""));
+    for _ in 0..100 {
+        for byte in masked(CONTINUATION, b"") {
+            client.try_send([byte]);
+        }
+    }
+    client.until_close(1008);
+}
+
+#[test]
+fn who_waits_may_go_on() {
+    let (live, events) = recorded_with(slow);
+    let mut client = live.open();
+    for _ in 0..2 {
+        client.send(masked(FIN | TEXT, b"x").repeat(90));
+        for _ in 0..90 {
+            events.message();
+        }
+        live.after(Duration::from_millis(2_100)).recv_timeout(DEADLINE).expect("a timer");
+    }
+    client.frame(PING, b"");
+    client.expect(PONG, b"");
+    assert_eq!(refusals(&live), Refusals::default());
+}
+
+#[test]
+fn more_bytes_than_allowed_end_the_connection() {
+    let few = |config: &mut Config| config.bytes_per_second_max = Some(100_000);
+    let (live, events) = recorded_with(few);
+    let mut client = live.open();
+    client.frame(BINARY, &[0; 150_000]);
+    assert_eq!(events.message().len(), 150_000);
+    client.try_send(masked(FIN | BINARY, &[0; 150_000]));
+    assert_eq!(client.expect_close(1008), "too many bytes a second");
+    let (_, reason) = events.close();
+    assert_eq!(reason.cause, Cause::RateLimited("too many bytes a second"));
+    // The same for a request, which is told by its status.
+    let mut client = live.client();
+    client.try_send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n");
+    client.try_send(vec![b'x'; 300_000]);
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("Connection")), (429, Some("close")));
+    assert_eq!(refusals(&live), only(|refusals| refusals.byte_rate = 2));
+    still_serving(&live);
+}
+
+#[test]
+fn limits_of_speed_can_be_switched_off_and_on() {
+    let (live, events) = recorded_with(|config| {
+        config.messages_per_second_max = None;
+        config.bytes_per_second_max = None;
+    });
+    let mut client = live.open();
+    client.send(masked(FIN | TEXT, b"x").repeat(20_000));
+    for _ in 0..20_000 {
+        events.message();
+    }
+    live.ask(|server| server.reload(slow)).expect("a good configuration");
+    client.send(masked(FIN | TEXT, b"x").repeat(300));
+    client.until_close(1008);
+}
+
+#[test]
+fn the_defaults_let_a_client_catch_up_with_five_thousand_messages() {
+    let (live, events) = recorded_with(|_| {});
+    let mut client = live.open();
+    client.send(masked(FIN | TEXT, b"kept while offline").repeat(4_990));
+    for _ in 0..4_990 {
+        events.message();
+    }
+    client.send(masked(FIN | TEXT, b"x").repeat(40_000));
+    client.until_close(1008);
+}
+
+/// Does something that is refused, as one client.
+type Offence = fn(&Live);
+/// Where it is counted.
+type Counter = fn(&mut Refusals) -> &mut u64;
+
+fn offend(live: &Live, request: &str, status: u16) {
+    let mut client = live.client();
+    client.send(request);
+    assert_eq!(client.answer().status, status, "{request:?}");
+}
+
+fn offend_open(live: &Live, bytes: impl AsRef<[u8]>, code: u16) {
+    let mut client = live.open();
+    client.try_send(bytes);
+    client.expect_close(code);
+}
+
+#[test]
+fn everything_that_is_refused_is_counted_once_under_its_cause() {
+    let offences: [(Offence, Counter); 14] = [
+        (|live| offend(live, &upgrade_with("Origin: http://evil\r\n"), 403), |r| &mut r.origin),
+        (|live| offend(live, "nonsense\r\n\r\n", 400), |r| &mut r.bad_request),
+        (|live| offend(live, &UPGRADE.replace("13\r\n", "12\r\n"), 426), |r| &mut r.bad_request),
+        (
+            |live| offend(live, &upgrade_with(&format!("X: {}\r\n", "x".repeat(2_000))), 431),
+            |r| &mut r.head_too_big,
+        ),
+        (
+            |live| offend(live, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", 413),
+            |r| &mut r.body_too_big,
+        ),
+        (|live| offend(live, "GET / HT", 408), |r| &mut r.request_timeout),
+        (|live| offend(live, &UPGRADE.replace(" / ", " /refused "), 401), |r| &mut r.handshake),
+        (|live| offend(live, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n", 500), |r| &mut r.panics),
+        (|live| offend_open(live, masked(FIN | TEXT, b"\xff"), 1007), |r| &mut r.invalid_utf8),
+        (|live| offend_open(live, [0xff], 1002), |r| &mut r.protocol),
+        (|live| offend_open(live, masked_header(FIN | TEXT, 1_001), 1009), |r| &mut r.message_too_big),
+        (
+            |live| offend_open(live, [masked(TEXT, b""), masked(CONTINUATION, b"").repeat(9)].concat(), 1009),
+            |r| &mut r.message_too_big,
+        ),
+        (|live| offend_open(live, masked(FIN | TEXT, b"panic"), 1011), |r| &mut r.panics),
+        (|live| live.client().expect_fin(), |r| &mut r.timeout),
+    ];
+    for (number, (offence, counter)) in offences.into_iter().enumerate() {
+        let live = Live::start(offended());
+        offence(&live);
+        live.until_empty();
+        let mut expected = Refusals::default();
+        *counter(&mut expected) = 1;
+        assert_eq!(refusals(&live), expected, "offence {number}");
+    }
+}
+
+/// A server that is easily offended.
+fn offended() -> Builder {
+    Server::builder()
+        .configure(|config| {
+            config.head_bytes_max = 1_000;
+            config.body_bytes_max = 1_000;
+            config.message_bytes_max = 1_000;
+            config.fragments_max = 8;
+            config.request_timeout = Duration::from_millis(150);
+        })
+        .on_handshake(|_, request| match request.path() {
+            "/refused" => Response::text(401, "who are you?\n").into(),
+            _ => swio::Handshake::accept(),
+        })
+        .on_request(|_, _| panic!("as it should"))
+        .on_message(|_, frame| assert_ne!(frame.data.as_str(), Some("panic")))
+}
+
+#[test]
+fn what_is_done_is_counted() {
+    let live = Live::start(echo().on_request(|_, _| Response::text(200, "hello")));
+    let before = stats(&live);
+    assert_eq!((before.accepted, before.bytes_received, before.bytes_sent), (0, 0, 0));
+    assert!(before.started_at.elapsed().expect("in the past") < DEADLINE);
+    let mut page = live.client();
+    page.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(page.answer().text(), "hello");
+    drop(page);
+    let mut client = live.open();
+    let mut sent = 0;
+    for frame in [masked(FIN | TEXT, b"one"), masked(FIN | PING, b""), masked(FIN | PONG, b"")] {
+        sent += frame.len();
+        client.send(frame);
+    }
+    client.expect_text("one");
+    client.expect(PONG, "");
+    live.ask(|server| {
+        server.broadcast("to all").send();
+        let fd = server.connections().next().expect("the client");
+        server.push_as(fd, swio::Opcode::Ping, b"")
+    })
+    .expect("an open connection");
+    client.expect_text("to all");
+    client.expect(PING, "");
+    let now = live.until("the page is gone", |server| {
+        let stats = server.stats();
+        (stats.closed == 1).then_some(stats)
+    });
+    assert_eq!((now.connections, now.websockets, now.accepted, now.opened), (1, 1, 2, 1));
+    assert_eq!((now.requests, now.responses), (1, 1));
+    assert_eq!((now.messages_received, now.messages_sent), (1, 2));
+    assert_eq!((now.pings_sent, now.pings_received, now.pongs_received), (1, 1, 1));
+    let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".len() + UPGRADE.len();
+    assert_eq!(now.bytes_received, (requests + sent) as u64);
+    assert_eq!(now.refusals, Refusals::default());
+    client.close(1000, "");
+    client.expect_close(1000);
+    live.until_empty();
+    let end = stats(&live);
+    assert_eq!((end.connections, end.websockets, end.closed), (0, 0, 2));
+    // A close frame of two bytes.
+    assert_eq!(end.bytes_sent, now.bytes_sent + 4);
+}
+
+#[test]
+fn those_that_the_server_has_no_room_for_are_counted_too() {
+    let (live, _events) = recorded_with(|config| config.connections_max = Some(1));
+    let _client = live.open();
+    for _ in 0..3 {
+        assert_eq!(live.client().answer().status, 503);
+    }
+    assert_eq!(refusals(&live), only(|refusals| refusals.server_full = 3));
+}
