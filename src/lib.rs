@@ -22,7 +22,7 @@
 //! live [`Server`] and may act on any connection by its [`Fd`]: [`push`](Server::push),
 //! [`broadcast`](Server::broadcast), [`disconnect`](Server::disconnect). Nothing blocks and nothing calls
 //! back from within, so there is no lock to take and no order to guess. Callbacks should be quick, because
-//! everybody else waits meanwhile: hand long work to a thread of yours, which answers through a [`Handle`].
+//! everybody else waits meanwhile: [`Server::task`] does long work on another thread and calls back with its result.
 //!
 //! Behaviour is given as closures or, where it has state of its own, as one type that implements [`Handler`].
 //!
@@ -35,6 +35,7 @@
 //! | have rooms | [`Server::join`], [`Server::publish`], [`Server::members`] |
 //! | know whose connection it is, and who is where | [`Server::bind`], [`Server::push_to_user`], [`Server::users_in`] |
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
+//! | do work that takes long | [`Server::task`], [`Server::offload`] |
 //! | keep data for each connection | [`FdMap`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
@@ -53,6 +54,8 @@
 //!   push to an fd that you kept reaches that client or nobody ([`PushError::Gone`]).
 //! - **`on_close` is called exactly once** for every connection that `on_open` was called for, with who ended
 //!   it, the close code, the text and the cause ([`CloseReason`]).
+//! - **A task's result** comes back exactly once, be it that it panicked or that the shutdown did not wait for it
+//!   ([`TaskError`]).
 //! - **Memory is bounded.** Heads, bodies, messages, fragments, outboxes and the mailbox have limits
 //!   ([`Config`]), checked before the excess is kept. An idle connection owns no buffer.
 //! - **A peer that breaks the protocol** is told how, by status or close code, and ended; nobody else
@@ -133,4 +136,5 @@ pub use server::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
 pub use server::message::{Data, Frame, Message, Prepared};
 pub use server::presence::Presence;
 pub use server::request::{Handshake, Request};
+pub use server::tasks::{TaskError, TaskId};
 pub use server::topics::TopicEvent;

@@ -80,6 +80,13 @@ impl From<ConfigError> for io::Error {
 impl Config {
     /// Refuses values with which no client could be served, naming the field and what it needs.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.check_counts()?;
+        self.check_durations()?;
+        self.check_names()?;
+        self.check_sizes()
+    }
+
+    fn check_counts(&self) -> Result<(), ConfigError> {
         let positive = [
             ("connections_max", self.connections_max.unwrap_or(1)),
             ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
@@ -92,6 +99,7 @@ impl Config {
             ("backlog", self.backlog as usize),
             ("mailbox_items_max", self.mailbox_items_max),
             ("mailbox_bytes_max", self.mailbox_bytes_max),
+            ("task_threads", self.task_threads),
             ("topics_per_connection_max", self.topics_per_connection_max),
             ("topic_bytes_max", self.topic_bytes_max),
             ("topics_max", self.topics_max),
@@ -100,7 +108,13 @@ impl Config {
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::new(*name, "must be at least 1"));
         }
-        self.check_durations()?;
+        if self.topics_max > u32::MAX as usize {
+            return Err(ConfigError::new("topics_max", "must be at most 4,294,967,295"));
+        }
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), ConfigError> {
         if let Origins::List(list) = &self.origins
             && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
         {
@@ -114,6 +128,10 @@ impl Config {
         if !matches!(self.shutdown_code, 1001 | 1012 | 1013 | 3000..=4999) {
             return Err(ConfigError::new("shutdown_code", "must be 1001, 1012, 1013 or 3000 to 4999"));
         }
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), ConfigError> {
         if self.head_bytes_max < 128 {
             return Err(ConfigError::new("head_bytes_max", "must be at least 128: a handshake needs that"));
         }
@@ -125,9 +143,6 @@ impl Config {
                 "outbox_bytes_max",
                 "must be at least 512: a handshake's answer needs that",
             ));
-        }
-        if self.topics_max > u32::MAX as usize {
-            return Err(ConfigError::new("topics_max", "must be at most 4,294,967,295"));
         }
         if self.outboxes_bytes_max < self.outbox_bytes_max {
             return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));

@@ -132,7 +132,8 @@ pub struct Config {
     /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
     /// close frame is not destroyed by a reset (RFC 6455 §7.1.1). Default 1 s.
     pub linger_timeout: Duration,
-    /// How long a shutdown waits for outboxes and close handshakes, counted from the end of the window. Default 5 s.
+    /// How long a shutdown waits for outboxes, close handshakes and tasks, counted from the end of the window.
+    /// Default 5 s.
     pub shutdown_timeout: Duration,
     /// Over how long a shutdown tells its connections, one after the other: told all at once, all come back at once,
     /// to whatever takes this server's place. It is shorter where there are few of them, since 16 are told every
@@ -155,6 +156,12 @@ pub struct Config {
     pub mailbox_items_max: usize,
     /// Bytes of the payloads among them. Default 64 MiB.
     pub mailbox_bytes_max: usize,
+    /// Threads for [tasks](crate::Server::task), started when they are needed. Default 4: tasks wait for disks and
+    /// databases more than they compute.
+    pub task_threads: usize,
+    /// Tasks that are under way at once, those included that wait for a thread or whose result waits for the server.
+    /// Default 1,024: with the threads there are, more would only wait longer.
+    pub tasks_max: usize,
 }
 
 impl Default for Config {
@@ -195,6 +202,8 @@ impl Default for Config {
             backlog: 4_096,
             mailbox_items_max: 65_536,
             mailbox_bytes_max: 64 << 20,
+            task_threads: 4,
+            tasks_max: 1_024,
         }
     }
 }

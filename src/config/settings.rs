@@ -43,6 +43,8 @@ macro_rules! every_setting {
             backlog fixed,
             mailbox_items_max fixed,
             mailbox_bytes_max fixed,
+            task_threads live,
+            tasks_max live,
         }
     };
 }

@@ -15,7 +15,8 @@ pub(crate) enum Undelivered {
 struct Queue<T> {
     mails: Vec<T>,
     bytes: usize,
-
+    /// Mails that the limits do not count.
+    exempt: usize,
     /// Comes behind all others.
     last: Option<T>,
     open: bool,
@@ -35,7 +36,7 @@ pub(crate) struct Sender<T>(Arc<Shared<T>>);
 pub(crate) struct Mailbox<T>(Arc<Shared<T>>);
 
 pub(crate) fn mailbox<T>(waker: Waker, items_max: usize, bytes_max: usize) -> (Sender<T>, Mailbox<T>) {
-    let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, last: None, open: true });
+    let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, exempt: 0, last: None, open: true });
     let shared = Arc::new(Shared { queue, waker, items_max, bytes_max });
     (Sender(shared.clone()), Mailbox(shared))
 }
@@ -53,40 +54,56 @@ impl<T> Clone for Sender<T> {
     }
 }
 
+/// How a mail is counted.
+enum Place {
+    /// With so many bytes, against the limits.
+    Limited(usize),
+    Exempt,
+    Last,
+}
+
 impl<T> Sender<T> {
     /// Puts a mail in whose payload has `bytes` bytes. A mail bigger than the whole mailbox is taken when the
     /// mailbox is empty: it would never fit otherwise.
     pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered> {
-        self.deliver(|queue| {
-            let items = queue.mails.len();
-            let fits = items < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
-            if !fits && items > 0 {
-                return Err(Undelivered::Full);
-            }
-            queue.mails.push(mail);
-            queue.bytes += bytes;
-            Ok(())
-        })
+        self.deliver(mail, Place::Limited(bytes))
+    }
+
+    /// Puts a mail in that the limits do not count: their sender has a limit of its own.
+    pub(crate) fn send_exempt(&self, mail: T) -> Result<(), Undelivered> {
+        self.deliver(mail, Place::Exempt)
     }
 
     /// Puts a mail in that is never refused as too much: at most one such waits, behind all others, and a second
     /// is the same.
     pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered> {
-        self.deliver(|queue| {
-            queue.last = Some(mail);
-            Ok(())
-        })
+        self.deliver(mail, Place::Last)
     }
 
-    /// Opens the queue to `put`, and wakes the reactor where that brought the first mail.
-    fn deliver(&self, put: impl FnOnce(&mut Queue<T>) -> Result<(), Undelivered>) -> Result<(), Undelivered> {
+    /// A mail that is refused is dropped when the lock is free again: what it owns may send mail itself.
+    fn deliver(&self, mail: T, place: Place) -> Result<(), Undelivered> {
         let was_empty = {
             let mut queue = self.0.lock();
             if !queue.open {
                 return Err(Undelivered::Closed);
             }
             let was_empty = queue.mails.is_empty() && queue.last.is_none();
-            put(&mut queue)?;
+            match place {
+                Place::Limited(bytes) => {
+                    let items = queue.mails.len() - queue.exempt;
+                    let fits = items < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
+                    if !fits && items > 0 {
+                        return Err(Undelivered::Full);
+                    }
+                    queue.mails.push(mail);
+                    queue.bytes += bytes;
+                }
+                Place::Exempt => {
+                    queue.mails.push(mail);
+                    queue.exempt += 1;
+                }
+                Place::Last => queue.last = Some(mail),
+            }
             was_empty
         };
         if was_empty && let Err(error) = self.0.waker.wake() {
@@ -104,6 +121,7 @@ impl<T> Mailbox<T> {
         std::mem::swap(&mut queue.mails, into);
         into.extend(queue.last.take());
         queue.bytes = 0;
+        queue.exempt = 0;
     }
 
     /// Nothing is taken from now on; what nobody has read is dropped.

@@ -66,17 +66,13 @@ impl Dispatch {
 
     /// After the last turn.
     pub(crate) fn stop(&mut self) {
+        self.server.tasks.close();
         self.call_all("on_worker_stop", |handler, server| handler.on_worker_stop(server));
         self.call_all("on_shutdown", |handler, server| handler.on_shutdown(server));
     }
 
     fn panicked(&mut self, callback: &'static str, route: Route, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
-        let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-            (Some(message), _) => (*message).to_owned(),
-            (None, Some(message)) => message.clone(),
-            (None, None) => "(no text)".to_owned(),
-        };
-        discard(panic);
+        let message = message_of(panic);
         self.server.stats.refusals.panics += 1;
         log::error!("{callback} panicked: {message}");
         // An HTTP request is answered with 500 by whoever asked.
@@ -132,6 +128,17 @@ impl Dispatch {
             self.server.connections.deadline(fd, jittered(interval, fd) - silence);
         }
     }
+}
+
+/// What a panic said. What it carried is dropped.
+pub(super) fn message_of(panic: Box<dyn Any + Send>) -> String {
+    let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(message), _) => (*message).to_owned(),
+        (None, Some(message)) => message.clone(),
+        (None, None) => "(no text)".to_owned(),
+    };
+    discard(panic);
+    message
 }
 
 /// Drops what a panic carried. That may panic itself; then it is left alone.
@@ -271,6 +278,13 @@ impl App for Dispatch {
             Mail::Run(run) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }
+            Mail::Message(message) => {
+                let told = |handler: &mut dyn Handler, server: &mut Server| {
+                    handler.on_pipe_message(server, message);
+                };
+                self.call("on_pipe_message", Route::ROOT, None, told);
+            }
+            Mail::Finished(id, result) => self.task_finished(id, result),
             Mail::Shutdown => server.shutdown(),
         }
     }
@@ -333,6 +347,7 @@ impl App for Dispatch {
                     self.call_all("on_reload", |handler, server| handler.on_reload(server));
                 }
                 Notice::Answered(fd, answer) => self.answered(fd, answer),
+                Notice::TasksAbandoned => self.tasks_abandoned(),
                 Notice::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.drain();
@@ -354,7 +369,8 @@ impl App for Dispatch {
     fn phase(&self) -> net::Phase {
         match self.server.stage {
             Stage::Serving => net::Phase::Serving,
-            _ if self.server.connections.len() > 0 || self.has_notices() => net::Phase::Stopping,
+            _ if self.server.connections.len() > 0 => net::Phase::Stopping,
+            _ if self.server.tasks.len() > 0 || self.has_notices() => net::Phase::Stopping,
             _ => net::Phase::Ended,
         }
     }

@@ -3,10 +3,12 @@
 use super::Server;
 use super::message::Message;
 use super::request::Handshake;
+use super::tasks::{Output, TaskError, TaskId};
 use crate::codec::http::Response;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::{Sender, Undelivered};
+use std::any::Any;
 use std::fmt;
 
 /// A live server, from any thread. Cheap to clone.
@@ -39,6 +41,8 @@ pub(crate) enum Mail {
     AnswerHandshake(Fd, Handshake),
     Respond(Fd, Response),
     Run(Box<dyn FnOnce(&mut Server) + Send>),
+    Message(Box<dyn Any + Send>),
+    Finished(TaskId, Result<Output, TaskError>),
     Shutdown,
 }
 
@@ -128,6 +132,36 @@ impl Handle {
     /// As for [`Handle::push`].
     pub fn run(&self, call: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), PushError> {
         self.send(Mail::Run(Box::new(call)), 0)
+    }
+
+    /// Gives the server's [`on_pipe_message`](crate::Handler::on_pipe_message) a value of any type.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`]. Of the message, its own size counts, and not what it points to.
+    ///
+    /// ```no_run
+    /// use swio::Server;
+    ///
+    /// struct Price(u64);
+    ///
+    /// let running = Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_pipe_message(|server, message| {
+    ///         if let Some(Price(cents)) = message.downcast_ref() {
+    ///             server.broadcast(format!("{cents} cents")).send();
+    ///         }
+    ///     })
+    ///     .start()?;
+    /// running.handle().send_message(Price(4_200)).ok();
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn send_message<T: Any + Send>(&self, message: T) -> Result<(), PushError> {
+        self.send(Mail::Message(Box::new(message)), size_of::<T>())
+    }
+
+    /// What came of a task. A server that has ended does not care.
+    pub(super) fn finished(&self, id: TaskId, result: Result<Output, TaskError>) {
+        self.0.send_exempt(Mail::Finished(id, result)).ok();
     }
 
     /// [`Server::shutdown`] from another thread. A full mailbox does not refuse it.

@@ -4,11 +4,13 @@ use super::Server;
 use super::message::Frame;
 use super::presence::Presence;
 use super::request::{Handshake, Request};
+use super::tasks::{TaskError, TaskId};
 use super::topics::TopicEvent;
 use crate::codec::http::Response;
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
+use std::any::Any;
 use std::fmt;
 
 /// A server's behaviour with state of its own, the shape of Ratchet's component: open, message, close, error.
@@ -99,6 +101,18 @@ pub trait Handler {
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
 
+    /// [`Handle::send_message`](crate::Handle::send_message) was called on another thread.
+    fn on_pipe_message(&mut self, server: &mut Server, message: Box<dyn Any + Send>) {}
+
+    /// A task that was begun by [`Server::offload`] has ended: its result is what its work gave, of that type.
+    fn on_finish(
+        &mut self,
+        server: &mut Server,
+        task: TaskId,
+        result: Result<Box<dyn Any + Send>, TaskError>,
+    ) {
+    }
+
     /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings file:
     /// see [`Builder::signals`](crate::Builder::signals).
     fn on_reload(&mut self, server: &mut Server) {}
@@ -146,6 +160,8 @@ macro_rules! every_callback {
             on_close(fd: Fd, reason: &CloseReason);
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);
+            on_pipe_message(message: Box<dyn Any + Send>);
+            on_finish(task: TaskId, result: Result<Box<dyn Any + Send>, TaskError>);
             on_reload();
             on_topic(topic: &str, event: TopicEvent);
             on_presence(topic: &str, uid: &str, presence: Presence);

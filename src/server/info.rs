@@ -159,6 +159,8 @@ pub struct Usage {
     pub deadlines: usize,
     /// User timers.
     pub timers: usize,
+    /// Tasks that have no result yet.
+    pub tasks: usize,
     /// Addresses that connections are counted for.
     pub addresses: usize,
     /// Connections whose socket did not take at once what was pushed.

@@ -115,6 +115,7 @@ impl Server {
             websockets: self.established,
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
+            tasks: self.tasks.len(),
             addresses: holdings.addresses,
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,

@@ -15,6 +15,7 @@ mod lookup;
 pub(crate) mod message;
 mod notices;
 mod parts;
+mod pool;
 pub(crate) mod presence;
 mod refusal;
 mod reload;
@@ -22,6 +23,7 @@ pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod session;
 mod shutdown;
+pub(crate) mod tasks;
 mod timing;
 pub(crate) mod topics;
 mod users;
@@ -51,6 +53,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
+use tasks::Tasks;
 use topics::Rooms;
 
 /// The live server: what every callback receives first.
@@ -88,6 +91,7 @@ pub struct Server {
     /// What others count is added when it is asked for.
     stats: Stats,
     reread: Option<Reread>,
+    tasks: Tasks,
     /// Of each text that is pushed in parts, where it was cut.
     texts: HashMap<Fd, utf8::Validator>,
     rooms: Rooms,
@@ -130,6 +134,7 @@ impl Server {
             notices: Vec::new(),
             stats: Stats::new(),
             reread: None,
+            tasks: Tasks::default(),
             texts: HashMap::new(),
             rooms: Rooms::default(),
         }

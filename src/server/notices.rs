@@ -17,6 +17,7 @@ pub(crate) enum Notice {
     Answered(Fd, Answer),
     /// [`Server::reload`].
     Reloaded,
+    TasksAbandoned,
     /// Handlers are told, then connections.
     BeforeShutdown,
     Topic(Rc<str>, TopicEvent),

@@ -65,6 +65,7 @@ impl Server {
             log::warn!("{warning}");
         }
         self.connections.limits = Limits::new(&new);
+        self.tasks.set_threads_max(new.task_threads);
         let is_heartbeat_another = new.ping_interval != self.config.ping_interval;
         self.config = new;
         if is_heartbeat_another {

@@ -106,6 +106,7 @@ impl Server {
 
     /// The shutdown's time is up.
     fn cut_off(&mut self) {
+        self.abandon_tasks();
         for index in 1..self.connections.index_end() {
             let Some(connection) = self.connections.at(index) else { continue };
             let fd = connection.fd;
