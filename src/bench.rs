@@ -89,6 +89,7 @@ impl Default for Decoder {
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
             room: usize::MAX,
+            in_parts: false,
         };
         Decoder { decoder: ws::Decoder::default(), limits, spare: ws::Spare::default() }
     }

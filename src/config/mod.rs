@@ -80,6 +80,11 @@ pub struct Config {
     /// burst at least. Over it 1008, or 429 for HTTP. Default 32 MiB: a quarter of a gigabit line, which no chat needs;
     /// set it higher where clients upload on a fast local network.
     pub bytes_per_second_max: Option<u64>,
+    /// Whether `on_message` gets what comes of a message as it comes, not the whole message at its end:
+    /// [`Frame::finish`](crate::Frame::finish) is false of all parts but the last. A part is what one read of the
+    /// socket had of one fragment, so it says nothing of where the client cut. A message of any size so takes no
+    /// memory; a callback that expects whole ones misunderstands all that are not here at once. Default false.
+    pub deliver_fragments: bool,
 
     /// Bytes accepted for one connection and not yet written. Default 8 MiB: Swoole's `socket_buffer_size`.
     /// Must hold the largest message that you push: one that does not fit is refused as `Full`, and with
@@ -177,6 +182,7 @@ impl Default for Config {
             fragments_max: 4_096,
             messages_per_second_max: Some(2_500),
             bytes_per_second_max: Some(32 << 20),
+            deliver_fragments: false,
             outbox_bytes_max: 8 << 20,
             outboxes_bytes_max: 1 << 30,
             inbound_bytes_max: 256 << 20,

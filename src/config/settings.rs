@@ -18,6 +18,7 @@ macro_rules! every_setting {
             fragments_max live,
             messages_per_second_max live,
             bytes_per_second_max live,
+            deliver_fragments live,
             outbox_bytes_max live,
             outboxes_bytes_max live,
             inbound_bytes_max live,

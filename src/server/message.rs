@@ -1,29 +1,56 @@
 //! What is received and what is sent: frames as callbacks see them, and messages as callers give them.
 
-use crate::codec::ws::{Opcode, header};
+use crate::codec::ws::decoder::Part;
+use crate::codec::ws::{Opcode, header, utf8};
 use crate::fd::Fd;
 use crate::net::outbox::Encoded;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-/// What `on_message` receives: one whole message, its fragments joined.
+/// What `on_message` receives: one whole message, its fragments joined; or what came of one, where
+/// [`Config::deliver_fragments`](crate::Config::deliver_fragments) asks for that.
+///
+/// ```no_run
+/// # use swio::Server;
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .configure(|config| {
+///         config.deliver_fragments = true;
+///         config.message_bytes_max = 1 << 30;
+///     })
+///     // Back as it comes: the server holds nothing of it, however much it is.
+///     .on_message(|server, frame| {
+///         server.push_part(frame.fd, frame.opcode, &frame.data, frame.finish).ok();
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Frame<'a> {
     /// Who sent it.
     pub fd: Fd,
-    /// [`Opcode::Text`] or [`Opcode::Binary`].
+    /// [`Opcode::Text`] or [`Opcode::Binary`]; [`Opcode::Continuation`] of all parts but the first.
     pub opcode: Opcode,
-    /// The payload. Pushed on as it is, it keeps its kind.
+    /// The payload. Pushed on as it is, it keeps its kind. A part of a text that is cut within a character is no text
+    /// for itself, and counts as binary.
     pub data: Data<'a>,
-    /// Whether this is the message's end; always so, since fragments are joined.
+    /// Whether this is the message's end; always so, unless it is delivered in parts.
     pub finish: bool,
 }
 
 impl<'a> Frame<'a> {
     pub(crate) fn new(fd: Fd, opcode: Opcode, bytes: &'a [u8]) -> Frame<'a> {
         Frame { fd, opcode, data: Data { opcode, bytes }, finish: true }
+    }
+
+    /// Some of a message of this kind.
+    pub(super) fn part(fd: Fd, kind: Opcode, part: &Part, bytes: &'a [u8]) -> Frame<'a> {
+        let is_text = kind == Opcode::Text && utf8::check(bytes).is_ok();
+        let data = Data { opcode: if is_text { Opcode::Text } else { Opcode::Binary }, bytes };
+        let opcode = if part.is_first { kind } else { Opcode::Continuation };
+        Frame { fd, opcode, data, finish: part.is_last }
     }
 }
 

@@ -21,6 +21,7 @@ impl Dispatch {
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
             room: usize::MAX,
+            in_parts: config.deliver_fragments,
         };
         let rates = self.server.connections.limits.rates;
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
@@ -51,16 +52,15 @@ impl Dispatch {
             bytes = rest;
             match event {
                 // RFC 6455 §1.4: after its own close frame the server discards what is not the peer's.
-                Some(Event::Message(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
+                Some(Event::Message(..) | Event::Part(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
                 Some(Event::Message(opcode, payload)) => {
-                    self.server.stats.messages_received += 1;
-                    let frame = Frame::new(fd, opcode, payload.bytes(input));
-                    self.call("on_message", route, Some(fd), |handler, server| {
-                        handler.on_message(server, frame)
-                    });
+                    self.deliver(route, Frame::new(fd, opcode, payload.bytes(input)));
                     if let Payload::Owned(bytes) = payload {
                         self.spare.put(bytes);
                     }
+                }
+                Some(Event::Part(kind, part)) => {
+                    self.deliver(route, Frame::part(fd, kind, &part, &input[part.range.clone()]));
                 }
                 Some(Event::Ping(payload)) => {
                     self.server.stats.pings_received += 1;
@@ -83,6 +83,12 @@ impl Dispatch {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn deliver(&mut self, route: Route, frame: Frame<'_>) {
+        self.server.stats.messages_received += u64::from(frame.finish);
+        self.call("on_message", route, Some(frame.fd), |handler, server| handler.on_message(server, frame));
     }
 
     /// What is not a whole message takes memory, of which there is so much for all together. With the step comes

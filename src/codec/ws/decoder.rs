@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub(crate) fragments_max: u32,
     /// Bytes of memory that may be taken beyond what the decoder holds.
     pub(crate) room: usize,
+    /// What is not whole yet is given in parts as it comes, not collected.
+    pub(crate) in_parts: bool,
 }
 
 /// Where an event's bytes are.
@@ -39,10 +41,21 @@ impl Payload {
 pub(crate) enum Event {
     /// A whole message: `Text` (checked to be UTF-8) or `Binary`.
     Message(Opcode, Payload),
+    /// Of a message of this kind, what came of it: where [`Limits::in_parts`] asks for that.
+    Part(Opcode, Part),
     Ping(Payload),
     Pong(Payload),
     /// The code is 1005 where the frame had none.
     Close(u16, Box<str>),
+}
+
+/// Some more of a message. A text's parts are UTF-8 only together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Where in the input of the step it is.
+    pub(crate) range: Range<usize>,
+    pub(crate) is_first: bool,
+    pub(crate) is_last: bool,
 }
 
 /// The state of one direction of a WebSocket. Between messages it owns nothing.
@@ -67,6 +80,10 @@ struct Partial {
     fragments: u32,
     /// Frames begun since this was last asked for.
     frames: u32,
+    /// Bytes of the message so far.
+    taken: usize,
+    /// Some of the message was given already.
+    is_given: bool,
     message: Vec<u8>,
     utf8: utf8::Validator,
     /// The payload so far of a control frame: it may stand between fragments, so it has its own room.
@@ -96,22 +113,23 @@ const SPARES_MAX: usize = 16;
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Spare {
-    /// `None` where it would be more than `room`.
-    fn take_partial(&mut self, room: usize) -> Option<Box<Partial>> {
-        let room = room.checked_sub(PARTIAL_BYTES)?;
+    /// `None` where it would be more than there is room for.
+    fn take_partial(&mut self, limits: &Limits) -> Option<Box<Partial>> {
+        let room = limits.room.checked_sub(PARTIAL_BYTES)?;
         let mut partial = self.partials.pop().unwrap_or_default();
-        if self.buffers.last().is_some_and(|buffer| buffer.capacity() <= room) {
+        if !limits.in_parts && self.buffers.last().is_some_and(|buffer| buffer.capacity() <= room) {
             partial.message = self.buffers.pop().expect("just seen");
             self.bytes -= partial.message.capacity();
         }
         Some(partial)
     }
 
-    /// A partial is clean when it is idle, but for its text state and count of fragments.
+    /// A partial is clean when it is idle, but for what it counted and its text state.
     fn put_partial(&mut self, mut partial: Box<Partial>) {
         self.put(std::mem::take(&mut partial.message));
         if self.partials.len() < SPARES_MAX {
             (partial.utf8, partial.fragments) = (utf8::Validator::default(), 0);
+            (partial.taken, partial.is_given) = (0, false);
             self.partials.push(partial);
         }
     }
@@ -156,7 +174,7 @@ impl Decoder {
         let partial = match &mut self.partial {
             Some(partial) => partial,
             none => {
-                let partial = spare.take_partial(room).ok_or(Error::NoRoom)?;
+                let partial = spare.take_partial(limits).ok_or(Error::NoRoom)?;
                 room -= PARTIAL_BYTES + partial.message.capacity();
                 none.insert(partial)
             }
@@ -247,13 +265,12 @@ impl Partial {
             let event = if frame.opcode.is_control() {
                 self.take_control(&frame, input, piece)?
             } else {
-                self.take_data(&frame, &input[piece], limits)?
+                self.take_data(&frame, input, piece, limits)?
             };
-            if frame.len > 0 {
-                return Ok((used, None));
+            if frame.len == 0 {
+                self.frame = None;
             }
-            self.frame = None;
-            if event.is_some() {
+            if frame.len > 0 || event.is_some() {
                 return Ok((used, event));
             }
         }
@@ -294,7 +311,7 @@ impl Partial {
         if self.fragments > limits.fragments_max {
             return Err(Error::TooManyFragments);
         }
-        if frame.len > limits.message_bytes_max.saturating_sub(self.message.len()) as u64 {
+        if frame.len > limits.message_bytes_max.saturating_sub(self.taken) as u64 {
             return Err(Error::MessageTooBig);
         }
         Ok(())
@@ -318,20 +335,38 @@ impl Partial {
         control_event(frame.opcode, payload, input).map(Some)
     }
 
-    fn take_data(&mut self, frame: &Header, piece: &[u8], limits: &Limits) -> Result<Option<Event>, Error> {
+    fn take_data(
+        &mut self,
+        frame: &Header,
+        input: &[u8],
+        piece: Range<usize>,
+        limits: &Limits,
+    ) -> Result<Option<Event>, Error> {
         let opcode = self.opcode.expect("a data frame was opened");
+        let is_last = frame.len == 0 && frame.fin;
+        self.taken += piece.len();
         if opcode == Opcode::Text {
-            self.utf8.push(piece).map_err(|_| Error::InvalidUtf8)?;
+            self.utf8.push(&input[piece.clone()]).map_err(|_| Error::InvalidUtf8)?;
+            if is_last {
+                self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
+            }
+        }
+        if is_last {
+            // With its message over, what is left of this is dropped.
+            self.opcode = None;
+        }
+        // One that was begun otherwise goes on so, should the setting change meanwhile.
+        if self.is_given || limits.in_parts && self.message.is_empty() {
+            if piece.is_empty() && !is_last {
+                return Ok(None);
+            }
+            let is_first = !std::mem::replace(&mut self.is_given, true);
+            return Ok(Some(Event::Part(opcode, Part { range: piece, is_first, is_last })));
         }
         grow(&mut self.message, piece.len(), limits)?;
-        self.message.extend_from_slice(piece);
-        if frame.len > 0 || !frame.fin {
-            return Ok(None);
-        }
-        self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
-        // With its message over, what is left of this is dropped.
-        self.opcode = None;
-        Ok(Some(Event::Message(opcode, Payload::Owned(std::mem::take(&mut self.message)))))
+        self.message.extend_from_slice(&input[piece]);
+        let message = |bytes| Event::Message(opcode, Payload::Owned(bytes));
+        Ok(is_last.then(|| message(std::mem::take(&mut self.message))))
     }
 }
 

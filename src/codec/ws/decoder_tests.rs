@@ -18,7 +18,8 @@ const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ROOMY: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 64, room: usize::MAX };
+const ROOMY: Limits =
+    Limits { message_bytes_max: 1 << 20, fragments_max: 64, room: usize::MAX, in_parts: false };
 
 // The naive decoder.
 
@@ -229,11 +230,13 @@ struct Run<'a> {
     limits: &'a Limits,
     events: Vec<Seen>,
     error: Option<Error>,
+    /// What was given of a message in parts.
+    begun: Option<(Opcode, Vec<u8>)>,
 }
 
 impl<'a> Run<'a> {
     fn new(limits: &'a Limits) -> Run<'a> {
-        Run { decoder: Decoder::default(), limits, events: Vec::new(), error: None }
+        Run { decoder: Decoder::default(), limits, events: Vec::new(), error: None, begun: None }
     }
 
     fn has_ended(&self) -> bool {
@@ -253,10 +256,26 @@ impl<'a> Run<'a> {
                 }
                 Ok((used, Some(event))) => {
                     let (input, behind) = rest.split_at_mut(used);
-                    self.events.push(seen(&event, input));
+                    match event {
+                        Event::Part(kind, part) => self.join(kind, &part, input),
+                        event => self.events.push(seen(&event, input)),
+                    }
                     rest = behind;
                 }
             }
+        }
+    }
+
+    /// Parts make the message that would have come whole.
+    fn join(&mut self, kind: Opcode, part: &Part, input: &[u8]) {
+        assert_eq!(part.is_first, self.begun.is_none());
+        assert!(part.is_last || !part.range.is_empty(), "a part that says nothing");
+        let (first_kind, message) = self.begun.get_or_insert_with(|| (kind, Vec::new()));
+        assert_eq!(kind, *first_kind);
+        message.extend_from_slice(&input[part.range.clone()]);
+        if part.is_last {
+            let message = self.begun.take().expect("just joined").1;
+            self.events.push(if kind == Opcode::Text { Seen::Text(message) } else { Seen::Binary(message) });
         }
     }
 
@@ -270,15 +289,34 @@ fn seen(event: &Event, input: &[u8]) -> Seen {
         Event::Message(Opcode::Text, payload) => Seen::Text(payload.bytes(input).to_vec()),
         Event::Message(Opcode::Binary, payload) => Seen::Binary(payload.bytes(input).to_vec()),
         Event::Message(other, _) => panic!("a message of kind {other:?}"),
+        Event::Part(..) => unreachable!("joined"),
         Event::Ping(payload) => Seen::Ping(payload.bytes(input).to_vec()),
         Event::Pong(payload) => Seen::Pong(payload.bytes(input).to_vec()),
         Event::Close(code, reason) => Seen::Close(*code, reason.as_bytes().to_vec()),
     }
 }
 
+/// Compares both ways to give messages: whole, and in parts, which must be the same when joined.
+fn compare(
+    what: &dyn std::fmt::Display,
+    stream: &[u8],
+    limits: &Limits,
+    naive: &Naive,
+    cuts: impl IntoIterator<Item = usize> + Clone,
+) {
+    compare_one(what, stream, limits, naive, cuts.clone());
+    compare_one(
+        &format_args!("{what}, in parts"),
+        stream,
+        &Limits { in_parts: true, ..*limits },
+        naive,
+        cuts,
+    );
+}
+
 /// Feeds `stream` cut at `cuts` and compares after each piece. Both must agree on what is known by then, no
 /// less and no more, and the decoder must own nothing where nothing is begun.
-fn compare(
+fn compare_one(
     what: &dyn std::fmt::Display,
     stream: &[u8],
     limits: &Limits,
@@ -304,6 +342,8 @@ fn compare(
         let is_idle = naive.idle.binary_search(&fed).is_ok();
         assert_eq!(run.decoder.partial.is_none(), is_idle, "{what}: idle after {fed} bytes");
         assert!(run.held_bytes() <= 2 * fed + 16, "{what}: holds {} after {fed} bytes", run.held_bytes());
+        let message = run.decoder.partial.as_ref().map_or(0, |partial| partial.message.capacity());
+        assert!(!limits.in_parts || message == 0, "{what}: a message is held after {fed} bytes");
     }
     let expected = naive.events[..run.events.len()].iter().map(|(_, event)| event);
     assert!(run.events.iter().eq(expected), "{what}: other events, cut at {trail:?}");
@@ -515,7 +555,7 @@ fn bad_headers() {
 #[test]
 fn the_first_error_is_the_one_that_counts() {
     let mut table = Table::default();
-    let small = Limits { message_bytes_max: 4, fragments_max: 2, room: usize::MAX };
+    let small = Limits { message_bytes_max: 4, fragments_max: 2, room: usize::MAX, in_parts: false };
     table.add("reserved bits before reserved opcode", vec![0xf3], "ReservedBits");
     table.add("reserved opcode before not final", vec![0x0b], "ReservedOpcode");
     table.add("not final before unmasked", vec![0x09, 0x00], "ControlFragmented");
@@ -709,7 +749,7 @@ fn bad_text_fails_at_its_first_bad_byte_not_at_its_end() {
 #[test]
 fn limits() {
     let mut table = Table::default();
-    let limits = Limits { message_bytes_max: 10, fragments_max: 3, room: usize::MAX };
+    let limits = Limits { message_bytes_max: 10, fragments_max: 3, room: usize::MAX, in_parts: false };
     let mut add = |name: &str, parts: &[Vec<u8>], expected: &str| {
         table.limited(limits, name, parts.concat(), expected);
     };
@@ -747,12 +787,13 @@ fn limits() {
     let anew = [begun(1), more(1), last(1), begun(1), more(1), last(1)];
     add("fragments are counted anew", &anew, "binary 3, binary 3");
 
-    let one = Limits { message_bytes_max: 1, fragments_max: 1, room: usize::MAX };
+    let one = Limits { message_bytes_max: 1, fragments_max: 1, room: usize::MAX, in_parts: false };
     table.limited(one, "one byte", frame(TEXT, b"a"), "text 1");
     table.limited(one, "one fragment", frame(TEXT_BEGUN, b"a"), "...");
     let two = [frame(TEXT_BEGUN, b"a"), frame(LAST, b"")].concat();
     table.limited(one, "two fragments", two, "TooManyFragments");
-    let most = Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX, room: usize::MAX };
+    let most =
+        Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX, room: usize::MAX, in_parts: false };
     table.limited(most, "no limits", [frame(TEXT_BEGUN, b"a"), frame(LAST, b"b")].concat(), "text 2");
     table.limited(most, "no limits, cut", [huge, vec![1]].concat(), "...");
     let more_than_all = [begun(1), [vec![LAST, 0xff], vec![0x7f; 8], KEY.to_vec()].concat()].concat();
@@ -762,7 +803,7 @@ fn limits() {
 
 #[test]
 fn every_first_two_bytes() {
-    let limits = Limits { message_bytes_max: 100, fragments_max: 4, room: usize::MAX };
+    let limits = Limits { message_bytes_max: 100, fragments_max: 4, room: usize::MAX, in_parts: false };
     for before in [vec![], frame(TEXT_BEGUN, b"a")] {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
@@ -823,7 +864,7 @@ fn the_crates_own_encoder_writes_what_is_read_here() {
 
 #[test]
 fn memory_grows_with_the_bytes_that_came_not_with_those_declared() {
-    let limits = Limits { message_bytes_max: 2 << 30, fragments_max: 4, room: usize::MAX };
+    let limits = Limits { message_bytes_max: 2 << 30, fragments_max: 4, room: usize::MAX, in_parts: false };
     for first in [BINARY, TEXT, BINARY_BEGUN] {
         for piece in [1, 7, 100, 1_024] {
             let mut run = Run::new(&limits);
@@ -969,12 +1010,13 @@ fn corrupt(random: &mut Random, stream: &mut Vec<u8>) {
 
 #[test]
 fn random_streams() {
-    const SEEDS: u64 = 6_000;
+    const SEEDS: u64 = 4_000;
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let limits = Limits {
             room: usize::MAX,
+            in_parts: false,
             message_bytes_max: [4, 40, 200, 70_000][random.below(4) as usize].min(2_000),
             fragments_max: 1 + random.below(8) as u32,
         };
@@ -1007,6 +1049,22 @@ fn random_streams() {
     }
     // Every way to end is met, or the generator is worth less than it seems: 14 errors and three others.
     assert!(ends.len() == 17 && ends.values().all(|count| *count >= 5), "{ends:#?}");
+}
+
+/// The setting may change while a message is arriving: it goes on as it began, and nothing of it is lost.
+#[test]
+fn a_message_goes_on_as_it_began() {
+    let stream = fragments(&[b"one ", b"two ", b"three"]);
+    let in_parts = Limits { in_parts: true, ..ROOMY };
+    for cut in 0..stream.len() {
+        for (first, second) in [(ROOMY, in_parts), (in_parts, ROOMY)] {
+            let mut run = Run::new(&first);
+            run.feed(&stream[..cut]);
+            run.limits = &second;
+            run.feed(&stream[cut..]);
+            assert_eq!(run.events, [Seen::Text(b"one two three".to_vec())], "cut at {cut}");
+        }
+    }
 }
 
 #[test]
