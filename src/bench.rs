@@ -7,6 +7,7 @@ use crate::fd::Fd;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::wheel::Wheel;
+use crate::server::Server;
 use crate::server::builder::Builder;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, SimStream};
@@ -166,6 +167,11 @@ impl SimServer {
     /// One turn of the reactor in which the first `clients` can be read: what a bench measures.
     pub fn turn(&mut self, clients: usize) {
         self.reactor.turn(Instant::now(), self.ready[..clients].iter().copied());
+    }
+
+    /// The server between two turns.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.reactor.app.server
     }
 
     /// How many bytes the server wrote to all clients since this was last asked.

@@ -105,19 +105,43 @@ fn fan_out_allocations(builder: Builder, receivers: usize, len: usize) -> u64 {
 }
 
 #[test]
-fn a_broadcast_costs_the_same_allocations_for_many_as_for_few() {
-    for (len, many) in [(64, 10_000), (1 << 10, 1_000), (60 << 10, 200)] {
-        let allocations = |receivers| {
-            let builder = Server::builder().on_message(|server, frame| {
-                let reach = server.broadcast(frame.data).except(frame.fd).send();
+fn a_message_to_many_costs_the_same_allocations_as_one_to_few() {
+    let broadcast = || {
+        Server::builder().on_message(|server, frame| {
+            let reach = server.broadcast(frame.data).except(frame.fd).send();
+            assert_eq!(reach.refused, 0);
+        })
+    };
+    let publish = || {
+        Server::builder()
+            .on_open(|server, request| {
+                server.join(request.fd, "everybody").expect("there is room");
+            })
+            .on_message(|server, frame| {
+                let reach = server.publish("everybody", frame.data).except(frame.fd).send();
                 assert_eq!(reach.refused, 0);
-            });
-            fan_out_allocations(builder, receivers, len)
-        };
-        let (few, many) = (allocations(100), allocations(many));
-        assert_eq!(few, many, "a broadcast of {len} bytes");
-        // The frame, and who is left out.
-        assert!(many <= 2, "a broadcast of {len} bytes: {many}");
+            })
+    };
+    let push_to_user = || {
+        Server::builder()
+            .on_open(|server, request| {
+                // The first client, which sends, is nobody.
+                if server.connection_count() > 1 {
+                    server.bind(request.fd, "everybody").expect("there is room");
+                }
+            })
+            .on_message(|server, frame| assert_eq!(server.push_to_user("everybody", frame.data).refused, 0))
+    };
+    let kinds: [(&str, &dyn Fn() -> Builder); 3] =
+        [("broadcast", &broadcast), ("publish", &publish), ("push_to_user", &push_to_user)];
+    for (kind, builder) in kinds {
+        for (len, many) in [(64, 10_000), (1 << 10, 1_000), (60 << 10, 200)] {
+            let few = fan_out_allocations(builder(), 100, len);
+            let many = fan_out_allocations(builder(), many, len);
+            assert_eq!(few, many, "{kind} of {len} bytes");
+            // The frame, and who is left out.
+            assert!(many <= 2, "{kind} of {len} bytes: {many}");
+        }
     }
 }
 

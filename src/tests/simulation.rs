@@ -64,6 +64,8 @@ enum Entry {
     Closing(Fd),
     Close(Fd, CloseReason),
     Request(Fd, String),
+    /// A callback panicked that should not have.
+    Broken(String),
 }
 
 type Log = Rc<RefCell<Vec<Entry>>>;
@@ -207,7 +209,14 @@ impl Handler for Commanded {
         )
     }
 
-    fn on_error(&mut self, _server: &mut Server, _fd: Option<Fd>, _fault: &Fault) {}
+    /// The server survives what the handler's own checks say; the simulation must not.
+    fn on_error(&mut self, _server: &mut Server, _fd: Option<Fd>, fault: &Fault) {
+        if let Fault::Panic { message, .. } = fault
+            && message != PLANNED_PANIC
+        {
+            self.note(Entry::Broken(message.clone()));
+        }
+    }
 
     /// Told at the end of a turn, what it publishes leaves in the same.
     fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {
@@ -545,6 +554,7 @@ impl Simulation {
                     let model = &mut self.client(fd).model;
                     assert!(model.closed.replace(reason).is_none(), "{fd}: closed twice");
                 }
+                Entry::Broken(message) => panic!("a callback panicked: {message}"),
                 Entry::Request(fd, path) => {
                     self.totals.requests += 1;
                     let client = self.client(fd);
