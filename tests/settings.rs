@@ -177,3 +177,39 @@ fn without_a_file_there_is_none_to_read_again() {
     let error = live.ask(|server| server.reload_settings()).expect_err("no file");
     assert_eq!(error.to_string(), "no settings file was given");
 }
+
+// ------------------------------------------------------------------------------------------------- sockets
+
+#[test]
+fn an_address_is_shared_only_where_both_want_it() {
+    let shared = |reuse_port| echo().configure(move |config| config.reuse_port = reuse_port);
+    let first = Live::start(shared(true));
+    let again = |reuse_port| shared(reuse_port).listen(first.address).start();
+    let error = again(false).expect_err("it is in use");
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+    let second = again(true).expect("both want it");
+    still_serving(&first);
+    second.handle().shutdown().expect("the server takes mail");
+    second.join().expect("it ends well");
+    still_serving(&first);
+    let alone = Live::start(shared(false));
+    let error = shared(true).listen(alone.address).start().expect_err("it is in use");
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+}
+
+/// What the kernel does not hold is in the outbox, where it counts.
+#[test]
+fn a_small_send_buffer_leaves_the_rest_to_the_outbox() {
+    const BYTES: usize = 1 << 20;
+    let (builder, events) = recorded();
+    let live = Live::start(builder.configure(|config| config.socket_send_buffer_bytes = Some(16 << 10)));
+    let mut client = Client::connect_narrow(live.address).handshake();
+    let fd = events.open();
+    assert_eq!(live.ask(move |server| server.push(fd, vec![7; BYTES])), Ok(()));
+    let queued = live.until("it is written as far as it goes", move |server| {
+        let queued = server.client_info(fd)?.queued_bytes;
+        (queued < BYTES).then_some(queued)
+    });
+    assert!(queued > BYTES * 3 / 4, "{queued}");
+    client.expect(BINARY, vec![7; BYTES]);
+}

@@ -144,6 +144,14 @@ impl Config {
                 "must be at least 512: a handshake's answer needs that",
             ));
         }
+        let buffers = [
+            ("socket_send_buffer_bytes", self.socket_send_buffer_bytes),
+            ("socket_recv_buffer_bytes", self.socket_recv_buffer_bytes),
+        ];
+        let is_wrong = |bytes: Option<usize>| bytes.is_some_and(|bytes| !(1..=1 << 30).contains(&bytes));
+        if let Some((name, _)) = buffers.iter().find(|(_, bytes)| is_wrong(*bytes)) {
+            return Err(ConfigError::new(*name, "must be 1 to 1,073,741,824"));
+        }
         if self.outboxes_bytes_max < self.outbox_bytes_max {
             return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));
         }
@@ -243,6 +251,11 @@ mod tests {
             let config = Config { shutdown_code: code, ..Config::default() };
             assert!(config.check().is_err_and(|error| error.key() == "shutdown_code"), "{code}");
         }
+        assert!(wrong(|c| c.socket_send_buffer_bytes = Some(0)).starts_with("socket_send_buffer_bytes"));
+        assert!(
+            wrong(|c| c.socket_recv_buffer_bytes = Some(1 << 31)).starts_with("socket_recv_buffer_bytes")
+        );
+        assert!(wrong(|c| c.task_threads = 0).starts_with("task_threads"));
         assert!(wrong(|c| c.read_buffer_bytes = 0).starts_with("read_buffer_bytes"));
     }
 

@@ -157,6 +157,16 @@ pub struct Config {
     pub accepts_per_turn_max: u32,
     /// Connections that the kernel holds until they are accepted; the system may cap it. Default 4,096.
     pub backlog: u32,
+    /// Whether other sockets may listen on the same address (`SO_REUSEPORT`), among which Linux spreads the
+    /// connections: several processes side by side, or the next one before the last has gone. Default off, so that an
+    /// address in use is an error.
+    pub reuse_port: bool,
+    /// What the kernel may hold of output to one connection (`SO_SNDBUF`), beside the outbox. `None`, the default:
+    /// what the system finds right, which grows with the connection. Smaller saves the kernel's memory where many read
+    /// slowly, and costs throughput on long ways. The system has its own limits, and Linux doubles the value.
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// The same for input (`SO_RCVBUF`).
+    pub socket_recv_buffer_bytes: Option<usize>,
     /// Commands from other threads that wait for the server. Default 65,536.
     pub mailbox_items_max: usize,
     /// Bytes of the payloads among them. Default 64 MiB.
@@ -206,6 +216,9 @@ impl Default for Config {
             reads_per_turn_max: 4,
             accepts_per_turn_max: 256,
             backlog: 4_096,
+            reuse_port: false,
+            socket_send_buffer_bytes: None,
+            socket_recv_buffer_bytes: None,
             mailbox_items_max: 65_536,
             mailbox_bytes_max: 64 << 20,
             task_threads: 4,

@@ -41,10 +41,30 @@ pub(crate) fn bind(address: SocketAddr, config: &Config) -> io::Result<Listener>
     if cfg!(target_os = "linux") {
         socket.set_tcp_nodelay(true)?;
     }
+    if config.reuse_port {
+        reuse_port(&socket)?;
+    }
+    // Before listen: the receive buffer decides the window that TCP can offer, and what is accepted inherits both.
+    if let Some(bytes) = config.socket_send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = config.socket_recv_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
     Ok(Listener { socket: TcpListener::from_std(socket.into()), is_pending: false, retry_at: None })
+}
+
+#[cfg(unix)]
+fn reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port is not to be had on this system"))
 }
 
 impl Listener {
@@ -88,4 +108,34 @@ fn is_one_connections_own(error: &io::Error) -> bool {
             | PermissionDenied
             | TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn what_is_accepted_has_the_buffers_that_were_asked_for() {
+        let (send, recv) = (20_000, 30_000);
+        let config = Config {
+            socket_send_buffer_bytes: Some(send),
+            socket_recv_buffer_bytes: Some(recv),
+            ..Config::default()
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listener = bind(any, &config).expect("a free port");
+        let _client =
+            std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
+        let stream = loop {
+            if let Accepted::Stream(stream, _) = listener.accept(Instant::now()) {
+                break stream;
+            }
+        };
+        let socket = SockRef::from(&stream);
+        // Linux doubles what is asked for, to have room for its own bookkeeping.
+        let times = if cfg!(target_os = "linux") { 2 } else { 1 };
+        assert_eq!(socket.send_buffer_size().expect("a socket"), times * send);
+        assert_eq!(socket.recv_buffer_size().expect("a socket"), times * recv);
+    }
 }
