@@ -124,6 +124,7 @@ pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, Origins, SlowConsumer};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
+pub use net::lost::Lost;
 pub use net::timers::TimerId;
 pub use server::Server;
 pub use server::broadcast::{Broadcast, Reach};

@@ -72,22 +72,28 @@ fn a_client_that_is_refused_for_want_of_room_reads_1013() {
     let (builder, events) = narrow();
     let live = Live::start(builder);
     let mut hogs: Vec<Client> = (0..4).map(|_| live.open()).collect();
-    for hog in &mut hogs {
-        let fd = events.open();
+    let mut late = live.open();
+    let fds = [(); 5].map(|()| events.open());
+    for (hog, fd) in hogs.iter_mut().zip(fds) {
         hog.send(masked_header(FIN | BINARY, 256 << 10));
         hog.send([7; 250 << 10]);
         live.until("it is held", move |server| {
             server.client_info(fd).filter(|info| info.held_bytes >= 250 << 10).map(|_| ())
         });
     }
-    let mut late = live.open();
-    events.open();
     late.send(masked_header(FIN | BINARY, 200 << 10));
     late.try_send([7; 100 << 10]);
     assert_eq!(late.until_close(1013), []);
     late.finish();
     let reason = events.close().1;
     assert_eq!(reason.cause, Cause::Overload("no memory for partial messages"));
+    // New ones are not even let in while hardly anything is left.
+    let mut new = live.client();
+    new.send(UPGRADE);
+    let answer = new.answer();
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("5")));
+    assert_eq!(answer.text(), "the server's memory is full\n");
+    drop(new);
     for hog in hogs {
         hog.reset();
     }

@@ -22,7 +22,7 @@ fn a_reload_is_in_force_for_connections_that_exist() {
         server.reload(|config| {
             config.message_bytes_max = 1_000;
             config.outbox_bytes_max = 4_096;
-            config.slow_consumer = SlowConsumer::Refuse;
+            config.slow_consumer = SlowConsumer::DropNewest;
             config.fragments_max = 77;
         })
     });

@@ -155,6 +155,12 @@ impl Config {
         if self.outboxes_bytes_max < self.outbox_bytes_max {
             return Err(ConfigError::new("outboxes_bytes_max", "must be at least outbox_bytes_max"));
         }
+        if self.buffer_high_watermark() > self.outbox_bytes_max {
+            return Err(ConfigError::new("buffer_high_watermark", "must be at most outbox_bytes_max"));
+        }
+        if self.buffer_low_watermark >= self.buffer_high_watermark() {
+            return Err(ConfigError::new("buffer_low_watermark", "must be less than buffer_high_watermark"));
+        }
         let largest = self.message_bytes_max.max(self.body_bytes_max).max(self.head_bytes_max);
         if self.inbound_bytes_max < largest.saturating_add(1 << 10) {
             return Err(ConfigError::new(
@@ -178,6 +184,11 @@ impl Config {
             return Err(ConfigError::new(*name, "must be at least 1 ms"));
         }
         Ok(())
+    }
+
+    /// Queued bytes at which an outbox is told to be full.
+    pub(crate) fn buffer_high_watermark(&self) -> usize {
+        self.buffer_high_watermark.unwrap_or(self.outbox_bytes_max / 5 * 4)
     }
 
     /// What can work, and yet is hardly what is meant.
@@ -244,6 +255,9 @@ mod tests {
         assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));
         assert!(wrong(|c| c.outbox_bytes_max = 2 << 30).starts_with("outboxes_bytes_max"));
         assert!(wrong(|c| c.inbound_bytes_max = 2 << 20).starts_with("inbound_bytes_max"));
+        assert!(wrong(|c| c.buffer_high_watermark = Some(9 << 20)).starts_with("buffer_high_watermark"));
+        assert!(wrong(|c| c.buffer_high_watermark = Some(0)).starts_with("buffer_low_watermark"));
+        assert!(wrong(|c| c.buffer_low_watermark = 7 << 20).starts_with("buffer_low_watermark"));
         assert!(wrong(|c| c.outbox_bytes_max = 0).starts_with("outbox_bytes_max"));
         assert!(wrong(|c| c.topics_max = 1 << 32).starts_with("topics_max"));
         assert!(wrong(|c| c.uid_bytes_max = 0).starts_with("uid_bytes_max"));

@@ -12,7 +12,14 @@ pub(crate) use toml::SettingsFile;
 
 use std::time::Duration;
 
-/// What becomes of a connection whose peer does not read what is pushed to it.
+/// What becomes of a message for which a connection has no room, because its peer does not read what is pushed to
+/// it. Of the server: [`Config::slow_consumer`]; of a connection:
+/// [`set_slow_consumer`](crate::Server::set_slow_consumer); of a message:
+/// [`Message::slow_consumer`](crate::Message::slow_consumer).
+///
+/// Whatever the policy, messages that were pushed under [`DropOldest`](SlowConsumer::DropOldest) make room first. A
+/// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
+/// frames are never dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowConsumer {
@@ -22,7 +29,12 @@ pub enum SlowConsumer {
     #[default]
     Close,
     /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection lives on.
-    Refuse,
+    DropNewest,
+    /// The oldest messages that were pushed under this policy are dropped until the new one fits, and the push is
+    /// `Ok`; where they are not enough, none is dropped and the push is refused as
+    /// [`PushError::Full`](crate::PushError::Full). The connection lives on. For what is of use only while it is new.
+    /// What was pushed before the socket took no more, up to 16 KiB, is not dropped.
+    DropOldest,
 }
 
 /// Which pages may open a WebSocket here (RFC 6455 §10.2). Browsers name the page's origin in the handshake;
@@ -96,8 +108,13 @@ pub struct Config {
     /// spent is told to come back: a WebSocket by close code 1013, a request by 503. Default 256 MiB: 128 of the
     /// largest messages at once. Without it 20,000 clients could hold 40 GiB with messages that they never end.
     pub inbound_bytes_max: usize,
-    /// What becomes of a connection over its limit. Default: it is closed with 1013.
+    /// What becomes of a message for which there is no room. Default: the connection is closed with 1013.
     pub slow_consumer: SlowConsumer,
+    /// Queued bytes of a connection at which `on_buffer_full` is called. `None`, the default: 80 % of
+    /// `outbox_bytes_max`, as in Swoole.
+    pub buffer_high_watermark: Option<usize>,
+    /// Queued bytes, or fewer, at which `on_buffer_empty` is called after that. Default 0.
+    pub buffer_low_watermark: usize,
 
     /// Topics that one connection is in at once; over it
     /// [`JoinError::ConnectionFull`](crate::JoinError::ConnectionFull). Default 256: more than one page
@@ -203,6 +220,8 @@ impl Default for Config {
             uid_bytes_max: 256,
             presence_grace: Duration::from_secs(5),
             presence_absences_max: 65_536,
+            buffer_high_watermark: None,
+            buffer_low_watermark: 0,
             request_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             ping_interval: Some(Duration::from_secs(25)),

@@ -29,6 +29,8 @@ macro_rules! every_setting {
             uid_bytes_max live,
             presence_grace live,
             presence_absences_max live,
+            buffer_high_watermark live,
+            buffer_low_watermark live,
             request_timeout live,
             keep_alive_timeout live,
             ping_interval live,

@@ -23,7 +23,7 @@ impl Config {
     /// Reads settings from TOML; what it does not name has its default.
     ///
     /// Each key is a field's name. A duration is a number of seconds or a text with its unit, `"250 ms"`, `"25 s"`,
-    /// `"5 min"`, `"1 h"`; a size, which is what has `bytes` in its name, a number of bytes or a text such as
+    /// `"5 min"`, `"1 h"`; a size, which is what has `bytes` or `watermark` in its name, a number of bytes or a text such as
     /// `"64 KiB"`, `"2 MiB"`, `"1 GB"`. What may be `None` is switched off by `false`.
     /// [`examples/swio.toml`](https://docs.rs/crate/swio/latest/source/examples/swio.toml) has them all.
     ///
@@ -183,7 +183,7 @@ trait Setting: Sized {
 }
 
 fn number(value: Value<'_>, max: u64) -> Result<u64, String> {
-    let is_size = value.key.contains("bytes");
+    let is_size = value.key.contains("bytes") || value.key.ends_with("watermark");
     let expected = if is_size { "a number of bytes or a size such as \"64 KiB\"" } else { "a whole number" };
     let found = match value.value {
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
@@ -312,8 +312,9 @@ impl Setting for SlowConsumer {
     fn read(value: Value<'_>) -> Result<SlowConsumer, String> {
         match value.value {
             DeValue::String(text) if text == "close" => Ok(SlowConsumer::Close),
-            DeValue::String(text) if text == "refuse" => Ok(SlowConsumer::Refuse),
-            _ => Err(value.wrong("\"close\" or \"refuse\"")),
+            DeValue::String(text) if text == "drop_newest" => Ok(SlowConsumer::DropNewest),
+            DeValue::String(text) if text == "drop_oldest" => Ok(SlowConsumer::DropOldest),
+            _ => Err(value.wrong("\"close\", \"drop_newest\" or \"drop_oldest\"")),
         }
     }
 }
@@ -379,7 +380,7 @@ mod tests {
         assert_eq!(read("ping_interval = false").ping_interval, None);
         assert_eq!(read("ping_interval = '1 d'").ping_interval, Some(Duration::from_secs(86_400)));
         assert_eq!(read("connections_max = 10_000").connections_max, Some(10_000));
-        assert_eq!(read("origins = 'any'\nslow_consumer = 'refuse'").origins, Origins::Any);
+        assert_eq!(read("origins = 'any'\nslow_consumer = 'drop_newest'").origins, Origins::Any);
         let config = read("origins = ['https://a.example']\nsubprotocols = ['chat', 'v2.chat']");
         assert_eq!(config.origins, Origins::List(vec!["https://a.example".into()]));
         assert_eq!(config.subprotocols, ["chat", "v2.chat"]);
@@ -408,7 +409,10 @@ mod tests {
             ),
             ("subprotocols = 'chat'", "line 1: subprotocols must be a list, [\"…\", \"…\"], and is \"chat\""),
             ("subprotocols = [3]", "line 1: subprotocols has a wrong element: must be a text, and is 3"),
-            ("slow_consumer = {}", "line 1: slow_consumer must be \"close\" or \"refuse\", and is a table"),
+            (
+                "slow_consumer = {}",
+                "line 1: slow_consumer must be \"close\", \"drop_newest\" or \"drop_oldest\", and is a table",
+            ),
             // It is of the right kind, but can't work.
             ("\nbacklog = 0", "line 2: backlog must be at least 1"),
             ("\nping_interval = 0", "line 2: ping_interval must be at least 1 ms"),

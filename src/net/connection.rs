@@ -5,6 +5,7 @@ use super::batch::Span;
 use super::outbox::Outbox;
 use super::rate::Meter;
 use super::stream::Stream;
+use crate::config::SlowConsumer;
 use crate::fd::Fd;
 
 pub(crate) struct Connection<S> {
@@ -68,6 +69,29 @@ impl Flags {
     pub(crate) const SAID_ALL: u16 = 1024;
     /// Only told that it may not stay; it takes no place from others.
     pub(crate) const TURNED_AWAY: u16 = 512;
+
+    /// What becomes of what does not fit: two bits that name a policy; 0 is the server's own.
+    const POLICY: u16 = 3 << Flags::POLICY_SHIFT;
+    const POLICY_SHIFT: u32 = 14;
+
+    pub(crate) fn policy(self) -> Option<SlowConsumer> {
+        match self.0 >> Flags::POLICY_SHIFT {
+            1 => Some(SlowConsumer::Close),
+            2 => Some(SlowConsumer::DropNewest),
+            3 => Some(SlowConsumer::DropOldest),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: Option<SlowConsumer>) {
+        let name = match policy {
+            None => 0,
+            Some(SlowConsumer::Close) => 1,
+            Some(SlowConsumer::DropNewest) => 2,
+            Some(SlowConsumer::DropOldest) => 3,
+        };
+        self.0 = self.0 & !Flags::POLICY | name << Flags::POLICY_SHIFT;
+    }
 
     pub(crate) fn has(self, flag: u16) -> bool {
         self.0 & flag != 0

@@ -5,12 +5,14 @@ use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
 use super::limits::Limits;
+use super::lost::Losses;
 use super::outbox::Pool;
 use super::rate::Meter;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
 use super::wheel::Wheel;
+use crate::config::SlowConsumer;
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use std::collections::HashMap;
@@ -37,14 +39,15 @@ pub(crate) struct Connections<S> {
     pub(super) yielded: Vec<Fd>,
     /// What was written in this turn and is not flushed yet.
     pub(super) batch: Batch,
-    /// Bytes in all outboxes.
-    pub(super) queued_bytes: usize,
     /// Memory of what is only partly here, as the app counts it.
     pub(crate) inbound_bytes: usize,
     /// Connections that are only being told that they may not stay.
     pub(super) turned_away: usize,
     /// Why connections end that are ending. Not in the connection: most are not.
     pub(super) reasons: HashMap<Fd, CloseReason>,
+    pub(crate) losses: Losses,
+    /// Outboxes that have become full (true), or empty after that, and nobody was told yet.
+    pub(crate) crossings: Vec<(Fd, bool)>,
     pub(crate) turns: Turns,
     pub(crate) traffic: Traffic,
     start: Instant,
@@ -57,6 +60,7 @@ pub(crate) struct Traffic {
     pub(crate) accepted: u64,
     pub(crate) closed: u64,
     pub(crate) server_full: u64,
+    pub(crate) memory_full: u64,
     pub(crate) address_full: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
@@ -87,10 +91,11 @@ impl<S: Default> Connections<S> {
             carried: Vec::new(),
             yielded: Vec::new(),
             batch: Batch::default(),
-            queued_bytes: 0,
             inbound_bytes: 0,
             turned_away: 0,
             reasons: HashMap::new(),
+            losses: Losses::default(),
+            crossings: Vec::new(),
             turns: Turns::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
@@ -162,7 +167,7 @@ impl<S> Connections<S> {
             deadlines: self.wheel.len(),
             addresses: self.addresses.len(),
             outboxes: self.pool.in_use(),
-            queued_bytes: self.queued_bytes + self.batch.len(),
+            queued_bytes: self.pool.total().bytes + self.batch.len(),
             pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
             ending: self.reasons.len(),
         }
@@ -199,9 +204,27 @@ impl<S> Connections<S> {
         self.table.index_end()
     }
 
+    /// The memory of all outboxes.
+    pub(crate) fn outboxes_bytes(&self) -> usize {
+        self.pool.total().held
+    }
+
+    /// Whether so little memory is left for outboxes, or for what is only partly here, that it had better be kept for
+    /// those who are here.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.outboxes_room() < self.limits.outboxes_bytes_max / 16
+            || self.inbound_room() < self.limits.inbound_bytes_max / 16
+    }
+
     /// How much more may be held of what is only partly here.
     pub(crate) fn inbound_room(&self) -> usize {
         self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
+    }
+
+    /// What becomes of what does not fit; `None`: as the server has it. False where the connection is gone.
+    pub(crate) fn set_policy(&mut self, fd: Fd, policy: Option<SlowConsumer>) -> bool {
+        let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
+        connection.map(|connection| connection.flags.set_policy(policy)).is_some()
     }
 
     /// Keeps `reason` unless there is one already.
@@ -238,6 +261,9 @@ impl<S> Connections<S> {
             return;
         }
         connection.life = Life::Dead;
+        if let Some(outbox) = connection.outbox.take() {
+            self.pool.put(outbox);
+        }
         self.dead.push(fd);
         self.reasons.entry(fd).or_insert(reason);
     }

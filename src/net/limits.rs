@@ -1,7 +1,7 @@
 //! The limits of this layer, in the one place where it looks them up, so that a running server can be given others.
 
 use super::rate::Rates;
-use crate::config::Config;
+use crate::config::{Config, SlowConsumer};
 use crate::fd::Fd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
@@ -22,6 +22,9 @@ pub(crate) struct Limits {
     pub(crate) outbox_bytes_max: usize,
     pub(crate) outboxes_bytes_max: usize,
     pub(crate) inbound_bytes_max: usize,
+    pub(crate) slow_consumer: SlowConsumer,
+    pub(crate) buffer_high_watermark: usize,
+    pub(crate) buffer_low_watermark: usize,
     /// What one turn writes is written out early when it is more than this.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
@@ -45,6 +48,9 @@ impl Limits {
             outbox_bytes_max: config.outbox_bytes_max,
             outboxes_bytes_max: config.outboxes_bytes_max,
             inbound_bytes_max: config.inbound_bytes_max,
+            slow_consumer: config.slow_consumer,
+            buffer_high_watermark: config.buffer_high_watermark(),
+            buffer_low_watermark: config.buffer_low_watermark,
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
             progress_timeout: config.keep_alive_timeout.max(config.close_timeout),

@@ -7,8 +7,10 @@ pub(crate) mod addresses;
 pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod flush;
 pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod lost;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod output;
@@ -72,6 +74,8 @@ pub(crate) enum Admission {
     Welcome,
     /// The table is full.
     ServerFull,
+    /// Memory for outboxes, or for what is only partly here, is nearly spent.
+    MemoryFull,
     /// Its address has too many connections already.
     AddressFull,
 }

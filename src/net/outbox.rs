@@ -1,6 +1,7 @@
 //! Output that a socket did not take at once. Small runs are copied together, large ones kept as they are; a
 //! flush writes them all with as few system calls as the kernel allows. Knows nothing of frames, but keeps each
-//! run whole: only between runs may an urgent one overtake.
+//! run whole: only between runs may an urgent one overtake. A message that may be given up while it waits is a run
+//! of its own.
 
 use super::stream::Stream;
 use std::collections::VecDeque;
@@ -15,13 +16,23 @@ pub(crate) type Encoded = Arc<[u8]>;
 pub(crate) const COPIED_MAX: usize = 2 << 10;
 /// A tail of copied runs grows up to this size, then a new one is begun.
 const TAIL_BYTES: usize = 64 << 10;
+/// A tail grows to twice its size, but never has more than this to spare.
+pub(crate) const TAIL_SPARE_BYTES: usize = 8 << 10;
 /// A tail buffer that had to grow beyond this for one run is given back to the allocator after use.
-const KEPT_BYTES: usize = 64 << 10;
+pub(crate) const KEPT_BYTES: usize = 64 << 10;
 /// Slices in one writev.
 const SLICES: usize = 64;
 /// Writes to one socket before the others get their turn: a peer that reads as fast as the kernel takes
 /// bytes could otherwise hold the loop for the length of its outbox.
-const WRITES_PER_FLUSH: usize = 16;
+pub(super) const WRITES_PER_FLUSH: usize = 16;
+
+/// What a run costs beside its bytes: its place in the queue, which may have room for as many again, and the
+/// allocator's own part.
+pub(crate) const RUN_BYTES: usize = 2 * size_of::<Run>() + 16;
+/// Room in the queue beyond that.
+const QUEUE_SPARE: usize = 16;
+/// What an outbox costs that holds nothing.
+pub(crate) const EMPTY_BYTES: usize = size_of::<Outbox>() + QUEUE_SPARE * size_of::<Run>() + 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -32,28 +43,96 @@ pub(crate) struct Outbox {
     pinned: usize,
     /// Bytes accepted and not yet written.
     bytes: usize,
+    /// Capacity of all runs.
+    capacity: usize,
+    /// Runs that are messages of their own.
+    messages: usize,
+    /// Those of them with a key.
+    keyed: usize,
+    /// What those that may be dropped cost.
+    droppable: usize,
     /// A tail buffer kept for the next use.
     spare: Vec<u8>,
+    /// It was told that this is full, and not yet that it is empty.
+    pub(super) is_above: bool,
 }
 
 #[derive(Debug)]
-enum Run {
-    /// Copied runs, one behind the other; the last of the queue may still grow.
-    Tail(Vec<u8>),
-    /// Belongs to the run before it, also when that is written already.
-    Owned(Vec<u8>),
+struct Run {
+    bytes: Bytes,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Bytes {
+    Own(Vec<u8>),
     Shared(Encoded),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Copied runs, one behind the other; the last of the queue may still grow.
+    Tail,
+    /// Belongs to the run before it, also when that is written already.
+    Joined,
+    Whole,
     /// May be replaced by a newer one while it waits.
-    Urgent(Vec<u8>),
+    Urgent,
+    /// A message that may be given up while none of it is written.
+    Message(Terms),
+}
+
+/// On what terms a message waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// It may be dropped to make room.
+    pub(crate) may_drop: bool,
+    /// A newer one with the same key takes its place.
+    pub(crate) key: Option<u64>,
+}
+
+impl Terms {
+    /// Whether the message may not share a run.
+    pub(crate) fn stand_alone(self) -> bool {
+        self.may_drop || self.key.is_some()
+    }
 }
 
 impl Run {
     fn bytes(&self) -> &[u8] {
-        match self {
-            Run::Tail(bytes) | Run::Owned(bytes) | Run::Urgent(bytes) => bytes,
-            Run::Shared(bytes) => bytes,
+        match &self.bytes {
+            Bytes::Own(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
         }
     }
+
+    /// Of what is shared each user counts all: who is the last to have it is not known.
+    fn capacity(&self) -> usize {
+        match &self.bytes {
+            Bytes::Own(bytes) => bytes.capacity(),
+            Bytes::Shared(bytes) => bytes.len(),
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.bytes().len() + RUN_BYTES
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        match self.kind {
+            Kind::Message(terms) => Some(terms),
+            _ => None,
+        }
+    }
+}
+
+/// What one outbox, or all together, come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Accepted and not yet written.
+    pub(crate) bytes: usize,
+    /// The memory that it takes.
+    pub(crate) held: usize,
 }
 
 /// How a flush ended.
@@ -72,35 +151,143 @@ impl Outbox {
         self.bytes
     }
 
-    /// Appends a copy of `parts`, which belong together.
-    pub(crate) fn copy(&mut self, parts: [&[u8]; 2]) {
+    /// What it counts as against a connection's limit.
+    pub(crate) fn cost(&self) -> usize {
+        self.bytes + self.messages * RUN_BYTES
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        let held = EMPTY_BYTES + self.runs.len() * RUN_BYTES + self.capacity + self.spare.capacity();
+        Size { bytes: self.bytes, held }
+    }
+
+    /// Appends a copy of `parts`, which belong together. `is_exact`: takes no memory ahead.
+    pub(crate) fn copy(&mut self, parts: [&[u8]; 2], is_exact: bool) {
         let len = parts[0].len() + parts[1].len();
         self.bytes += len;
-        let has_room = |run: &Run| matches!(run, Run::Tail(tail) if tail.len() + len <= TAIL_BYTES);
+        let has_room = |run: &Run| run.kind == Kind::Tail && run.bytes().len() + len <= TAIL_BYTES;
         if !self.runs.back().is_some_and(has_room) {
             let tail = std::mem::take(&mut self.spare);
-            self.runs.push_back(Run::Tail(tail));
+            self.capacity += tail.capacity();
+            self.runs.push_back(Run { bytes: Bytes::Own(tail), kind: Kind::Tail });
         }
-        let Some(Run::Tail(tail)) = self.runs.back_mut() else { unreachable!("a tail is last") };
-        // Doubled, but to no more than a tail is kept for.
-        let needed = tail.len() + len;
-        if needed > tail.capacity() {
-            tail.reserve_exact((2 * tail.capacity()).min(TAIL_BYTES).max(needed) - tail.len());
+        let Some(Run { bytes: Bytes::Own(tail), .. }) = self.runs.back_mut() else {
+            unreachable!("a tail is last")
+        };
+        let (needed, capacity) = (tail.len() + len, tail.capacity());
+        if needed > capacity {
+            let ahead = if is_exact { 0 } else { capacity.min(TAIL_SPARE_BYTES) };
+            tail.reserve_exact((capacity + ahead).min(TAIL_BYTES).max(needed) - tail.len());
+            self.capacity += tail.capacity() - capacity;
         }
         tail.extend_from_slice(parts[0]);
         tail.extend_from_slice(parts[1]);
     }
 
     /// Appends `head` and `body`, which belong together, without copying the body.
-    pub(crate) fn own(&mut self, head: &[u8], bytes: Vec<u8>) {
-        self.copy([head, &[]]);
-        self.bytes += bytes.len();
-        self.runs.push_back(Run::Owned(bytes));
+    pub(crate) fn own(&mut self, head: &[u8], mut body: Vec<u8>) {
+        self.copy([head, &[]], true);
+        body.shrink_to_fit();
+        self.append(Run { bytes: Bytes::Own(body), kind: Kind::Joined });
     }
 
     pub(crate) fn share(&mut self, bytes: Encoded) {
-        self.bytes += bytes.len();
-        self.runs.push_back(Run::Shared(bytes));
+        self.append(Run { bytes: Bytes::Shared(bytes), kind: Kind::Whole });
+    }
+
+    fn append(&mut self, run: Run) {
+        self.bytes += run.bytes().len();
+        self.count(&run);
+        self.runs.push_back(run);
+    }
+
+    /// Appends a message that may be given up, or puts it where one of its key waits: whether there was one.
+    pub(crate) fn message(&mut self, bytes: Bytes, terms: Terms) -> bool {
+        let run = Run { bytes, kind: Kind::Message(terms) };
+        let Some(at) = terms.key.and_then(|key| self.find(key)) else {
+            self.append(run);
+            return false;
+        };
+        self.bytes += run.bytes().len();
+        self.count(&run);
+        let old = std::mem::replace(&mut self.runs[at], run);
+        self.bytes -= old.bytes().len();
+        self.uncount(&old);
+        true
+    }
+
+    /// What the message that waits with this key costs.
+    pub(crate) fn cost_of(&self, key: u64) -> usize {
+        self.find(key).map_or(0, |at| self.runs[at].cost())
+    }
+
+    fn find(&self, key: u64) -> Option<usize> {
+        if self.keyed == 0 {
+            return None;
+        }
+        let has_key = |run: &Run| run.terms().is_some_and(|terms| terms.key == Some(key));
+        let begun = self.begun();
+        self.runs.range(begun..).position(has_key).map(|at| begun + at)
+    }
+
+    /// So many runs are partly written: of them nothing can be given up any more.
+    fn begun(&self) -> usize {
+        usize::from(self.written > 0)
+    }
+
+    /// Drops the oldest messages that may be dropped, until they cost `excess` less, but not the one with the key
+    /// `kept`: how many. `None`, and none is dropped, where that is not enough.
+    pub(crate) fn drop_oldest(&mut self, excess: usize, kept: Option<u64>) -> Option<u64> {
+        let is_kept = |terms: Terms| !terms.may_drop || kept.is_some() && terms.key == kept;
+        let mut droppable = self.droppable;
+        let kept_run = kept.and_then(|key| self.find(key)).map(|at| &self.runs[at]);
+        let begun_run = self.runs.front().filter(|_| self.written > 0);
+        for run in kept_run.into_iter().chain(begun_run) {
+            droppable -= if run.terms().is_some_and(|terms| terms.may_drop) { run.cost() } else { 0 };
+        }
+        if droppable < excess {
+            return None;
+        }
+        let (mut at, mut freed, mut count) = (self.begun(), 0, 0);
+        while freed < excess {
+            if self.runs[at].terms().is_none_or(is_kept) {
+                at += 1;
+                continue;
+            }
+            let run = self.runs.remove(at).expect("just looked at");
+            self.bytes -= run.bytes().len();
+            self.uncount(&run);
+            self.pinned -= usize::from(at < self.pinned);
+            freed += run.cost();
+            count += 1;
+        }
+        self.shrink();
+        Some(count)
+    }
+
+    fn count(&mut self, run: &Run) {
+        self.capacity += run.capacity();
+        if let Some(terms) = run.terms() {
+            self.messages += 1;
+            self.keyed += usize::from(terms.key.is_some());
+            self.droppable += if terms.may_drop { run.cost() } else { 0 };
+        }
+    }
+
+    fn uncount(&mut self, run: &Run) {
+        self.capacity -= run.capacity();
+        if let Some(terms) = run.terms() {
+            self.messages -= 1;
+            self.keyed -= usize::from(terms.key.is_some());
+            self.droppable -= if terms.may_drop { run.cost() } else { 0 };
+        }
+    }
+
+    /// The queue's own memory is counted by what is in it.
+    fn shrink(&mut self) {
+        if self.runs.capacity() > 2 * self.runs.len() + QUEUE_SPARE {
+            self.runs.shrink_to(self.runs.len() + self.runs.len() / 2);
+        }
     }
 
     /// Counts the first `len` bytes as written: whoever found the outbox empty has written them already.
@@ -116,17 +303,20 @@ impl Outbox {
     /// Puts `bytes` in front of everything that is neither pinned nor partly written; replaces an urgent run
     /// that waits there.
     pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
-        let mut at = self.pinned.max(usize::from(self.written > 0));
-        while matches!(self.runs.get(at), Some(Run::Owned(_))) {
+        let mut at = self.pinned.max(self.begun());
+        while self.runs.get(at).is_some_and(|run| run.kind == Kind::Joined) {
             at += 1;
         }
-        self.bytes += bytes.len();
+        let run = Run { bytes: Bytes::Own(bytes), kind: Kind::Urgent };
+        self.bytes += run.bytes().len();
+        self.count(&run);
         match self.runs.get_mut(at) {
-            Some(Run::Urgent(waiting)) => {
-                self.bytes -= waiting.len();
-                *waiting = bytes;
+            Some(waiting) if waiting.kind == Kind::Urgent => {
+                let old = std::mem::replace(waiting, run);
+                self.bytes -= old.bytes().len();
+                self.uncount(&old);
             }
-            _ => self.runs.insert(at, Run::Urgent(bytes)),
+            _ => self.runs.insert(at, run),
         }
     }
 
@@ -136,7 +326,12 @@ impl Outbox {
             let written = match self.write_once(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.spare.capacity() > self.bytes {
+                        self.spare = Vec::new();
+                    }
+                    return Ok(Flushed::Blocked);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
@@ -167,21 +362,23 @@ impl Outbox {
         assert!(written <= self.bytes, "more written than there was");
         self.bytes -= written;
         self.written += written;
-        while let Some(run) = self.runs.front() {
-            let len = run.bytes().len();
-            if self.written < len {
-                return;
-            }
+        while let Some(len) =
+            self.runs.front().map(|run| run.bytes().len()).filter(|len| *len <= self.written)
+        {
             self.written -= len;
             self.pinned = self.pinned.saturating_sub(1);
-            if let Some(Run::Tail(tail)) = self.runs.pop_front() {
-                self.keep(tail);
-            }
+            self.pop();
         }
+        self.shrink();
     }
 
-    fn keep(&mut self, mut tail: Vec<u8>) {
-        if tail.capacity() <= KEPT_BYTES && tail.capacity() > self.spare.capacity() {
+    fn pop(&mut self) {
+        let Some(run) = self.runs.pop_front() else { return };
+        self.uncount(&run);
+        if let Run { bytes: Bytes::Own(mut tail), kind: Kind::Tail } = run
+            && tail.capacity() <= KEPT_BYTES
+            && tail.capacity() > self.spare.capacity()
+        {
             tail.clear();
             self.spare = tail;
         }
@@ -189,51 +386,65 @@ impl Outbox {
 
     /// Forgets everything, for the next use.
     fn clear(&mut self) {
-        while let Some(run) = self.runs.pop_front() {
-            if let Run::Tail(tail) = run {
-                self.keep(tail);
-            }
+        while !self.runs.is_empty() {
+            self.pop();
         }
-        self.runs.shrink_to(SLICES);
-        (self.written, self.pinned, self.bytes) = (0, 0, 0);
+        self.shrink();
+        (self.written, self.pinned, self.bytes, self.is_above) = (0, 0, 0, false);
     }
 }
 
-/// Outboxes that nobody uses at the moment.
+/// All outboxes: what those in use come to, and those that nobody uses at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     #[expect(clippy::vec_box, reason = "connections hold boxes, so that an idle one costs a pointer")]
     spare: Vec<Box<Outbox>>,
     in_use: usize,
+    total: Size,
 }
 
 /// Kept for the next use; more are given back to the allocator, so a burst leaves no lasting mark.
-const POOLED_MAX: usize = 64;
+pub(crate) const POOLED_MAX: usize = 64;
 
 impl Pool {
     pub(crate) fn take(&mut self) -> Box<Outbox> {
         self.in_use += 1;
-        self.spare.pop().unwrap_or_default()
+        let outbox = self.spare.pop().unwrap_or_default();
+        self.changed(Size::default(), outbox.size());
+        outbox
     }
 
     pub(crate) fn put(&mut self, mut outbox: Box<Outbox>) {
         self.in_use -= 1;
+        self.changed(outbox.size(), Size::default());
         if self.spare.len() < POOLED_MAX {
             outbox.clear();
             self.spare.push(outbox);
         }
     }
 
+    /// One outbox came to `before`, and comes to `after`.
+    pub(crate) fn changed(&mut self, before: Size, after: Size) {
+        self.total.bytes = self.total.bytes + after.bytes - before.bytes;
+        self.total.held = self.total.held + after.held - before.held;
+    }
+
+    /// What those in use come to.
+    pub(crate) fn total(&self) -> Size {
+        self.total
+    }
+
     /// The memory that it keeps for the next use.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> usize {
-        let of_one = |outbox: &Outbox| {
-            size_of::<Outbox>() + outbox.spare.capacity() + outbox.runs.capacity() * size_of::<Run>()
-        };
-        self.spare.iter().map(|outbox| of_one(outbox)).sum()
+        self.spare.iter().map(|outbox| outbox.size().held).sum()
     }
 
     pub(crate) fn in_use(&self) -> usize {
         self.in_use
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

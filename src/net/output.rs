@@ -1,73 +1,92 @@
-//! The way out: queueing what the app writes, for one connection or for many, and writing it to the sockets.
+//! The way out: queueing what the app writes, for one connection or for many, within the limits.
 //! What is queued waits for the end of the turn, unless it is so much that to write it early costs less than to
 //! keep it. Calls nobody back.
 
 use super::batch::Span;
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
-use super::io_failure;
-use super::outbox::{COPIED_MAX, Encoded, Flushed, Outbox};
-use super::stream::Stream;
-use crate::error::{Cause, CloseReason, Side};
+use super::flush::{Written, unwritten};
+use super::outbox::{Bytes, COPIED_MAX, EMPTY_BYTES, Encoded, Outbox, RUN_BYTES, Terms};
+use crate::config::SlowConsumer;
 use crate::fd::Fd;
-use std::io::{self, IoSlice};
 
 /// Whether a write counts against the limits. Control frames do not: they are what tells a peer, and its
 /// user, what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quota {
     Limited,
+    /// Limited, and where there is no room the policy says what becomes of it.
+    Message(Delivery),
+    /// Beyond the limits there is a little room for these.
+    Control,
     Exempt,
 }
+
+/// What a message asks for in case that it can't be written at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// In place of the connection's own.
+    pub(crate) policy: Option<SlowConsumer>,
+    /// A newer message with the same key takes its place.
+    pub(crate) key: Option<u64>,
+}
+
+impl Quota {
+    fn key(self) -> Option<u64> {
+        match self {
+            Quota::Message(delivery) => delivery.key,
+            _ => None,
+        }
+    }
+}
+
+/// How far pings and the like may go beyond the limit of an outbox.
+const CONTROL_BYTES: usize = 4 << 10;
+/// And beyond that of all of them.
+pub(crate) const CONTROLS_BYTES: usize = 1 << 20;
 
 /// So much for one connection is written at once, not at the end of the turn: a system call saved for each
 /// 16 KiB is little, a copy of them is more.
 const EARLY_BYTES: usize = 16 << 10;
-
-/// How writing out ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    All,
-    /// The socket takes no more for now.
-    Blocked,
-    /// The socket would take more, but others are waiting.
-    Some,
-    /// The connection is dead.
-    Failed,
-}
 
 /// Why a write was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Gone,
     Closing,
-    Full,
+    Full(SlowConsumer),
 }
 
 impl<S> Connections<S> {
     /// Queues a copy of `parts`, which belong together.
     pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
         let len = parts[0].len() + parts[1].len();
-        if self.write_small(fd, parts, len) {
+        if quota.key().is_none() && self.write_small(fd, parts, len) {
             return Ok(());
         }
-        self.admit(fd, len, quota)?;
+        let terms = self.admit(fd, len, quota)?;
         if len >= self.early_bytes() && self.is_idle(fd)? {
-            let written = self.write_now(fd, parts)?;
-            if written < len {
-                let outbox = self.outbox(fd, len - written)?;
-                let (head, body) = (parts[0].get(written..), written.saturating_sub(parts[0].len()));
-                outbox.copy([head.unwrap_or_default(), &parts[1][body..]]);
-                // Begun on the wire: nothing may come between.
-                outbox.pin();
+            let rest = self.write_now(fd, parts, quota)?;
+            return match rest {
+                0 => Ok(()),
+                rest if rest < len || !terms.stand_alone() => self.queue(fd, |outbox| {
+                    outbox.copy(unwritten(parts, len - rest), true);
+                    // Begun on the wire: nothing may come between.
+                    outbox.pin();
+                }),
+                _ => self.queue_message(fd, Bytes::Own(parts.concat()), terms),
+            };
+        }
+        if quota.key().is_none() {
+            self.make_room(len);
+            if self.write_small(fd, parts, len) {
+                return Ok(());
             }
-            return Ok(());
         }
-        self.make_room(len);
-        if !self.write_small(fd, parts, len) {
-            self.outbox(fd, len)?.copy(parts);
+        if terms.stand_alone() {
+            return self.queue_message(fd, Bytes::Own(parts.concat()), terms);
         }
-        Ok(())
+        self.queue(fd, |outbox| outbox.copy(parts, quota == Quota::Exempt))
     }
 
     /// The common case in one look-up: little for an open connection of which little waits; whether it was that.
@@ -104,23 +123,27 @@ impl<S> Connections<S> {
         if len < self.early_bytes() {
             return self.write(fd, [head, &body], quota);
         }
-        self.admit(fd, len, quota)?;
-        let written = if self.is_idle(fd)? { self.write_now(fd, [head, &body])? } else { 0 };
-        if written < len {
-            let outbox = self.outbox(fd, len - written)?;
-            outbox.own(head, body);
-            outbox.skip(written);
+        let terms = self.admit(fd, len, quota)?;
+        let rest = if self.is_idle(fd)? { self.write_now(fd, [head, &body], quota)? } else { len };
+        if rest == len && terms.stand_alone() {
+            return self.queue_message(fd, Bytes::Own([head, &body].concat()), terms);
+        }
+        if rest > 0 {
+            self.queue(fd, |outbox| {
+                outbox.own(head, body);
+                outbox.skip(len - rest);
+            })?;
         }
         Ok(())
     }
 
     /// Queues a run that others may share, without copying a large one.
-    pub(crate) fn write_encoded(&mut self, fd: Fd, run: &Encoded) -> Result<(), Refused> {
+    pub(crate) fn write_encoded(&mut self, fd: Fd, run: &Encoded, delivery: Delivery) -> Result<(), Refused> {
         let waits = self.table.get(fd).is_some_and(|connection| connection.outbox.is_some());
         if run.len() <= COPIED_MAX || !waits && run.len() < self.early_bytes() {
-            return self.write(fd, [run, &[]], Quota::Limited);
+            return self.write(fd, [run, &[]], Quota::Message(delivery));
         }
-        self.write_shared(fd, run, &mut Some(run.clone()))
+        self.write_shared(fd, run, &mut Some(run.clone()), delivery)
     }
 
     /// Queues one run for every open connection at one of these places in the table that `wants` it: how many took it,
@@ -129,11 +152,13 @@ impl<S> Connections<S> {
         &mut self,
         run: &[u8],
         mut shared: Option<Encoded>,
+        delivery: Delivery,
         indices: impl Iterator<Item = u32>,
         wants: impl Fn(&Connection<S>) -> bool,
     ) -> (usize, Vec<(Fd, Refused)>) {
         let early_bytes = self.early_bytes();
-        let is_early = run.len() >= early_bytes;
+        // What has a key is never written together with others.
+        let is_early = run.len() >= early_bytes || delivery.key.is_some();
         self.make_room(run.len());
         let span = if is_early { Span::default() } else { self.batch.add_shared(run) };
         // Where none is given, it is made when somebody can't take it at once.
@@ -155,7 +180,7 @@ impl<S> Connections<S> {
                 taken += 1;
                 continue;
             }
-            match self.write_shared(fd, run, &mut shared) {
+            match self.write_shared(fd, run, &mut shared, delivery) {
                 Ok(()) => taken += 1,
                 Err(error) => refused.push((fd, error)),
             }
@@ -182,20 +207,34 @@ impl<S> Connections<S> {
         self.batch.clear();
     }
 
-    fn write_shared(&mut self, fd: Fd, run: &[u8], shared: &mut Option<Encoded>) -> Result<(), Refused> {
-        self.admit(fd, run.len(), Quota::Limited)?;
+    fn write_shared(
+        &mut self,
+        fd: Fd,
+        run: &[u8],
+        shared: &mut Option<Encoded>,
+        delivery: Delivery,
+    ) -> Result<(), Refused> {
+        let quota = Quota::Message(delivery);
+        let terms = self.admit(fd, run.len(), quota)?;
         if run.len() <= COPIED_MAX {
             // Not by way of the batch: others' spans point into it.
-            self.outbox(fd, run.len())?.copy([run, &[]]);
+            return match terms.stand_alone() {
+                true => self.queue_message(fd, Bytes::Own(run.to_vec()), terms),
+                false => self.queue(fd, |outbox| outbox.copy([run, &[]], false)),
+            };
+        }
+        let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota)? } else { run.len() };
+        if rest == 0 {
             return Ok(());
         }
-        let written = if self.is_idle(fd)? { self.write_now(fd, [run, &[]])? } else { 0 };
-        if written < run.len() {
-            let outbox = self.outbox(fd, run.len() - written)?;
-            outbox.share(shared.get_or_insert_with(|| run.into()).clone());
-            outbox.skip(written);
+        let bytes = shared.get_or_insert_with(|| run.into()).clone();
+        if rest == run.len() && terms.stand_alone() {
+            return self.queue_message(fd, Bytes::Shared(bytes), terms);
         }
-        Ok(())
+        self.queue(fd, |outbox| {
+            outbox.share(bytes);
+            outbox.skip(run.len() - rest);
+        })
     }
 
     /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept, so
@@ -208,11 +247,7 @@ impl<S> Connections<S> {
         if connection.life != Life::Open {
             return Err(Refused::Closing);
         }
-        let outbox = connection.outbox.as_mut().expect("blocked on its outbox");
-        self.queued_bytes -= outbox.bytes();
-        outbox.urgent(run.to_vec());
-        self.queued_bytes += outbox.bytes();
-        Ok(())
+        self.queue(fd, |outbox| outbox.urgent(run.to_vec()))
     }
 
     /// Lets no urgent run overtake what is queued now.
@@ -223,35 +258,86 @@ impl<S> Connections<S> {
         }
     }
 
-    /// Whether `len` more bytes may be queued. What is there already goes out first where it and they would be
-    /// much: a peer that reads is not to be taken for a slow one because of what one turn brings.
-    fn admit(&mut self, fd: Fd, len: usize, quota: Quota) -> Result<(), Refused> {
+    /// Whether `len` more bytes may be queued, and on what terms. What is there already goes out first where it and
+    /// they would be much: a peer that reads is not to be taken for a slow one because of what one turn brings.
+    fn admit(&mut self, fd: Fd, len: usize, quota: Quota) -> Result<Terms, Refused> {
         let connection = self.table.get(fd).ok_or(Refused::Gone)?;
         match connection.life {
             Life::Open => {}
             Life::Finishing | Life::Lingering => return Err(Refused::Closing),
             Life::Dead => return Err(Refused::Gone),
         }
+        let room = self.outboxes_room();
         let queued = connection.queued_bytes();
-        let is_much =
-            queued > 0 && queued + len >= self.early_bytes() && !connection.flags.has(Flags::BLOCKED);
-        let queued = match is_much {
-            true => match self.write_out(fd) {
-                Written::Failed => return Err(Refused::Gone),
-                _ => self.table.get(fd).map_or(0, Connection::queued_bytes),
-            },
-            false => queued,
-        };
-        // A socket that takes what it is given costs no memory, however much others hold.
-        let is_blocked = self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::BLOCKED));
-        let is_over = |limit: usize, used: usize| len > limit.saturating_sub(used);
-        if quota == Quota::Limited
-            && (is_over(self.limits.outbox_bytes_max, queued)
-                || is_blocked && is_over(self.limits.outboxes_bytes_max, self.queued_bytes))
+        let is_much = queued + len >= self.early_bytes() || queued + len + EMPTY_BYTES + 2 * RUN_BYTES > room;
+        if queued > 0
+            && is_much
+            && !connection.flags.has(Flags::BLOCKED)
+            && self.write_out(fd) == Written::Failed
         {
-            return Err(Refused::Full);
+            return Err(Refused::Gone);
         }
-        Ok(())
+        let (policy, key) = self.policy(fd, quota);
+        let may_drop = matches!(quota, Quota::Message(_)) && policy == SlowConsumer::DropOldest;
+        let terms = Terms { may_drop, key };
+        let beyond = match quota {
+            Quota::Exempt => return Ok(Terms::default()),
+            Quota::Control => (CONTROL_BYTES, CONTROLS_BYTES),
+            Quota::Limited | Quota::Message(_) => (0, 0),
+        };
+        let excess = self.excess(fd, len, terms, beyond);
+        if excess == 0 || self.drop_oldest(fd, excess, terms) {
+            return Ok(terms);
+        }
+        if matches!(quota, Quota::Message(_)) && policy != SlowConsumer::Close {
+            self.losses.dropped(fd, 1);
+        }
+        Err(Refused::Full(policy))
+    }
+
+    /// What becomes of a message where there is no room for it. Of what is no message nothing can be dropped.
+    pub(super) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
+        let own = || self.table.get(fd).and_then(|connection| connection.flags.policy());
+        match quota {
+            Quota::Message(delivery) => {
+                (delivery.policy.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
+            }
+            Quota::Control => (SlowConsumer::DropNewest, None),
+            Quota::Limited => (own().unwrap_or(self.limits.slow_consumer), None),
+            Quota::Exempt => (SlowConsumer::Close, None),
+        }
+    }
+
+    /// By how many bytes a message of `len` would go over the connection's limit or that of all, and `beyond` them.
+    fn excess(&self, fd: Fd, len: usize, terms: Terms, beyond: (usize, usize)) -> usize {
+        let Some(connection) = self.table.get(fd) else { return 0 };
+        let outbox = connection.outbox.as_deref();
+        let used = connection.span.len() + outbox.map_or(0, Outbox::cost);
+        let replaced = outbox.zip(terms.key).map_or(0, |(outbox, key)| outbox.cost_of(key));
+        let cost = len + if terms.stand_alone() { RUN_BYTES } else { 0 };
+        let of_own = (used - replaced + cost).saturating_sub(self.limits.outbox_bytes_max + beyond.0);
+        // A socket that takes what it is given costs no memory, however much others hold.
+        let is_blocked = connection.flags.has(Flags::BLOCKED);
+        if !is_blocked {
+            return of_own;
+        }
+        let held = (self.pool.total().held + len + 2 * RUN_BYTES).saturating_sub(replaced);
+        of_own.max(held.saturating_sub(self.limits.outboxes_bytes_max + beyond.1))
+    }
+
+    /// Drops what may be dropped for a message that goes over a limit by `excess`; whether that was enough.
+    fn drop_oldest(&mut self, fd: Fd, excess: usize, terms: Terms) -> bool {
+        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return false };
+        let before = outbox.size();
+        let Some(dropped) = outbox.drop_oldest(excess, terms.key) else { return false };
+        self.pool.changed(before, outbox.size());
+        self.losses.dropped(fd, dropped);
+        true
+    }
+
+    /// How much more memory outboxes may take, all together.
+    pub(crate) fn outboxes_room(&self) -> usize {
+        self.limits.outboxes_bytes_max.saturating_sub(self.pool.total().held)
     }
 
     /// Whether nothing is queued that must go first.
@@ -260,109 +346,43 @@ impl<S> Connections<S> {
         Ok(connection.outbox.is_none() && connection.span.is_empty())
     }
 
-    /// Writes to the socket itself, without a copy: how much it took.
-    fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2]) -> Result<usize, Refused> {
-        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        loop {
-            match connection.stream.write_vectored(&parts.map(IoSlice::new)) {
-                Ok(0) => break,
-                Ok(written) => {
-                    self.traffic.bytes_sent += written as u64;
-                    return Ok(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.kill(fd, io_failure(&error));
-                    return Err(Refused::Gone);
-                }
-            }
-        }
-        self.kill(fd, io_failure(&io::ErrorKind::WriteZero.into()));
-        Err(Refused::Gone)
-    }
-
-    /// The outbox to put `len` bytes into, already counted. What was in the batch goes in first.
-    fn outbox(&mut self, fd: Fd, len: usize) -> Result<&mut Outbox, Refused> {
+    /// Changes the outbox of a connection. What was in the batch goes in first.
+    fn queue(&mut self, fd: Fd, put: impl FnOnce(&mut Outbox)) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
         mark_dirty(connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
+        let before = outbox.size();
         if !span.is_empty() {
-            outbox.copy([self.batch.get(span), &[]]);
+            outbox.copy([self.batch.get(span), &[]], true);
             outbox.pin();
         }
-        self.queued_bytes += span.len() + len;
-        Ok(outbox)
+        put(outbox);
+        self.pool.changed(before, outbox.size());
+        self.note_crossing(fd);
+        Ok(())
     }
 
-    /// Writes what is queued for one connection, as far as the socket takes it.
-    pub(super) fn write_out(&mut self, fd: Fd) -> Written {
-        let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        let span = std::mem::take(&mut connection.span);
-        let flushed = if !span.is_empty() {
-            write_span(&mut connection.stream, self.batch.get(span)).map(|written| {
-                self.traffic.bytes_sent += written as u64;
-                if written == span.len() {
-                    self.batch.give_back(span);
-                    return Written::All;
-                }
-                let mut outbox = self.pool.take();
-                outbox.copy([&self.batch.get(span)[written..], &[]]);
-                outbox.pin();
-                self.queued_bytes += outbox.bytes();
-                connection.outbox = Some(outbox);
-                Written::Blocked
-            })
-        } else if let Some(outbox) = &mut connection.outbox {
-            let before = outbox.bytes();
-            let flushed = outbox.flush(&mut connection.stream);
-            self.queued_bytes -= before - outbox.bytes();
-            self.traffic.bytes_sent += (before - outbox.bytes()) as u64;
-            if outbox.bytes() < before {
-                connection.flags.set(Flags::PROGRESSED);
-            }
-            flushed.map(|flushed| match flushed {
-                Flushed::Drained => {
-                    self.pool.put(connection.outbox.take().expect("just flushed"));
-                    Written::All
-                }
-                Flushed::Blocked => Written::Blocked,
-                Flushed::Yielded => Written::Some,
-            })
-        } else {
-            Ok(Written::All)
+    /// Notes for the app where an outbox has become full, or empty after that.
+    pub(super) fn note_crossing(&mut self, fd: Fd) {
+        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
+        let bytes = outbox.bytes();
+        let is_crossed = match outbox.is_above {
+            false => bytes >= self.limits.buffer_high_watermark,
+            true => bytes <= self.limits.buffer_low_watermark,
         };
-        match flushed {
-            Ok(Written::Blocked) if self.queued_bytes > self.limits.outboxes_bytes_max => {
-                // Not even the room to tell it why: its last frame may be half on the wire.
-                self.kill(fd, CloseReason::new(Side::Server, 1006, "", Cause::SlowConsumer));
-                Written::Failed
-            }
-            Ok(Written::Blocked) => {
-                connection.flags.set(Flags::BLOCKED);
-                Written::Blocked
-            }
-            Ok(written) => written,
-            Err(error) => {
-                self.kill(fd, io_failure(&error));
-                Written::Failed
-            }
+        if is_crossed {
+            outbox.is_above = !outbox.is_above;
+            self.crossings.push((fd, outbox.is_above));
         }
     }
-}
 
-/// Writes until all is written or the socket takes no more: how much it took.
-fn write_span(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => written += len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    fn queue_message(&mut self, fd: Fd, bytes: Bytes, terms: Terms) -> Result<(), Refused> {
+        let mut is_replaced = false;
+        self.queue(fd, |outbox| is_replaced = outbox.message(bytes, terms))?;
+        if is_replaced {
+            self.losses.replaced(fd);
         }
+        Ok(())
     }
-    Ok(written)
 }

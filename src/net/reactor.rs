@@ -3,9 +3,9 @@
 
 use super::connection::{Flags, Life};
 use super::connections::TICK;
+use super::flush::Written;
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
-use super::output::Written;
 use super::signals::Signals;
 use super::stream::Stream;
 use super::{Admission, App, Phase, io_failure, lost};
@@ -332,6 +332,8 @@ impl<A: App> Reactor<A> {
         let mut admission = Admission::Welcome;
         if connections.len() - connections.turned_away >= connections.limits.connections_max {
             admission = Admission::ServerFull;
+        } else if connections.is_nearly_full() {
+            admission = Admission::MemoryFull;
         }
         let Some(fd) = connections.insert(stream) else { return };
         connections.traffic.accepted += 1;
@@ -343,6 +345,7 @@ impl<A: App> Reactor<A> {
         match admission {
             Admission::Welcome => {}
             Admission::ServerFull => connections.traffic.server_full += 1,
+            Admission::MemoryFull => connections.traffic.memory_full += 1,
             Admission::AddressFull => connections.traffic.address_full += 1,
         }
         if admission != Admission::Welcome {
@@ -421,9 +424,9 @@ impl<A: App> Reactor<A> {
             connections.turned_away -= 1;
         }
         if let Some(outbox) = connection.outbox.take() {
-            connections.queued_bytes -= outbox.bytes();
             connections.pool.put(outbox);
         }
+        connections.losses.forget(fd);
         let reason = connections.reasons.remove(&fd).unwrap_or_else(lost);
         drop(connection.stream);
         if connection.flags.has(Flags::TURNED_AWAY) {

@@ -32,8 +32,8 @@ pub(super) enum Target {
 pub struct Reach {
     /// Connections whose outbox took the message.
     pub queued: usize,
-    /// Connections whose outbox was full: they did not get it, and unless the policy is
-    /// [`SlowConsumer::Refuse`](crate::SlowConsumer::Refuse) they are being closed.
+    /// Connections whose outbox was full: they did not get it, and where the policy is
+    /// [`SlowConsumer::Close`](crate::SlowConsumer::Close) they are being closed.
     pub refused: usize,
     /// Connections that did not get it because a message to them is not finished; see
     /// [`push_part`](Server::push_part).
@@ -67,11 +67,16 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             unfinished.set(unfinished.get() + usize::from(is_unfinished));
             !is_unfinished
         };
+        let delivery = message.delivery();
         let Server { connections, rooms, .. } = &mut *server;
         let (queued, refused) = match target {
-            Target::All => connections.fan_out(&frame, shared, 1..connections.index_end(), wants),
-            Target::Topic(topic) => connections.fan_out(&frame, shared, rooms.topics.indices(topic), wants),
-            Target::User(user) => connections.fan_out(&frame, shared, rooms.users.indices(user), wants),
+            Target::All => connections.fan_out(&frame, shared, delivery, 1..connections.index_end(), wants),
+            Target::Topic(topic) => {
+                connections.fan_out(&frame, shared, delivery, rooms.topics.indices(topic), wants)
+            }
+            Target::User(user) => {
+                connections.fan_out(&frame, shared, delivery, rooms.users.indices(user), wants)
+            }
             Target::Nobody => return Reach::default(),
         };
         server.stats.messages_sent += queued as u64;

@@ -122,7 +122,7 @@ impl Dispatch {
             websocket.is_pinged = true;
             self.server.stats.pings_sent += 1;
             let ping = header::encode(true, Opcode::Ping, 0);
-            self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Exempt).ok();
+            self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Control).ok();
             self.server.connections.deadline(fd, pong_timeout);
         } else {
             self.server.connections.deadline(fd, jittered(interval, fd) - silence);
@@ -169,6 +169,7 @@ impl App for Dispatch {
                 self.server.connections.deadline(fd, timeout);
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
+            Admission::MemoryFull => self.refuse(fd, Refusal::new(503, "the server's memory is full")),
             Admission::ServerFull => self.refuse(fd, Refusal::new(503, "the server is full")),
             Admission::AddressFull => {
                 self.refuse(fd, Refusal::new(429, "too many connections from your address"))
@@ -337,6 +338,18 @@ impl App for Dispatch {
     }
 
     fn notify(&mut self) {
+        for (fd, is_full) in std::mem::take(&mut self.server.connections.crossings) {
+            let Some(websocket) = self.server.websocket_mut(fd) else { continue };
+            let route = websocket.route;
+            match is_full {
+                true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
+                    handler.on_buffer_full(server, fd);
+                }),
+                false => self.call("on_buffer_empty", route, Some(fd), |handler, server| {
+                    handler.on_buffer_empty(server, fd);
+                }),
+            };
+        }
         // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
         for notice in std::mem::take(&mut self.server.notices) {
             match notice {
@@ -363,7 +376,7 @@ impl App for Dispatch {
     }
 
     fn has_notices(&self) -> bool {
-        !self.server.notices.is_empty()
+        !self.server.notices.is_empty() || !self.server.connections.crossings.is_empty()
     }
 
     fn phase(&self) -> net::Phase {

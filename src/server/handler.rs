@@ -87,6 +87,16 @@ pub trait Handler {
     /// A pong came, whether it answers a ping of the server's or nothing.
     fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
+    /// So much is queued for a WebSocket that its peer seems not to keep up: as many bytes as
+    /// [`Config::buffer_high_watermark`](crate::Config::buffer_high_watermark) says. Called once, at the end of the
+    /// turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty) comes
+    /// first. Whoever makes data as fast as it is taken stops here and goes on there.
+    fn on_buffer_full(&mut self, server: &mut Server, fd: Fd) {}
+
+    /// What was queued when [`on_buffer_full`](Handler::on_buffer_full) was called is written, down to
+    /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
+    fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
+
     /// A WebSocket has ended: exactly once for each that `on_open` was called for, and never otherwise. The
     /// fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
@@ -157,6 +167,8 @@ macro_rules! every_callback {
             on_message(frame: Frame<'_>);
             on_ping(fd: Fd, data: &[u8]);
             on_pong(fd: Fd, data: &[u8]);
+            on_buffer_full(fd: Fd);
+            on_buffer_empty(fd: Fd);
             on_close(fd: Fd, reason: &CloseReason);
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);

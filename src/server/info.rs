@@ -1,6 +1,7 @@
 //! What the server tells of itself and of its connections.
 
 use crate::fd::Fd;
+use crate::net::lost::Lost;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +25,8 @@ pub struct ClientInfo {
     pub held_bytes: usize,
     /// Whose it is, where [`bind`](crate::Server::bind) has said so.
     pub uid: Option<Box<str>>,
+    /// Messages to it that were given up because it reads too slowly.
+    pub lost: Lost,
 }
 
 /// How far a connection has come.
@@ -72,6 +75,8 @@ pub struct Stats {
     pub pings_received: u64,
     /// Pongs received.
     pub pongs_received: u64,
+    /// Messages that slow connections lost.
+    pub lost: Lost,
     /// What was not served, by cause.
     pub refusals: Refusals,
 }
@@ -94,6 +99,7 @@ impl Stats {
             pings_sent: 0,
             pings_received: 0,
             pongs_received: 0,
+            lost: Lost::default(),
             refusals: Refusals::default(),
         }
     }
@@ -106,6 +112,9 @@ impl Stats {
 pub struct Refusals {
     /// Connections over [`connections_max`](crate::Config::connections_max).
     pub server_full: u64,
+    /// Connections that came while [`outboxes_bytes_max`](crate::Config::outboxes_bytes_max) or
+    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max) was nearly spent.
+    pub memory_full: u64,
     /// Connections over [`connections_per_address_max`](crate::Config::connections_per_address_max).
     pub address_full: u64,
     /// Requests whose head was over [`head_bytes_max`](crate::Config::head_bytes_max) or had too many lines.
@@ -167,6 +176,8 @@ pub struct Usage {
     pub outboxes: usize,
     /// Bytes accepted and not yet written; what one broadcast queued for many is there once.
     pub queued_bytes: usize,
+    /// Memory that is counted against [`Config::outboxes_bytes_max`](crate::Config::outboxes_bytes_max).
+    pub outboxes_bytes: usize,
     /// Memory of messages and requests that are only partly here.
     pub inbound_bytes: usize,
     /// Connections waiting for the reactor to read, flush or reap them.

@@ -75,6 +75,7 @@ impl Server {
             queued_bytes: connection.queued_bytes(),
             held_bytes: connection.session.held_bytes(),
             uid: self.uid(fd).map(Box::from),
+            lost: self.connections.losses.of(fd),
         })
     }
 
@@ -98,8 +99,10 @@ impl Server {
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
             bytes_sent: traffic.bytes_sent,
+            lost: self.connections.losses.all(),
             refusals: Refusals {
                 server_full: traffic.server_full,
+                memory_full: traffic.memory_full,
                 address_full: traffic.address_full,
                 ..self.stats.refusals
             },
@@ -119,6 +122,7 @@ impl Server {
             addresses: holdings.addresses,
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,
+            outboxes_bytes: self.connections.outboxes_bytes(),
             inbound_bytes: self.connections.inbound_bytes,
             pending: holdings.pending,
             ending: holdings.ending,

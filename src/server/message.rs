@@ -2,8 +2,10 @@
 
 use crate::codec::ws::decoder::Part;
 use crate::codec::ws::{Opcode, header, utf8};
+use crate::config::SlowConsumer;
 use crate::fd::Fd;
 use crate::net::outbox::Encoded;
+use crate::net::output::Delivery;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
@@ -122,6 +124,7 @@ impl fmt::Debug for Data<'_> {
 pub struct Message<'a> {
     opcode: Opcode,
     content: Content<'a>,
+    delivery: Delivery,
 }
 
 /// What a message is made of.
@@ -151,15 +154,50 @@ impl<'a> Message<'a> {
             Content::Bytes(bytes) => Content::Bytes(Cow::Owned(bytes.into_owned())),
             Content::Prepared(prepared) => Content::Prepared(prepared),
         };
-        Message { opcode: self.opcode, content }
+        Message { opcode: self.opcode, content, delivery: self.delivery }
     }
 
-    /// Encodes it once, for as many sends as you like. One that is prepared already is shared.
+    /// Encodes it once, for as many sends as you like. One that is prepared already is shared. What is sent of it is
+    /// [asked](Message::latest) of each message that is made from it anew.
     pub fn prepare(self) -> Prepared {
         match self.content {
             Content::Bytes(bytes) => Prepared(encode(self.opcode, &bytes).into()),
             Content::Prepared(prepared) => prepared,
         }
+    }
+
+    /// What becomes of this message where a connection has no room for it, whatever the connection's own
+    /// [policy](crate::Server::set_slow_consumer) is.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Message, PushError, Server, SlowConsumer};
+    /// fn typing(server: &mut Server, fd: Fd) -> Result<(), PushError> {
+    ///     server.push(fd, Message::from("alice is typing").slow_consumer(SlowConsumer::DropNewest))
+    /// }
+    /// ```
+    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Message<'a> {
+        self.delivery.policy = Some(policy);
+        self
+    }
+
+    /// Lets only the latest message with this key wait: where an earlier one waits for the same connection, this one
+    /// takes its place, in the queue too. For states rather than events, such as positions, prices and scores: a
+    /// slow client gets fewer of them, and never an old one behind a newer. The key is a number of yours, for example
+    /// that of the thing whose state it is; each connection has keys of its own.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Message, PushError, Server};
+    /// fn moved(server: &mut Server, player: u64, x: f32, y: f32) {
+    ///     server.broadcast(Message::from(format!("{player} {x} {y}")).latest(player)).send();
+    /// }
+    /// ```
+    pub fn latest(mut self, key: u64) -> Message<'a> {
+        self.delivery.key = Some(key);
+        self
+    }
+
+    pub(super) fn delivery(&self) -> Delivery {
+        self.delivery
     }
 
     pub(super) fn into_content(self) -> Content<'a> {
@@ -175,7 +213,7 @@ impl<'a> Message<'a> {
     }
 
     fn new(opcode: Opcode, bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
-        Message { opcode, content: Content::Bytes(bytes.into()) }
+        Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default() }
     }
 
     fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
@@ -300,7 +338,11 @@ impl<'a> From<Data<'a>> for Message<'a> {
 
 impl From<Prepared> for Message<'_> {
     fn from(prepared: Prepared) -> Self {
-        Message { opcode: prepared.opcode(), content: Content::Prepared(prepared) }
+        Message {
+            opcode: prepared.opcode(),
+            content: Content::Prepared(prepared),
+            delivery: Delivery::default(),
+        }
     }
 }
 

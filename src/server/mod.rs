@@ -36,7 +36,7 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Life;
 use crate::net::connections::Connections;
-use crate::net::output::{Quota, Refused};
+use crate::net::output::{Delivery, Quota, Refused};
 use crate::net::timers::{TimerId, Timers};
 use broadcast::{Broadcast, Target};
 use builder::Builder;
@@ -160,10 +160,10 @@ impl Server {
     /// ```
     pub fn push<'a>(&mut self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let message = message.into();
-        let opcode = message.opcode();
+        let (opcode, delivery) = (message.opcode(), message.delivery());
         match message.into_content() {
-            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes),
-            Content::Prepared(prepared) => self.push_prepared(fd, &prepared),
+            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes, Quota::Message(delivery)),
+            Content::Prepared(prepared) => self.push_prepared(fd, &prepared, delivery),
         }
     }
 
@@ -183,15 +183,21 @@ impl Server {
         if !is_sendable {
             return Err(PushError::Unsendable);
         }
-        self.push_frame(fd, opcode, Cow::Borrowed(bytes))
+        let quota = if opcode.is_control() { Quota::Control } else { Quota::Message(Delivery::default()) };
+        self.push_frame(fd, opcode, Cow::Borrowed(bytes), quota)
     }
 
-    fn push_frame(&mut self, fd: Fd, opcode: Opcode, bytes: Cow<'_, [u8]>) -> Result<(), PushError> {
+    fn push_frame(
+        &mut self,
+        fd: Fd,
+        opcode: Opcode,
+        bytes: Cow<'_, [u8]>,
+        quota: Quota,
+    ) -> Result<(), PushError> {
         if self.is_unfinished(fd)? && !opcode.is_control() {
             return Err(PushError::Unfinished);
         }
         let header = header::encode(true, opcode, bytes.len());
-        let quota = if opcode.is_control() { Quota::Exempt } else { Quota::Limited };
         let written = match bytes {
             Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
             Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
@@ -210,15 +216,31 @@ impl Server {
         match refused {
             Refused::Gone => PushError::Gone,
             Refused::Closing => PushError::Closing,
-            Refused::Full => {
+            Refused::Full(policy) => {
                 self.stats.refusals.pushes += 1;
-                if self.config.slow_consumer == SlowConsumer::Close {
+                if policy == SlowConsumer::Close {
                     log::debug!("{fd}: the outbox is full, closing");
                     self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
                 }
                 PushError::Full
             }
         }
+    }
+
+    /// What becomes of messages for which this connection has no room, in place of
+    /// [`Config::slow_consumer`]; `None`: that again. Holds for what is pushed from now on. False where the connection
+    /// is gone.
+    ///
+    /// ```no_run
+    /// # use swio::{Request, Server, SlowConsumer};
+    /// fn on_open(server: &mut Server, request: &Request<'_>) {
+    ///     if request.path() == "/ticker" {
+    ///         server.set_slow_consumer(request.fd, SlowConsumer::DropOldest);
+    ///     }
+    /// }
+    /// ```
+    pub fn set_slow_consumer(&mut self, fd: Fd, policy: impl Into<Option<SlowConsumer>>) -> bool {
+        self.connections.set_policy(fd, policy.into())
     }
 
     fn check_established(&self, fd: Fd) -> Result<(), PushError> {

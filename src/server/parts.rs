@@ -5,7 +5,7 @@ use super::message::Prepared;
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
-use crate::net::output::Quota;
+use crate::net::output::{Delivery, Quota};
 
 impl Server {
     /// Sends part of a message, for one that is too large to have in one piece, or that is only being made: the
@@ -61,11 +61,16 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn push_prepared(&mut self, fd: Fd, prepared: &Prepared) -> Result<(), PushError> {
+    pub(super) fn push_prepared(
+        &mut self,
+        fd: Fd,
+        prepared: &Prepared,
+        delivery: Delivery,
+    ) -> Result<(), PushError> {
         if self.is_unfinished(fd)? {
             return Err(PushError::Unfinished);
         }
-        let written = self.connections.write_encoded(fd, prepared.frame());
+        let written = self.connections.write_encoded(fd, prepared.frame(), delivery);
         written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += 1;
         Ok(())

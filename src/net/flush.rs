@@ -1,0 +1,169 @@
+//! Writing to the sockets: what is queued for a connection, and what is too large to be queued first. What a socket
+//! does not take waits in its outbox, where there is memory for it.
+
+use super::batch::Span;
+use super::connection::Flags;
+use super::connections::Connections;
+use super::io_failure;
+use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
+use super::output::{Quota, Refused};
+use super::stream::Stream;
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use std::io::{self, IoSlice};
+
+/// How writing out ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket would take more, but others are waiting.
+    Some,
+    /// The connection is dead.
+    Failed,
+}
+
+impl<S> Connections<S> {
+    /// Writes to the socket itself, without a copy: how much it did not take. That is to be queued, and there is
+    /// memory for it.
+    pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
+        let len = parts[0].len() + parts[1].len();
+        let (policy, has_room) = (self.policy(fd, quota).0, self.has_room(len));
+        let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        let (mut written, mut is_blocked) = (0, false);
+        let mut tries = 0..WRITES_PER_FLUSH;
+        while written < len && tries.next().is_some() {
+            let slices = unwritten(parts, written).map(IoSlice::new);
+            match connection.stream.write_vectored(&slices) {
+                Ok(0) => {
+                    self.kill(fd, io_failure(&io::ErrorKind::WriteZero.into()));
+                    return Err(Refused::Gone);
+                }
+                Ok(more) => {
+                    written += more;
+                    self.traffic.bytes_sent += more as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    is_blocked = true;
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.kill(fd, io_failure(&error));
+                    return Err(Refused::Gone);
+                }
+            }
+        }
+        if written < len && quota != Quota::Exempt && !has_room {
+            if written == 0 {
+                return Err(Refused::Full(policy));
+            }
+            self.kill(fd, no_room());
+            return Err(Refused::Gone);
+        }
+        if is_blocked {
+            connection.flags.set(Flags::BLOCKED);
+        }
+        Ok(len - written)
+    }
+
+    /// Writes what is queued for one connection, as far as the socket takes it.
+    pub(super) fn write_out(&mut self, fd: Fd) -> Written {
+        let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
+        let flushed = if !connection.span.is_empty() {
+            let span = std::mem::take(&mut connection.span);
+            let written = write_span(&mut connection.stream, self.batch.get(span));
+            written.map(|written| {
+                self.traffic.bytes_sent += written as u64;
+                self.span_written(fd, span, written)
+            })
+        } else if connection.outbox.is_some() {
+            self.flush_outbox(fd)
+        } else {
+            Ok(Written::All)
+        };
+        flushed.unwrap_or_else(|error| {
+            self.kill(fd, io_failure(&error));
+            Written::Failed
+        })
+    }
+
+    /// The first `written` bytes of a span were written; the rest waits in an outbox.
+    fn span_written(&mut self, fd: Fd, span: Span, written: usize) -> Written {
+        if written == span.len() {
+            self.batch.give_back(span);
+            return Written::All;
+        }
+        if !self.has_room(span.len() - written) {
+            self.kill(fd, no_room());
+            return Written::Failed;
+        }
+        let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
+        connection.flags.set(Flags::BLOCKED);
+        let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
+        let before = outbox.size();
+        outbox.copy([&self.batch.get(span)[written..], &[]], true);
+        outbox.pin();
+        self.pool.changed(before, outbox.size());
+        self.note_crossing(fd);
+        Written::Blocked
+    }
+
+    fn flush_outbox(&mut self, fd: Fd) -> io::Result<Written> {
+        let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
+        let Some(outbox) = &mut connection.outbox else { return Ok(Written::All) };
+        let before = outbox.size();
+        let flushed = outbox.flush(&mut connection.stream);
+        let after = outbox.size();
+        self.pool.changed(before, after);
+        self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
+        if after.bytes < before.bytes {
+            connection.flags.set(Flags::PROGRESSED);
+        }
+        self.note_crossing(fd);
+        let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
+        match flushed? {
+            Flushed::Drained => {
+                self.pool.put(connection.outbox.take().expect("just flushed"));
+                Ok(Written::All)
+            }
+            Flushed::Blocked => {
+                connection.flags.set(Flags::BLOCKED);
+                Ok(Written::Blocked)
+            }
+            Flushed::Yielded => Ok(Written::Some),
+        }
+    }
+
+    /// Whether there is memory for an outbox of `len` bytes.
+    fn has_room(&self, len: usize) -> bool {
+        len + EMPTY_BYTES + 3 * RUN_BYTES <= self.outboxes_room()
+    }
+}
+
+/// There is not even the room to tell the peer why: its last frame may be half on the wire.
+fn no_room() -> CloseReason {
+    CloseReason::new(Side::Server, 1006, "", Cause::SlowConsumer)
+}
+
+/// What of two parts that belong together follows the first `written` bytes.
+pub(super) fn unwritten(parts: [&[u8]; 2], written: usize) -> [&[u8]; 2] {
+    let body = written.saturating_sub(parts[0].len());
+    [parts[0].get(written..).unwrap_or_default(), &parts[1][body..]]
+}
+
+/// Writes until all is written or the socket takes no more: how much it took.
+fn write_span(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => written += len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}

@@ -1,0 +1,225 @@
+//! The outbox against a naive one, which keeps a list of whole items: random operations, byte for byte.
+
+use super::*;
+use crate::sim::{self, wire};
+use crate::tests::Random;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Item {
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+/// What an outbox is to do, the simple way.
+#[derive(Debug, Default)]
+struct Naive {
+    items: Vec<Item>,
+    written: usize,
+    pinned: usize,
+}
+
+impl Naive {
+    fn copy(&mut self, bytes: &[u8]) {
+        match self.items.last_mut() {
+            Some(Item { bytes: tail, kind: Kind::Tail }) if tail.len() + bytes.len() <= TAIL_BYTES => {
+                tail.extend_from_slice(bytes);
+            }
+            _ => self.push(bytes, Kind::Tail),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], kind: Kind) {
+        self.items.push(Item { bytes: bytes.to_vec(), kind });
+    }
+
+    fn terms(&self, at: usize) -> Terms {
+        match self.items[at].kind {
+            Kind::Message(terms) if at > 0 || self.written == 0 => terms,
+            _ => Terms::default(),
+        }
+    }
+
+    fn message(&mut self, bytes: &[u8], terms: Terms) -> bool {
+        let waiting =
+            (0..self.items.len()).find(|at| terms.key.is_some() && self.terms(*at).key == terms.key);
+        match waiting {
+            Some(at) => self.items[at] = Item { bytes: bytes.to_vec(), kind: Kind::Message(terms) },
+            None => self.push(bytes, Kind::Message(terms)),
+        }
+        waiting.is_some()
+    }
+
+    fn drop_oldest(&mut self, excess: usize, kept: Option<u64>) -> Option<u64> {
+        let may_drop = |naive: &Naive, at: usize| {
+            let terms = naive.terms(at);
+            terms.may_drop && (kept.is_none() || terms.key != kept)
+        };
+        let cost = |naive: &Naive, at: usize| naive.items[at].bytes.len() + RUN_BYTES;
+        let all: usize =
+            (0..self.items.len()).filter(|at| may_drop(self, *at)).map(|at| cost(self, at)).sum();
+        if all < excess {
+            return None;
+        }
+        let (mut freed, mut count) = (0, 0);
+        while freed < excess {
+            let oldest = (0..self.items.len()).find(|at| may_drop(self, *at)).expect("enough of them");
+            freed += cost(self, oldest);
+            count += 1;
+            self.items.remove(oldest);
+            self.pinned -= usize::from(oldest < self.pinned);
+        }
+        Some(count)
+    }
+
+    fn urgent(&mut self, bytes: &[u8]) {
+        let mut at = self.pinned.max(usize::from(self.written > 0));
+        while self.items.get(at).is_some_and(|item| item.kind == Kind::Joined) {
+            at += 1;
+        }
+        if self.items.get(at).is_some_and(|item| item.kind == Kind::Urgent) {
+            self.items.remove(at);
+        }
+        self.items.insert(at, Item { bytes: bytes.to_vec(), kind: Kind::Urgent });
+    }
+
+    fn len(&self) -> usize {
+        self.items.iter().map(|item| item.bytes.len()).sum::<usize>() - self.written
+    }
+
+    /// The next `len` bytes.
+    fn wire(&self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for item in &self.items {
+            if bytes.len() >= self.written + len {
+                break;
+            }
+            bytes.extend_from_slice(&item.bytes);
+        }
+        bytes[self.written..self.written + len].to_vec()
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.written += len;
+        while let Some(item) = self.items.first().filter(|item| item.bytes.len() <= self.written) {
+            self.written -= item.bytes.len();
+            self.items.remove(0);
+            self.pinned = self.pinned.saturating_sub(1);
+        }
+    }
+}
+
+/// Bytes of which each piece can be told from any other.
+fn bytes(random: &mut Random, number: u32) -> Vec<u8> {
+    let len = [1, 4, 100, 3_000, 9_000][random.below(5) as usize] + random.below(60) as usize;
+    number.to_be_bytes().into_iter().cycle().take(len).collect()
+}
+
+fn terms(random: &mut Random) -> Terms {
+    let key = random.chance(50).then(|| random.below(6));
+    Terms { may_drop: key.is_none() || random.chance(50), key }
+}
+
+/// What is counted is what there is.
+fn check(outbox: &Outbox, naive: &Naive) {
+    assert_eq!(outbox.bytes(), naive.len());
+    let messages = naive.items.iter().filter(|item| matches!(item.kind, Kind::Message(_))).count();
+    assert_eq!(outbox.cost(), outbox.bytes() + messages * RUN_BYTES);
+    let capacity: usize = outbox.runs.iter().map(Run::capacity).sum();
+    assert_eq!(outbox.capacity, capacity);
+    let queue = outbox.runs.capacity() * size_of::<Run>();
+    let really = size_of::<Outbox>() + queue + capacity + outbox.spare.capacity();
+    let held = outbox.size().held;
+    assert!(really <= held, "{really} bytes are {held}, in {} runs", outbox.runs.len());
+}
+
+#[test]
+fn random_operations_agree_with_the_naive_outbox() {
+    let mut happened = [0_u64; 4];
+    for seed in 0..100 {
+        sim::forget_all();
+        let (stream, number) = sim::socket();
+        let mut stream = Stream::Sim(stream);
+        let mut random = Random::new(seed);
+        let (mut outbox, mut naive) = (Outbox::default(), Naive::default());
+        for step in 0..200 {
+            let data = bytes(&mut random, step);
+            let cut = random.below(data.len() as u64 + 1) as usize;
+            match random.below(12) {
+                0 | 1 => {
+                    outbox.copy([&data[..cut], &data[cut..]], random.chance(30));
+                    naive.copy(&data);
+                }
+                2 => {
+                    outbox.own(&data[..cut], data[cut..].to_vec());
+                    naive.copy(&data[..cut]);
+                    naive.push(&data[cut..], Kind::Joined);
+                }
+                3 => {
+                    outbox.share(data.as_slice().into());
+                    naive.push(&data, Kind::Whole);
+                }
+                4..=6 => {
+                    let terms = terms(&mut random);
+                    let of_own = random.chance(50);
+                    let run =
+                        if of_own { Bytes::Own(data.clone()) } else { Bytes::Shared(data.as_slice().into()) };
+                    let cost = terms.key.map(|key| outbox.cost_of(key));
+                    let is_replaced = outbox.message(run, terms);
+                    assert_eq!(is_replaced, naive.message(&data, terms));
+                    assert_eq!(is_replaced, cost.is_some_and(|cost| cost > 0));
+                    happened[0] += u64::from(is_replaced);
+                }
+                7 => {
+                    outbox.urgent(data.clone());
+                    naive.urgent(&data);
+                }
+                8 => {
+                    outbox.pin();
+                    naive.pinned = naive.items.len();
+                }
+                9 => {
+                    let (excess, kept) = (1 + random.below(30_000) as usize, random.below(12));
+                    let kept = (kept < 6).then_some(kept);
+                    let dropped = outbox.drop_oldest(excess, kept);
+                    assert_eq!(dropped, naive.drop_oldest(excess, kept));
+                    happened[1] += dropped.unwrap_or_default();
+                    happened[2] += u64::from(dropped.is_none());
+                }
+                _ if outbox.bytes() > 0 => {
+                    let room =
+                        [3, 200, 20_000, 200_000][random.below(4) as usize] + random.below(50) as usize;
+                    wire(number, |wire| (wire.room, wire.written) = (room, Vec::new()));
+                    outbox.flush(&mut stream).expect("an open socket");
+                    let written = wire(number, |wire| std::mem::take(&mut wire.written));
+                    assert!(naive.wire(written.len()) == written, "seed {seed}, step {step}");
+                    naive.advance(written.len());
+                    happened[3] += u64::from(naive.written > 0);
+                }
+                _ => {}
+            }
+            check(&outbox, &naive);
+        }
+        while outbox.bytes() > 0 {
+            wire(number, |wire| wire.room = usize::MAX);
+            outbox.flush(&mut stream).expect("an open socket");
+        }
+        let written = wire(number, |wire| std::mem::take(&mut wire.written));
+        assert!(written == naive.wire(naive.len()), "seed {seed}: the rest");
+        outbox.clear();
+        assert_eq!((outbox.messages, outbox.keyed, outbox.droppable, outbox.capacity), (0, 0, 0, 0));
+    }
+    assert!(happened.iter().all(|count| *count > 100), "{happened:?}");
+}
+
+#[test]
+fn a_queue_of_many_small_messages_gives_its_memory_back_as_it_shrinks() {
+    let mut outbox = Outbox::default();
+    let terms = Terms { may_drop: true, key: None };
+    for _ in 0..10_000 {
+        outbox.message(Bytes::Own(vec![7]), terms);
+    }
+    assert_eq!(outbox.drop_oldest(outbox.cost() - RUN_BYTES - 1, None), Some(9_999));
+    assert!(outbox.runs.capacity() <= 2 + QUEUE_SPARE, "{}", outbox.runs.capacity());
+    assert_eq!(outbox.drop_oldest(RUN_BYTES + 2, None), None);
+    assert_eq!(outbox.bytes(), 1);
+}
