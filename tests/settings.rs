@@ -37,12 +37,15 @@ fn a_reload_is_in_force_for_connections_that_exist() {
 
 #[test]
 fn a_reload_is_in_force_for_those_who_come() {
-    let live = Live::start(echo());
+    let live = Live::start(echo().configure(|config| config.connections_max = Some(4)));
     let kept = [(); 3].map(|()| live.open());
     live.ask(|server| server.reload(|config| config.connections_max = Some(3))).expect("it can work");
     let mut fourth = live.client();
     assert_eq!(fourth.answer().status, 503);
-    drop(kept);
+    // More than the table had room for at first.
+    live.ask(|server| server.reload(|config| config.connections_max = Some(1_000))).expect("it can work");
+    let more: Vec<_> = (0..200).map(|_| live.open()).collect();
+    drop((kept, more));
     live.until_empty();
     live.ask(|server| server.reload(|config| config.connections_per_address_max = Some(1)))
         .expect("it can work");

@@ -119,6 +119,7 @@ fn too_many_tasks_are_busy_and_no_more_threads_than_allowed_work() {
     let refused =
         live.ask(|server| server.task(|| panic!("not begun"), |_, _: Result<(), _>| panic!("not told")));
     assert_eq!(refused, Err(TaskError::Busy));
+    assert_eq!(live.ask(|server| server.stats().tasks), 5, "those that were begun");
     assert_eq!(live.ask(|server| server.usage().tasks), 5);
     for gate in &gates[..2] {
         gate.go.send(()).expect("it waits");

@@ -29,6 +29,7 @@ fn main() -> io::Result<()> {
         .configure(|config| config.message_bytes_max = MESSAGE_BYTES_MAX)
         .listen(listen_address())
         .handler(Chat::new)
+        .signals(true)
         .build()?;
     for address in event_loop.addresses() {
         println!("chat: open http://{address}/");

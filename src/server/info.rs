@@ -69,6 +69,8 @@ pub struct Stats {
     pub bytes_received: u64,
     /// Bytes that sockets took.
     pub bytes_sent: u64,
+    /// Tasks begun.
+    pub tasks: u64,
     /// Pings sent, heartbeats included.
     pub pings_sent: u64,
     /// Pings received, each of which was answered.
@@ -96,6 +98,7 @@ impl Stats {
             messages_sent: 0,
             bytes_received: 0,
             bytes_sent: 0,
+            tasks: 0,
             pings_sent: 0,
             pings_received: 0,
             pongs_received: 0,

@@ -67,11 +67,11 @@ impl Server {
         self.connections.limits = Limits::new(&new);
         self.tasks.set_threads_max(new.task_threads);
         let is_heartbeat_another = new.ping_interval != self.config.ping_interval;
+        log::info!("the configuration is {}", if self.config == new { "the same" } else { "another" });
         self.config = new;
         if is_heartbeat_another {
             self.restart_heartbeats();
         }
-        log::info!("the configuration is another");
         self.notices.push(Notice::Reloaded);
         Ok(())
     }

@@ -150,6 +150,7 @@ impl Server {
         let work = Box::new(move || Box::new(work()) as Output);
         pool.add(id, work, &self.handle).map_err(|error| TaskError::NoThread(error.kind()))?;
         tasks.finishes.insert(id, finish);
+        self.stats.tasks += 1;
         Ok(id)
     }
 
