@@ -5,7 +5,6 @@ use super::Random;
 use crate::Server;
 use crate::codec::ws::Opcode;
 use crate::fd::Fd;
-use crate::net::App as _;
 use crate::net::batch::Span;
 use crate::net::connection::{Connection, Flags, Life};
 use crate::net::rate::Meter;
@@ -13,10 +12,11 @@ use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::table::Table;
 use crate::net::wheel::Wheel;
+use crate::net::{App as _, Phase};
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, wire};
 use mio::Token;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const MILLION: usize = 1_000_000;
 
@@ -181,6 +181,33 @@ impl Clients {
     fn kept_bytes(&mut self) -> (usize, usize) {
         self.reactor.app.connections().kept_bytes()
     }
+}
+
+#[test]
+fn a_shutdown_tells_equal_shares_over_its_window() {
+    const STEP: Duration = Duration::from_millis(20);
+    let mut clients = Clients::open(5_000);
+    let reactor = &mut clients.reactor;
+    let begun = Instant::now();
+    reactor.turn(begun, std::iter::empty());
+    let begun = reactor.app.connections().now();
+    reactor.app.server.shutdown();
+    // A window of a second has 50 steps.
+    for step in 0..50 {
+        reactor.turn(begun + STEP * step, std::iter::empty());
+        assert_eq!(reactor.app.server.connection_count(), 4_900 - 100 * step as usize);
+        reactor.turn(begun + STEP * step + STEP / 2, std::iter::empty());
+        assert_eq!(reactor.app.server.connection_count(), 4_900 - 100 * step as usize, "before it is due");
+        let sleep = reactor.next_wake_up(begun + STEP * step + STEP / 2);
+        assert!(sleep.is_some_and(|sleep| sleep <= STEP || step == 49), "{step}: {sleep:?}");
+    }
+    let is_told = |number: &u32| wire(*number, |wire| wire.written.ends_with(b"\x03\xe9server shutdown"));
+    assert!(clients.wires.iter().all(is_told), "somebody was not told");
+    // Nobody answers: the second, and the five of the timeout.
+    let cut_off = begun + Duration::from_secs(6);
+    clients.reactor.turn(cut_off, std::iter::empty());
+    assert_eq!(clients.reactor.app.phase(), Phase::Ended);
+    assert_eq!(clients.reactor.app.server.usage().connections, 0);
 }
 
 #[test]
