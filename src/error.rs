@@ -104,6 +104,8 @@ pub enum Cause {
     Io(io::ErrorKind),
     /// Nothing was heard of the peer in time, not even an answer to a ping.
     Timeout,
+    /// The client sent no message in [`idle_timeout`](crate::Config::idle_timeout).
+    Idle,
     /// The peer did not read what was pushed to it.
     SlowConsumer,
     /// The peer broke the protocol; the text says how.
@@ -127,6 +129,7 @@ impl fmt::Display for Cause {
             Cause::Lost => f.write_str("connection lost"),
             Cause::Io(kind) => write!(f, "I/O error: {kind}"),
             Cause::Timeout => f.write_str("timeout"),
+            Cause::Idle => f.write_str("idle for too long"),
             Cause::SlowConsumer => f.write_str("slow consumer"),
             Cause::Protocol(what) => write!(f, "protocol error: {what}"),
             Cause::TooBig(what) => write!(f, "too big: {what}"),

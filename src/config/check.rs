@@ -177,6 +177,7 @@ impl Config {
             ("keep_alive_timeout", self.keep_alive_timeout),
             ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
             ("pong_timeout", self.pong_timeout),
+            ("idle_timeout", self.idle_timeout.unwrap_or(Duration::MAX)),
             ("close_timeout", self.close_timeout),
             ("linger_timeout", self.linger_timeout),
         ];

@@ -149,6 +149,12 @@ pub struct Config {
     pub ping_interval: Option<Duration>,
     /// How long after a ping the peer may stay silent before it is given up. Default 20 s.
     pub pong_timeout: Duration,
+    /// How long a client may send no message, or part of one, before its WebSocket is closed with 1001; pongs are none.
+    /// It is found out up to 4 % later. Default `None`: who only listens is as welcome as who speaks.
+    pub idle_timeout: Option<Duration>,
+    /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm): Swoole's
+    /// `enable_delay_receive`. Default false.
+    pub delay_receive: bool,
     /// How long the peer has to answer the server's close frame. Default 3 s.
     pub close_timeout: Duration,
     /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
@@ -226,6 +232,8 @@ impl Default for Config {
             keep_alive_timeout: Duration::from_secs(60),
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),
+            idle_timeout: None,
+            delay_receive: false,
             close_timeout: Duration::from_secs(3),
             linger_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(5),

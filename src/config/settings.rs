@@ -35,6 +35,8 @@ macro_rules! every_setting {
             keep_alive_timeout live,
             ping_interval live,
             pong_timeout live,
+            idle_timeout live,
+            delay_receive live,
             close_timeout live,
             linger_timeout live,
             shutdown_timeout live,

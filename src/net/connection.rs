@@ -67,6 +67,10 @@ impl Flags {
     pub(crate) const PROGRESSED: u16 = 256;
     /// The peer has said all it will: nothing needs to be read before the socket is closed.
     pub(crate) const SAID_ALL: u16 = 1024;
+    /// The user does not want it to be read.
+    pub(crate) const SUSPENDED: u16 = 2048;
+    /// No silence ends it.
+    pub(crate) const PROTECTED: u16 = 4096;
     /// Only told that it may not stay; it takes no place from others.
     pub(crate) const TURNED_AWAY: u16 = 512;
 
@@ -93,6 +97,7 @@ impl Flags {
         self.0 = self.0 & !Flags::POLICY | name << Flags::POLICY_SHIFT;
     }
 
+    /// Whether one of `flag` is set.
     pub(crate) fn has(self, flag: u16) -> bool {
         self.0 & flag != 0
     }

@@ -4,6 +4,7 @@
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
+use super::io_failure;
 use super::limits::Limits;
 use super::lost::Losses;
 use super::outbox::Pool;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
 /// 32 bits of them are 8 years.
-pub(super) const TICK: Duration = Duration::from_millis(64);
+pub(crate) const TICK: Duration = Duration::from_millis(64);
 
 pub(crate) struct Connections<S> {
     pub(super) table: Table<S>,
@@ -152,6 +153,15 @@ impl<S> Connections<S> {
         u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
+    pub(crate) fn tick_now(&self) -> u32 {
+        self.tick(self.now)
+    }
+
+    /// The time since the start, in ms that count round after 49 days.
+    pub(crate) fn millis(&self) -> u32 {
+        self.now.saturating_duration_since(self.start).as_millis() as u32
+    }
+
     /// When a tick begins.
     pub(crate) fn instant(&self, tick: u32) -> Instant {
         self.start + TICK * tick
@@ -243,6 +253,8 @@ impl<S> Connections<S> {
         connection.life = Life::Finishing;
         mark_dirty(connection, &mut self.dirty);
         self.reasons.entry(fd).or_insert(reason);
+        // Its end has to be seen.
+        self.release(fd);
         self.resume(fd);
         self.deadline(fd, self.limits.finish_timeout);
     }
@@ -315,8 +327,34 @@ impl<S> Connections<S> {
     /// Wants bytes again, those that came meanwhile included.
     pub(crate) fn resume(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::PAUSED) && connection.flags.take(Flags::MISSED) {
+        if connection.flags.take(Flags::PAUSED) {
+            self.catch_up(fd);
+        }
+    }
+
+    /// Wants bytes again from a connection that the user had suspended.
+    pub(crate) fn release(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if connection.flags.take(Flags::SUSPENDED) {
+            self.catch_up(fd);
+        }
+    }
+
+    /// Reads in the next turn what came meanwhile, unless there is another reason not to.
+    fn catch_up(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if !connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) && connection.flags.take(Flags::MISSED) {
             self.carry(fd);
+        }
+    }
+
+    /// An error of a socket that is not read is seen all the same.
+    pub(super) fn fail_suspended(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get(fd) else { return };
+        if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED)
+            && let Some(error) = connection.stream.take_error()
+        {
+            self.kill(fd, io_failure(&error));
         }
     }
 

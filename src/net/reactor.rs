@@ -7,7 +7,7 @@ use super::flush::Written;
 use super::listener::{Accepted, Listener};
 use super::mailbox::Mailbox;
 use super::signals::Signals;
-use super::stream::Stream;
+use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
@@ -195,6 +195,9 @@ impl<A: App> Reactor<A> {
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
         }
+        if ready.error {
+            self.app.connections().fail_suspended(fd);
+        }
     }
 
     fn take_signals(&mut self) {
@@ -212,7 +215,7 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::ENDED) {
                 return;
             }
-            if connection.flags.has(Flags::PAUSED) {
+            if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) {
                 connection.flags.set(Flags::MISSED);
                 return;
             }
@@ -435,16 +438,3 @@ impl<A: App> Reactor<A> {
         self.app.closed(fd, connection.session, reason);
     }
 }
-
-/// On epoll and kqueue a read that fills less than the buffer has taken all there was, and what comes later
-/// makes a new edge. mio's other selectors promise only that a read to `WouldBlock` has.
-const SHORT_READ_DRAINS: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly"
-));

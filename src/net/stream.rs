@@ -2,8 +2,23 @@
 //! mean.
 
 use mio::net::TcpStream;
+use socket2::SockRef;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+/// On epoll and kqueue a read that fills less than the buffer has taken all there was, and what comes later
+/// makes a new edge. mio's other selectors promise only that a read to `WouldBlock` has.
+pub(super) const SHORT_READ_DRAINS: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+));
 
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -43,6 +58,36 @@ impl Stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.shutdown_write(),
+        }
+    }
+
+    /// From now on closing it is a reset, which loses what is on its way.
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Stream::Tcp(stream) => {
+                if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+                    log::debug!("SO_LINGER can't be set: {error}");
+                }
+            }
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(_) => {}
+        }
+    }
+
+    /// An error of the socket that nobody has been told of yet.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Stream::Tcp(stream) => stream.take_error().ok().flatten(),
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(_) => None,
+        }
+    }
+
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(_) => None,
         }
     }
 

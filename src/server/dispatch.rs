@@ -9,17 +9,16 @@ use super::session::{Phase, Session};
 use super::shutdown::Stage;
 use super::{Server, Timer};
 use crate::codec::http::Refusal;
-use crate::codec::ws::{Opcode, Spare, close, header};
+use crate::codec::ws::{Spare, close};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
-use crate::net::output::Quota;
 use crate::net::signals::Signal;
 use crate::net::{self, Admission, App};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The app that the reactor drives: the server, and beside it the handlers, so that a callback can be given
 /// the whole server.
@@ -104,30 +103,6 @@ impl Dispatch {
         let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
         self.server.connections.kill(fd, reason);
     }
-
-    /// A silent WebSocket is pinged; one that stays silent is given up.
-    fn heartbeat(&mut self, fd: Fd) {
-        let config = &self.server.config;
-        let (Some(interval), pong_timeout) = (config.ping_interval, config.pong_timeout) else { return };
-        let Some(silence) = self.server.connections.silence(fd) else { return };
-        let reads_on = self.server.connections.take_progress(fd);
-        let Some(websocket) = self.server.websocket_mut(fd) else { return };
-        if websocket.is_pinged && reads_on {
-            // The ping may still be on its way, behind a long queue.
-            self.server.connections.deadline(fd, pong_timeout);
-        } else if websocket.is_pinged {
-            log::debug!("{fd}: silent for {silence:?}, giving up");
-            self.server.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
-        } else if silence >= jittered(interval, fd) {
-            websocket.is_pinged = true;
-            self.server.stats.pings_sent += 1;
-            let ping = header::encode(true, Opcode::Ping, 0);
-            self.server.connections.write(fd, [ping.as_slice(), &[]], Quota::Control).ok();
-            self.server.connections.deadline(fd, pong_timeout);
-        } else {
-            self.server.connections.deadline(fd, jittered(interval, fd) - silence);
-        }
-    }
 }
 
 /// What a panic said. What it carried is dropped.
@@ -148,12 +123,6 @@ fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// Up to a tenth less than `interval`, by connection: a thousand that opened at once are not pinged at once.
-pub(super) fn jittered(interval: Duration, fd: Fd) -> Duration {
-    let share = (fd.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-    interval - (interval / 10).mul_f64(f64::from(share) / f64::from(u32::MAX))
-}
-
 impl App for Dispatch {
     type Session = Session;
     type Mail = Mail;
@@ -167,6 +136,9 @@ impl App for Dispatch {
             Admission::Welcome => {
                 let timeout = self.server.config.request_timeout;
                 self.server.connections.deadline(fd, timeout);
+                if self.server.config.delay_receive {
+                    self.server.pause(fd);
+                }
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
             Admission::MemoryFull => self.refuse(fd, Refusal::new(503, "the server's memory is full")),
@@ -218,9 +190,13 @@ impl App for Dispatch {
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         self.server.connections.inbound_bytes -= session.held_bytes();
+        if !self.server.pauses.is_empty() {
+            self.let_go(fd);
+        }
         match reason.cause {
             Cause::SlowConsumer => self.server.stats.refusals.slow_consumer += 1,
             Cause::Timeout => self.server.stats.refusals.timeout += 1,
+            Cause::Idle => self.server.stats.refusals.idle += 1,
             _ => {}
         }
         match session {
@@ -356,6 +332,7 @@ impl App for Dispatch {
                 Notice::Deferred(route, call) => {
                     self.call("a deferred call", route, None, |_, server| call(server));
                 }
+                Notice::Resumed(fd) => self.resumed(fd),
                 Notice::Reloaded => {
                     self.call_all("on_reload", |handler, server| handler.on_reload(server));
                 }

@@ -1,6 +1,6 @@
 //! HTTP connections: requests collected until they are whole, answered in order, or turned into WebSockets.
 
-use super::dispatch::{Dispatch, jittered};
+use super::dispatch::Dispatch;
 use super::handler::Handler;
 use super::request::{Acceptance, Handshake, Request, Verdict};
 use super::routes::{Params, Route};
@@ -13,6 +13,7 @@ use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
+use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -119,8 +120,11 @@ impl Dispatch {
             if start == bytes.len() {
                 return None;
             }
-            let unread = self.server.connections.get(fd).map_or(0, |connection| connection.queued_bytes());
-            if unread > UNREAD_ANSWERS_MAX {
+            let connection = self.server.connections.get(fd)?;
+            if connection.flags.has(Flags::SUSPENDED) {
+                return Some((start, progress));
+            }
+            if connection.queued_bytes() > UNREAD_ANSWERS_MAX {
                 self.server.connections.pause_until_drained(fd);
                 return Some((start, progress));
             }
@@ -394,9 +398,7 @@ impl Dispatch {
             self.server.established += 1;
             self.server.stats.opened += 1;
         }
-        // Without heartbeats this is one turn of the wheel for nothing, which also clears the old deadline.
-        let interval = self.server.config.ping_interval.unwrap_or_default();
-        self.server.connections.deadline(fd, jittered(interval, fd));
+        self.server.watch(fd);
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
     }
 
@@ -406,6 +408,17 @@ impl Dispatch {
         let Some(held) = self.take_held(fd) else { return };
         self.begin_request_timeout(fd);
         self.serve_held(fd, held);
+    }
+
+    /// It is read again, because the user wants it.
+    pub(super) fn http_resumed(&mut self, fd: Fd) {
+        if self.http_mut(fd).is_none_or(|http| http.waiting().is_some()) {
+            return;
+        }
+        self.begin_request_timeout(fd);
+        if let Some(held) = self.take_held(fd) {
+            self.serve_held(fd, held);
+        }
     }
 
     pub(super) fn http_expired(&mut self, fd: Fd) {

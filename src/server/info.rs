@@ -21,6 +21,15 @@ pub struct ClientInfo {
     pub last_received_at: Instant,
     /// Bytes pushed to it and not yet written.
     pub queued_bytes: usize,
+    /// The address that it came in by.
+    pub local_addr: Option<SocketAddr>,
+    /// How long the last ping that was measured took to be answered, to 1 ms, the server's own turns included. `None`
+    /// where none was yet, or the answer took over a minute.
+    pub round_trip: Option<Duration>,
+    /// It is not read: [`pause`](crate::Server::pause).
+    pub is_paused: bool,
+    /// No silence ends it: [`protect`](crate::Server::protect).
+    pub is_protected: bool,
     /// Memory of a message or request of it that is only partly here.
     pub held_bytes: usize,
     /// Whose it is, where [`bind`](crate::Server::bind) has said so.
@@ -154,6 +163,8 @@ pub struct Refusals {
     pub slow_consumer: u64,
     /// Connections ended because nothing was heard of them: no request, no answer to a ping or close frame.
     pub timeout: u64,
+    /// WebSockets closed because their clients said nothing in [`idle_timeout`](crate::Config::idle_timeout).
+    pub idle: u64,
     /// Calls of callbacks, timers and deferred closures that panicked.
     pub panics: u64,
 }

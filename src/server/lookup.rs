@@ -4,8 +4,9 @@ use super::Server;
 use super::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
 use super::session::{Phase, Session, WebSocket};
 use crate::fd::Fd;
-use crate::net::connection::Life;
+use crate::net::connection::{Flags, Life};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Server {
     /// Whether the fd names a connection, in whatever state.
@@ -73,7 +74,16 @@ impl Server {
             connected_at: self.connections.instant(connection.accepted),
             last_received_at: self.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),
-            held_bytes: connection.session.held_bytes(),
+            held_bytes: connection.session.held_bytes() + self.kept_bytes(fd),
+            local_addr: connection.stream.local_addr(),
+            round_trip: match &connection.session {
+                Session::WebSocket(websocket) => {
+                    websocket.round_trip.map(|trip| Duration::from_millis(trip.get().into()))
+                }
+                Session::Http(_) => None,
+            },
+            is_paused: connection.flags.has(Flags::SUSPENDED),
+            is_protected: connection.flags.has(Flags::PROTECTED),
             uid: self.uid(fd).map(Box::from),
             lost: self.connections.losses.of(fd),
         })

@@ -4,6 +4,7 @@
 
 pub(crate) mod broadcast;
 pub(crate) mod builder;
+mod control;
 pub(crate) mod dispatch;
 pub(crate) mod event_loop;
 mod groups;
@@ -11,6 +12,7 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 mod http;
 pub(crate) mod info;
+mod liveness;
 mod lookup;
 pub(crate) mod message;
 mod notices;
@@ -40,8 +42,10 @@ use crate::net::output::{Delivery, Quota, Refused};
 use crate::net::timers::{TimerId, Timers};
 use broadcast::{Broadcast, Target};
 use builder::Builder;
+use control::Pause;
 use handle::Handle;
 use info::Stats;
+use liveness::Liveness;
 use message::{Content, Message};
 
 use notices::Notice;
@@ -90,6 +94,9 @@ pub struct Server {
     notices: Vec<Notice>,
     /// What others count is added when it is asked for.
     stats: Stats,
+    liveness: Liveness,
+    /// Of each connection that is not to be read.
+    pauses: HashMap<Fd, Pause>,
     reread: Option<Reread>,
     tasks: Tasks,
     /// Of each text that is pushed in parts, where it was cut.
@@ -121,6 +128,7 @@ impl Server {
     }
 
     pub(crate) fn new(connections: Connections<Session>, config: Config, handle: Handle) -> Server {
+        let liveness = Liveness::new(&config);
         Server {
             connections,
             config,
@@ -133,6 +141,8 @@ impl Server {
             route: Route::ROOT,
             notices: Vec::new(),
             stats: Stats::new(),
+            liveness,
+            pauses: HashMap::new(),
             reread: None,
             tasks: Tasks::default(),
             texts: HashMap::new(),
@@ -286,15 +296,17 @@ impl Server {
             close::NORMAL
         };
         let reason = &reason[..reason.floor_char_boundary(close::REASON_BYTES_MAX)];
-        self.close(fd, CloseReason::new(Side::Server, code, reason, Cause::Requested))
+        self.close_for(fd, CloseReason::new(Side::Server, code, reason, Cause::Requested))
     }
 
     /// Begins the close handshake and waits for the peer's half of it.
-    fn close(&mut self, fd: Fd, reason: CloseReason) -> bool {
+    fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.check_established(fd) {
             Ok(()) => {
                 self.write_close(fd, reason.code, &reason.text);
                 self.set_phase(fd, Phase::CloseSent);
+                // To see its half of it.
+                self.resume(fd);
                 self.connections.note_reason(fd, reason);
                 self.connections.deadline(fd, self.config.close_timeout);
                 true

@@ -15,6 +15,8 @@ pub(crate) enum Notice {
     Deferred(Route, Box<dyn FnOnce(&mut Server)>),
     /// [`Server::answer_handshake`] and [`Server::respond`].
     Answered(Fd, Answer),
+    /// [`Server::resume`].
+    Resumed(Fd),
     /// [`Server::reload`].
     Reloaded,
     TasksAbandoned,

@@ -1,9 +1,7 @@
 //! Another configuration for a server that runs: checked as at start, in force as a whole or not at all.
 
 use super::Server;
-use super::dispatch::jittered;
 use super::notices::Notice;
-use super::session::{Phase, Session};
 use crate::config::{Config, ConfigError};
 use crate::net::limits::Limits;
 
@@ -66,27 +64,14 @@ impl Server {
         }
         self.connections.limits = Limits::new(&new);
         self.tasks.set_threads_max(new.task_threads);
-        let is_heartbeat_another = new.ping_interval != self.config.ping_interval;
         log::info!("the configuration is {}", if self.config == new { "the same" } else { "another" });
+        let is_watch_another =
+            (new.ping_interval, new.idle_timeout) != (self.config.ping_interval, self.config.idle_timeout);
         self.config = new;
-        if is_heartbeat_another {
-            self.restart_heartbeats();
+        if is_watch_another {
+            self.watch_all();
         }
         self.notices.push(Notice::Reloaded);
         Ok(())
-    }
-
-    /// A connection that opened without heartbeats has no deadline that could begin one.
-    fn restart_heartbeats(&mut self) {
-        let Some(interval) = self.config.ping_interval else { return };
-        for index in 1..self.connections.index_end() {
-            if let Some(connection) = self.connections.at(index)
-                && let Session::WebSocket(websocket) = &connection.session
-                && websocket.phase == Phase::Open
-            {
-                let fd = connection.fd;
-                self.connections.deadline(fd, jittered(interval, fd));
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 use super::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::ws::Decoder;
+use std::num::NonZeroU16;
 
 #[derive(Debug)]
 pub(crate) enum Session {
@@ -120,8 +121,12 @@ pub(crate) struct Waiting {
 pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
     pub(crate) phase: Phase,
-    /// A ping went out, and nothing was heard since.
+    /// A ping went out that has to be answered, and nothing was heard since.
     pub(crate) is_pinged: bool,
+    /// When its last message came, as `Liveness` notes it.
+    pub(crate) spoke: u8,
+    /// Of the last ping that was answered, in ms.
+    pub(crate) round_trip: Option<NonZeroU16>,
     /// A message was pushed in part: nothing but its other parts and control frames may follow.
     pub(crate) is_unfinished: bool,
     /// Whose connection it is.

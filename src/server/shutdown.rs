@@ -68,7 +68,7 @@ impl Server {
         while share > 0 && drain.next < self.connections.index_end() {
             if let Some(connection) = self.connections.at(drain.next) {
                 let fd = connection.fd;
-                self.close(fd, CloseReason::new(Side::Server, code, "server shutdown", Cause::Shutdown));
+                self.close_for(fd, CloseReason::new(Side::Server, code, "server shutdown", Cause::Shutdown));
                 share -= 1;
             }
             drain.next += 1;

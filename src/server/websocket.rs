@@ -9,6 +9,7 @@ use crate::codec::ws::decoder::Payload;
 use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
+use crate::net::connection::Flags;
 use crate::net::rate::Rates;
 
 /// How many bytes were used, and what they ended in.
@@ -31,10 +32,19 @@ impl Dispatch {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
             let Session::WebSocket(websocket) = &mut connection.session else { return };
+            if connection.flags.has(Flags::SUSPENDED) {
+                if !self.keep(fd, bytes) {
+                    self.protocol_error(route, fd, Error::NoRoom);
+                }
+                return;
+            }
             let is_open = websocket.phase == Phase::Open;
             let decoder = &mut websocket.decoder;
             let (step, is_within) = match decoder.whole(bytes, &limits) {
                 Ok(Some((used, event))) => {
+                    if matches!(event, Event::Message(..)) {
+                        websocket.spoke = self.server.liveness.note(connection.heard);
+                    }
                     (Ok((used, Some(event))), connection.meter.take_messages(1, &rates))
                 }
                 Ok(None) => self.piece(fd, bytes, &mut limits, &rates),
@@ -62,21 +72,8 @@ impl Dispatch {
                 Some(Event::Part(kind, part)) => {
                     self.deliver(route, Frame::part(fd, kind, &part, &input[part.range.clone()]));
                 }
-                Some(Event::Ping(payload)) => {
-                    self.server.stats.pings_received += 1;
-                    let data = payload.bytes(input);
-                    self.pong(fd, data);
-                    self.call("on_ping", route, Some(fd), |handler, server| {
-                        handler.on_ping(server, fd, data)
-                    });
-                }
-                Some(Event::Pong(payload)) => {
-                    self.server.stats.pongs_received += 1;
-                    let data = payload.bytes(input);
-                    self.call("on_pong", route, Some(fd), |handler, server| {
-                        handler.on_pong(server, fd, data)
-                    });
-                }
+                Some(Event::Ping(payload)) => self.ping_received(route, fd, payload.bytes(input)),
+                Some(Event::Pong(payload)) => self.pong_received(route, fd, payload.bytes(input)),
                 None => {}
                 Some(Event::Close(code, reason)) => {
                     return self.close_received(fd, code, reason, bytes.is_empty());
@@ -101,10 +98,18 @@ impl Dispatch {
         let before = websocket.decoder.held_bytes();
         let step = websocket.decoder.piece(bytes, limits, &mut self.spare);
         let held = websocket.decoder.held_bytes();
+        // Who uploads is not idle, however long it takes.
+        websocket.spoke = self.server.liveness.note(connection.heard);
         let is_within = connection.meter.take_messages(self.spare.frames, rates);
         let inbound = &mut self.server.connections.inbound_bytes;
         *inbound = *inbound + held - before;
         (step, is_within)
+    }
+
+    fn ping_received(&mut self, route: Route, fd: Fd, data: &[u8]) {
+        self.server.stats.pings_received += 1;
+        self.pong(fd, data);
+        self.call("on_ping", route, Some(fd), |handler, server| handler.on_ping(server, fd, data));
     }
 
     /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.

@@ -803,7 +803,7 @@ impl Client {
                     data += 1;
                 }
                 0x88 => is_closed = true,
-                0x89 => assert!(payload.is_empty(), "{}: a ping of the server's own", self.fd),
+                0x89 => assert!(payload.len() == 8, "{}: a ping of the server's own", self.fd),
                 // An urgent pong may overtake those of earlier pings, but each ping has one at most.
                 0x8a => {
                     let ping = pings.iter().position(|ping| *ping == payload);
