@@ -1,8 +1,9 @@
 //! A chat with rooms, in one process and one page: `cargo run --release --example chat`, then open the printed URL
 //! in two browsers. With `-- --listen 0.0.0.0:9501` behind it, the local network may come too.
 //!
-//! `main.rs` answers the library's callbacks, `room.rs` knows who sits where and what was said, `wire.rs` is the
-//! JSON between page and server, `index.html` is the page. Nothing is stored: a restart forgets everything.
+//! `main.rs` answers the library's callbacks, `room.rs` knows which rooms there are and what was said, `wire.rs` is the
+//! JSON between page and server, `index.html` is the page. Rooms are topics, people are users, and who comes and goes
+//! the library tells. Nothing is stored: a restart forgets everything.
 
 mod room;
 mod wire;
@@ -12,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use swio::{CloseReason, Fd, FdMap, Frame, Handler, Request, Response, Server, TimerId};
+use swio::{Fd, Frame, Handler, JoinError, Presence, Request, Response, Server, TimerId, TopicEvent};
 
 use room::Rooms;
 use wire::{FromPage, Message, Person, Refusal, ToPage};
@@ -22,11 +23,16 @@ use wire::{FromPage, Message, Person, Refusal, ToPage};
 const ROOM_LIST_DELAY: Duration = Duration::from_millis(200);
 /// The longest text that is allowed, each character as two escapes of six bytes, and something around it.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// A page that is loaded again is back by then, and nobody has noticed.
+const PRESENCE_GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> io::Result<()> {
     env_logger::init();
     let event_loop = Server::builder()
-        .configure(|config| config.message_bytes_max = MESSAGE_BYTES_MAX)
+        .configure(|config| {
+            config.message_bytes_max = MESSAGE_BYTES_MAX;
+            config.presence_grace = PRESENCE_GRACE;
+        })
         .listen(listen_address())
         .handler(Chat::new)
         .signals(true)
@@ -49,13 +55,12 @@ fn listen_address() -> String {
     }
 }
 
-/// The whole chat. One reactor runs all callbacks, so there is nothing to lock.
+/// The whole chat. One reactor runs all callbacks, so there is nothing to lock. A connection that has joined is in one
+/// topic, its room, and bound to one user, whose uid is [`Person::who`] in decimal.
 struct Chat {
     rooms: Rooms,
     /// Everybody who is in a room, by [`Person::who`].
     visitors: HashMap<u64, Visitor>,
-    /// Where a connection is. One that has not joined yet is nowhere.
-    seats: FdMap<Seat>,
     secret: RandomState,
     last_id: u64,
     room_list_due: bool,
@@ -63,13 +68,8 @@ struct Chat {
 
 struct Visitor {
     name: String,
-    /// With two tabs open, somebody sits twice and is still one person.
-    seats: usize,
-}
-
-struct Seat {
-    who: u64,
-    room: String,
+    /// In which the others were told of this one.
+    rooms: usize,
 }
 
 impl Handler for Chat {
@@ -82,7 +82,7 @@ impl Handler for Chat {
 
     /// The page can show the rooms while it still asks for a name.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
-        send(server, request.fd, &ToPage::Rooms { rooms: self.rooms.list() });
+        send(server, request.fd, &ToPage::Rooms { rooms: self.rooms.list(server) });
     }
 
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
@@ -99,14 +99,36 @@ impl Handler for Chat {
         }
     }
 
-    fn on_close(&mut self, server: &mut Server, fd: Fd, _reason: &CloseReason) {
-        self.leave(server, fd);
+    fn on_topic(&mut self, _server: &mut Server, topic: &str, event: TopicEvent) {
+        if event == TopicEvent::Vacated {
+            self.rooms.emptied(topic);
+        }
+    }
+
+    fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {
+        let Some(who) = uid.parse().ok() else { return };
+        let Some(visitor) = self.visitors.get_mut(&who) else { return };
+        let person = Person { who, name: &visitor.name };
+        if presence == Presence::Joined {
+            visitor.rooms += 1;
+            // The page that has joined knows: it was sent all who are there.
+            let own: Vec<Fd> = server.connections_of(uid).collect();
+            let event = wire::encode(&ToPage::Arrived(person));
+            own.into_iter().fold(server.publish(topic, event), |publish, fd| publish.except(fd)).send();
+        } else {
+            visitor.rooms -= 1;
+            server.publish(topic, wire::encode(&ToPage::Left(person))).send();
+            if visitor.rooms == 0 && server.connections_of(uid).next().is_none() {
+                self.visitors.remove(&who);
+            }
+        }
+        self.room_list_changed(server);
     }
 
     fn on_timer(&mut self, server: &mut Server, _timer: TimerId) {
         self.room_list_due = false;
-        self.rooms.forget_old();
-        server.broadcast(wire::encode(&ToPage::Rooms { rooms: self.rooms.list() })).send();
+        self.rooms.forget_old(server);
+        server.broadcast(wire::encode(&ToPage::Rooms { rooms: self.rooms.list(server) })).send();
     }
 }
 
@@ -123,39 +145,25 @@ impl Chat {
         let (room, name) = (wire::room_name(room)?, wire::nickname(nick)?);
         let who = self.identify(fd, key);
         self.check_free(&name, who)?;
-        self.rooms.open(&room)?;
+        self.rooms.open(server, &room)?;
 
-        self.leave(server, fd);
-        self.set_name(server, who, &name);
-        self.visitors.entry(who).or_insert_with(|| Visitor { name: name.clone(), seats: 0 }).seats += 1;
-        self.seats.insert(fd, Seat { who, room: room.clone() });
-        let you = Person { who, name: &name };
-        if self.rooms.enter(&room, who, fd) {
-            self.tell(server, &room, Some(fd), &ToPage::Arrived(you));
+        if let Some(before) = room_of(server, fd) {
+            server.leave(fd, &before);
         }
-        let people = self.rooms.people(&room).map(|who| Person { who, name: &self.visitors[&who].name });
-        let history = self.rooms.history(&room);
-        send(server, fd, &ToPage::Joined { room: &room, you, people: people.collect(), history });
-        self.room_list_changed(server);
+        let not_now = |error: JoinError| Refusal::new("not-now", error.to_string());
+        server.bind(fd, &who.to_string()).map_err(not_now)?;
+        server.join(fd, &room).map_err(not_now)?;
+        self.set_name(server, who, &name);
+        self.visitors.entry(who).or_insert_with(|| Visitor { name: name.clone(), rooms: 0 });
+        let people = server.users_in(&room).filter_map(|uid| self.person(uid)).collect();
+        let (you, history) = (Person { who, name: &name }, self.rooms.history(&room));
+        let joined = wire::encode(&ToPage::Joined { room: &room, you, people, history });
+        server.push(fd, joined).ok();
         Ok(())
     }
 
-    fn leave(&mut self, server: &mut Server, fd: Fd) {
-        let Some(Seat { who, room }) = self.seats.remove(fd) else { return };
-        let visitor = self.visitors.get_mut(&who).expect("whoever has a seat is a visitor");
-        visitor.seats -= 1;
-        let name = visitor.name.clone();
-        if visitor.seats == 0 {
-            self.visitors.remove(&who);
-        }
-        if self.rooms.exit(&room, who, fd) {
-            self.tell(server, &room, None, &ToPage::Left(Person { who, name: &name }));
-        }
-        self.room_list_changed(server);
-    }
-
     fn rename(&mut self, server: &mut Server, fd: Fd, nick: &str) -> Result<(), Refusal> {
-        let (you, _) = self.seated(fd)?;
+        let (you, _) = self.seated(server, fd)?;
         let (who, name) = (you.who, wire::nickname(nick)?);
         self.check_free(&name, who)?;
         self.set_name(server, who, &name);
@@ -164,12 +172,11 @@ impl Chat {
 
     fn say(&mut self, server: &mut Server, fd: Fd, text: &str, tag: Option<String>) -> Result<(), Refusal> {
         let tag = tag.filter(|tag| tag.len() <= wire::TAG_BYTES_MAX);
-        let (you, room) = self.seated(fd)?;
+        let (you, room) = self.seated(server, fd)?;
         let text = wire::text(text).map_err(|refusal| refusal.about(tag.clone()))?;
         let id = self.last_id + 1;
         let message = Message { id, at: now_ms(), who: you.who, name: you.name.to_owned(), text, tag };
-        self.tell(server, room, None, &ToPage::Message(&message));
-        let room = room.to_owned();
+        server.publish(&room, wire::encode(&ToPage::Message(&message))).send();
         self.rooms.remember(&room, message);
         self.last_id = id;
         Ok(())
@@ -177,8 +184,8 @@ impl Chat {
 
     /// Passed on and forgotten: the page lets the sign expire by itself.
     fn typing(&self, server: &mut Server, fd: Fd) -> Result<(), Refusal> {
-        let (you, room) = self.seated(fd)?;
-        self.tell(server, room, Some(fd), &ToPage::Typing(you));
+        let (you, room) = self.seated(server, fd)?;
+        server.publish(&room, wire::encode(&ToPage::Typing(you))).except(fd).send();
         Ok(())
     }
 }
@@ -188,7 +195,6 @@ impl Chat {
         Self {
             rooms: Rooms::new(),
             visitors: HashMap::new(),
-            seats: FdMap::new(),
             secret: RandomState::new(),
             // Counting on from the time of the start, no id is given twice, not even across a restart: a page
             // that comes back can rely on ids to find what it has missed.
@@ -226,18 +232,15 @@ impl Chat {
         server.broadcast(wire::encode(&ToPage::Renamed { who, from: &from, name })).send();
     }
 
-    fn seated(&self, fd: Fd) -> Result<(Person<'_>, &str), Refusal> {
-        let seat = self.seats.get(fd).ok_or_else(|| Refusal::new("not-joined", "Join a room first."))?;
-        Ok((Person { who: seat.who, name: &self.visitors[&seat.who].name }, &seat.room))
+    fn person(&self, uid: &str) -> Option<Person<'_>> {
+        let who = uid.parse().ok()?;
+        Some(Person { who, name: &self.visitors.get(&who)?.name })
     }
 
-    /// Encodes once, however many are in the room. A push that fails needs no care here: the library closes whoever
-    /// is too slow, and then `on_close` tidies up.
-    fn tell(&self, server: &mut Server, room: &str, except: Option<Fd>, event: &ToPage<'_>) {
-        let json = wire::encode(event);
-        for fd in self.rooms.connections(room).filter(|fd| Some(*fd) != except) {
-            server.push(fd, json.as_str()).ok();
-        }
+    /// Who this connection is, and where.
+    fn seated(&self, server: &Server, fd: Fd) -> Result<(Person<'_>, String), Refusal> {
+        let seat = || Some((self.person(server.uid(fd)?)?, room_of(server, fd)?));
+        seat().ok_or_else(|| Refusal::new("not-joined", "Join a room first."))
     }
 
     fn room_list_changed(&mut self, server: &mut Server) {
@@ -246,6 +249,10 @@ impl Chat {
             server.timer(ROOM_LIST_DELAY);
         }
     }
+}
+
+fn room_of(server: &Server, fd: Fd) -> Option<String> {
+    server.topics_of(fd).next().map(str::to_owned)
 }
 
 fn send(server: &mut Server, fd: Fd, event: &ToPage<'_>) {
