@@ -57,7 +57,8 @@
 //! - **A task's result** comes back exactly once, be it that it panicked or that the shutdown did not wait for it
 //!   ([`TaskError`]).
 //! - **Memory is bounded.** Heads, bodies, messages, fragments, outboxes and the mailbox have limits
-//!   ([`Config`]), checked before the excess is kept. An idle connection owns no buffer.
+//!   ([`Config`]), checked before the excess is kept, and there is one sum for all of it ([`MemoryBound`]), which is
+//!   logged at start. An idle connection owns no buffer.
 //! - **A peer that breaks the protocol** is told how, by status or close code, and ended; nobody else
 //!   notices.
 //! - **A panic in a callback** costs at most the connection that was served: a WebSocket gets close code 1011, a
@@ -134,6 +135,7 @@ pub use server::handle::Handle;
 pub use server::handler::Callbacks;
 pub use server::handler::Handler;
 pub use server::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
+pub use server::memory::MemoryBound;
 pub use server::message::{Data, Frame, Message, Prepared};
 pub use server::presence::Presence;
 pub use server::request::{Handshake, Request};

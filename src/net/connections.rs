@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// 32 bits of them are 8 years.
 pub(crate) const TICK: Duration = Duration::from_millis(64);
 
+/// Room for reasons that is kept when nobody is ending.
+const REASONS_KEPT: usize = 1024;
+
 pub(crate) struct Connections<S> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
@@ -242,6 +245,15 @@ impl<S> Connections<S> {
         if self.get(fd).is_some() {
             self.reasons.entry(fd).or_insert(reason);
         }
+    }
+
+    /// Why a connection ended. After a burst the memory for reasons is given back.
+    pub(super) fn take_reason(&mut self, fd: Fd) -> Option<CloseReason> {
+        let reason = self.reasons.remove(&fd);
+        if self.reasons.is_empty() && self.reasons.capacity() > REASONS_KEPT {
+            self.reasons = HashMap::new();
+        }
+        reason
     }
 
     /// Ends a connection after what is queued has gone out; what the peer sends from now on is discarded.

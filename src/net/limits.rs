@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
 /// Output of one turn that is kept together: large enough to write a burst to many once to each.
-const BATCH_BYTES_MAX: usize = 1 << 20;
+pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
 pub(crate) const OTHER_FILES: usize = 64;

@@ -25,7 +25,7 @@ fn listener_token(number: usize) -> Token {
 }
 
 /// Events taken from the kernel at a time.
-const EVENTS: usize = 1024;
+pub(crate) const EVENTS: usize = 1024;
 /// Connections at once that are told that they may not stay; those beyond are just closed.
 const TURNED_AWAY_MAX: usize = 32;
 
@@ -268,6 +268,10 @@ impl<A: App> Reactor<A> {
         let mut next = 0;
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
+            // Not in `flush`: who is written to earlier keeps the one place in the list.
+            if let Some(connection) = self.app.connections().table.get_mut(fd) {
+                connection.flags.take(Flags::DIRTY);
+            }
             self.flush(fd);
         }
         let connections = self.app.connections();
@@ -279,7 +283,6 @@ impl<A: App> Reactor<A> {
     fn flush(&mut self, fd: Fd) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
-        connection.flags.take(Flags::DIRTY);
         if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
             return;
         }
@@ -430,7 +433,7 @@ impl<A: App> Reactor<A> {
             connections.pool.put(outbox);
         }
         connections.losses.forget(fd);
-        let reason = connections.reasons.remove(&fd).unwrap_or_else(lost);
+        let reason = connections.take_reason(fd).unwrap_or_else(lost);
         drop(connection.stream);
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;

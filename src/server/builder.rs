@@ -285,6 +285,7 @@ impl Prepared {
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
         let mut server = Server::new(connections, self.config, self.handle);
         server.reread = self.reread;
+        log::info!("memory: at most {}", server.memory_bound());
         let mut routes = Routes::new((self.factory)());
         for (pattern, factory) in self.routes {
             routes.add(&pattern, factory());

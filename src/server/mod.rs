@@ -14,6 +14,7 @@ mod http;
 pub(crate) mod info;
 mod liveness;
 mod lookup;
+pub(crate) mod memory;
 pub(crate) mod message;
 mod notices;
 mod parts;

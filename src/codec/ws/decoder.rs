@@ -117,6 +117,9 @@ const SPARES_MAX: usize = 16;
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Spare {
+    /// What it keeps at most.
+    pub(crate) const BYTES_MAX: usize = SPARE_BYTES_MAX + SPARES_MAX * PARTIAL_BYTES;
+
     /// `None` where it would be more than there is room for.
     fn take_partial(&mut self, limits: &Limits) -> Option<Box<Partial>> {
         let room = limits.room.checked_sub(PARTIAL_BYTES)?;
