@@ -106,6 +106,11 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
 
+/// The page's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/SWOOLE.md")]
+struct SwoolePage;
+
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod bench;
