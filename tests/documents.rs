@@ -120,8 +120,18 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a name in a remark is the crate's: a path of its types, a callback or a setting.
 fn is_ours(name: &str) -> bool {
-    let types =
-        ["Server", "Handle", "Handshake", "Response", "Request", "Builder", "PushError", "Opcode", "Frame"];
+    let types = [
+        "Server",
+        "ClientInfo",
+        "Handle",
+        "Handshake",
+        "Response",
+        "Request",
+        "Builder",
+        "PushError",
+        "Opcode",
+        "Frame",
+    ];
     name.starts_with("on_")
         || types.iter().any(|of| name.strip_prefix(of).is_some_and(|rest| rest.starts_with("::")))
 }
