@@ -136,7 +136,7 @@ impl SimServer {
         let wires: Vec<u32> = (0..count)
             .map(|_| {
                 let (stream, wire) = sim::socket();
-                reactor.admit(Stream::Sim(stream), None);
+                reactor.admit(Stream::Sim(stream), 0, None);
                 wire
             })
             .collect();

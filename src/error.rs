@@ -19,7 +19,8 @@ pub enum PushError {
     /// With [`SlowConsumer::Close`](crate::SlowConsumer::Close) the connection is being closed now.
     Full,
     /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
-    /// or an opcode that is not a message's (close has [`disconnect`](crate::Server::disconnect)).
+    /// or an opcode that is not a message's (close has [`disconnect`](crate::Server::disconnect)). To raw TCP: what
+    /// its [`Framing`](crate::Framing) can't carry.
     Unsendable,
     /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) has not come to its end, and no
     /// other may come between (RFC 6455 §5.4).

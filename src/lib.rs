@@ -39,6 +39,7 @@
 //! | keep data for each connection | [`FdMap`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
 //!
 //! # What is promised
@@ -100,8 +101,8 @@
 //! # Layout of the source
 //!
 //! Layers, each knowing only those below: `server` (callbacks, sessions) over `net` (reactor, sockets,
-//! outboxes, deadlines) and `codec` (HTTP, WebSocket: bytes in, events out), which do not know each other,
-//! over `fd`, `error` and `config`. Each file opens with what it is for.
+//! outboxes, deadlines) and `codec` (HTTP, WebSocket, packages on TCP: bytes in, events out), which do not know
+//! each other, over `fd`, `error` and `config`. Each file opens with what it is for.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
@@ -126,6 +127,7 @@ mod sim;
 mod tests;
 
 pub use codec::http::Response;
+pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, Origins, SlowConsumer};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};

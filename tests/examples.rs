@@ -120,8 +120,35 @@ fn embed_shows_its_world_and_takes_kicks() {
 }
 
 #[test]
+fn tcp_is_one_room_for_browsers_and_lines() {
+    let example = Example::run("tcp", &[]);
+    let netcat = example.line();
+    let address = netcat.strip_prefix("tcp: nc ").expect("where to connect").replace(' ', ":");
+    let mut lines = BufReader::new(TcpStream::connect(address).expect("it listens"));
+    lines.get_ref().set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let mut line = String::new();
+    lines.get_mut().write_all(b"anybody here?\r\n").expect("sent");
+    lines.read_line(&mut line).expect("a line");
+    assert_eq!(line, "1: anybody here?\n");
+    let mut browser = example.open();
+    lines.get_mut().write_all(b"hello\n").expect("sent");
+    until(&mut browser, &mut Vec::new(), "1: hello");
+    line.clear();
+    lines.read_line(&mut line).expect("a line");
+    browser.send(Message::text("two\nlines")).expect("sent");
+    for expected in ["2: two\n", "2: lines\n"] {
+        line.clear();
+        lines.read_line(&mut line).expect("a line");
+        assert_eq!(line, expected);
+    }
+    drop(lines);
+    until(&mut browser, &mut Vec::new(), "1: (has left)");
+    assert!(example.get("/").contains("new WebSocket("));
+}
+
+#[test]
 fn a_wrong_argument_is_answered_with_the_usage() {
-    for name in ["echo", "push_from_thread", "timers", "handler", "embed"] {
+    for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp"] {
         let output = Command::new(path(name)).arg("--lisen").output().expect("the example starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{name}");

@@ -78,15 +78,17 @@ pub struct Config {
     pub head_bytes_max: usize,
     /// Bytes of a request's body; over it 413. Default 1 MiB.
     pub body_bytes_max: usize,
-    /// Bytes of one message over all its fragments; over it 1009, before the excess is buffered.
+    /// Bytes of one message over all its fragments, or of a package of raw TCP; over it 1009, before the excess is
+    /// buffered.
     /// Default 2 MiB: Swoole's `package_max_length`.
     pub message_bytes_max: usize,
     /// Fragments of one message; over it 1009. Default 4,096: real clients send a few dozen, and each costs
     /// work out of proportion to its bytes.
     pub fragments_max: u32,
     /// Messages a second of one WebSocket, with a burst of two seconds' worth; pings, pongs and fragments count as
-    /// messages. Over it 1008. Default 2,500: games and pointers send a few hundred, and a client that was offline
-    /// may send 5,000 kept messages, or one in [`fragments_max`](Config::fragments_max) fragments, at once.
+    /// messages, and so do packages of raw TCP. Over it 1008. Default 2,500: games and pointers send a few hundred,
+    /// and a client that was offline may send 5,000 kept messages, or one in [`fragments_max`](Config::fragments_max)
+    /// fragments, at once.
     pub messages_per_second_max: Option<u32>,
     /// Bytes a second of one connection, with a burst of two seconds' worth; each read counts as a 65,536th of the
     /// burst at least. Over it 1008, or 429 for HTTP. Default 32 MiB: a quarter of a gigabit line, which no chat needs;
@@ -150,6 +152,7 @@ pub struct Config {
     /// How long after a ping the peer may stay silent before it is given up. Default 20 s.
     pub pong_timeout: Duration,
     /// How long a client may send no message, or part of one, before its WebSocket is closed with 1001; pongs are none.
+    /// Raw TCP is ended where nothing came for so long.
     /// It is found out up to 4 % later. Default `None`: who only listens is as welcome as who speaks.
     pub idle_timeout: Option<Duration>,
     /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm): Swoole's

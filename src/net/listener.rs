@@ -14,6 +14,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
+    /// What is spoken there: a number of the app's.
+    pub(crate) protocol: u8,
     /// Connections may be waiting that no edge will tell of again.
     pub(crate) is_pending: bool,
     /// Not to be tried before.
@@ -33,7 +35,7 @@ pub(crate) enum Accepted {
 
 /// Binds a listener. The address may be used again at once after a restart, and what is accepted has Nagle's
 /// algorithm off where the system lets that be inherited.
-pub(crate) fn bind(address: SocketAddr, config: &Config) -> io::Result<Listener> {
+pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
@@ -54,7 +56,8 @@ pub(crate) fn bind(address: SocketAddr, config: &Config) -> io::Result<Listener>
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-    Ok(Listener { socket: TcpListener::from_std(socket.into()), is_pending: false, retry_at: None })
+    let socket = TcpListener::from_std(socket.into());
+    Ok(Listener { socket, protocol, is_pending: false, retry_at: None })
 }
 
 #[cfg(unix)]
@@ -124,7 +127,7 @@ mod tests {
             ..Config::default()
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut listener = bind(any, &config).expect("a free port");
+        let mut listener = bind(any, 0, &config).expect("a free port");
         let _client =
             std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
         let stream = loop {

@@ -37,8 +37,8 @@ pub(crate) trait App {
 
     fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
 
-    /// A connection was accepted and is in the table.
-    fn accepted(&mut self, fd: Fd, admission: Admission);
+    /// A connection was accepted, where `protocol` is spoken, and is in the table.
+    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission);
     /// Bytes came. The app may scribble in them.
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]);
     /// Bytes came, and with them more in a second than the limit allows. They are dropped.

@@ -321,7 +321,10 @@ impl<A: App> Reactor<A> {
             {
                 budget -= 1;
                 match self.listeners[number].accept(now) {
-                    Accepted::Stream(stream, address) => self.admit(Stream::Tcp(stream), Some(address.ip())),
+                    Accepted::Stream(stream, address) => {
+                        let protocol = self.listeners[number].protocol;
+                        self.admit(Stream::Tcp(stream), protocol, Some(address.ip()));
+                    }
                     Accepted::None | Accepted::Skipped => {}
                     Accepted::BackOff(error) => {
                         log::warn!("accept: {error}; trying again in a moment");
@@ -333,7 +336,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// Takes a new connection into the table, or sends it away.
-    pub(crate) fn admit(&mut self, stream: Stream, address: Option<std::net::IpAddr>) {
+    pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let mut admission = Admission::Welcome;
         if connections.len() - connections.turned_away >= connections.limits.connections_max {
@@ -364,7 +367,7 @@ impl<A: App> Reactor<A> {
             log::warn!("a connection can't be watched: {error}");
             return self.app.connections().kill(fd, io_failure(&error));
         }
-        self.app.accepted(fd, admission);
+        self.app.accepted(fd, protocol, admission);
     }
 
     /// Once for all readiness: a change of interest would cost a system call each time.

@@ -5,6 +5,8 @@ use super::message::Message;
 use super::session::{Phase, Session, WebSocket};
 use crate::fd::Fd;
 use crate::net::connection::Connection;
+use crate::net::outbox::Encoded;
+use crate::net::output::Delivery;
 use std::cell::Cell;
 
 /// A message on its way to every established connection, or every one in a topic; see
@@ -38,6 +40,8 @@ pub struct Reach {
     /// Connections that did not get it because a message to them is not finished; see
     /// [`push_part`](Server::push_part).
     pub unfinished: usize,
+    /// Raw TCP connections whose [`Framing`](crate::Framing) has no way to send this message.
+    pub unsendable: usize,
 }
 
 impl<'s, 'm> Broadcast<'s, 'm> {
@@ -67,22 +71,40 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             unfinished.set(unfinished.get() + usize::from(is_unfinished));
             !is_unfinished
         };
-        let delivery = message.delivery();
-        let Server { connections, rooms, .. } = &mut *server;
+        let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
+        reach.unfinished = unfinished.get();
+        if server.tcp.established > 0 {
+            server.fan_out_packages(target, &message, &except, &mut reach);
+        }
+        reach
+    }
+}
+
+impl Server {
+    /// Queues one run for each that is meant and that `wants` it.
+    pub(super) fn fan_out(
+        &mut self,
+        target: Target,
+        run: &[u8],
+        shared: Option<Encoded>,
+        delivery: Delivery,
+        wants: impl Fn(&Connection<Session>) -> bool,
+    ) -> Reach {
+        let Server { connections, rooms, .. } = self;
         let (queued, refused) = match target {
-            Target::All => connections.fan_out(&frame, shared, delivery, 1..connections.index_end(), wants),
+            Target::All => connections.fan_out(run, shared, delivery, 1..connections.index_end(), wants),
             Target::Topic(topic) => {
-                connections.fan_out(&frame, shared, delivery, rooms.topics.indices(topic), wants)
+                connections.fan_out(run, shared, delivery, rooms.topics.indices(topic), wants)
             }
             Target::User(user) => {
-                connections.fan_out(&frame, shared, delivery, rooms.users.indices(user), wants)
+                connections.fan_out(run, shared, delivery, rooms.users.indices(user), wants)
             }
             Target::Nobody => return Reach::default(),
         };
-        server.stats.messages_sent += queued as u64;
-        let reach = Reach { queued, refused: refused.len(), unfinished: unfinished.get() };
+        self.stats.messages_sent += queued as u64;
+        let reach = Reach { queued, refused: refused.len(), ..Reach::default() };
         for (fd, refused) in refused {
-            server.refused(fd, refused);
+            self.refused(fd, refused);
         }
         reach
     }

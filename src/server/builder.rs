@@ -11,8 +11,10 @@ use super::reload::Reread;
 use super::request::{Handshake, Request};
 use super::routes::{self, Routes};
 use super::tasks::{TaskError, TaskId};
+use super::tcp::Tcp;
 use super::topics::TopicEvent;
 use crate::codec::http::Response;
+use crate::codec::tcp::Framing;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
@@ -39,6 +41,7 @@ use std::time::Instant;
 #[must_use]
 pub struct Builder {
     addresses: Vec<String>,
+    tcp: Vec<(String, Framing)>,
     config: Config,
     factory: Option<Factory>,
     closures: Vec<Install>,
@@ -59,6 +62,34 @@ impl Builder {
     /// May be called for several.
     pub fn listen(mut self, address: impl fmt::Display) -> Builder {
         self.addresses.push(address.to_string());
+        self
+    }
+
+    /// Listens on an address for raw TCP: connections from there speak no HTTP. Each comes with
+    /// [`on_connect`](Handler::on_connect), is established from then on, brings packages, cut as `framing` says, to
+    /// [`on_receive`](Handler::on_receive), and ends with [`on_close`](Handler::on_close). May be called for several,
+    /// up to 255.
+    ///
+    /// Its fd is one like any other: [`push`](Server::push) frames what it sends as the listener says (text and binary
+    /// alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it beside WebSockets, limits
+    /// and policies are the same, and [`Config::message_bytes_max`] is for a package, without what frames it. Nobody is
+    /// pinged. A peer that ends its side ends the connection: code 1005 between packages, 1006 within one; what was
+    /// pushed until then goes out. One that breaks the framing is ended without a word: there is none to say.
+    ///
+    /// ```no_run
+    /// use swio::{Framing, Server};
+    ///
+    /// // A chat for `nc 127.0.0.1 9502`, one message a line.
+    /// Server::builder()
+    ///     .listen_tcp("127.0.0.1:9502", Framing::EndMark(b"\n".into()))
+    ///     .on_connect(|server, fd| { server.push(fd, "welcome to the chat room").ok(); })
+    ///     .on_receive(|server, fd, line| { server.broadcast(line).except(fd).send(); })
+    ///     .on_close(|_server, fd, reason| println!("{fd} left: {reason}"))
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn listen_tcp(mut self, address: impl fmt::Display, framing: Framing) -> Builder {
+        self.tcp.push((address.to_string(), framing));
         self
     }
 
@@ -169,7 +200,7 @@ impl Builder {
     }
 
     fn prepare(self) -> io::Result<Prepared> {
-        if self.addresses.is_empty() {
+        if self.addresses.is_empty() && self.tcp.is_empty() {
             return Err(invalid("no address to listen on: call listen first"));
         }
         self.prepare_unbound()
@@ -189,8 +220,15 @@ impl Builder {
         }
         let mut listeners = Vec::new();
         for address in &self.addresses {
-            bind(address, &self.config, &mut listeners)?;
+            bind(address, 0, &self.config, &mut listeners)?;
         }
+        for (number, (address, framing)) in self.tcp.iter().enumerate() {
+            framing.check().map_err(|what| invalid(format!("can't listen on {address:?}: {what}")))?;
+            let protocol =
+                u8::try_from(number + 1).map_err(|_| invalid("at most 255 listeners for raw TCP"))?;
+            bind(address, protocol, &self.config, &mut listeners)?;
+        }
+        let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
         routes::check(self.routes.iter().map(|(pattern, _)| &**pattern)).map_err(invalid)?;
@@ -208,6 +246,7 @@ impl Builder {
             reread,
             listeners,
             addresses,
+            framings,
             factory,
             routes: self.routes,
             poll,
@@ -251,6 +290,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("addresses", &self.addresses)
+            .field("tcp", &self.tcp)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
@@ -263,6 +303,7 @@ pub(crate) struct Prepared {
     reread: Option<Reread>,
     listeners: Vec<Listener>,
     pub(crate) addresses: Vec<SocketAddr>,
+    framings: Vec<Framing>,
     factory: Factory,
     routes: Vec<(String, Factory)>,
     poll: Poll,
@@ -285,6 +326,7 @@ impl Prepared {
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
         let mut server = Server::new(connections, self.config, self.handle);
         server.reread = self.reread;
+        server.tcp = Tcp::new(&self.framings);
         log::info!("memory: at most {}", server.memory_bound());
         let mut routes = Routes::new((self.factory)());
         for (pattern, factory) in self.routes {
@@ -296,7 +338,7 @@ impl Prepared {
 }
 
 /// Binds every address that a name stands for: `localhost` may be two.
-fn bind(address: &str, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
+fn bind(address: &str, protocol: u8, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
     let wrong = |error: io::Error| {
@@ -305,7 +347,7 @@ fn bind(address: &str, config: &Config, listeners: &mut Vec<Listener>) -> io::Re
         io::Error::new(error.kind(), what)
     };
     for address in address.to_socket_addrs().map_err(wrong)? {
-        listeners.push(listener::bind(address, config).map_err(named)?);
+        listeners.push(listener::bind(address, protocol, config).map_err(named)?);
     }
     Ok(())
 }

@@ -120,7 +120,11 @@ impl Dispatch {
                 self.websocket_bytes(fd, &mut bytes);
             }
             Some(Session::Http(_)) => self.http_resumed(fd),
-            None => {}
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => {
+                self.server.watch(fd);
+                self.tcp_bytes(fd, &bytes);
+            }
+            Some(Session::TcpEnded) | None => {}
         }
     }
 

@@ -76,7 +76,8 @@ impl Dispatch {
         log::error!("{callback} panicked: {message}");
         // An HTTP request is answered with 500 by whoever asked.
         if let Some(fd) = fd
-            && self.server.websocket_mut(fd).is_some()
+            && let Some(session) = self.server.connections.session_mut(fd)
+            && !matches!(session, Session::Http(_))
         {
             self.server.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
         }
@@ -131,7 +132,10 @@ impl App for Dispatch {
         &mut self.server.connections
     }
 
-    fn accepted(&mut self, fd: Fd, admission: Admission) {
+    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission) {
+        if let Some(framing) = protocol.checked_sub(1) {
+            return self.tcp_accepted(fd, framing, admission);
+        }
         match admission {
             Admission::Welcome => {
                 let timeout = self.server.config.request_timeout;
@@ -153,7 +157,8 @@ impl App for Dispatch {
         match self.server.connections.session_mut(fd) {
             Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
             Some(Session::Http(_)) => self.http_bytes(fd, bytes),
-            None => {}
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
+            Some(Session::TcpEnded) | None => {}
         }
     }
 
@@ -165,13 +170,19 @@ impl App for Dispatch {
                 self.rate_limited(route, fd, what);
             }
             Some(Session::Http(_)) => self.refuse(fd, Refusal::new(429, what)),
-            None => return,
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.rate_limited(Route::ROOT, fd, what),
+            Some(Session::TcpEnded) | None => return,
         }
         self.server.stats.refusals.byte_rate += 1;
     }
 
     fn ended(&mut self, fd: Fd) {
-        self.server.end(fd, CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Lost));
+        let (code, cause) = match self.server.connections.session_mut(fd) {
+            // Between packages this is how a peer says goodbye.
+            Some(Session::Tcp(_)) => (close::NO_STATUS, Cause::Requested),
+            _ => (close::ABNORMAL, Cause::Lost),
+        };
+        self.server.end(fd, CloseReason::new(Side::Peer, code, "", cause));
     }
 
     fn drained(&mut self, fd: Fd) {
@@ -183,7 +194,8 @@ impl App for Dispatch {
             Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
             Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
-            None => {}
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
+            Some(Session::TcpEnded) | None => {}
         }
     }
 
@@ -199,12 +211,13 @@ impl App for Dispatch {
             Cause::Idle => self.server.stats.refusals.idle += 1,
             _ => {}
         }
-        match session {
+        let route = match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_disconnect(server, fd, &reason);
                 };
                 self.call("on_disconnect", Route::ROOT, None, told);
+                return;
             }
             Session::WebSocket(websocket) => {
                 if websocket.phase == Phase::Open {
@@ -213,13 +226,17 @@ impl App for Dispatch {
                 if websocket.is_unfinished {
                     self.server.texts.remove(&fd);
                 }
-                self.server.depart(fd);
-                let told =
-                    |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
-                self.call("on_close", websocket.route, None, told);
-                self.server.forget_departed();
+                websocket.route
             }
-        }
+            session => {
+                self.server.tcp.established -= usize::from(session.framing().is_some());
+                Route::ROOT
+            }
+        };
+        self.server.depart(fd);
+        let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
+        self.call("on_close", route, None, told);
+        self.server.forget_departed();
     }
 
     fn mail(&mut self, mail: Mail) {

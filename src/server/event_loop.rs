@@ -51,7 +51,8 @@ impl EventLoop {
         EventLoop { reactor, addresses }
     }
 
-    /// The addresses that are listened on, with the real ports where port 0 was asked for.
+    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
+    /// come last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -138,7 +139,8 @@ impl Running {
         Ok(Running { handle, addresses, thread })
     }
 
-    /// The addresses that are listened on, with the real ports where port 0 was asked for.
+    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
+    /// come last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

@@ -60,8 +60,9 @@ pub trait Handler {
     fn on_worker_start(&mut self, server: &mut Server) {}
 
     /// A TCP connection was accepted. Nothing has come from it yet; it ends with either
-    /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it, or
-    /// [`on_disconnect`](Handler::on_disconnect).
+    /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it or it is
+    /// [raw TCP](crate::Builder::listen_tcp), or [`on_disconnect`](Handler::on_disconnect). Raw TCP can be pushed to
+    /// from now on.
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
 
     /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it.
@@ -81,6 +82,10 @@ pub trait Handler {
     /// A message.
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
+    /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
+    /// whatever has come. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
+    fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
     /// A ping came. It is answered by itself.
     fn on_ping(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
@@ -97,11 +102,12 @@ pub trait Handler {
     /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket has ended: exactly once for each that `on_open` was called for, and never otherwise. The
-    /// fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    /// A WebSocket has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly once for each
+    /// that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already: pushing to
+    /// it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that never became a WebSocket.
+    /// A connection has ended that spoke HTTP and never became a WebSocket.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
@@ -165,6 +171,7 @@ macro_rules! every_callback {
             on_request(request: &Request<'_>) -> Response;
             on_open(request: &Request<'_>);
             on_message(frame: Frame<'_>);
+            on_receive(fd: Fd, data: &[u8]);
             on_ping(fd: Fd, data: &[u8]);
             on_pong(fd: Fd, data: &[u8]);
             on_buffer_full(fd: Fd);

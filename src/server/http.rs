@@ -91,7 +91,7 @@ impl Dispatch {
     pub(super) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
         match self.server.connections.session_mut(fd)? {
             Session::Http(http) => Some(http),
-            Session::WebSocket(_) => None,
+            _ => None,
         }
     }
 
@@ -112,6 +112,7 @@ impl Dispatch {
                     self.websocket_bytes(fd, &mut bytes[start..]);
                     return None;
                 }
+                Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => return None,
             }
             if is_new {
                 // RFC 9112 §2.2: empty lines in front of a request are ignored.

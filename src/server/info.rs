@@ -44,7 +44,7 @@ pub struct ClientInfo {
 pub enum Status {
     /// It speaks HTTP, or has not spoken yet.
     Http,
-    /// An open WebSocket.
+    /// An open WebSocket, or raw TCP.
     Established,
     /// It is ending.
     Closing,
@@ -60,6 +60,8 @@ pub struct Stats {
     pub connections: usize,
     /// WebSockets open now.
     pub websockets: usize,
+    /// Raw TCP connections now, but those that are ending.
+    pub tcp: usize,
     /// Connections accepted, those included that were only told that they may not stay.
     pub accepted: u64,
     /// Connections gone.
@@ -70,7 +72,7 @@ pub struct Stats {
     pub requests: u64,
     /// HTTP answers queued, refusals included, the 101 of a WebSocket not.
     pub responses: u64,
-    /// Messages received, whole: not their fragments.
+    /// Messages received, whole: not their fragments; and packages of raw TCP.
     pub messages_received: u64,
     /// Messages that an outbox took: one for each member that a broadcast reached.
     pub messages_sent: u64,
@@ -98,6 +100,7 @@ impl Stats {
             started_at: SystemTime::now(),
             connections: 0,
             websockets: 0,
+            tcp: 0,
             accepted: 0,
             closed: 0,
             opened: 0,
@@ -155,7 +158,7 @@ pub struct Refusals {
     pub message_too_big: u64,
     /// WebSockets closed for a text that is not UTF-8.
     pub invalid_utf8: u64,
-    /// WebSockets closed for any other breach of RFC 6455.
+    /// WebSockets closed for any other breach of RFC 6455, and raw TCP for one of its framing.
     pub protocol: u64,
     /// Pushes that a full outbox did not take: one for each member that a broadcast missed.
     pub pushes: u64,
@@ -178,6 +181,8 @@ pub struct Usage {
     pub connections: usize,
     /// Open WebSockets.
     pub websockets: usize,
+    /// Raw TCP connections that are not ending.
+    pub tcp: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
     /// User timers.

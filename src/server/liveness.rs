@@ -1,9 +1,9 @@
 //! Whether a peer is still there: heartbeats, their round trip, and who has had nothing to say for too long.
 
-use super::Server;
 use super::dispatch::Dispatch;
 use super::routes::Route;
 use super::session::{Phase, Session};
+use super::{Channel, Server};
 use crate::codec::ws::{Opcode, close, header};
 use crate::config::Config;
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -82,10 +82,10 @@ impl Server {
         }
     }
 
-    /// Begins to watch over a WebSocket, as if it had spoken just now.
+    /// Begins to watch over a WebSocket or raw TCP, as if it had spoken just now.
     pub(super) fn watch(&mut self, fd: Fd) {
         let note = self.liveness.note(self.connections.tick_now());
-        let Some(websocket) = self.websocket_mut(fd) else { return };
+        let Some(websocket) = self.websocket_mut(fd) else { return self.watch_tcp(fd) };
         if websocket.phase != Phase::Open {
             return;
         }
@@ -94,6 +94,14 @@ impl Server {
         // With neither this is one turn of the wheel for nothing, which also clears the deadline there was.
         let first = ping.into_iter().chain(self.config.idle_timeout).min().unwrap_or_default();
         self.connections.deadline(fd, first);
+    }
+
+    fn watch_tcp(&mut self, fd: Fd) {
+        if let Some(timeout) = self.config.idle_timeout
+            && let Ok(Channel::Tcp(_)) = self.channel(fd)
+        {
+            self.connections.deadline(fd, timeout);
+        }
     }
 
     /// Watches over all anew, by another configuration.
@@ -111,17 +119,22 @@ impl Server {
         let (Some(timeout), Some(connection)) = (self.config.idle_timeout, self.connections.get(fd)) else {
             return Duration::MAX;
         };
-        let Session::WebSocket(websocket) = &connection.session else { return Duration::MAX };
         if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED) {
             return Duration::MAX;
         }
-        timeout.saturating_sub(self.liveness.since(websocket.spoke, self.connections.tick_now()))
+        timeout.saturating_sub(match &connection.session {
+            Session::WebSocket(websocket) => {
+                self.liveness.since(websocket.spoke, self.connections.tick_now())
+            }
+            // All that comes is said by the client itself.
+            _ => self.connections.silence(fd).unwrap_or_default(),
+        })
     }
 }
 
 impl Dispatch {
-    /// A silent WebSocket is pinged; one that stays silent is given up. Of one that is paused or protected nothing is
-    /// asked, but networks on the way are shown that it is in use.
+    /// A silent WebSocket is pinged; one that stays silent is given up. Raw TCP is only asked to speak. Of one that
+    /// is paused or protected nothing is asked, but networks on the way are shown that it is in use.
     pub(super) fn heartbeat(&mut self, fd: Fd) {
         let idle_left = self.server.idle_left(fd);
         if idle_left.is_zero() {
@@ -129,7 +142,8 @@ impl Dispatch {
             self.server.close_for(fd, reason);
             return;
         }
-        let next = match self.server.config.ping_interval {
+        let ping_interval = self.server.config.ping_interval;
+        let next = match ping_interval.filter(|_| self.server.websocket_mut(fd).is_some()) {
             Some(interval) => match self.check_pulse(fd, jittered(interval, fd), idle_left) {
                 Some(next) => next.min(idle_left),
                 None => return,

@@ -14,18 +14,18 @@ impl Server {
         self.connections.get(fd).is_some()
     }
 
-    /// Whether the fd names an open WebSocket: one that can be pushed to.
+    /// Whether the fd names an open WebSocket or raw TCP connection: one that can be pushed to.
     pub fn is_established(&self, fd: Fd) -> bool {
         self.check_established(fd).is_ok()
     }
 
-    /// How many WebSockets are open.
+    /// How many WebSockets and raw TCP connections are open.
     pub fn connection_count(&self) -> usize {
-        self.established
+        self.established + self.tcp.established
     }
 
-    /// All open WebSockets, in the order of the table. Collect them where you want to push meanwhile, or use
-    /// [`Server::connections_page`].
+    /// All established connections, open WebSockets and raw TCP, in the order of the table. Collect them where you
+    /// want to push meanwhile, or use [`Server::connections_page`].
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -39,7 +39,7 @@ impl Server {
         self.connections_from(1)
     }
 
-    /// Up to `limit` open WebSockets that stand behind `after` in the table, or from its start. The way to
+    /// Up to `limit` established connections that stand behind `after` in the table, or from its start. The way to
     /// walk very many over several turns: connections that come and go meanwhile don't disturb it, and
     /// `after` may be gone itself.
     pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
@@ -65,6 +65,7 @@ impl Server {
         let status = match (&connection.session, connection.life) {
             (Session::Http(_), Life::Open) => Status::Http,
             (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
+            (session, Life::Open) if session.framing().is_some() => Status::Established,
             _ => Status::Closing,
         };
         Some(ClientInfo {
@@ -80,7 +81,7 @@ impl Server {
                 Session::WebSocket(websocket) => {
                     websocket.round_trip.map(|trip| Duration::from_millis(trip.get().into()))
                 }
-                Session::Http(_) => None,
+                _ => None,
             },
             is_paused: connection.flags.has(Flags::SUSPENDED),
             is_protected: connection.flags.has(Flags::PROTECTED),
@@ -105,6 +106,7 @@ impl Server {
         Stats {
             connections: self.connections.len(),
             websockets: self.established,
+            tcp: self.tcp.established,
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -126,6 +128,7 @@ impl Server {
         Usage {
             connections: holdings.connections,
             websockets: self.established,
+            tcp: self.tcp.established,
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

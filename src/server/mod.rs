@@ -27,6 +27,7 @@ pub(crate) mod routes;
 pub(crate) mod session;
 mod shutdown;
 pub(crate) mod tasks;
+mod tcp;
 mod timing;
 pub(crate) mod topics;
 mod users;
@@ -59,6 +60,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 use tasks::Tasks;
+use tcp::Tcp;
 use topics::Rooms;
 
 /// The live server: what every callback receives first.
@@ -103,6 +105,15 @@ pub struct Server {
     /// Of each text that is pushed in parts, where it was cut.
     texts: HashMap<Fd, utf8::Validator>,
     rooms: Rooms,
+    tcp: Tcp,
+}
+
+/// How messages go to an established connection.
+enum Channel {
+    /// As frames. A message to it may have been pushed in part only.
+    WebSocket { is_unfinished: bool },
+    /// As packages of the framing with this number.
+    Tcp(u8),
 }
 
 /// A request that a callback is answering now.
@@ -148,6 +159,7 @@ impl Server {
             tasks: Tasks::default(),
             texts: HashMap::new(),
             rooms: Rooms::default(),
+            tcp: Tcp::default(),
         }
     }
 
@@ -205,8 +217,12 @@ impl Server {
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), PushError> {
-        if self.is_unfinished(fd)? && !opcode.is_control() {
-            return Err(PushError::Unfinished);
+        match self.channel(fd)? {
+            Channel::WebSocket { is_unfinished: true } if !opcode.is_control() => {
+                return Err(PushError::Unfinished);
+            }
+            Channel::WebSocket { .. } => {}
+            Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
         }
         let header = header::encode(true, opcode, bytes.len());
         let written = match bytes {
@@ -255,23 +271,23 @@ impl Server {
     }
 
     fn check_established(&self, fd: Fd) -> Result<(), PushError> {
-        self.is_unfinished(fd).map(|_| ())
+        self.channel(fd).map(|_| ())
     }
 
-    /// Of an established connection, whether a message to it was pushed in part only.
-    fn is_unfinished(&self, fd: Fd) -> Result<bool, PushError> {
+    fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
         match (&connection.session, connection.life) {
             (Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }), Life::Open) => {
-                Ok(*is_unfinished)
+                Ok(Channel::WebSocket { is_unfinished: *is_unfinished })
             }
-            (Session::WebSocket(_), _) => Err(PushError::Closing),
             (Session::Http(_), _) => Err(PushError::NotWebSocket),
+            (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
+            _ => Err(PushError::Closing),
         }
     }
 
     /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
-    /// [`except`](Broadcast::except) to some. It is encoded once.
+    /// [`except`](Broadcast::except) to some. It is encoded once, and for raw TCP once for each listener.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};
@@ -284,8 +300,8 @@ impl Server {
     }
 
     /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
-    /// an HTTP connection after its answer. Nothing more is delivered from it. True where it was not ending
-    /// already.
+    /// an HTTP connection after its answer, raw TCP behind all that was pushed (code and reason are for `on_close`
+    /// alone then). Nothing more is delivered from it. True where it was not ending already.
     ///
     /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
     /// reason may have 123 bytes and is cut off behind.
@@ -302,8 +318,12 @@ impl Server {
 
     /// Begins the close handshake and waits for the peer's half of it.
     fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
-        match self.check_established(fd) {
-            Ok(()) => {
+        match self.channel(fd) {
+            Ok(Channel::Tcp(_)) => {
+                self.end(fd, reason);
+                true
+            }
+            Ok(Channel::WebSocket { .. }) => {
                 self.write_close(fd, reason.code, &reason.text);
                 self.set_phase(fd, Phase::CloseSent);
                 // To see its half of it.
@@ -331,7 +351,7 @@ impl Server {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let by = Side::Server;
-        if self.check_established(fd) == Ok(()) {
+        if let Ok(Channel::WebSocket { .. }) = self.channel(fd) {
             self.write_close(fd, code, text);
         }
         self.end(fd, CloseReason::new(by, code, text, cause));
@@ -341,6 +361,7 @@ impl Server {
     fn end(&mut self, fd: Fd, reason: CloseReason) {
         self.set_phase(fd, Phase::Closed);
         if let Some(session) = self.connections.session_mut(fd) {
+            self.tcp.established -= usize::from(session.framing().is_some());
             let held_bytes = session.forget();
             self.connections.inbound_bytes -= held_bytes;
         }
@@ -357,7 +378,7 @@ impl Server {
     fn websocket_mut(&mut self, fd: Fd) -> Option<&mut WebSocket> {
         match self.connections.session_mut(fd)? {
             Session::WebSocket(websocket) => Some(websocket),
-            Session::Http(_) => None,
+            _ => None,
         }
     }
 

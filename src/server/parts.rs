@@ -1,7 +1,7 @@
 //! The rarer ways to send: a message in parts, one that is encoded already, and bytes as they are.
 
-use super::Server;
 use super::message::Prepared;
+use super::{Channel, Server};
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -18,8 +18,9 @@ impl Server {
     ///
     /// # Errors
     /// As for [`Server::push`]; [`PushError::Unfinished`] where a second message is begun, and
-    /// [`PushError::Unsendable`] where there is none to continue, the opcode is a control frame's, or a text is no
-    /// UTF-8. After [`PushError::Full`], where the connection lives on, the same part may be pushed again.
+    /// [`PushError::Unsendable`] where there is none to continue, the opcode is a control frame's, a text is no
+    /// UTF-8, or the connection is raw TCP. After [`PushError::Full`], where the connection lives on, the same part
+    /// may be pushed again.
     ///
     /// ```no_run
     /// # use swio::{Fd, Opcode, PushError, Server};
@@ -33,7 +34,9 @@ impl Server {
     /// }
     /// ```
     pub fn push_part(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8], finish: bool) -> Result<(), PushError> {
-        let is_begun = self.is_unfinished(fd)?;
+        let Channel::WebSocket { is_unfinished: is_begun } = self.channel(fd)? else {
+            return Err(PushError::Unsendable);
+        };
         let mut text = match (opcode, is_begun) {
             (Opcode::Text, false) => Some(utf8::Validator::default()),
             (Opcode::Binary, false) => None,
@@ -67,8 +70,13 @@ impl Server {
         prepared: &Prepared,
         delivery: Delivery,
     ) -> Result<(), PushError> {
-        if self.is_unfinished(fd)? {
-            return Err(PushError::Unfinished);
+        match self.channel(fd)? {
+            Channel::WebSocket { is_unfinished: true } => return Err(PushError::Unfinished),
+            Channel::WebSocket { .. } => {}
+            Channel::Tcp(framing) => {
+                let (bytes, quota) = (prepared.as_bytes().into(), Quota::Message(delivery));
+                return self.push_package(fd, framing, bytes, quota);
+            }
         }
         let written = self.connections.write_encoded(fd, prepared.frame(), delivery);
         written.map_err(|refused| self.refused(fd, refused))?;
@@ -93,7 +101,7 @@ impl Server {
     /// }
     /// ```
     pub fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
-        match self.is_unfinished(fd) {
+        match self.channel(fd) {
             Ok(_) | Err(PushError::NotWebSocket) => {}
             Err(error) => return Err(error),
         }

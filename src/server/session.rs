@@ -3,6 +3,7 @@
 
 use super::routes::Route;
 use crate::codec::http::body::Body;
+use crate::codec::tcp::Partial;
 use crate::codec::ws::Decoder;
 use std::num::NonZeroU16;
 
@@ -10,14 +11,31 @@ use std::num::NonZeroU16;
 pub(crate) enum Session {
     Http(Http),
     WebSocket(WebSocket),
+    /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
+    Tcp(u8),
+    /// Raw TCP in the middle of a package.
+    TcpHeld(Box<HeldPackage>),
+    /// Raw TCP that is ending.
+    TcpEnded,
 }
 
 impl Session {
+    /// The number of the framing of a raw TCP connection that is established.
+    pub(crate) fn framing(&self) -> Option<u8> {
+        match self {
+            Session::Tcp(framing) => Some(*framing),
+            Session::TcpHeld(held) => Some(held.framing),
+            Session::Http(_) | Session::WebSocket(_) | Session::TcpEnded => None,
+        }
+    }
+
     /// Memory of what is only partly here.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
+            Session::TcpHeld(held) => held.partial.held_bytes(),
+            Session::Tcp(_) | Session::TcpEnded => 0,
         }
     }
 
@@ -27,6 +45,7 @@ impl Session {
         match self {
             Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
         }
         held_bytes
     }
@@ -115,6 +134,19 @@ pub(crate) struct Waiting {
     pub(crate) is_answered: bool,
     /// The connection is to end behind the answer.
     pub(crate) is_last: bool,
+}
+
+/// A package of which only the start is here, and its framing's number.
+#[derive(Debug)]
+pub(crate) struct HeldPackage {
+    pub(crate) framing: u8,
+    pub(crate) partial: Partial,
+}
+
+impl HeldPackage {
+    pub(crate) fn boxed(framing: u8) -> Box<HeldPackage> {
+        Box::new(HeldPackage { framing, partial: Partial::default() })
+    }
 }
 
 #[derive(Debug, Default)]

@@ -76,7 +76,7 @@ impl Server {
     fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => http.waiting(),
-            Session::WebSocket(_) => None,
+            _ => None,
         }
     }
 }

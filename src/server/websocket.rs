@@ -134,7 +134,11 @@ impl Dispatch {
     }
 
     fn protocol_error(&mut self, route: Route, fd: Fd, error: Error) {
-        let (code, what) = (error.close_code(), error.what());
+        self.broken(route, fd, error.close_code(), error.what());
+    }
+
+    /// The peer broke its protocol, or a limit of it.
+    pub(super) fn broken(&mut self, route: Route, fd: Fd, code: u16, what: &'static str) {
         log::debug!("{fd}: {what}, closing with {code}");
         let refusals = &mut self.server.stats.refusals;
         match code {

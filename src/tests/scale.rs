@@ -150,7 +150,7 @@ impl Clients {
                 wire.room = usize::MAX;
                 wire.readable.extend(super::script::HANDSHAKE);
             });
-            reactor.admit(Stream::Sim(stream), None);
+            reactor.admit(Stream::Sim(stream), 0, None);
             number
         });
         let wires: Vec<u32> = wires.collect();

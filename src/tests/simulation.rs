@@ -407,7 +407,7 @@ impl Simulation {
         let (stream, number) = sim::socket();
         let script = Script::new(&mut self.random);
         self.reactor.app.connections().set_now(self.now);
-        self.reactor.admit(Stream::Sim(stream), None);
+        self.reactor.admit(Stream::Sim(stream), 0, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
         self.by_fd.insert(fd, self.clients.len());

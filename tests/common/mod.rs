@@ -40,6 +40,8 @@ pub(crate) fn upgrade_with(lines: &str) -> String {
 pub(crate) struct Live {
     running: Option<Running>,
     pub(crate) address: SocketAddr,
+    /// Where raw TCP is spoken, in the order of the calls.
+    pub(crate) tcp: Vec<SocketAddr>,
     pub(crate) handle: Handle,
 }
 
@@ -47,7 +49,8 @@ impl Live {
     pub(crate) fn start(builder: Builder) -> Live {
         let running = builder.listen("127.0.0.1:0").start().expect("a free port");
         let (address, handle) = (running.addresses()[0], running.handle());
-        Live { running: Some(running), address, handle }
+        let tcp = running.addresses()[1..].to_vec();
+        Live { running: Some(running), address, tcp, handle }
     }
 
     /// A TCP connection that has not spoken.

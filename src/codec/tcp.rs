@@ -1,0 +1,386 @@
+//! Packages on raw TCP: where one ends in a stream of bytes, and what makes one of what is sent. Bytes in, ranges of
+//! them out; owns memory only while a package is partly here, and grows as bytes arrive, never by a declared length.
+
+use memchr::memmem::Finder;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// How a stream of bytes is cut into packages; see [`Builder::listen_tcp`](crate::Builder::listen_tcp). What
+/// [`push`](crate::Server::push) sends is framed the same way, so that two servers of this crate understand each other.
+///
+/// ```
+/// use swio::{Framing, LengthType};
+///
+/// // Lines, as netcat sends them: Swoole's open_eof_split with package_eof.
+/// let lines = Framing::EndMark(b"\n".into());
+/// // Four bytes of length, then so many bytes: Swoole's open_length_check with package_length_type N.
+/// let lengths = Framing::Length { length_type: LengthType::U32Be, length_offset: 0, body_offset: 4 };
+/// # drop((lines, lengths));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Bytes as they come: what one `on_receive` is told is not what the peer sent in one piece.
+    #[default]
+    None,
+    /// A package ends with this mark, of 1 to 8 bytes. `on_receive` is told what is before it, and
+    /// [`push`](crate::Server::push) adds it; a message with the mark in it can't be sent
+    /// ([`PushError::Unsendable`](crate::PushError::Unsendable)), for it would arrive as two.
+    EndMark(Cow<'static, [u8]>),
+    /// A package says how long it is.
+    ///
+    /// Where the length is all there is in front of the body (`length_offset` is 0 and `body_offset` no more than the
+    /// size of the length), `on_receive` is told the body, and [`push`](crate::Server::push) puts the length in
+    /// front. Where more is in front, `on_receive` is told the whole package, and `push` takes a whole package, in
+    /// which it fills in the length: one that is too short for its head, or too long for its length, is
+    /// [`PushError::Unsendable`](crate::PushError::Unsendable).
+    Length {
+        /// Size and byte order of the length.
+        length_type: LengthType,
+        /// Bytes in front of the length.
+        length_offset: u16,
+        /// Where the bytes begin that the length counts: 0 where it counts the whole package, its own bytes included.
+        body_offset: u16,
+    },
+}
+
+/// Size and byte order of a length: Swoole's `package_length_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthType {
+    /// One byte: `C`.
+    U8,
+    /// Two bytes, the high one first: `n`.
+    U16Be,
+    /// Two bytes, the low one first: `v`.
+    U16Le,
+    /// Four bytes, the high one first: `N`.
+    U32Be,
+    /// Four bytes, the low one first: `V`.
+    U32Le,
+}
+
+impl LengthType {
+    const fn size(self) -> usize {
+        match self {
+            LengthType::U8 => 1,
+            LengthType::U16Be | LengthType::U16Le => 2,
+            LengthType::U32Be | LengthType::U32Le => 4,
+        }
+    }
+
+    const fn is_little_endian(self) -> bool {
+        matches!(self, LengthType::U16Le | LengthType::U32Le)
+    }
+
+    /// `bytes` are of this type's size.
+    fn read(self, bytes: &[u8]) -> u32 {
+        let join = |value: u32, byte: &u8| value << 8 | u32::from(*byte);
+        if self.is_little_endian() { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) }
+    }
+
+    /// Fills `bytes`, which are of this type's size; `None` where the value is too large for it.
+    fn write(self, value: usize, bytes: &mut [u8]) -> Option<()> {
+        let value = u32::try_from(value).ok().filter(|value| u64::from(*value) >> (8 * self.size()) == 0)?;
+        if self.is_little_endian() {
+            bytes.copy_from_slice(&value.to_le_bytes()[..self.size()]);
+        } else {
+            bytes.copy_from_slice(&value.to_be_bytes()[4 - self.size()..]);
+        }
+        Some(())
+    }
+}
+
+const MARK_BYTES_MAX: usize = 8;
+
+impl Framing {
+    /// Why it can't work, if it can't.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Framing::EndMark(mark) if !(1..=MARK_BYTES_MAX).contains(&mark.len()) => {
+                Err("an end mark has 1 to 8 bytes")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a peer sent that is no package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    TooBig,
+    /// A length that does not even count what is in front of it.
+    LengthTooShort,
+    /// The server's memory for packages that are only partly here is spent; not this peer's fault.
+    NoRoom,
+}
+
+impl Error {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Error::TooBig => "package too big",
+            Error::LengthTooShort => "length shorter than its own head",
+            Error::NoRoom => "no memory for partial packages",
+        }
+    }
+}
+
+/// What one connection may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) package_bytes_max: usize,
+    /// Bytes of memory that may be taken beyond what the package holds.
+    pub(crate) room: usize,
+}
+
+/// A framing made ready for use.
+#[derive(Debug)]
+pub(crate) enum Framer {
+    None,
+    EndMark(Box<Finder<'static>>),
+    Length(Head),
+}
+
+/// What is in front of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    length_type: LengthType,
+    length: (usize, usize),
+    body_offset: usize,
+    /// There is nothing but the length: it is taken off and put on.
+    is_bare: bool,
+}
+
+/// A message on its way out: the length in front of it, itself, and the mark behind it; never both.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Package<'m, 'f> {
+    pub(crate) head: Length,
+    pub(crate) body: Cow<'m, [u8]>,
+    pub(crate) mark: &'f [u8],
+}
+
+/// The bytes of a length; none where it is not put on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Length {
+    bytes: [u8; 4],
+    size: usize,
+}
+
+impl Length {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
+}
+
+impl Package<'_, '_> {
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        [self.head.as_slice(), &self.body, self.mark].concat()
+    }
+}
+
+impl Framer {
+    pub(crate) fn new(framing: &Framing) -> Framer {
+        match framing {
+            Framing::None => Framer::None,
+            Framing::EndMark(mark) => Framer::EndMark(Box::new(Finder::new(mark).into_owned())),
+            Framing::Length { length_type, length_offset, body_offset } => {
+                let (offset, size) = (usize::from(*length_offset), length_type.size());
+                Framer::Length(Head {
+                    length_type: *length_type,
+                    length: (offset, offset + size),
+                    body_offset: usize::from(*body_offset),
+                    is_bare: offset == 0 && usize::from(*body_offset) <= size,
+                })
+            }
+        }
+    }
+
+    /// The common case: the input begins with a whole package. Gives how many bytes it is, and where what
+    /// `on_receive` is told is among them; `None` calls for [`Partial::step`].
+    #[inline]
+    pub(crate) fn whole(
+        &self,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<(usize, Range<usize>)>, Error> {
+        let (end, data) = match self {
+            Framer::None => (input.len(), 0..input.len()),
+            Framer::EndMark(finder) => match finder.find(input) {
+                Some(at) => (at + finder.needle().len(), 0..at),
+                None => return Ok(None),
+            },
+            Framer::Length(head) => match head.package_len(input, limits)? {
+                Some(len) if len <= input.len() => (len, head.data_start()..len),
+                _ => return Ok(None),
+            },
+        };
+        match self {
+            Framer::EndMark(_) if data.len() > limits.package_bytes_max => Err(Error::TooBig),
+            _ => Ok(Some((end, data))),
+        }
+    }
+
+    /// Frames a message; `None` where this framing has no way to.
+    pub(crate) fn frame<'m>(&self, mut body: Cow<'m, [u8]>) -> Option<Package<'m, '_>> {
+        let (mut head, mut mark) = (Length::default(), &[][..]);
+        match self {
+            Framer::None => {}
+            Framer::EndMark(finder) => {
+                mark = finder.needle();
+                // Also one that only its own beginning completes.
+                let seam = Seam::new(&body, &mark[..mark.len() - 1], mark);
+                if finder.find(&body).is_some() || finder.find(seam.bytes()).is_some() {
+                    return None;
+                }
+            }
+            Framer::Length(Head { length_type, length, body_offset, is_bare: true }) => {
+                head.size = length.1;
+                length_type.write(length.1 + body.len() - body_offset, &mut head.bytes[..length.1])?;
+            }
+            Framer::Length(Head { length_type, length, body_offset, is_bare: false }) => {
+                let value = body.len().checked_sub(*body_offset).filter(|_| body.len() >= length.1)?;
+                length_type.write(value, &mut body.to_mut()[length.0..length.1])?;
+            }
+        }
+        Some(Package { head, body, mark })
+    }
+}
+
+impl Head {
+    /// The length of the whole package; `None` where the start of it is too short to tell.
+    fn package_len(&self, start: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
+        let Some(length) = start.get(self.length.0..self.length.1) else { return Ok(None) };
+        let len = self.body_offset + self.length_type.read(length) as usize;
+        let data_len = len.checked_sub(self.data_start()).filter(|_| len >= self.length.1);
+        match data_len.ok_or(Error::LengthTooShort)? {
+            data_len if data_len > limits.package_bytes_max => Err(Error::TooBig),
+            _ => Ok(Some(len)),
+        }
+    }
+
+    fn data_start(&self) -> usize {
+        if self.is_bare { self.length.1 } else { 0 }
+    }
+}
+
+/// The bytes around a cut, as many on each side as a mark may have that lies across it.
+struct Seam {
+    bytes: [u8; 2 * MARK_BYTES_MAX],
+    before: usize,
+    len: usize,
+}
+
+impl Seam {
+    fn new(before: &[u8], behind: &[u8], mark: &[u8]) -> Seam {
+        let before = &before[before.len().saturating_sub(mark.len() - 1)..];
+        let behind = &behind[..behind.len().min(mark.len() - 1)];
+        let mut bytes = [0; 2 * MARK_BYTES_MAX];
+        bytes[..before.len()].copy_from_slice(before);
+        bytes[before.len()..before.len() + behind.len()].copy_from_slice(behind);
+        Seam { bytes, before: before.len(), len: before.len() + behind.len() }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// A package of which only the start is here.
+#[derive(Debug, Default)]
+pub(crate) struct Partial {
+    bytes: Vec<u8>,
+}
+
+impl Partial {
+    /// What it costs beside its bytes, the allocator's own part included.
+    const OWN_BYTES: usize = size_of::<Partial>() + 48;
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        Partial::OWN_BYTES + self.bytes.capacity()
+    }
+
+    /// Takes what belongs to the package from the start of `input`: how many bytes that were, and where in
+    /// [`Partial::bytes`] what `on_receive` is told is, if the package is whole now. Otherwise the input is used up.
+    pub(crate) fn step(
+        &mut self,
+        framer: &Framer,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Range<usize>>), Error> {
+        // From here on it is what the package may have in all.
+        let limits = &Limits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
+        match framer {
+            Framer::None => {
+                self.keep(input, limits)?;
+                Ok((input.len(), Some(0..self.bytes.len())))
+            }
+            Framer::EndMark(finder) => self.step_to_mark(finder, input, limits),
+            Framer::Length(head) => self.step_to_length(head, input, limits),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn step_to_mark(
+        &mut self,
+        finder: &Finder<'_>,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Range<usize>>), Error> {
+        let mark = finder.needle();
+        let seam = Seam::new(&self.bytes, input, mark);
+        let end = match finder.find(seam.bytes()) {
+            Some(at) => Some(at + mark.len() - seam.before),
+            None => finder.find(input).map(|at| at + mark.len()),
+        };
+        let used = end.unwrap_or(input.len());
+        // What is no mark for certain: the rest of one may still come.
+        let data_len = match end {
+            Some(_) => self.bytes.len() + used - mark.len(),
+            None => (self.bytes.len() + used).saturating_sub(mark.len() - 1),
+        };
+        if data_len > limits.package_bytes_max {
+            return Err(Error::TooBig);
+        }
+        self.keep(&input[..used], limits)?;
+        Ok((used, end.map(|_| 0..data_len)))
+    }
+
+    fn step_to_length(
+        &mut self,
+        head: &Head,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Range<usize>>), Error> {
+        let mut used = 0;
+        loop {
+            let (held, len) = (self.bytes.len(), head.package_len(&self.bytes, limits)?);
+            if len == Some(held) {
+                return Ok((used, Some(head.data_start()..held)));
+            }
+            if used == input.len() {
+                return Ok((used, None));
+            }
+            let missing = len.unwrap_or(head.length.1) - held;
+            let end = input.len().min(used + missing);
+            self.keep(&input[used..end], limits)?;
+            used = end;
+        }
+    }
+
+    /// Grows to twice what there was, so that a package in many pieces is not copied for each, but takes little of
+    /// what others may need more.
+    fn keep(&mut self, more: &[u8], limits: &Limits) -> Result<(), Error> {
+        let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
+        if needed > capacity {
+            let spare = limits.room.checked_sub(Partial::OWN_BYTES + needed).ok_or(Error::NoRoom)?;
+            self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;
