@@ -65,7 +65,12 @@ step_clippy() {
   cargo clippy --all-targets --all-features -- -D warnings
 }
 
-step_test() { cargo test --all-features; }
+step_test() {
+  # For the network namespaces of tests/half_open.rs.
+  need ip iproute2
+  need unshare util-linux
+  cargo test --all-features
+}
 
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features; }
 

@@ -172,11 +172,20 @@ impl Config {
     }
 
     fn check_durations(&self) -> Result<(), ConfigError> {
+        if let Some(idle) = self.tcp_keepalive
+            && !(1..=32_767).contains(&idle.as_secs())
+        {
+            return Err(ConfigError::new("tcp_keepalive", "must be 1 to 32,767 s"));
+        }
+        if self.tcp_user_timeout.is_some_and(|timeout| timeout.as_millis() > i32::MAX as u128) {
+            return Err(ConfigError::new("tcp_user_timeout", "must be at most 24 days"));
+        }
         let durations = [
             ("request_timeout", self.request_timeout),
             ("keep_alive_timeout", self.keep_alive_timeout),
             ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
             ("pong_timeout", self.pong_timeout),
+            ("tcp_user_timeout", self.tcp_user_timeout.unwrap_or(Duration::MAX)),
             ("idle_timeout", self.idle_timeout.unwrap_or(Duration::MAX)),
             ("close_timeout", self.close_timeout),
             ("linger_timeout", self.linger_timeout),

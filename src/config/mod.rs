@@ -158,6 +158,14 @@ pub struct Config {
     /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm): Swoole's
     /// `enable_delay_receive`. Default false.
     pub delay_receive: bool,
+    /// How long what was sent may stay unacknowledged, or untaken by a peer with a full window, before the system ends
+    /// the connection (`TCP_USER_TIMEOUT`, on Linux). Default 60 s: longer than the server itself waits for anything,
+    /// so that it only ends a peer where nothing else would, pings being off or the peer protected. `None`: the
+    /// system's own, a quarter of an hour.
+    pub tcp_user_timeout: Option<Duration>,
+    /// Silence after which the system asks the peer's system whether it is there, and again every 15 s, or more often
+    /// where this is less. Default 60 s: with pings it is never needed, and costs nothing then. `None`: never.
+    pub tcp_keepalive: Option<Duration>,
     /// How long the peer has to answer the server's close frame. Default 3 s.
     pub close_timeout: Duration,
     /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
@@ -236,6 +244,8 @@ impl Default for Config {
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),
             idle_timeout: None,
+            tcp_user_timeout: Some(Duration::from_secs(60)),
+            tcp_keepalive: Some(Duration::from_secs(60)),
             delay_receive: false,
             close_timeout: Duration::from_secs(3),
             linger_timeout: Duration::from_secs(1),

@@ -36,6 +36,8 @@ macro_rules! every_setting {
             ping_interval live,
             pong_timeout live,
             idle_timeout live,
+            tcp_user_timeout fixed,
+            tcp_keepalive fixed,
             delay_receive live,
             close_timeout live,
             linger_timeout live,

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long to wait where accepting failed for want of files or memory. An edge-triggered listener tells of a
 /// waiting connection once, so nobody else would ask again.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Between the probes of a peer that does not answer them.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
@@ -53,11 +56,25 @@ pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Re
     if let Some(bytes) = config.socket_recv_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
+    watch_peers(&socket, config)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
     let socket = TcpListener::from_std(socket.into());
     Ok(Listener { socket, protocol, is_pending: false, retry_at: None })
+}
+
+/// What is accepted inherits it.
+fn watch_peers(socket: &Socket, config: &Config) -> io::Result<()> {
+    if let Some(idle) = config.tcp_keepalive {
+        let keepalive = TcpKeepalive::new().with_time(idle);
+        #[cfg(any(unix, windows))]
+        let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL.min(idle));
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(config.tcp_user_timeout)?;
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -140,5 +157,29 @@ mod tests {
         let times = if cfg!(target_os = "linux") { 2 } else { 1 };
         assert_eq!(socket.send_buffer_size().expect("a socket"), times * send);
         assert_eq!(socket.recv_buffer_size().expect("a socket"), times * recv);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_accepted_inherits_the_options_of_its_listener() {
+        let config = Config {
+            tcp_user_timeout: Some(Duration::from_secs(7)),
+            tcp_keepalive: Some(Duration::from_secs(9)),
+            ..Config::default()
+        };
+        let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).expect("a free port");
+        let _client =
+            std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
+        let stream = loop {
+            if let Accepted::Stream(stream, _) = listener.accept(Instant::now()) {
+                break stream;
+            }
+        };
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), config.tcp_user_timeout);
+        assert!(socket.keepalive().expect("an option") && socket.tcp_nodelay().expect("an option"));
+        assert_eq!(Some(socket.tcp_keepalive_time().expect("an option")), config.tcp_keepalive);
+        let interval = socket.tcp_keepalive_interval().expect("an option");
+        assert_eq!(Some(interval), config.tcp_keepalive);
     }
 }

@@ -90,7 +90,12 @@ pub(crate) enum Phase {
 }
 
 fn io_failure(error: &io::Error) -> CloseReason {
-    CloseReason::new(Side::Peer, 1006, "", Cause::Io(error.kind()))
+    let cause = match error.kind() {
+        // TCP_USER_TIMEOUT or keepalive: the peer acknowledges nothing.
+        io::ErrorKind::TimedOut => Cause::Timeout,
+        kind => Cause::Io(kind),
+    };
+    CloseReason::new(Side::Peer, 1006, "", cause)
 }
 
 fn lost() -> CloseReason {

@@ -173,7 +173,11 @@ pub(crate) struct Events(Receiver<Event>);
 
 impl Events {
     pub(crate) fn next(&self) -> Event {
-        self.0.recv_timeout(DEADLINE).expect("an event")
+        self.next_within(DEADLINE)
+    }
+
+    pub(crate) fn next_within(&self, time: Duration) -> Event {
+        self.0.recv_timeout(time).expect("an event")
     }
 
     pub(crate) fn open(&self) -> Fd {

@@ -1,0 +1,230 @@
+//! Peers whose network is gone: nothing of theirs arrives any more, no reset, no FIN, no acknowledgement. They are to
+//! be ended within the configured time, as timed out, with and without output that waits for them.
+//!
+//! The client lives in a network namespace of its own, at the other end of a veth pair, and cuts itself off by a
+//! blackhole route. That needs Linux, unshare and ip, and leave to make namespaces; without, it says so, which is a
+//! failure only where CI is set. `cargo test --test half_open -- --defaults` measures the defaults instead.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("half_open: needs Linux's network namespaces");
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+#[path = "common/mod.rs"]
+mod common;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::common::{self, Client, Event, Live};
+    use std::io::{BufRead as _, BufReader, Lines, Write as _, stdin};
+    use std::net::SocketAddr;
+    use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+    use std::time::{Duration, Instant};
+    use swio::{Cause, Config, Fd};
+
+    const SERVER: &str = "10.77.0.1";
+    const CLIENT: &str = "10.77.0.2";
+    /// More than any socket's buffers take.
+    const MUCH: usize = 6 << 20;
+
+    pub(super) fn main() {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+        match arguments[..] {
+            ["--inside", "client", port] => be_cut_off(port),
+            ["--inside", "tests"] => tests(),
+            ["--inside", "defaults"] => measure_defaults(),
+            ["--list", ..] => {}
+            ["--defaults"] => outside("defaults"),
+            _ => outside("tests"),
+        }
+    }
+
+    /// Runs this program in a network of its own.
+    fn outside(what: &str) {
+        let can =
+            Command::new("unshare").args(["-rn", "ip", "link", "add", "swio0", "type", "veth"]).output();
+        let reason = match can {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = reason {
+            println!("half_open: DID NOT RUN: no network namespace to be had: {reason}");
+            std::process::exit(i32::from(std::env::var_os("CI").is_some()));
+        }
+        let exe = std::env::current_exe().expect("this program");
+        let status = Command::new("unshare").arg("-rn").arg(exe).args(["--inside", what]).status();
+        let status = status.expect("it ran before");
+        std::process::exit(status.code().unwrap_or(1));
+    }
+
+    fn ip(arguments: &str) {
+        let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip is there");
+        assert!(status.success(), "ip {arguments}");
+    }
+
+    /// The process at the other end, told by lines what to do, saying by lines that it is done.
+    struct Peer {
+        process: Child,
+        to: ChildStdin,
+        from: Lines<BufReader<ChildStdout>>,
+    }
+
+    impl Peer {
+        /// With its network up, and `count` WebSockets open.
+        fn start(port: u16, count: usize) -> Peer {
+            let exe = std::env::current_exe().expect("this program");
+            let mut process = Command::new("unshare")
+                .arg("-n")
+                .arg(exe)
+                .args(["--inside", "client", &port.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("unshare is there");
+            let to = process.stdin.take().expect("a pipe");
+            let from = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+            let mut peer = Peer { process, to, from };
+            peer.expect("ready");
+            ip(&format!("link add swio0 type veth peer name swio1 netns {}", peer.process.id()));
+            ip(&format!("addr add {SERVER}/24 dev swio0"));
+            ip("link set swio0 up");
+            peer.tell(&format!("open {count}"));
+            peer.expect("open");
+            peer
+        }
+
+        fn cut(&mut self) {
+            self.tell("cut");
+            self.expect("cut");
+        }
+
+        fn tell(&mut self, line: &str) {
+            writeln!(self.to, "{line}").expect("it listens");
+        }
+
+        fn expect(&mut self, line: &str) {
+            assert_eq!(self.from.next().expect("it speaks").expect("a text"), line);
+        }
+    }
+
+    impl Drop for Peer {
+        fn drop(&mut self) {
+            self.process.kill().ok();
+            self.process.wait().ok();
+            // Mostly it goes with the network at its other end.
+            Command::new("ip").args(["link", "del", "swio0"]).output().ok();
+        }
+    }
+
+    fn be_cut_off(port: &str) {
+        println!("ready");
+        let address: SocketAddr = format!("{SERVER}:{port}").parse().expect("an address");
+        let mut clients = Vec::new();
+        for line in stdin().lines() {
+            match line.expect("a text").split_once(' ') {
+                Some(("open", count)) => {
+                    ip(&format!("addr add {CLIENT}/24 dev swio1"));
+                    ip("link set swio1 up");
+                    let count: usize = count.parse().expect("a number");
+                    clients.extend((0..count).map(|_| Client::open(address)));
+                    println!("open");
+                }
+                _ => {
+                    ip(&format!("route add blackhole {SERVER}/32"));
+                    println!("cut");
+                }
+            }
+        }
+        drop(clients);
+    }
+
+    /// Cuts an idle client and one with output waiting off, and gives how long each lived on and why it ended.
+    fn cut_off(change: impl FnOnce(&mut Config), patience: Duration) -> [(Duration, Cause); 2] {
+        let (builder, events) = common::recorded();
+        let running = builder.configure(change).listen(format!("{SERVER}:0"));
+        ip("link set lo up");
+        ip(&format!("addr replace {SERVER}/32 dev lo"));
+        let running = running.start().expect("an address of this network");
+        let (address, handle) = (running.addresses()[0], running.handle());
+        ip(&format!("addr del {SERVER}/32 dev lo"));
+        let mut peer = Peer::start(address.port(), 2);
+        let [idle, busy]: [Fd; 2] = [events.open(), events.open()];
+        peer.cut();
+        let begun = Instant::now();
+        handle.push(busy, vec![0; MUCH]).expect("it runs");
+        let mut ends = [None, None];
+        while ends.iter().any(Option::is_none) {
+            let left = patience.checked_sub(begun.elapsed()).expect("they end in time");
+            match events.next_within(left) {
+                Event::Close(fd, reason) => {
+                    assert!(fd == idle || fd == busy);
+                    ends[usize::from(fd == busy)] = Some((begun.elapsed(), reason.cause));
+                }
+                event => assert!(matches!(event, Event::Error(..)), "{event:?}"),
+            }
+        }
+        handle.shutdown().expect("it runs");
+        running.join().expect("a good end");
+        ends.map(|end| end.expect("both"))
+    }
+
+    fn check(what: &str, ends: [(Duration, Cause); 2], within: Duration) {
+        for (of, (lived, cause)) in ["idle", "with output waiting"].iter().zip(ends) {
+            println!("half_open: {what}, {of}: ended after {lived:?}: {cause}");
+            assert_eq!(cause, Cause::Timeout, "{what}, {of}");
+            assert!(lived <= within, "{what}, {of}: {lived:?}");
+        }
+    }
+
+    fn tests() {
+        let second = Duration::from_secs(1);
+        let ends = cut_off(
+            |config| {
+                config.ping_interval = Some(second);
+                config.pong_timeout = second;
+                config.close_timeout = second;
+            },
+            30 * second,
+        );
+        // The ping, its answer, a last word, and the room to go on that a slow machine needs.
+        check("by heartbeats", ends, 8 * second);
+        let ends = cut_off(
+            |config| {
+                config.ping_interval = None;
+                config.tcp_user_timeout = Some(2 * second);
+                config.tcp_keepalive = Some(second);
+            },
+            30 * second,
+        );
+        check("by TCP", ends, 10 * second);
+        // Nobody would notice otherwise that all of this proves nothing.
+        check_that_the_living_live();
+        println!("half_open: passed");
+    }
+
+    fn check_that_the_living_live() {
+        ip("link set lo up");
+        let live = Live::start(common::echo().configure(|config| {
+            config.tcp_user_timeout = Some(Duration::from_secs(1));
+            config.tcp_keepalive = Some(Duration::from_secs(1));
+        }));
+        let mut client = live.open();
+        live.after(Duration::from_secs(3)).recv_timeout(common::DEADLINE).expect("a timer");
+        client.text("still here");
+        client.expect_text("still here");
+    }
+
+    fn measure_defaults() {
+        let minute = Duration::from_secs(60);
+        check("by the defaults", cut_off(|_| {}, 3 * minute), 2 * minute);
+        check("without pings", cut_off(|config| config.ping_interval = None, 4 * minute), 3 * minute);
+    }
+}
