@@ -167,7 +167,7 @@ mod tests {
             tcp_keepalive: Some(Duration::from_secs(9)),
             ..Config::default()
         };
-        let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).expect("a free port");
+        let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 0, &config).expect("a free port");
         let _client =
             std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
         let stream = loop {
