@@ -157,7 +157,7 @@ impl<A: App> Reactor<A> {
             }
         }
         for fd in yielded {
-            self.flush(fd);
+            self.flush(fd, 0);
         }
         self.accept_from_all(now);
         self.expire(now);
@@ -190,7 +190,7 @@ impl<A: App> Reactor<A> {
             connection.flags.set(Flags::HUNG_UP);
         }
         if (ready.writable || ready.error) && connection.flags.take(Flags::BLOCKED) {
-            self.flush(fd);
+            self.flush(fd, 0);
         }
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
@@ -239,7 +239,7 @@ impl<A: App> Reactor<A> {
                         } else {
                             self.app.flooded(fd);
                         }
-                        self.flush(fd);
+                        self.flush(fd, 0);
                     }
                     if is_drained {
                         return;
@@ -268,21 +268,19 @@ impl<A: App> Reactor<A> {
         let mut next = 0;
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
-            // Not in `flush`: who is written to earlier keeps the one place in the list.
-            if let Some(connection) = self.app.connections().table.get_mut(fd) {
-                connection.flags.take(Flags::DIRTY);
-            }
-            self.flush(fd);
+            // Only here: who is written to earlier keeps the one place in the list.
+            self.flush(fd, Flags::DIRTY);
         }
         let connections = self.app.connections();
         connections.dirty.clear();
         connections.batch.clear();
     }
 
-    /// Writes what is queued for one connection and, where it is finishing, ends it.
-    fn flush(&mut self, fd: Fd) {
+    /// Writes what is queued for one connection and, where it is finishing, ends it. Clears the flag `done`.
+    fn flush(&mut self, fd: Fd, done: u16) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
+        connection.flags.take(done);
         if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
             return;
         }
