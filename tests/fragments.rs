@@ -142,6 +142,7 @@ fn bad_text_fails_in_the_part_that_has_it() {
     assert_eq!(next(&parts).1, b"good \xe2\x82");
     client.send(masked(CONTINUATION, b"bad"));
     client.expect_close(1007);
+    drop(client);
     assert!(matches!(next(&ends), (_, 1007, Cause::Protocol(_))));
     assert_eq!(parts.try_iter().count(), 0, "nothing of the bad part is delivered");
 
@@ -149,6 +150,7 @@ fn bad_text_fails_in_the_part_that_has_it() {
     client.send([masked(TEXT, b"\xe2\x82"), masked(FIN | CONTINUATION, b"")].concat());
     assert_eq!(next(&parts), (Opcode::Text, b"\xe2\x82".to_vec(), false, false));
     client.expect_close(1007);
+    drop(client);
     next(&ends);
     assert_eq!(parts.try_iter().count(), 0, "it has no end");
 }
@@ -163,6 +165,7 @@ fn the_limit_is_of_the_whole_message() {
     assert_eq!(so_far, 10);
     client.send(masked_header(CONTINUATION, 1));
     client.expect_close(1009);
+    drop(client);
     assert!(matches!(next(&ends), (_, 1009, Cause::TooBig(_))));
     // Of each message anew.
     let mut client = live.open();
@@ -213,4 +216,30 @@ fn a_callback_may_end_the_connection_in_the_middle() {
         live.until_empty();
         assert_eq!(calls.try_iter().count(), 0, "nothing more is delivered");
     }
+}
+
+/// An upload goes on only as its receiver wants it to.
+#[test]
+fn a_pause_holds_the_parts_back() {
+    const LEN: usize = 4 << 20;
+    let (sender, sums) = mpsc::channel();
+    let mut sum = 0;
+    let live = Live::start(in_parts().configure(|config| config.message_bytes_max = LEN).on_message(
+        move |server, frame| {
+            sum += frame.data.len();
+            let fd = frame.fd;
+            assert!(server.pause(fd));
+            server.defer(move |server| assert!(server.resume(fd)));
+            if frame.finish {
+                tell(&sender, sum);
+            }
+        },
+    ));
+    let mut client = live.open();
+    client.send(masked_header(FIN | BINARY, LEN as u64));
+    client.send(vec![0; LEN]);
+    assert_eq!(next(&sums), LEN);
+    drop(client);
+    live.until_empty();
+    assert_eq!(live.ask(|server| server.usage().inbound_bytes), 0);
 }

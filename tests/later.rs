@@ -372,3 +372,40 @@ fn open_and_close_pair_up_whenever_the_answer_comes() {
     let opened = events.check_pairs();
     assert!((5..=15).contains(&opened), "{opened} opened of which 5 must, and 10 may have");
 }
+
+/// A pause of the user's own changes nothing of the waiting, and what came meanwhile is served when both are over.
+#[test]
+fn a_waiting_connection_may_be_paused() {
+    let (builder, fds) = waiting();
+    let live = Live::start(builder);
+    let mut client = live.client();
+    client.send([UPGRADE.as_bytes(), &masked(0x80 | TEXT, b"early")].concat());
+    let fd = next(&fds);
+    assert!(live.ask(move |server| server.pause(fd)));
+    client.text("later");
+    assert!(live.ask(move |server| server.answer_handshake(fd, Handshake::accept())));
+    client.expect_101();
+    live.ask(move |server| {
+        server.push(fd, "pushed").expect("open");
+        assert!(server.resume(fd));
+    });
+    client.expect_text("pushed");
+    client.expect_text("early");
+    client.expect_text("later");
+
+    let mut client = live.client();
+    client.send(get("/").repeat(2));
+    let fd = next(&fds);
+    live.ask(move |server| {
+        assert!(server.pause(fd));
+        assert!(server.resume(fd));
+    });
+    assert!(fds.try_recv().is_err(), "the request that waits is not asked about again");
+    for number in ["one", "two"] {
+        assert!(live.ask(move |server| server.respond(fd, Response::text(200, number))));
+        assert_eq!(client.answer().text(), number);
+        if number == "one" {
+            assert_eq!(next(&fds), fd);
+        }
+    }
+}

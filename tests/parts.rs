@@ -199,3 +199,43 @@ fn bytes_are_sent_as_they_are_to_a_websocket_and_ahead_of_an_answer() {
     live.until_empty();
     assert_eq!(live.ask(move |server| server.send(fd, b"gone")), Err(PushError::Gone));
 }
+
+/// Something huge goes out in parts as there is room for them, to a client that reads as it likes.
+#[test]
+fn what_is_too_large_to_have_is_pushed_as_the_client_reads() {
+    const PARTS: usize = 256;
+    const PART: usize = 64 << 10;
+    fn push_some(server: &mut Server, fd: Fd, pushed: &mut usize) {
+        // Until `on_buffer_full` would be told: 80 % of 1 MiB.
+        while *pushed < PARTS && server.client_info(fd).is_some_and(|info| info.queued_bytes < 700 << 10) {
+            let opcode = if *pushed == 0 { Opcode::Binary } else { Opcode::Continuation };
+            *pushed += 1;
+            server.push_part(fd, opcode, &[*pushed as u8; PART], *pushed == PARTS).expect("there is room");
+        }
+    }
+    #[derive(Default)]
+    struct Sender {
+        pushed: usize,
+    }
+    impl swio::Handler for Sender {
+        fn on_open(&mut self, server: &mut Server, request: &swio::Request<'_>) {
+            push_some(server, request.fd, &mut self.pushed);
+        }
+
+        fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {
+            push_some(server, fd, &mut self.pushed);
+        }
+    }
+    let live = Live::start(Server::builder().handler(Sender::default).configure(|config| {
+        config.outbox_bytes_max = 1 << 20;
+        config.buffer_high_watermark = Some(512 << 10);
+        config.buffer_low_watermark = 64 << 10;
+    }));
+    let mut client = Client::connect_narrow(live.address).handshake();
+    for number in 1..=PARTS {
+        let frame = client.read_frame();
+        let opcode = if number == 1 { BINARY } else { CONTINUATION };
+        assert_eq!((frame.fin, frame.opcode, frame.payload.len()), (number == PARTS, opcode, PART));
+        assert!(frame.payload.iter().all(|byte| *byte == number as u8));
+    }
+}

@@ -54,6 +54,15 @@ use std::fmt;
 #[expect(unused_variables, reason = "the parameters' names are documentation")]
 pub trait Handler {
     /// The server begins: before the first connection, once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_start(|server| {
+    ///     server.every(Duration::from_secs(60), |server, _| log::info!("{:?}", server.stats()));
+    /// });
+    /// ```
     fn on_start(&mut self, server: &mut Server) {}
 
     /// A worker, which is one reactor, begins; on its own thread.
@@ -63,6 +72,19 @@ pub trait Handler {
     /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it or it is
     /// [raw TCP](crate::Builder::listen_tcp), or [`on_disconnect`](Handler::on_disconnect). Raw TCP can be pushed to
     /// from now on.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use swio::Server;
+    ///
+    /// let blocked: Vec<IpAddr> = vec!["192.0.2.7".parse()?];
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_connect(move |server, fd| {
+    ///     if server.remote_addr(fd).is_some_and(|address| blocked.contains(&address.ip())) {
+    ///         server.reset(fd);
+    ///     }
+    /// });
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
 
     /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it.
@@ -79,7 +101,7 @@ pub trait Handler {
     /// A WebSocket is open. Pushing to it is possible from now on.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
 
-    /// A message.
+    /// A message, or what came of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
     /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
@@ -142,6 +164,14 @@ pub trait Handler {
     fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {}
 
     /// [`Server::shutdown`] was called: all are about to be told that the server goes.
+    ///
+    /// ```
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_before_shutdown(|server| {
+    ///     server.broadcast("the server is restarted, be back in a moment").send();
+    /// });
+    /// ```
     fn on_before_shutdown(&mut self, server: &mut Server) {}
 
     /// A worker has ended; all its connections are gone.

@@ -57,10 +57,7 @@ impl Dispatch {
             }
             Some(mut held) => {
                 if held.keep(bytes, self.server.connections.inbound_room()) {
-                    match held.progress.waiting {
-                        None => self.serve_held(fd, held),
-                        Some(_) => self.wait_on(fd, held),
-                    }
+                    self.serve_held(fd, held);
                 } else {
                     self.refuse(fd, NO_ROOM);
                 }
@@ -76,6 +73,9 @@ impl Dispatch {
     }
 
     fn serve_held(&mut self, fd: Fd, mut held: Box<Held>) {
+        if held.progress.waiting.is_some() {
+            return self.wait_on(fd, held);
+        }
         let progress = std::mem::take(&mut held.progress);
         self.serve_from(fd, held, progress, false);
     }
