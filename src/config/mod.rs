@@ -131,9 +131,10 @@ pub struct Config {
     /// Bytes of a uid; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: an e-mail address
     /// has up to 254.
     pub uid_bytes_max: usize,
-    /// How long a user may be without any connection in a topic before
-    /// [`on_presence`](crate::Handler::on_presence) is told that the user has left. Default 5 s: a page that is loaded
-    /// again, or a phone that changes its network, is back by then. Zero: told at once.
+    /// How long a user whose last connection in a topic has ended may be without one before
+    /// [`on_presence`](crate::Handler::on_presence) is told that the user has left; who is taken out by
+    /// [`leave`](crate::Server::leave) or [`unbind`](crate::Server::unbind) has left at once. Default 5 s: a page that
+    /// is loaded again, or a phone that changes its network, is back by then. Zero: told at once.
     pub presence_grace: Duration,
     /// Users who are in that time at once; over it whoever has been away longest has left. Default 65,536: what those
     /// who come and go under ever new names can take stays under 128 MiB, even with the longest names.

@@ -13,7 +13,8 @@ const KEPT_MAX: usize = 1_024;
 pub enum Presence {
     /// The user's first connection is in the topic.
     Joined,
-    /// No connection of the user has been in the topic for [`Config::presence_grace`](crate::Config::presence_grace).
+    /// The user's last connection was taken out of the topic, or has been gone for
+    /// [`Config::presence_grace`](crate::Config::presence_grace).
     Left,
 }
 
@@ -60,7 +61,7 @@ impl Roster {
         true
     }
 
-    /// One less. Without any, the user is absent.
+    /// One less, whose connection ended. Without any, the user is absent.
     pub(crate) fn exit(&mut self, topic: u32, user: u32, now: Instant) {
         let attendance = self.attendances.get_mut(&(topic, user)).expect("who exits has entered");
         attendance.connections -= 1;
@@ -69,6 +70,17 @@ impl Roster {
             attendance.absence = self.last;
             self.absences.push_back(Absence { since: now, topic, user, number: self.last });
         }
+    }
+
+    /// One less, by intent; true where the user has left the topic with it.
+    pub(crate) fn exit_for_good(&mut self, topic: u32, user: u32) -> bool {
+        let attendance = self.attendances.get_mut(&(topic, user)).expect("who exits has entered");
+        attendance.connections -= 1;
+        let is_last = attendance.connections == 0;
+        if is_last {
+            self.remove(topic, user);
+        }
+        is_last
     }
 
     /// Takes somebody out who is absent for `grace`, or beside `absences_max` who are for less long.

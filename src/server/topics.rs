@@ -101,10 +101,9 @@ impl Server {
             return false;
         };
         if let Some(user) = self.user_of(fd) {
-            self.rooms.roster.exit(topic, user, self.connections.now());
+            self.exit_for_good(topic, user);
         }
         self.take_out(fd, topic);
-        self.settle_absences();
         true
     }
 
@@ -207,7 +206,7 @@ impl Server {
             return;
         }
         let uid = self.uid(fd).map(Rc::from);
-        self.unbind(fd);
+        self.lose(fd);
         let mut topics = Vec::with_capacity(count);
         // From the last on: none has to move up.
         for number in (0..count).rev() {

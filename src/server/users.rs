@@ -57,11 +57,11 @@ impl Server {
     /// Makes the connection nobody's; false where it is that already. It stays in its topics.
     pub fn unbind(&mut self, fd: Fd) -> bool {
         let Some(user) = self.user_of(fd) else { return false };
-        for topic in self.rooms.topics.groups_of(fd) {
-            self.rooms.roster.exit(topic, user, self.connections.now());
+        for number in 0..self.rooms.topics.count_of(fd) {
+            let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
+            self.exit_for_good(topic, user);
         }
         self.rooms.users.remove(fd, user);
-        self.settle_absences();
         true
     }
 
@@ -118,6 +118,31 @@ impl Server {
         }
     }
 
+    /// One less, by intent: nothing speaks for its coming back.
+    pub(super) fn exit_for_good(&mut self, topic: u32, user: u32) {
+        if self.rooms.roster.exit_for_good(topic, user) {
+            self.tell_left(topic, user);
+        }
+    }
+
+    /// A connection has ended, and the user may be back in a moment.
+    pub(super) fn lose(&mut self, fd: Fd) {
+        let Some(user) = self.user_of(fd) else { return };
+        for topic in self.rooms.topics.groups_of(fd) {
+            self.rooms.roster.exit(topic, user, self.connections.now());
+        }
+        self.rooms.users.remove(fd, user);
+        self.settle_absences();
+    }
+
+    fn tell_left(&mut self, topic: u32, user: u32) {
+        let rooms = &mut self.rooms;
+        let (name, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
+        self.notices.push(Notice::Presence(name, uid, Presence::Left));
+        rooms.topics.release(topic);
+        rooms.users.release(user);
+    }
+
     /// How long whoever goes may be absent. When the server stops nobody comes back.
     fn grace(&self) -> Duration {
         if self.stage == Stage::Serving { self.config.presence_grace } else { Duration::ZERO }
@@ -131,12 +156,9 @@ impl Server {
     /// Whoever was absent for too long has left.
     pub(super) fn settle_absences(&mut self) {
         let (now, grace) = (self.connections.now(), self.grace());
-        let rooms = &mut self.rooms;
-        while let Some((topic, user)) = rooms.roster.pop(now, grace, self.config.presence_absences_max) {
-            let (name, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
-            self.notices.push(Notice::Presence(name, uid, Presence::Left));
-            rooms.topics.release(topic);
-            rooms.users.release(user);
+        let most = self.config.presence_absences_max;
+        while let Some((topic, user)) = self.rooms.roster.pop(now, grace, most) {
+            self.tell_left(topic, user);
         }
     }
 }
