@@ -97,7 +97,8 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// It was asked for: a close frame from the peer, or [`disconnect`](crate::Server::disconnect).
+    /// It was asked for: a close frame from the peer, or the end of its side of raw TCP between packages, or
+    /// [`disconnect`](crate::Server::disconnect).
     Requested,
     /// The peer ended TCP without a close frame.
     Lost,
@@ -157,7 +158,8 @@ pub struct CloseReason {
     /// Who ended it.
     pub by: Side,
     /// The close code (RFC 6455 §7.4.1) of whoever began: the peer's, or the server's, whatever the peer
-    /// answered. 1005 where the peer's close frame had none, 1006 where there was no close frame.
+    /// answered. 1005 where the peer's close frame had none, 1006 where there was no close frame. Raw TCP has none:
+    /// there it is 1005 where the peer ended its side between packages, and what the server says only you are told.
     pub code: u16,
     /// The reason text of the close frame; often empty.
     pub text: Box<str>,
@@ -204,7 +206,7 @@ pub enum Fault {
     },
     /// The peer broke the protocol, or a limit of it. The connection is being closed with this code.
     Protocol {
-        /// The close code that the peer is told.
+        /// The close code that the peer is told, unless it speaks raw TCP.
         code: u16,
         /// What the peer did wrong.
         what: &'static str,

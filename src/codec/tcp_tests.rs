@@ -328,6 +328,26 @@ fn memory_is_taken_for_what_came_and_within_the_room() {
 }
 
 #[test]
+fn whole_packages_and_what_is_sent_take_no_memory() {
+    for framing in framings() {
+        let framer = Framer::new(&framing);
+        let Some(stream) = wire(&framer, b"0123456789") else { panic!("{framing:?} carries it") };
+        let counted = allocation_counter::measure(|| {
+            let whole = framer.whole(&stream, &LIMITS).expect("in order");
+            assert_eq!(whole.map(|(used, _)| used), Some(stream.len()));
+            let package = framer.frame(b"0123456789".into()).expect("sendable");
+            // Only a head of the user's own has to be copied, for the length to be put in.
+            assert_eq!(
+                matches!(package.body, Cow::Owned(_)),
+                matches!(&framer, Framer::Length(h) if !h.is_bare)
+            );
+        });
+        let most = u64::from(matches!(&framer, Framer::Length(head) if !head.is_bare));
+        assert_eq!(counted.count_total, most, "{framing:?}");
+    }
+}
+
+#[test]
 fn marks_are_of_1_to_8_bytes() {
     assert!(mark(b"").check().is_err() && mark(b"123456789").check().is_err());
     assert!(mark(b"1").check().is_ok() && mark(b"12345678").check().is_ok());
