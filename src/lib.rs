@@ -38,6 +38,8 @@
 //! | do work that takes long | [`Server::task`], [`Server::offload`] |
 //! | keep data for each connection | [`FdMap`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
+//! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
+//! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
