@@ -115,9 +115,9 @@ pub trait Handler {
     fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
     /// So much is queued for a WebSocket that its peer seems not to keep up: as many bytes as
-    /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) says. Called once, at the end of the
-    /// turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty) comes
-    /// first. Whoever makes data as fast as it is taken stops here and goes on there.
+    /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) says. Called once, at the end of
+    /// the turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty)
+    /// comes first. Whoever makes data as fast as it is taken stops here and goes on there.
     fn on_buffer_full(&mut self, server: &mut Server, fd: Fd) {}
 
     /// What was queued when [`on_buffer_full`](Handler::on_buffer_full) was called is written, down to
