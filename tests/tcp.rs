@@ -610,3 +610,28 @@ fn a_pause_holds_back_packages_that_were_read_already() {
     live.until_empty();
     assert_eq!(live.ask(|server| server.usage().inbound_bytes), 0);
 }
+
+#[test]
+fn full_and_empty_buffers_are_told() {
+    let (builder, log) = logged(LENGTH);
+    let (full, marks) = mpsc::channel();
+    let empty = full.clone();
+    let live = Live::start(
+        builder
+            .configure(|config| config.buffer_high_watermark = Some(100_000))
+            .on_buffer_full(move |_, fd| tell(&full, (fd, "full")))
+            .on_buffer_empty(move |_, fd| tell(&empty, (fd, "empty"))),
+    );
+    let mut client = Client::connect_narrow(live.tcp[0]);
+    let fd = log.connect();
+    let patience = Patience::new();
+    let mut sent = 0;
+    while live.ask(move |server| server.client_info(fd).expect("connected").queued_bytes) < 100_000 {
+        patience.check("a full buffer");
+        live.ask(move |server| server.push(fd, vec![b'x'; 10_000])).expect("room");
+        sent += 10_004;
+    }
+    assert_eq!(marks.recv_timeout(DEADLINE), Ok((fd, "full")));
+    client.take(sent);
+    assert_eq!(marks.recv_timeout(DEADLINE), Ok((fd, "empty")));
+}

@@ -332,8 +332,11 @@ impl App for Dispatch {
 
     fn notify(&mut self) {
         for (fd, is_full) in std::mem::take(&mut self.server.connections.crossings) {
-            let Some(websocket) = self.server.websocket_mut(fd) else { continue };
-            let route = websocket.route;
+            let route = match self.server.connections.session_mut(fd) {
+                Some(Session::WebSocket(websocket)) => websocket.route,
+                Some(Session::Tcp(_) | Session::TcpHeld(_)) => Route::ROOT,
+                _ => continue,
+            };
             match is_full {
                 true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
                     handler.on_buffer_full(server, fd);

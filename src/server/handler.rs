@@ -114,7 +114,7 @@ pub trait Handler {
     /// A pong came, whether it answers a ping of the server's or nothing.
     fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
-    /// So much is queued for a WebSocket that its peer seems not to keep up: as many bytes as
+    /// So much is queued for a connection that its peer seems not to keep up: as many bytes as
     /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) says. Called once, at the end of
     /// the turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty)
     /// comes first. Whoever makes data as fast as it is taken stops here and goes on there.
