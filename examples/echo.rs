@@ -50,6 +50,7 @@ fn run(listen: &str, broadcast: bool) -> io::Result<()> {
             config.outboxes_bytes_max = 16 * MESSAGE_BYTES_MAX;
             config.origins = Origins::Any;
             config.connections_per_address_max = None;
+            config.handshakes_per_address_max = None;
             config.messages_per_second_max = None;
             config.bytes_per_second_max = None;
         })

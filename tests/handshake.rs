@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use std::sync::mpsc;
 use std::thread;
-use swio::{Handshake, Response, Server, Usage};
+use swio::{Builder, Handshake, Response, Server, Usage};
 
 #[test]
 fn a_handshake_in_one_byte_pieces_opens() {
@@ -317,6 +317,7 @@ fn the_refused_take_no_slots_while_they_linger() {
     let live = Live::start(echo().configure(|config| {
         config.connections_max = Some(2);
         config.connections_per_address_max = Some(2);
+        config.trusted_proxies.clear();
         config.linger_timeout = DEADLINE;
     }));
     let mut clients = [live.open(), live.open()].map(Some);
@@ -350,9 +351,18 @@ fn a_rush_far_over_connections_max_leaves_nothing_behind() {
     still_serving(&live);
 }
 
+/// Allows so many connections from an address, and trusts none to be a proxy.
+fn from_one_address(max: u32) -> Builder {
+    echo().configure(move |config| {
+        config.connections_per_address_max = Some(max);
+        config.handshakes_per_address_max = None;
+        config.trusted_proxies.clear();
+    })
+}
+
 #[test]
 fn over_connections_per_address_max_a_client_gets_429_until_one_leaves() {
-    let live = Live::start(echo().configure(|config| config.connections_per_address_max = Some(4)));
+    let live = Live::start(from_one_address(4));
     for _ in 0..3 {
         let clients = [(); 4].map(|()| live.open());
         for _ in 0..3 {
@@ -371,7 +381,7 @@ fn over_connections_per_address_max_a_client_gets_429_until_one_leaves() {
 
 #[test]
 fn a_slot_of_an_address_is_free_again_after_each_way_to_end() {
-    let live = Live::start(echo().configure(|config| config.connections_per_address_max = Some(1)));
+    let live = Live::start(from_one_address(1));
     let ends: [fn(Client); 5] = [
         drop,
         Client::reset,

@@ -26,6 +26,8 @@ fn start(counts: &Counts) -> Live {
         Server::builder()
             .configure(|config| {
                 config.connections_per_address_max = Some(100_000);
+                config.handshakes_per_address_max = None;
+                config.trusted_proxies.clear();
                 config.request_timeout = Duration::from_millis(300);
                 config.keep_alive_timeout = Duration::from_millis(300);
                 config.ping_interval = Some(Duration::from_millis(300));

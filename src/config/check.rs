@@ -90,6 +90,7 @@ impl Config {
         let positive = [
             ("connections_max", self.connections_max.unwrap_or(1)),
             ("connections_per_address_max", self.connections_per_address_max.unwrap_or(1) as usize),
+            ("handshakes_per_address_max", self.handshakes_per_address_max.unwrap_or(1) as usize),
             ("message_bytes_max", self.message_bytes_max),
             ("fragments_max", self.fragments_max as usize),
             ("messages_per_second_max", self.messages_per_second_max.unwrap_or(1) as usize),

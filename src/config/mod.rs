@@ -2,11 +2,13 @@
 //! below, a line in `settings` and one in `examples/swio.toml`.
 
 mod check;
+mod network;
 mod settings;
 #[cfg(feature = "toml")]
 mod toml;
 
 pub use check::ConfigError;
+pub use network::{Network, ParseNetworkError};
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 
@@ -53,6 +55,17 @@ pub enum Origins {
     Any,
 }
 
+/// By which header trusted proxies tell whom they speak for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`. The default: what nginx, HAProxy, Caddy and the load balancers of clouds add to.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
 /// Every limit and timeout of a server, with safe defaults.
 ///
 /// Set through [`Builder::configure`](crate::Builder::configure), or from a file of settings with the feature
@@ -64,9 +77,21 @@ pub struct Config {
     /// Connections at once; over it a new one gets 503. `None`, the default: as many as the limit of open
     /// files allows, which is raised to the system's hard limit at start.
     pub connections_max: Option<usize>,
-    /// Connections at once from one address (IPv6: one /64); over it a new one gets 429.
-    /// Default `None`, no limit: behind a reverse proxy all come from one address.
+    /// Connections at once from one address (IPv6: one /64); over it a new one gets 429. Of those that a proxy of
+    /// [`trusted_proxies`](Config::trusted_proxies) brings, WebSockets count, under the client's address.
+    /// Default 1,024: a large office, or a mobile network's gateway, is one address.
     pub connections_per_address_max: Option<u32>,
+    /// WebSocket handshakes a second from one address, with a burst of ten seconds' worth; over it 429. Default 100: so
+    /// that 1,000 clients behind one address may come back at once.
+    pub handshakes_per_address_max: Option<u32>,
+    /// Reverse proxies that are believed whom they speak for: a connection from there is not counted under its own
+    /// address, and where a request has the [`forwarded_header`](Config::forwarded_header), the right-most address in
+    /// it that is not one of these is the client's. From anywhere else the header is ignored. Default: the loopback
+    /// addresses. Name no network that clients can connect from.
+    pub trusted_proxies: Vec<Network>,
+    /// The header that all of these proxies add to, or replace. One only: the other one may be passed on as a client
+    /// made it up. Default: `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
     /// Which pages may open a WebSocket. Default: same origin.
     pub origins: Origins,
     /// Subprotocols in the order the server prefers them (RFC 6455 §4.2.2). The first that a client offers is
@@ -218,7 +243,10 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             connections_max: None,
-            connections_per_address_max: None,
+            connections_per_address_max: Some(1_024),
+            handshakes_per_address_max: Some(100),
+            trusted_proxies: Network::loopback().into(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
             origins: Origins::Same,
             subprotocols: Vec::new(),
             head_bytes_max: 8 << 10,

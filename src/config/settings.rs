@@ -10,6 +10,9 @@ macro_rules! every_setting {
         $then! {
             connections_max live,
             connections_per_address_max live,
+            handshakes_per_address_max live,
+            trusted_proxies live,
+            forwarded_header live,
             origins live,
             subprotocols live,
             head_bytes_max live,

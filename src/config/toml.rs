@@ -2,7 +2,7 @@
 //! probably meant. Knows how a value is written; whether it can work is `check`'s business.
 
 use super::settings::every_setting;
-use super::{Config, ConfigError, Origins, SlowConsumer};
+use super::{Config, ConfigError, ForwardedHeader, Network, Origins, SlowConsumer};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -304,6 +304,29 @@ impl Setting for Origins {
             DeValue::String(text) if text == "any" => Ok(Origins::Any),
             DeValue::Array(_) => Setting::read(value).map(Origins::List),
             _ => Err(value.wrong("\"same\", \"any\" or a list of origins")),
+        }
+    }
+}
+
+impl Setting for Network {
+    fn read(value: Value<'_>) -> Result<Network, String> {
+        match value.value {
+            DeValue::String(text) => {
+                text.parse().map_err(|_| value.wrong("a network such as \"10.0.0.0/8\""))
+            }
+            _ => Err(value.wrong("a network such as \"10.0.0.0/8\"")),
+        }
+    }
+}
+
+impl Setting for ForwardedHeader {
+    fn read(value: Value<'_>) -> Result<ForwardedHeader, String> {
+        match value.value {
+            DeValue::String(text) if text.eq_ignore_ascii_case("x-forwarded-for") => {
+                Ok(ForwardedHeader::XForwardedFor)
+            }
+            DeValue::String(text) if text.eq_ignore_ascii_case("forwarded") => Ok(ForwardedHeader::Forwarded),
+            _ => Err(value.wrong("\"X-Forwarded-For\" or \"Forwarded\"")),
         }
     }
 }

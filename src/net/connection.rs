@@ -74,6 +74,9 @@ impl Flags {
     /// Only told that it may not stay; it takes no place from others.
     pub(crate) const TURNED_AWAY: u16 = 512;
 
+    /// The other end of TCP is a trusted proxy.
+    pub(crate) const VIA_PROXY: u16 = 8192;
+
     /// What becomes of what does not fit: two bits that name a policy; 0 is the server's own.
     const POLICY: u16 = 3 << Flags::POLICY_SHIFT;
     const POLICY_SHIFT: u32 = 14;

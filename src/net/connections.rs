@@ -17,7 +17,6 @@ use crate::config::SlowConsumer;
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
@@ -125,14 +124,6 @@ impl<S: Default> Connections<S> {
             flags: Flags::default(),
         })
     }
-
-    /// Counts the connection under its address: how many there are now.
-    pub(crate) fn count_address(&mut self, fd: Fd, address: IpAddr) -> u32 {
-        let Some(connection) = self.table.get_mut(fd) else { return 0 };
-        let (name, count) = self.addresses.add(address);
-        connection.address = name;
-        count
-    }
 }
 
 impl<S> Connections<S> {
@@ -162,7 +153,15 @@ impl<S> Connections<S> {
 
     /// The time since the start, in ms that count round after 49 days.
     pub(crate) fn millis(&self) -> u32 {
-        self.now.saturating_duration_since(self.start).as_millis() as u32
+        self.uptime().as_millis() as u32
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.now.saturating_duration_since(self.start)
+    }
+
+    pub(super) fn instant_of(&self, uptime: Duration) -> Instant {
+        self.start + uptime
     }
 
     /// When a tick begins.
@@ -312,7 +311,8 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return };
         connection.flags.set(Flags::TURNED_AWAY);
         self.turned_away += 1;
-        self.addresses.remove(std::mem::take(&mut connection.address));
+        let address = std::mem::take(&mut connection.address);
+        self.uncount_address(address);
     }
 
     /// How long nothing has been heard of the peer.

@@ -1,9 +1,10 @@
 //! The limits of this layer, in the one place where it looks them up, so that a running server can be given others.
 
 use super::rate::Rates;
-use crate::config::{Config, SlowConsumer};
+use crate::config::{Config, Network, SlowConsumer};
 use crate::fd::Fd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Output of one turn that is kept together: large enough to write a burst to many once to each.
@@ -12,10 +13,12 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
 pub(crate) const OTHER_FILES: usize = 64;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: Option<u32>,
+    pub(crate) handshakes_per_address_max: Option<u32>,
+    trusted_proxies: Vec<Network>,
     pub(crate) rates: Rates,
     pub(crate) reads_per_turn_max: u32,
     pub(crate) accepts_per_turn_max: u32,
@@ -42,6 +45,8 @@ impl Limits {
         Limits {
             connections_max: connections_max.min(Fd::INDEX_MAX as usize),
             connections_per_address_max: config.connections_per_address_max,
+            handshakes_per_address_max: config.handshakes_per_address_max,
+            trusted_proxies: config.trusted_proxies.clone(),
             rates: Rates::new(config.messages_per_second_max, config.bytes_per_second_max),
             reads_per_turn_max: config.reads_per_turn_max,
             accepts_per_turn_max: config.accepts_per_turn_max,
@@ -56,6 +61,12 @@ impl Limits {
             progress_timeout: config.keep_alive_timeout.max(config.close_timeout),
             linger_timeout: config.linger_timeout,
         }
+    }
+}
+
+impl Limits {
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
     }
 }
 

@@ -4,6 +4,7 @@
 //! much to hold back until the end of the turn.
 
 pub(crate) mod addresses;
+mod admission;
 pub(crate) mod batch;
 pub(crate) mod connection;
 pub(crate) mod connections;

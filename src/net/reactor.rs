@@ -130,6 +130,7 @@ impl<A: App> Reactor<A> {
         }
         let mut next = connections.wheel.next_tick().map(|tick| connections.instant(tick));
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
+        consider(connections.addresses.next().map(|at| connections.instant_of(at)));
         consider(self.app.next_timer());
         if self.app.phase() == Phase::Serving {
             for listener in self.listeners.iter().filter(|listener| listener.is_pending) {
@@ -336,25 +337,7 @@ impl<A: App> Reactor<A> {
     /// Takes a new connection into the table, or sends it away.
     pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
-        let mut admission = Admission::Welcome;
-        if connections.len() - connections.turned_away >= connections.limits.connections_max {
-            admission = Admission::ServerFull;
-        } else if connections.is_nearly_full() {
-            admission = Admission::MemoryFull;
-        }
-        let Some(fd) = connections.insert(stream) else { return };
-        connections.traffic.accepted += 1;
-        if let (Some(address), Some(max)) = (address, connections.limits.connections_per_address_max)
-            && connections.count_address(fd, address) > max
-        {
-            admission = Admission::AddressFull;
-        }
-        match admission {
-            Admission::Welcome => {}
-            Admission::ServerFull => connections.traffic.server_full += 1,
-            Admission::MemoryFull => connections.traffic.memory_full += 1,
-            Admission::AddressFull => connections.traffic.address_full += 1,
-        }
+        let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {
             connections.turn_away(fd);
             if connections.turned_away > TURNED_AWAY_MAX {
@@ -390,6 +373,7 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         let tick = connections.tick(now);
         connections.wheel.advance(tick, &mut expired);
+        connections.addresses.expire(connections.uptime());
         for index in expired.drain(..) {
             let connections = self.app.connections();
             let Some(connection) = connections.table.at(index) else { continue };
@@ -426,7 +410,7 @@ impl<A: App> Reactor<A> {
         let Some(mut connection) = connections.table.remove(fd) else { return };
         connections.traffic.closed += 1;
         connections.wheel.clear(fd.index());
-        connections.addresses.remove(connection.address);
+        connections.uncount_address(connection.address);
         if connection.flags.has(Flags::TURNED_AWAY) {
             connections.turned_away -= 1;
         }

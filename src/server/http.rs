@@ -178,6 +178,9 @@ impl Dispatch {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
         let body = body.plain(&mut rest[..body_len]);
+        if self.server.connections.is_via_proxy(fd) {
+            self.note_client(fd, &head);
+        }
         let router = self.routes.router();
         let matched = router.as_ref().map(|router| router.at(head.path()).ok());
         let (route, params) = match &matched {
@@ -319,6 +322,7 @@ impl Dispatch {
     /// Whether the handshake was answered, not left to be.
     fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
+        self.admit_handshake(fd)?;
         let offer = self.judge_handshake(request)?;
         let (answer, is_last) =
             self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));

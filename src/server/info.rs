@@ -13,7 +13,7 @@ pub struct ClientInfo {
     pub fd: Fd,
     /// How far it has come.
     pub status: Status,
-    /// The address of the other end of TCP.
+    /// The client's address; see [`remote_addr`](crate::Server::remote_addr).
     pub remote_addr: Option<SocketAddr>,
     /// When it was accepted, to 64 ms.
     pub connected_at: Instant,
@@ -149,6 +149,8 @@ pub struct Refusals {
     /// Messages and requests that there was no room for within
     /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
     pub inbound_full: u64,
+    /// Handshakes over [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
+    pub handshake_rate: u64,
     /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
     pub message_rate: u64,
     /// Connections closed over [`bytes_per_second_max`](crate::Config::bytes_per_second_max).

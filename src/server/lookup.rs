@@ -53,10 +53,12 @@ impl Server {
             .filter(|fd| self.is_established(*fd))
     }
 
-    /// The address of the other end of TCP; behind a proxy that is the proxy's. Asked of the system each time:
+    /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) told with its
+    /// last request (port 0 where it told none), or the other end of TCP. The latter is asked of the system each time:
     /// most connections are never asked about. `None` where the connection is gone.
     pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
-        self.connections.get(fd)?.stream.peer_addr()
+        let connection = self.connections.get(fd)?;
+        self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr())
     }
 
     /// What is known of a connection; `None` where it is gone.

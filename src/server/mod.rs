@@ -20,6 +20,7 @@ mod notices;
 mod parts;
 mod pool;
 pub(crate) mod presence;
+mod proxies;
 mod refusal;
 mod reload;
 pub(crate) mod request;
@@ -58,6 +59,7 @@ use shutdown::Stage;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 use tasks::Tasks;
 use tcp::Tcp;
@@ -98,6 +100,8 @@ pub struct Server {
     /// What others count is added when it is asked for.
     stats: Stats,
     liveness: Liveness,
+    /// Of each connection that a proxy brought, whom it spoke for last.
+    clients: HashMap<Fd, SocketAddr>,
     /// Of each connection that is not to be read.
     pauses: HashMap<Fd, Pause>,
     reread: Option<Reread>,
@@ -154,6 +158,7 @@ impl Server {
             notices: Vec::new(),
             stats: Stats::new(),
             liveness,
+            clients: HashMap::new(),
             pauses: HashMap::new(),
             reread: None,
             tasks: Tasks::default(),

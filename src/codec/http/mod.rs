@@ -2,6 +2,7 @@
 //! and to be the ground that WebSocket handshakes and, later, event streams stand on.
 
 pub(crate) mod body;
+pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod response;
 

@@ -1,0 +1,122 @@
+//! Whom a reverse proxy spoke for: the client's address out of `X-Forwarded-For` or `Forwarded` (RFC 7239). Only the
+//! last entry is the proxy's own; all before it is what it was told, which may be a lie.
+
+use super::Head;
+use crate::config::{ForwardedHeader, Network};
+use std::net::{IpAddr, SocketAddr};
+
+/// The right-most address that is no trusted proxy's, or the left-most where all are; `None` where that entry names no
+/// address. The port is 0 where none is given.
+pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Network]) -> Option<SocketAddr> {
+    let name = match header {
+        ForwardedHeader::XForwardedFor => "x-forwarded-for",
+        ForwardedHeader::Forwarded => "forwarded",
+    };
+    let mut client = None;
+    let lines: Vec<&[u8]> = head.values(name).collect();
+    // Quotes are not minded: an open one in what the client sent must not swallow what the proxy added.
+    for entry in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+        let entry = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
+        let node = match header {
+            ForwardedHeader::XForwardedFor => entry,
+            ForwardedHeader::Forwarded => for_node(entry)?,
+        };
+        let address = address(node)?;
+        client = Some(address);
+        if !trusted.iter().any(|network| network.contains(address.ip())) {
+            break;
+        }
+    }
+    client
+}
+
+/// The value of `for` in an element of `Forwarded`.
+fn for_node(element: &str) -> Option<&str> {
+    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let mut nodes = pairs.filter(|(name, _)| name.trim_matches([' ', '\t']).eq_ignore_ascii_case("for"));
+    let node = nodes.next()?.1.trim_matches([' ', '\t']);
+    Some(node.strip_prefix('"').and_then(|node| node.strip_suffix('"')).unwrap_or(node))
+}
+
+fn address(node: &str) -> Option<SocketAddr> {
+    let plain = node.strip_prefix('[').and_then(|node| node.strip_suffix(']')).unwrap_or(node);
+    match plain.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip.to_canonical(), 0)),
+        Err(_) => node.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::HEADERS_MAX;
+    use super::*;
+
+    fn client_of(lines: &[u8], header: ForwardedHeader) -> Option<String> {
+        let bytes = [b"GET / HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n\r\n"].concat();
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(&bytes, &mut headers).expect("a good head").expect("a whole head");
+        let trusted = ["10.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
+        client(&head, header, &trusted).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_last_that_is_not_trusted_is_the_client() {
+        for (value, expected) in [
+            ("192.0.2.1", Some("192.0.2.1:0")),
+            ("192.0.2.1:80", Some("192.0.2.1:80")),
+            ("2001:db8::1", Some("[2001:db8::1]:0")),
+            ("[2001:db8::1]", Some("[2001:db8::1]:0")),
+            ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1:0")),
+            // What stands before it may be made up.
+            ("6.6.6.6, 192.0.2.1", Some("192.0.2.1:0")),
+            ("6.6.6.6,192.0.2.1 , 10.1.1.1,\t10.0.0.1", Some("192.0.2.1:0")),
+            ("nonsense, 192.0.2.1, 10.0.0.1", Some("192.0.2.1:0")),
+            ("10.0.0.3, 10.0.0.2", Some("10.0.0.3:0")),
+            ("unknown", None),
+            ("192.0.2.1, unknown", None),
+            ("192.0.2.1, unknown, 10.0.0.1", None),
+            ("192.0.2.1,", None),
+            ("", None),
+            ("192.0.2.1:99999", None),
+            ("192.0.2", None),
+            ("\"192.0.2.1\"", None),
+        ] {
+            let line = format!("X-Forwarded-For: {value}\r\nForwarded: for=6.6.6.6");
+            assert_eq!(
+                client_of(line.as_bytes(), ForwardedHeader::XForwardedFor).as_deref(),
+                expected,
+                "{value:?}"
+            );
+        }
+        // In lines of their own, and behind what is no text.
+        let lines = b"X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 192.0.2.1";
+        assert_eq!(client_of(lines, ForwardedHeader::XForwardedFor).as_deref(), Some("192.0.2.1:0"));
+        let line = b"X-Forwarded-For: \xff\xfe, 192.0.2.1";
+        assert_eq!(client_of(line, ForwardedHeader::XForwardedFor).as_deref(), Some("192.0.2.1:0"));
+        assert_eq!(client_of(b"X: y", ForwardedHeader::XForwardedFor), None);
+    }
+
+    #[test]
+    fn the_standard_header_says_the_same_in_more_words() {
+        for (value, expected) in [
+            ("for=192.0.2.1", Some("192.0.2.1:0")),
+            ("proto=https;For=\"192.0.2.1:80\";by=10.0.0.1", Some("192.0.2.1:80")),
+            ("for=\"[2001:db8::1]:80\"", Some("[2001:db8::1]:80")),
+            ("for=6.6.6.6, for=192.0.2.1, for=10.0.0.1", Some("192.0.2.1:0")),
+            ("for=\"6.6.6.6, for=192.0.2.1", Some("192.0.2.1:0")),
+            ("for=_hidden", None),
+            ("for=unknown, for=10.0.0.1", None),
+            ("proto=https", None),
+            ("for", None),
+            ("for=", None),
+        ] {
+            let line = format!("X-Forwarded-For: 6.6.6.6\r\nForwarded: {value}");
+            assert_eq!(
+                client_of(line.as_bytes(), ForwardedHeader::Forwarded).as_deref(),
+                expected,
+                "{value:?}"
+            );
+        }
+    }
+}
