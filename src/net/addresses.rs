@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// Addresses without connections that are remembered at once: somebody with many does not take all memory.
 pub(crate) const REMEMBERED_MAX: usize = 65_536;
+/// What each takes at most: its places in the map, the slab and the queue, which have room for twice as many.
+pub(crate) const ADDRESS_BYTES: usize =
+    3 * size_of::<(Network, u32)>() + 2 * (size_of::<Entry>() + 8) + 2 * size_of::<(Duration, u32)>();
 /// An address that was quiet may do what it may do in this time at once: when a server comes back, so do all the
 /// clients behind one address.
 const BURST: Duration = Duration::from_secs(10);

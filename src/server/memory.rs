@@ -1,12 +1,14 @@
 //! How much memory the server's own structures can take, worked out from the configuration alone.
 
 use super::Server;
+use super::control::Pause;
 use super::handle::Mail;
 use super::session::Session;
 use crate::codec::ws::Spare;
 use crate::config::Config;
 use crate::error::CloseReason;
 use crate::fd::Fd;
+use crate::net::addresses::{ADDRESS_BYTES, REMEMBERED_MAX};
 use crate::net::connection::Connection;
 use crate::net::limits::{BATCH_BYTES_MAX, OTHER_FILES};
 use crate::net::outbox::{EMPTY_BYTES, KEPT_BYTES, POOLED_MAX, RUN_BYTES, TAIL_SPARE_BYTES};
@@ -14,6 +16,7 @@ use crate::net::output::CONTROLS_BYTES;
 use crate::net::reactor::EVENTS;
 use crate::net::table::RESERVED_MAX;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do; made by
 /// [`Config::memory_bound`] and, for a running server, [`Server::memory_bound`]. It is logged at start.
@@ -86,8 +89,12 @@ const fn map_bytes(entry: usize) -> usize {
 const PLACE_BYTES: usize = size_of::<Option<Connection<Session>>>() + 8 + 4 + 16;
 /// Why it ends, and the text of that.
 const REASON_BYTES: usize = map_bytes(size_of::<(Fd, CloseReason)>()) + 123 + 32;
-/// What it lost, where its address is counted, what it was told of its outbox.
-const NOTES_BYTES: usize = map_bytes(24) + map_bytes(24) + 2 * 32 + 4 * size_of::<(Fd, bool)>();
+/// What it lost, its address, whom a proxy spoke for, that it is paused, what it was told of its outbox.
+const NOTES_BYTES: usize = map_bytes(24)
+    + ADDRESS_BYTES
+    + map_bytes(size_of::<(Fd, SocketAddr)>())
+    + map_bytes(size_of::<(Fd, Pause)>())
+    + 4 * size_of::<(Fd, bool)>();
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
 /// A close frame, which is always taken.
@@ -105,7 +112,8 @@ impl Config {
         let request = self.head_bytes_max + 2 * self.body_bytes_max + (64 << 10) + 2 * self.read_buffer_bytes;
         MemoryBound {
             connections,
-            table: places.saturating_mul(place).saturating_add(64 << 10),
+            // With the addresses that are remembered beside those of the connections.
+            table: places.saturating_mul(place).saturating_add((64 << 10) + REMEMBERED_MAX * ADDRESS_BYTES),
             outboxes: (self.outboxes_bytes_max)
                 .saturating_add(CONTROLS_BYTES + TAIL_SPARE_BYTES)
                 .saturating_add(places.saturating_mul(CLOSE_FRAME_BYTES)),
