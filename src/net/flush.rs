@@ -71,17 +71,21 @@ impl<S> Connections<S> {
     /// Writes what is queued for one connection, as far as the socket takes it.
     pub(super) fn write_out(&mut self, fd: Fd) -> Written {
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        let flushed = if !connection.span.is_empty() {
-            let span = std::mem::take(&mut connection.span);
-            let written = write_span(&mut connection.stream, self.batch.get(span));
-            written.map(|written| {
-                self.traffic.bytes_sent += written as u64;
-                self.span_written(fd, span, written)
-            })
-        } else if connection.outbox.is_some() {
-            self.flush_outbox(fd)
-        } else {
-            Ok(Written::All)
+        let span = std::mem::take(&mut connection.span);
+        let flushed = match (span.is_empty(), &connection.outbox) {
+            (false, _) => match write_span(&mut connection.stream, self.batch.get(span)) {
+                Ok(written) => {
+                    self.traffic.bytes_sent += written as u64;
+                    if written == span.len() {
+                        self.batch.give_back(span);
+                        return Written::All;
+                    }
+                    return self.keep_unwritten(fd, span, written);
+                }
+                Err(error) => Err(error),
+            },
+            (true, Some(_)) => self.flush_outbox(fd),
+            (true, None) => return Written::All,
         };
         flushed.unwrap_or_else(|error| {
             self.kill(fd, io_failure(&error));
@@ -89,12 +93,8 @@ impl<S> Connections<S> {
         })
     }
 
-    /// The first `written` bytes of a span were written; the rest waits in an outbox.
-    fn span_written(&mut self, fd: Fd, span: Span, written: usize) -> Written {
-        if written == span.len() {
-            self.batch.give_back(span);
-            return Written::All;
-        }
+    /// The first `written` bytes of a span were written; the rest waits in an outbox, where there is memory for it.
+    fn keep_unwritten(&mut self, fd: Fd, span: Span, written: usize) -> Written {
         if !self.has_room(span.len() - written) {
             self.kill(fd, no_room());
             return Written::Failed;
