@@ -2,5 +2,6 @@
 //! user callbacks, and no allocation on the happy path. "More bytes needed" is a value, never an error.
 
 pub(crate) mod http;
+pub(crate) mod sse;
 pub(crate) mod tcp;
 pub(crate) mod ws;

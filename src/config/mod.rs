@@ -98,6 +98,15 @@ pub struct Config {
     /// chosen; a client that offers only others gets 400. Default: none, and none is chosen.
     pub subprotocols: Vec<String>,
 
+    /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) in place of
+    /// being given to `on_request`: [`on_handshake`](crate::Handler::on_handshake) may refuse it,
+    /// [`on_open`](crate::Handler::on_open) is told, and from then on it is pushed to, broadcast to, put into topics
+    /// and [closed](crate::Server::disconnect) as a WebSocket is. Default false.
+    pub event_streams: bool,
+    /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
+    /// themselves, some of them.
+    pub event_stream_retry: Duration,
+
     /// Bytes of a request's head; over it 431. Default 8 KiB: what browsers with many cookies send, and what
     /// common proxies take.
     pub head_bytes_max: usize,
@@ -172,7 +181,8 @@ pub struct Config {
     /// How long an HTTP connection may be idle between requests, or take to read an answer; more where it reads
     /// on. Default 60 s.
     pub keep_alive_timeout: Duration,
-    /// Silence after which a WebSocket is sent a ping, with up to 10 % of jitter. `None`: never.
+    /// Silence after which a WebSocket is sent a ping, and how often an event stream is sent a comment, with up to 10 %
+    /// of jitter. `None`: never.
     /// Default 25 s: shorter than the 30 to 60 s after which NATs and proxies forget a silent connection.
     pub ping_interval: Option<Duration>,
     /// How long after a ping the peer may stay silent before it is given up. Default 20 s.
@@ -249,6 +259,8 @@ impl Default for Config {
             forwarded_header: ForwardedHeader::XForwardedFor,
             origins: Origins::Same,
             subprotocols: Vec::new(),
+            event_streams: false,
+            event_stream_retry: Duration::from_secs(3),
             head_bytes_max: 8 << 10,
             body_bytes_max: 1 << 20,
             message_bytes_max: 2 << 20,

@@ -15,6 +15,8 @@ macro_rules! every_setting {
             forwarded_header live,
             origins live,
             subprotocols live,
+            event_streams live,
+            event_stream_retry live,
             head_bytes_max live,
             body_bytes_max live,
             message_bytes_max live,

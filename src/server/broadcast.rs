@@ -76,6 +76,9 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if server.tcp.established > 0 {
             server.fan_out_packages(target, &message, &except, &mut reach);
         }
+        if server.event_streams.open > 0 {
+            server.fan_out_events(target, &message, &except, &mut reach);
+        }
         reach
     }
 }

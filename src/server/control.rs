@@ -5,6 +5,7 @@ use super::dispatch::Dispatch;
 use super::notices::Notice;
 use super::session::Session;
 use crate::codec::ws::close;
+use crate::config::SlowConsumer;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -79,6 +80,22 @@ impl Server {
         true
     }
 
+    /// What becomes of messages for which this connection has no room, in place of
+    /// [`Config::slow_consumer`]; `None`: that again. Holds for what is pushed from now on. False where the connection
+    /// is gone.
+    ///
+    /// ```no_run
+    /// # use swio::{Request, Server, SlowConsumer};
+    /// fn on_open(server: &mut Server, request: &Request<'_>) {
+    ///     if request.path() == "/ticker" {
+    ///         server.set_slow_consumer(request.fd, SlowConsumer::DropOldest);
+    ///     }
+    /// }
+    /// ```
+    pub fn set_slow_consumer(&mut self, fd: Fd, policy: impl Into<Option<SlowConsumer>>) -> bool {
+        self.connections.set_policy(fd, policy.into())
+    }
+
     /// Ends a connection in good order: [`disconnect`](Server::disconnect) with code 1000 and no reason.
     pub fn close(&mut self, fd: Fd) -> bool {
         self.disconnect(fd, close::NORMAL, "")
@@ -124,6 +141,7 @@ impl Dispatch {
                 self.server.watch(fd);
                 self.tcp_bytes(fd, &bytes);
             }
+            Some(Session::EventStream(_)) => self.server.watch(fd),
             Some(Session::TcpEnded) | None => {}
         }
     }

@@ -158,28 +158,28 @@ impl App for Dispatch {
             Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
             Some(Session::Http(_)) => self.http_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
-            Some(Session::TcpEnded) | None => {}
+            // A client has nothing to say on it.
+            Some(Session::EventStream(_) | Session::TcpEnded) | None => {}
         }
     }
 
     fn flooded(&mut self, fd: Fd) {
         let what = "too many bytes a second";
         match self.server.connections.session_mut(fd) {
-            Some(Session::WebSocket(websocket)) => {
-                let route = websocket.route;
+            Some(Session::Http(_)) => self.refuse(fd, Refusal::new(429, what)),
+            Some(session) => {
+                let Some(route) = session.route() else { return };
                 self.rate_limited(route, fd, what);
             }
-            Some(Session::Http(_)) => self.refuse(fd, Refusal::new(429, what)),
-            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.rate_limited(Route::ROOT, fd, what),
-            Some(Session::TcpEnded) | None => return,
+            None => return,
         }
         self.server.stats.refusals.byte_rate += 1;
     }
 
     fn ended(&mut self, fd: Fd) {
         let (code, cause) = match self.server.connections.session_mut(fd) {
-            // Between packages this is how a peer says goodbye.
-            Some(Session::Tcp(_)) => (close::NO_STATUS, Cause::Requested),
+            // Between packages, and on an event stream, this is how a peer says goodbye.
+            Some(Session::Tcp(_) | Session::EventStream(_)) => (close::NO_STATUS, Cause::Requested),
             _ => (close::ABNORMAL, Cause::Lost),
         };
         self.server.end(fd, CloseReason::new(Side::Peer, code, "", cause));
@@ -194,6 +194,7 @@ impl App for Dispatch {
             Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
             Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
+            Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
             Some(Session::TcpEnded) | None => {}
         }
@@ -228,6 +229,10 @@ impl App for Dispatch {
                     self.server.texts.remove(&fd);
                 }
                 websocket.route
+            }
+            Session::EventStream(stream) => {
+                self.server.event_streams.open -= usize::from(!stream.is_ended);
+                stream.route
             }
             session => {
                 self.server.tcp.established -= usize::from(session.framing().is_some());
@@ -333,11 +338,8 @@ impl App for Dispatch {
 
     fn notify(&mut self) {
         for (fd, is_full) in std::mem::take(&mut self.server.connections.crossings) {
-            let route = match self.server.connections.session_mut(fd) {
-                Some(Session::WebSocket(websocket)) => websocket.route,
-                Some(Session::Tcp(_) | Session::TcpHeld(_)) => Route::ROOT,
-                _ => continue,
-            };
+            let session = self.server.connections.session_mut(fd);
+            let Some(route) = session.and_then(|session| session.route()) else { continue };
             match is_full {
                 true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
                     handler.on_buffer_full(server, fd);

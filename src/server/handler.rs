@@ -87,7 +87,9 @@ pub trait Handler {
     /// ```
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it.
+    /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it. So too a request for an
+    /// [event stream](crate::Config::event_streams), which has no subprotocol; browsers come back for one again and
+    /// again until they are refused with 204.
     fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
         Handshake::accept()
     }
@@ -98,7 +100,7 @@ pub trait Handler {
         websockets_only(request)
     }
 
-    /// A WebSocket is open. Pushing to it is possible from now on.
+    /// A WebSocket or event stream is open. Pushing to it is possible from now on.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
 
     /// A message, or what came of one: see [`Frame::finish`].
@@ -124,8 +126,8 @@ pub trait Handler {
     /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly once for each
-    /// that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already: pushing to
+    /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly
+    /// once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already: pushing to
     /// it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 

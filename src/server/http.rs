@@ -2,9 +2,9 @@
 
 use super::dispatch::Dispatch;
 use super::handler::Handler;
-use super::request::{Acceptance, Handshake, Request, Verdict};
+use super::request::Request;
 use super::routes::{Params, Route};
-use super::session::{Held, Http, Progress, Session, Waiting, WebSocket};
+use super::session::{Held, Http, Progress, Session, Waiting};
 use super::{Answering, Server};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
@@ -16,7 +16,6 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// While more than this waits to be read by a client, its next request waits too: a client that only asks
 /// would fill the outbox otherwise.
@@ -33,12 +32,6 @@ enum Step {
     Done(usize),
     /// The request's answer will be given later.
     Later,
-}
-
-/// What the server answers a handshake that is in order with, where nobody objects.
-pub(super) struct Offer {
-    accept: String,
-    preferred: Option<String>,
 }
 
 impl Dispatch {
@@ -112,7 +105,7 @@ impl Dispatch {
                     self.websocket_bytes(fd, &mut bytes[start..]);
                     return None;
                 }
-                Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => return None,
+                _ => return None,
             }
             if is_new {
                 // RFC 9112 §2.2: empty lines in front of a request are ignored.
@@ -192,7 +185,7 @@ impl Dispatch {
             }
         };
         let request = Request { fd, head, body, params };
-        let is_handshake = handshake::is_attempt(&head);
+        let is_handshake = self.is_handshake(&head);
         let is_answered =
             if is_handshake { self.upgrade(route, &request)? } else { self.answer(route, &request)? };
         let len = *head_len + body_len;
@@ -282,7 +275,7 @@ impl Dispatch {
     }
 
     /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
-    fn ask<R>(
+    pub(super) fn ask<R>(
         &mut self,
         route: Route,
         fd: Fd,
@@ -317,94 +310,6 @@ impl Dispatch {
         // The time to read the answer, and from then on to ask again.
         let timeout = self.server.config.keep_alive_timeout;
         self.server.connections.deadline(fd, timeout);
-    }
-
-    /// Whether the handshake was answered, not left to be.
-    fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
-        let fd = request.fd;
-        self.admit_handshake(fd)?;
-        let offer = self.judge_handshake(request)?;
-        let (answer, is_last) =
-            self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
-        let Some(answer) = answer else { return Err(Refusal::new(500, "internal server error")) };
-        match answer {
-            Handshake(Verdict::Later) if !is_last => Ok(false),
-            answer => self.conclude_handshake(route, request, &offer, answer, is_last).map(|()| true),
-        }
-    }
-
-    /// Everything that refuses a handshake before anybody is asked.
-    pub(super) fn judge_handshake(&self, request: &Request<'_>) -> Result<Offer, Refusal> {
-        let accept = handshake::check(&request.head)?;
-        handshake::check_origin(&request.head, &self.server.config.origins)?;
-        let preferred = &self.server.config.subprotocols;
-        let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
-        Ok(Offer { accept, preferred })
-    }
-
-    pub(super) fn conclude_handshake(
-        &mut self,
-        route: Route,
-        request: &Request<'_>,
-        Offer { accept, preferred }: &Offer,
-        Handshake(verdict): Handshake,
-        is_last: bool,
-    ) -> Result<(), Refusal> {
-        let acceptance = match verdict {
-            Verdict::Refuse(response) => {
-                self.server.stats.refusals.handshake += 1;
-                self.respond(request.fd, response, false, false);
-                return Ok(());
-            }
-            Verdict::Accept(acceptance) if !is_last => acceptance,
-            Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
-        };
-        let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
-        if let Some(name) = subprotocol
-            && !request.subprotocols().any(|offered| offered == name)
-        {
-            log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
-            return Err(Refusal::new(500, "internal server error"));
-        }
-        self.switch(route, request, accept, subprotocol, &acceptance);
-        Ok(())
-    }
-
-    fn switch(
-        &mut self,
-        route: Route,
-        request: &Request<'_>,
-        accept: &str,
-        subprotocol: Option<&str>,
-        acceptance: &Acceptance,
-    ) {
-        let fd = request.fd;
-        let mut response = String::with_capacity(192);
-        response
-            .push_str("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-        write!(response, "Sec-WebSocket-Accept: {accept}\r\n").expect("a String takes all");
-        if let Some(name) = subprotocol {
-            write!(response, "Sec-WebSocket-Protocol: {name}\r\n").expect("a String takes all");
-        }
-        for (name, value) in &acceptance.headers {
-            write!(response, "{name}: {value}\r\n").expect("a String takes all");
-        }
-        response.push_str("\r\n");
-        // The handler may have ended the connection meanwhile.
-        if self.http_mut(fd).is_none()
-            || self.server.connections.write(fd, [response.as_bytes(), &[]], Quota::Exempt).is_err()
-        {
-            return;
-        }
-        // A pong may overtake messages, but not the answer that makes it one.
-        self.server.connections.pin(fd);
-        if let Some(session) = self.server.connections.session_mut(fd) {
-            *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
-            self.server.established += 1;
-            self.server.stats.opened += 1;
-        }
-        self.server.watch(fd);
-        self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
     }
 
     /// The client has read its answers: the requests that waited go on.

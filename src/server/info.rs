@@ -13,6 +13,8 @@ pub struct ClientInfo {
     pub fd: Fd,
     /// How far it has come.
     pub status: Status,
+    /// How messages go to it.
+    pub transport: Transport,
     /// The client's address; see [`remote_addr`](crate::Server::remote_addr).
     pub remote_addr: Option<SocketAddr>,
     /// When it was accepted, to 64 ms.
@@ -38,13 +40,28 @@ pub struct ClientInfo {
     pub lost: Lost,
 }
 
+/// How messages go to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Answers to requests only.
+    Http,
+    /// Frames, both ways.
+    WebSocket,
+    /// Events of an event stream, and messages from the client by POST; see
+    /// [`Config::event_streams`](crate::Config::event_streams).
+    EventStream,
+    /// Packages of raw TCP, both ways.
+    Tcp,
+}
+
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
     /// It speaks HTTP, or has not spoken yet.
     Http,
-    /// An open WebSocket, or raw TCP.
+    /// An open WebSocket or event stream, or raw TCP.
     Established,
     /// It is ending.
     Closing,
@@ -62,11 +79,13 @@ pub struct Stats {
     pub websockets: usize,
     /// Raw TCP connections now, but those that are ending.
     pub tcp: usize,
+    /// Event streams open now.
+    pub event_streams: usize,
     /// Connections accepted, those included that were only told that they may not stay.
     pub accepted: u64,
     /// Connections gone.
     pub closed: u64,
-    /// WebSockets opened.
+    /// WebSockets and event streams opened.
     pub opened: u64,
     /// Plain HTTP requests given to a handler.
     pub requests: u64,
@@ -101,6 +120,7 @@ impl Stats {
             connections: 0,
             websockets: 0,
             tcp: 0,
+            event_streams: 0,
             accepted: 0,
             closed: 0,
             opened: 0,
@@ -185,6 +205,8 @@ pub struct Usage {
     pub websockets: usize,
     /// Raw TCP connections that are not ending.
     pub tcp: usize,
+    /// Open event streams.
+    pub event_streams: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
     /// User timers.

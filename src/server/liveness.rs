@@ -82,10 +82,10 @@ impl Server {
         }
     }
 
-    /// Begins to watch over a WebSocket or raw TCP, as if it had spoken just now.
+    /// Begins to watch over an established connection, as if it had spoken just now.
     pub(super) fn watch(&mut self, fd: Fd) {
         let note = self.liveness.note(self.connections.tick_now());
-        let Some(websocket) = self.websocket_mut(fd) else { return self.watch_tcp(fd) };
+        let Some(websocket) = self.websocket_mut(fd) else { return self.watch_other(fd) };
         if websocket.phase != Phase::Open {
             return;
         }
@@ -96,12 +96,14 @@ impl Server {
         self.connections.deadline(fd, first);
     }
 
-    fn watch_tcp(&mut self, fd: Fd) {
-        if let Some(timeout) = self.config.idle_timeout
-            && let Ok(Channel::Tcp(_)) = self.channel(fd)
-        {
-            self.connections.deadline(fd, timeout);
-        }
+    fn watch_other(&mut self, fd: Fd) {
+        let first = match self.channel(fd) {
+            Ok(Channel::EventStream) => self.config.ping_interval.map(|interval| jittered(interval, fd)),
+            Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
+            Ok(Channel::Tcp(_)) => self.config.idle_timeout,
+            _ => return,
+        };
+        self.connections.deadline(fd, first.unwrap_or_default());
     }
 
     /// Watches over all anew, by another configuration.
@@ -204,7 +206,7 @@ impl Dispatch {
 }
 
 /// Up to a tenth less than `interval`, by connection: a thousand that opened at once are not pinged at once.
-fn jittered(interval: Duration, fd: Fd) -> Duration {
+pub(super) fn jittered(interval: Duration, fd: Fd) -> Duration {
     let share = (fd.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
     interval - (interval / 10).mul_f64(f64::from(share) / f64::from(u32::MAX))
 }

@@ -14,18 +14,18 @@ impl Server {
         self.connections.get(fd).is_some()
     }
 
-    /// Whether the fd names an open WebSocket or raw TCP connection: one that can be pushed to.
+    /// Whether the fd names an open WebSocket, event stream or raw TCP connection: one that can be pushed to.
     pub fn is_established(&self, fd: Fd) -> bool {
         self.check_established(fd).is_ok()
     }
 
-    /// How many WebSockets and raw TCP connections are open.
+    /// How many WebSockets, event streams and raw TCP connections are open.
     pub fn connection_count(&self) -> usize {
-        self.established + self.tcp.established
+        self.established + self.tcp.established + self.event_streams.open
     }
 
-    /// All established connections, open WebSockets and raw TCP, in the order of the table. Collect them where you
-    /// want to push meanwhile, or use [`Server::connections_page`].
+    /// All established connections, WebSockets, event streams and raw TCP, in the order of the table. Collect them
+    /// where you want to push meanwhile, or use [`Server::connections_page`].
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -67,12 +67,15 @@ impl Server {
         let status = match (&connection.session, connection.life) {
             (Session::Http(_), Life::Open) => Status::Http,
             (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
-            (session, Life::Open) if session.framing().is_some() => Status::Established,
+            (session, Life::Open) if session.framing().is_some() || session.is_event_stream() => {
+                Status::Established
+            }
             _ => Status::Closing,
         };
         Some(ClientInfo {
             fd,
             status,
+            transport: connection.session.transport(),
             remote_addr: self.remote_addr(fd),
             connected_at: self.connections.instant(connection.accepted),
             last_received_at: self.connections.instant(connection.heard),
@@ -109,6 +112,7 @@ impl Server {
             connections: self.connections.len(),
             websockets: self.established,
             tcp: self.tcp.established,
+            event_streams: self.event_streams.open,
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -131,6 +135,7 @@ impl Server {
             connections: holdings.connections,
             websockets: self.established,
             tcp: self.tcp.established,
+            event_streams: self.event_streams.open,
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

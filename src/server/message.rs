@@ -1,5 +1,6 @@
 //! What is received and what is sent: frames as callbacks see them, and messages as callers give them.
 
+use crate::codec::sse::Labels;
 use crate::codec::ws::decoder::Part;
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::config::SlowConsumer;
@@ -125,6 +126,8 @@ pub struct Message<'a> {
     opcode: Opcode,
     content: Content<'a>,
     delivery: Delivery,
+    /// Most have none.
+    labels: Option<Box<Labels>>,
 }
 
 /// What a message is made of.
@@ -154,7 +157,7 @@ impl<'a> Message<'a> {
             Content::Bytes(bytes) => Content::Bytes(Cow::Owned(bytes.into_owned())),
             Content::Prepared(prepared) => Content::Prepared(prepared),
         };
-        Message { opcode: self.opcode, content, delivery: self.delivery }
+        Message { opcode: self.opcode, content, delivery: self.delivery, labels: self.labels }
     }
 
     /// Encodes it once, for as many sends as you like. One that is prepared already is shared. What is sent of it is
@@ -200,8 +203,38 @@ impl<'a> Message<'a> {
         self.delivery
     }
 
-    pub(super) fn into_content(self) -> Content<'a> {
-        self.content
+    /// The name of the event that it is on an event stream: pages listen for that name in place of `message`. Line
+    /// breaks and NUL in it are left out. Without meaning on any other connection.
+    ///
+    /// ```no_run
+    /// # use swio::{Message, Server};
+    /// fn tell(server: &mut Server, price: f64) {
+    ///     server.publish("prices", Message::from(price.to_string()).event("price")).send();
+    /// }
+    /// ```
+    pub fn event(mut self, name: impl Into<String>) -> Message<'a> {
+        self.labels_mut().event = name.into();
+        self
+    }
+
+    /// The id of the event that it is on an event stream, which a client that comes back gives as
+    /// [`Request::last_event_id`](crate::Request::last_event_id). Line breaks and NUL in it are left out. Without
+    /// meaning on any other connection.
+    pub fn id(mut self, id: impl Into<String>) -> Message<'a> {
+        self.labels_mut().id = id.into();
+        self
+    }
+
+    fn labels_mut(&mut self) -> &mut Labels {
+        self.labels.get_or_insert_default()
+    }
+
+    pub(super) fn labels(&self) -> Option<&Labels> {
+        self.labels.as_deref()
+    }
+
+    pub(super) fn into_content(self) -> (Content<'a>, Option<Box<Labels>>) {
+        (self.content, self.labels)
     }
 
     /// The frame to send, and whoever shares it already.
@@ -213,7 +246,7 @@ impl<'a> Message<'a> {
     }
 
     fn new(opcode: Opcode, bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
-        Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default() }
+        Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default(), labels: None }
     }
 
     fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
@@ -342,6 +375,7 @@ impl From<Prepared> for Message<'_> {
             opcode: prepared.opcode(),
             content: Content::Prepared(prepared),
             delivery: Delivery::default(),
+            labels: None,
         }
     }
 }

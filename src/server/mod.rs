@@ -5,8 +5,11 @@
 pub(crate) mod broadcast;
 pub(crate) mod builder;
 mod control;
+mod cors;
+mod date;
 pub(crate) mod dispatch;
 pub(crate) mod event_loop;
+mod event_stream;
 mod groups;
 pub(crate) mod handle;
 pub(crate) mod handler;
@@ -31,10 +34,12 @@ pub(crate) mod tasks;
 mod tcp;
 mod timing;
 pub(crate) mod topics;
+mod upgrade;
 mod users;
 mod waiting;
 mod websocket;
 
+use crate::codec::sse::Labels;
 use crate::codec::ws::{Opcode, close, header, utf8};
 use crate::config::{Config, SlowConsumer};
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -46,6 +51,8 @@ use crate::net::timers::{TimerId, Timers};
 use broadcast::{Broadcast, Target};
 use builder::Builder;
 use control::Pause;
+use date::Date;
+use event_stream::EventStreams;
 use handle::Handle;
 use info::Stats;
 use liveness::Liveness;
@@ -60,7 +67,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tasks::Tasks;
 use tcp::Tcp;
 use topics::Rooms;
@@ -110,12 +117,15 @@ pub struct Server {
     texts: HashMap<Fd, utf8::Validator>,
     rooms: Rooms,
     tcp: Tcp,
+    event_streams: EventStreams,
 }
 
 /// How messages go to an established connection.
 enum Channel {
     /// As frames. A message to it may have been pushed in part only.
     WebSocket { is_unfinished: bool },
+    /// As events.
+    EventStream,
     /// As packages of the framing with this number.
     Tcp(u8),
 }
@@ -165,6 +175,7 @@ impl Server {
             texts: HashMap::new(),
             rooms: Rooms::default(),
             tcp: Tcp::default(),
+            event_streams: EventStreams::default(),
         }
     }
 
@@ -189,9 +200,11 @@ impl Server {
     pub fn push<'a>(&mut self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let message = message.into();
         let (opcode, delivery) = (message.opcode(), message.delivery());
-        match message.into_content() {
-            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes, Quota::Message(delivery)),
-            Content::Prepared(prepared) => self.push_prepared(fd, &prepared, delivery),
+        let (content, labels) = message.into_content();
+        let labels = labels.as_deref();
+        match content {
+            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes, labels, Quota::Message(delivery)),
+            Content::Prepared(prepared) => self.push_prepared(fd, &prepared, labels, delivery),
         }
     }
 
@@ -212,7 +225,7 @@ impl Server {
             return Err(PushError::Unsendable);
         }
         let quota = if opcode.is_control() { Quota::Control } else { Quota::Message(Delivery::default()) };
-        self.push_frame(fd, opcode, Cow::Borrowed(bytes), quota)
+        self.push_frame(fd, opcode, Cow::Borrowed(bytes), None, quota)
     }
 
     fn push_frame(
@@ -220,6 +233,7 @@ impl Server {
         fd: Fd,
         opcode: Opcode,
         bytes: Cow<'_, [u8]>,
+        labels: Option<&Labels>,
         quota: Quota,
     ) -> Result<(), PushError> {
         match self.channel(fd)? {
@@ -227,6 +241,7 @@ impl Server {
                 return Err(PushError::Unfinished);
             }
             Channel::WebSocket { .. } => {}
+            Channel::EventStream => return self.push_event(fd, opcode, &bytes, labels, quota),
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
         }
         let header = header::encode(true, opcode, bytes.len());
@@ -259,22 +274,6 @@ impl Server {
         }
     }
 
-    /// What becomes of messages for which this connection has no room, in place of
-    /// [`Config::slow_consumer`]; `None`: that again. Holds for what is pushed from now on. False where the connection
-    /// is gone.
-    ///
-    /// ```no_run
-    /// # use swio::{Request, Server, SlowConsumer};
-    /// fn on_open(server: &mut Server, request: &Request<'_>) {
-    ///     if request.path() == "/ticker" {
-    ///         server.set_slow_consumer(request.fd, SlowConsumer::DropOldest);
-    ///     }
-    /// }
-    /// ```
-    pub fn set_slow_consumer(&mut self, fd: Fd, policy: impl Into<Option<SlowConsumer>>) -> bool {
-        self.connections.set_policy(fd, policy.into())
-    }
-
     fn check_established(&self, fd: Fd) -> Result<(), PushError> {
         self.channel(fd).map(|_| ())
     }
@@ -286,6 +285,7 @@ impl Server {
                 Ok(Channel::WebSocket { is_unfinished: *is_unfinished })
             }
             (Session::Http(_), _) => Err(PushError::NotWebSocket),
+            (session, Life::Open) if session.is_event_stream() => Ok(Channel::EventStream),
             (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
             _ => Err(PushError::Closing),
         }
@@ -305,7 +305,8 @@ impl Server {
     }
 
     /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
-    /// an HTTP connection after its answer, raw TCP behind all that was pushed (code and reason are for `on_close`
+    /// an HTTP connection after its answer, an event stream by an event `close` whose data is
+    /// `{"code":1000,"reason":""}` (browsers come back after it, unless the page closes the stream), raw TCP behind all that was pushed (code and reason are for `on_close`
     /// alone then). Nothing more is delivered from it. True where it was not ending already.
     ///
     /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
@@ -324,6 +325,10 @@ impl Server {
     /// Begins the close handshake and waits for the peer's half of it.
     fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.channel(fd) {
+            Ok(Channel::EventStream) => {
+                self.end_stream(fd, reason);
+                true
+            }
             Ok(Channel::Tcp(_)) => {
                 self.end(fd, reason);
                 true
@@ -356,10 +361,13 @@ impl Server {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let by = Side::Server;
-        if let Ok(Channel::WebSocket { .. }) = self.channel(fd) {
-            self.write_close(fd, code, text);
+        let reason = CloseReason::new(by, code, text, cause);
+        match self.channel(fd) {
+            Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
+            Ok(Channel::EventStream) => return self.end_stream(fd, reason),
+            _ => {}
         }
-        self.end(fd, CloseReason::new(by, code, text, cause));
+        self.end(fd, reason);
     }
 
     /// Ends a connection once its outbox is empty.
@@ -367,6 +375,7 @@ impl Server {
         self.set_phase(fd, Phase::Closed);
         if let Some(session) = self.connections.session_mut(fd) {
             self.tcp.established -= usize::from(session.framing().is_some());
+            self.event_streams.open -= usize::from(session.is_event_stream());
             let held_bytes = session.forget();
             self.connections.inbound_bytes -= held_bytes;
         }
@@ -430,21 +439,4 @@ impl fmt::Debug for Server {
 fn later(now: Instant, delay: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(1 << 32);
     now + delay.min(NEVER)
-}
-
-/// The Date header's value, made once a second.
-#[derive(Debug, Default)]
-struct Date {
-    text: String,
-    until: Option<Instant>,
-}
-
-impl Date {
-    fn text(&mut self, now: Instant) -> &str {
-        if self.until.is_none_or(|until| now >= until) {
-            self.text = httpdate::fmt_http_date(SystemTime::now());
-            self.until = Some(now + Duration::from_secs(1));
-        }
-        &self.text
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::message::Prepared;
 use super::{Channel, Server};
+use crate::codec::sse::Labels;
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -19,8 +20,8 @@ impl Server {
     /// # Errors
     /// As for [`Server::push`]; [`PushError::Unfinished`] where a second message is begun, and
     /// [`PushError::Unsendable`] where there is none to continue, the opcode is a control frame's, a text is no
-    /// UTF-8, or the connection is raw TCP. After [`PushError::Full`], where the connection lives on, the same part
-    /// may be pushed again.
+    /// UTF-8, or the connection is no WebSocket. After [`PushError::Full`], where the connection lives on, the same
+    /// part may be pushed again.
     ///
     /// ```no_run
     /// # use swio::{Fd, Opcode, PushError, Server};
@@ -68,11 +69,16 @@ impl Server {
         &mut self,
         fd: Fd,
         prepared: &Prepared,
+        labels: Option<&Labels>,
         delivery: Delivery,
     ) -> Result<(), PushError> {
         match self.channel(fd)? {
             Channel::WebSocket { is_unfinished: true } => return Err(PushError::Unfinished),
             Channel::WebSocket { .. } => {}
+            Channel::EventStream => {
+                let (opcode, quota) = (prepared.opcode(), Quota::Message(delivery));
+                return self.push_event(fd, opcode, prepared.as_bytes(), labels, quota);
+            }
             Channel::Tcp(framing) => {
                 let (bytes, quota) = (prepared.as_bytes().into(), Quota::Message(delivery));
                 return self.push_package(fd, framing, bytes, quota);

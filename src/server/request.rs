@@ -48,6 +48,16 @@ impl<'a> Request<'a> {
         self.head.headers()
     }
 
+    /// The last event that a client of an event stream has seen, where it comes back: the header `Last-Event-ID` that
+    /// browsers send by themselves, or else the parameter `last-event-id` of the query. The client may say what it
+    /// likes.
+    pub fn last_event_id(&self) -> Option<Cow<'a, str>> {
+        match self.header("last-event-id") {
+            Some(id) => Some(Cow::Borrowed(id)),
+            None => self.query_param("last-event-id"),
+        }
+    }
+
     /// The subprotocols that a WebSocket client offers, in its order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
         self.head.list("sec-websocket-protocol")

@@ -1,6 +1,7 @@
 //! Protocol state of one connection: where in its HTTP or WebSocket life it is. Kept to 16 bytes; what only a
 //! connection in the middle of something needs is behind a pointer.
 
+use super::info::Transport;
 use super::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
@@ -11,6 +12,7 @@ use std::num::NonZeroU16;
 pub(crate) enum Session {
     Http(Http),
     WebSocket(WebSocket),
+    EventStream(EventStream),
     /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
     Tcp(u8),
     /// Raw TCP in the middle of a package.
@@ -25,8 +27,32 @@ impl Session {
         match self {
             Session::Tcp(framing) => Some(*framing),
             Session::TcpHeld(held) => Some(held.framing),
-            Session::Http(_) | Session::WebSocket(_) | Session::TcpEnded => None,
+            _ => None,
         }
+    }
+
+    /// Whose connection it is, once it is one that can be pushed to.
+    pub(crate) fn route(&self) -> Option<Route> {
+        match self {
+            Session::WebSocket(websocket) => Some(websocket.route),
+            Session::EventStream(stream) => Some(stream.route),
+            Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
+            Session::Http(_) | Session::TcpEnded => None,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Session::Http(_) => Transport::Http,
+            Session::WebSocket(_) => Transport::WebSocket,
+            Session::EventStream(_) => Transport::EventStream,
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
+        }
+    }
+
+    /// Whether it is an event stream that is not ending.
+    pub(crate) fn is_event_stream(&self) -> bool {
+        matches!(self, Session::EventStream(EventStream { is_ended: false, .. }))
     }
 
     /// Memory of what is only partly here.
@@ -35,7 +61,7 @@ impl Session {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
-            Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::EventStream(_) | Session::Tcp(_) | Session::TcpEnded => 0,
         }
     }
 
@@ -45,6 +71,7 @@ impl Session {
         match self {
             Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
+            Session::EventStream(stream) => stream.is_ended = true,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
         }
         held_bytes
@@ -163,6 +190,15 @@ pub(crate) struct WebSocket {
     pub(crate) is_unfinished: bool,
     /// Whose connection it is.
     pub(crate) route: Route,
+}
+
+/// An answer that goes on and on (WHATWG HTML §9.2).
+#[derive(Debug, Default)]
+pub(crate) struct EventStream {
+    pub(crate) route: Route,
+    pub(crate) is_ended: bool,
+    /// It took nothing when it was last looked at.
+    pub(crate) is_stalled: bool,
 }
 
 /// RFC 6455 §7.1.

@@ -1,0 +1,400 @@
+//! Event streams over real sockets: who gets one, what goes over it, how it ends from either side.
+
+mod common;
+
+use common::*;
+use std::time::Duration;
+use swio::{
+    Builder, Cause, Config, Handshake, Message, Opcode, Origins, PushError, Reach, Response, Server, Side,
+    SlowConsumer, Status, Transport,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n";
+
+/// [`GET`] with more header lines, each with its line end.
+fn get_with(lines: &str) -> String {
+    GET.replace("\r\n\r\n", &format!("\r\n{lines}\r\n"))
+}
+
+/// An event as a page sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    event: String,
+    id: String,
+    data: String,
+}
+
+fn seen(event: &str, id: &str, data: &str) -> Seen {
+    Seen { event: event.into(), id: id.into(), data: data.into() }
+}
+
+/// A client's end of an event stream, which reads as the standard says (WHATWG HTML §9.2.6), a byte at a time.
+struct Reader {
+    client: Client,
+    last_id: String,
+}
+
+impl Reader {
+    fn open(live: &Live) -> Reader {
+        Reader::ask(live, GET)
+    }
+
+    fn ask(live: &Live, request: impl AsRef<[u8]>) -> Reader {
+        let mut client = live.client();
+        client.send(request);
+        Reader::over(client)
+    }
+
+    fn over(mut client: Client) -> Reader {
+        let answer = client.answer_head();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("Content-Type"), Some("text/event-stream"));
+        assert_eq!(answer.header("Cache-Control"), Some("no-store, no-transform"));
+        assert_eq!(answer.header("X-Accel-Buffering"), Some("no"));
+        assert_eq!(answer.header("Connection"), Some("close"));
+        assert_eq!(answer.header("Content-Length"), None);
+        assert_eq!(answer.header("Transfer-Encoding"), None);
+        let mut reader = Reader { client, last_id: String::new() };
+        assert_eq!(reader.line(), "retry: 3000");
+        assert_eq!(reader.line(), "");
+        reader
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        loop {
+            match self.client.take(1)[0] {
+                b'\n' => return String::from_utf8(line).expect("a stream is UTF-8"),
+                b'\r' => panic!("a CR from this server"),
+                byte => line.push(byte),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Seen {
+        let mut event = Seen::default();
+        let mut data: Option<String> = None;
+        loop {
+            let line = self.line();
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                "" if !line.is_empty() => {}
+                "" => {
+                    if let Some(data) = data.take() {
+                        event.data = data.strip_suffix('\n').expect("a line").to_owned();
+                        event.id = self.last_id.clone();
+                        return event;
+                    }
+                }
+                "data" => data.get_or_insert_default().extend([value, "\n"]),
+                "event" => event.event = value.to_owned(),
+                "id" => self.last_id = value.to_owned(),
+                other => panic!("a field {other:?}"),
+            }
+        }
+    }
+
+    /// The next line of the stream is a comment.
+    fn expect_comment(&mut self) {
+        assert_eq!((self.line(), self.line()), (":".to_owned(), String::new()));
+    }
+
+    fn expect_close(&mut self, code: u16, reason: &str) {
+        assert_eq!(
+            self.next(),
+            seen("close", &self.last_id.clone(), &format!("{{\"code\":{code},\"reason\":\"{reason}\"}}"))
+        );
+        self.client.expect_fin();
+    }
+}
+
+fn streams(builder: Builder) -> Live {
+    streams_with(builder, |_| {})
+}
+
+fn streams_with(builder: Builder, change: impl FnOnce(&mut Config) + Send + 'static) -> Live {
+    Live::start(builder.configure(|config| {
+        config.event_streams = true;
+        change(config);
+    }))
+}
+
+#[test]
+fn messages_arrive_as_events_in_their_order() {
+    let (builder, events) = recorded();
+    let live = streams(builder);
+    let mut reader = Reader::open(&live);
+    let fd = events.open();
+    live.ask(move |server| {
+        server.push(fd, "hello").expect("open");
+        server.push(fd, "a\nb\r\nc\rd\n").expect("open");
+        server.push(fd, "").expect("open");
+        server.push(fd, &[0xff, b'\r', b'\n']).expect("open");
+        server.push(fd, Message::from("7").event("price\nid: evil").id("1-\u{0}2\r\n")).expect("open");
+        server.push(fd, Message::from("prepared").prepare()).expect("open");
+        server.push_as(fd, Opcode::Text, b" as text").expect("open");
+        assert_eq!(server.push_as(fd, Opcode::Ping, b""), Err(PushError::Unsendable));
+        assert_eq!(server.ping(fd, b""), Err(PushError::Unsendable));
+        assert_eq!(server.push_part(fd, Opcode::Text, b"a", false), Err(PushError::Unsendable));
+        let info = server.client_info(fd).expect("open");
+        assert_eq!((info.transport, info.status), (Transport::EventStream, Status::Established));
+        assert!(server.is_established(fd) && server.connections().eq([fd]));
+        let stats = server.stats();
+        assert_eq!((stats.event_streams, stats.websockets, stats.opened, stats.messages_sent), (1, 0, 1, 7));
+    });
+    assert_eq!(reader.next(), seen("", "", "hello"));
+    assert_eq!(reader.next(), seen("", "", "a\nb\nc\nd\n"));
+    assert_eq!(reader.next(), seen("", "", ""));
+    assert_eq!(reader.next(), seen("binary", "", "/w0K"));
+    assert_eq!(reader.next(), seen("priceid: evil", "1-2", "7"));
+    assert_eq!(reader.next(), seen("", "1-2", "prepared"));
+    assert_eq!(reader.next(), seen("", "1-2", " as text"));
+    live.ask(move |server| assert!(server.disconnect(fd, 4000, "enough \"said\"")));
+    assert_eq!(reader.next(), seen("close", "1-2", r#"{"code":4000,"reason":"enough \"said\""}"#));
+    reader.client.expect_fin();
+    drop(reader);
+    let (closed, reason) = events.close();
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 4000, Cause::Requested));
+    live.until_empty();
+    live.ask(|server| assert_eq!(server.usage().event_streams, 0));
+}
+
+#[test]
+fn one_publish_reaches_every_kind_of_connection() {
+    let builder = Server::builder().on_open(|server, request| {
+        server.join(request.fd, "news").expect("open");
+        server.push(request.fd, request.fd.to_string()).expect("open");
+    });
+    let live = streams(builder);
+    let mut readers: Vec<Reader> = (0..3).map(|_| Reader::open(&live)).collect();
+    let mut socket = live.open();
+    let fds: Vec<String> = readers.iter_mut().map(|reader| reader.next().data).collect();
+    assert_eq!(socket.read_frame().opcode, TEXT);
+    let out = fds[0].parse().expect("an fd");
+    let reach = live.ask(move |server| server.publish("news", "to all but one").except(out).send());
+    assert_eq!(reach, Reach { queued: 3, ..Reach::default() });
+    let large = "x".repeat(100_000);
+    let sent = large.clone();
+    let reach = live.ask(move |server| {
+        server.broadcast(Message::from(sent).event("large").id("9").prepare()).send();
+        server.broadcast(Message::from("small").event("named").id("9")).send()
+    });
+    assert_eq!(reach.queued, 4);
+    for reader in &mut readers[1..] {
+        assert_eq!(reader.next().data, "to all but one");
+    }
+    for reader in &mut readers {
+        // What is prepared is the payload alone.
+        assert_eq!(reader.next(), seen("", "", &large));
+        assert_eq!(reader.next(), seen("named", "9", "small"));
+    }
+    socket.expect(TEXT, "to all but one");
+    socket.expect(TEXT, &large);
+    socket.expect(TEXT, "small");
+}
+
+#[test]
+fn only_a_get_that_accepts_one_gets_a_stream_and_only_where_they_are_switched_on() {
+    let page = || Server::builder().on_request(|_, request| Response::text(200, request.method().to_owned()));
+    let live = streams(page());
+    for request in [
+        GET.replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
+        GET.replace("text/event-stream", "*/*"),
+    ] {
+        let mut client = live.client();
+        client.send(&request);
+        assert_eq!(client.answer().status, 200, "{request}");
+        // The same connection may still become one.
+        client.send(GET);
+        Reader::over(client);
+    }
+    let mut client = live.client();
+    client.send(GET.replace("GET", "HEAD"));
+    assert_eq!(client.answer_head().header("Content-Length"), Some("4"));
+    for request in
+        [GET.replace("HTTP/1.1", "HTTP/1.0"), get_with("Accept: text/html, text/event-stream;q=0.5\r\n")]
+    {
+        Reader::ask(&live, request);
+    }
+    let mut client = live.client();
+    client.send_in_pieces(GET);
+    Reader::over(client);
+    let off = Live::start(page());
+    let mut client = off.client();
+    client.send(GET);
+    assert_eq!(client.answer().text(), "GET");
+}
+
+#[test]
+fn the_handler_lets_streams_in_or_refuses_them_now_or_later() {
+    let builder = Server::builder().on_handshake(|server, request| match request.query() {
+        Some("now") => Handshake::accept().header("Set-Cookie", "a=b"),
+        Some("never") => Handshake::refuse(Response::new(204)),
+        Some("panic") => panic!("as asked"),
+        Some("end") => {
+            server.disconnect(request.fd, 1000, "");
+            Handshake::accept()
+        }
+        _ => {
+            let (handle, fd) = (server.handle(), request.fd);
+            handle.answer_handshake(fd, Handshake::accept()).expect("the server runs");
+            Handshake::later()
+        }
+    });
+    let (tell_open, opened) = std::sync::mpsc::channel();
+    let builder = builder.on_open(move |server, request| {
+        server.push(request.fd, "welcome").expect("open");
+        tell(&tell_open, request.last_event_id().map(|id| id.into_owned()));
+    });
+    let live = streams(builder);
+    let path = |query: &str| GET.replace("GET /", &format!("GET /?{query}"));
+    let mut client = live.client();
+    client.send(path("now"));
+    assert_eq!(client.answer_head().header("Set-Cookie"), Some("a=b"));
+    assert_eq!(opened.recv_timeout(DEADLINE), Ok(None));
+    let later = path("later&last-event-id=q%207").replace("\r\n\r\n", "\r\nLast-Event-ID: h 7\r\n\r\n");
+    assert_eq!(Reader::ask(&live, later).next().data, "welcome");
+    assert_eq!(opened.recv_timeout(DEADLINE), Ok(Some("h 7".into())));
+    assert_eq!(Reader::ask(&live, path("later&last-event-id=q%207")).next().data, "welcome");
+    assert_eq!(opened.recv_timeout(DEADLINE), Ok(Some("q 7".into())));
+    for (query, status) in [("never", 204), ("panic", 500), ("end", 503)] {
+        let mut client = live.client();
+        client.send(path(query));
+        assert_eq!(client.answer().status, status, "{query}");
+        client.expect_fin();
+    }
+}
+
+#[test]
+fn pages_of_other_origins_are_told_whether_they_may() {
+    let origin = "https://a.example";
+    let live = streams_with(recorded().0, move |config| config.origins = Origins::List(vec![origin.into()]));
+    let mut client = live.client();
+    client.send(get_with("Origin: https://a.example\r\n"));
+    let answer = client.answer_head();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), Some(origin));
+    assert_eq!(answer.header("Access-Control-Allow-Credentials"), Some("true"));
+    assert_eq!(answer.header("Vary"), Some("Origin"));
+    let mut client = live.client();
+    client.send(get_with("Origin: https://b.example\r\n"));
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (403, None));
+    client.expect_fin();
+    live.ask(|server| assert_eq!(server.stats().refusals.origin, 1));
+}
+
+#[test]
+fn a_client_that_goes_is_seen_to_go() {
+    let (builder, events) = recorded();
+    let live = streams(builder);
+    let mut reader = Reader::open(&live);
+    let fd = events.open();
+    reader.client.finish();
+    let (closed, reason) = events.close();
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Peer, 1005, Cause::Requested));
+    reader.client.expect_fin();
+    let reader = Reader::open(&live);
+    events.open();
+    reader.client.reset();
+    assert!(matches!(events.close().1.cause, Cause::Io(_)));
+    live.until_empty();
+    assert_eq!(live.ask(move |server| server.push(fd, "late")), Err(PushError::Gone));
+}
+
+#[test]
+fn what_a_client_sends_on_a_stream_is_passed_over() {
+    let (builder, events) = recorded();
+    let live = streams(builder);
+    let mut reader = Reader::ask(&live, [GET, GET, "nonsense\r\n\r\n"].concat());
+    let fd = events.open();
+    reader.client.send(vec![0; 100_000]);
+    live.ask(move |server| server.push(fd, "still here")).expect("open");
+    assert_eq!(reader.next().data, "still here");
+    assert!(events.rest().is_empty());
+    live.ask(|server| {
+        assert_eq!((server.usage().event_streams, server.usage().inbound_bytes), (1, 0));
+    });
+    let flooded = streams_with(recorded().0, |config| config.bytes_per_second_max = Some(100_000));
+    let mut reader = Reader::open(&flooded);
+    reader.client.try_send(vec![0; 2_000_000]);
+    flooded.until_empty();
+    flooded.ask(|server| assert_eq!(server.stats().refusals.byte_rate, 1));
+}
+
+#[test]
+fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
+    let (builder, events) = recorded();
+    let live = streams_with(builder, |config| {
+        config.ping_interval = Some(Duration::from_millis(100));
+        config.idle_timeout = Some(Duration::from_millis(100));
+    });
+    let mut reader = Reader::open(&live);
+    let fd = events.open();
+    for _ in 0..3 {
+        reader.expect_comment();
+    }
+    live.ask(move |server| server.push(fd, "between")).expect("open");
+    assert_eq!(reader.next().data, "between");
+    drop(reader);
+    events.close();
+    let mut narrow = Client::connect_narrow(live.address);
+    narrow.send(GET);
+    let fd = events.open();
+    live.ask(move |server| server.push(fd, "x".repeat(7 << 20))).expect("room");
+    let (closed, reason) = events.close();
+    assert_eq!((closed, reason.code, reason.cause), (fd, 1001, Cause::Timeout));
+}
+
+#[test]
+fn a_slow_reader_is_closed_or_loses_messages_by_policy() {
+    let (builder, events) = recorded();
+    let live = streams_with(builder, |config| config.outbox_bytes_max = 64 << 10);
+    let mut narrow = Client::connect_narrow(live.address);
+    narrow.send(GET);
+    let fd = events.open();
+    let refused = live.ask(move |server| {
+        server.set_slow_consumer(fd, SlowConsumer::DropNewest);
+        (0..10_000).filter(|n| server.push(fd, format!("{n} {}", "x".repeat(10_000))).is_err()).count()
+    });
+    assert!(refused > 0);
+    live.ask(move |server| assert!(server.disconnect(fd, 1000, "")));
+    let rest = String::from_utf8(narrow.take_rest()).expect("UTF-8");
+    let taken: Vec<&str> = rest.split("\n\n").filter(|event| event.starts_with("data: ")).collect();
+    assert_eq!(taken.len(), 10_000 - refused);
+    assert!(taken.iter().all(|event| event.ends_with('x') && event.len() > 10_000));
+    assert!(rest.ends_with("event: close\ndata: {\"code\":1000,\"reason\":\"\"}\n\n"));
+    drop(narrow);
+    events.close();
+    let mut narrow = Client::connect_narrow(live.address);
+    narrow.send(GET);
+    let fd = events.open();
+    let pushed = live.ask(move |server| {
+        loop {
+            if let Err(error) = server.push(fd, "x".repeat(10_000)) {
+                return error;
+            }
+        }
+    });
+    assert_eq!(pushed, PushError::Full);
+    narrow.take_rest();
+    let (_, reason) = events.close();
+    assert_eq!((reason.code, reason.cause), (1013, Cause::SlowConsumer));
+}
+
+#[test]
+fn a_panic_and_a_shutdown_are_told_as_a_close() {
+    let (tell_close, closed) = std::sync::mpsc::channel();
+    let builder = Server::builder()
+        .on_open(|_, request| assert!(request.query().is_none(), "as asked"))
+        .on_close(move |_, _, reason| tell(&tell_close, reason.clone()));
+    let live = streams(builder);
+    Reader::ask(&live, GET.replace("GET /", "GET /?panic")).expect_close(1011, "internal error");
+    assert_eq!(closed.recv_timeout(DEADLINE).expect("a close").cause, Cause::Panic);
+    let mut reader = Reader::open(&live);
+    live.handle.shutdown().expect("it runs");
+    reader.expect_close(1001, "server shutdown");
+    live.stop();
+    assert_eq!(closed.recv_timeout(DEADLINE).expect("a close").cause, Cause::Shutdown);
+}
