@@ -127,8 +127,8 @@ pub trait Handler {
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
     /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly
-    /// once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already: pushing to
-    /// it is [`PushError::Gone`](crate::PushError::Gone).
+    /// once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already:
+    /// pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// A connection has ended that spoke HTTP and never became a WebSocket.
