@@ -184,7 +184,7 @@ impl Script {
 
 /// A message that tells the handler what to do: its first byte is the command, see the handler.
 fn message(random: &mut Random) -> (Opcode, Vec<u8>) {
-    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPU"[random.below(34) as usize];
+    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPUoonnKKKS"[random.below(42) as usize];
     let len = match random.below(10) {
         0 => random.below(6_000),
         1..=3 => random.below(300),

@@ -4,21 +4,22 @@
 //! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
 
 use super::Random;
+use super::pushes::{Fate, Pushes};
 use super::rooms::{Rooms, topic, user};
 use super::script::{Kind, Script, What};
 use crate::codec::ws::Opcode;
 use crate::net::App as _;
-use crate::net::connection::Flags;
+use crate::net::connection::{Flags, Life};
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, Frame, Handler, Presence, PushError, Reach, Request, Response, Server,
-    SlowConsumer, TopicEvent,
+    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Message, Presence, PushError, Reach, Request,
+    Response, Server, SlowConsumer, TopicEvent,
 };
 use mio::Token;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ const PLANNED_PANIC: &str = "a planned panic";
 enum Entry {
     Open(Fd),
     Message(Fd, Opcode, Vec<u8>),
-    Push(Fd, Opcode, Vec<u8>, Result<(), PushError>),
+    Push(Fd, Push, Result<(), PushError>),
     /// The server was told to close it.
     Closing(Fd),
     Close(Fd, CloseReason),
@@ -68,12 +69,24 @@ enum Entry {
     Broken(String),
 }
 
+#[derive(Clone, Debug)]
+struct Push {
+    opcode: Opcode,
+    data: Vec<u8>,
+    fate: Fate,
+    policy: SlowConsumer,
+}
+
 type Log = Rc<RefCell<Vec<Entry>>>;
 
 struct Commanded {
     log: Log,
     opened: Vec<Fd>,
     policy: SlowConsumer,
+    /// Of connections that have one of their own.
+    policies: FdMap<SlowConsumer>,
+    /// Makes contents unique.
+    count: Cell<u64>,
     rooms: Rc<RefCell<Rooms>>,
 }
 
@@ -82,9 +95,39 @@ impl Commanded {
         self.log.borrow_mut().push(entry);
     }
 
+    fn policy(&self, fd: Fd) -> SlowConsumer {
+        self.policies.get(fd).copied().unwrap_or(self.policy)
+    }
+
     fn push(&self, server: &mut Server, fd: Fd, opcode: Opcode, data: &[u8]) {
-        let result = server.push_as(fd, opcode, data);
-        self.note(Entry::Push(fd, opcode, data.to_vec(), result));
+        let push = self.describe(opcode, data, self.policy(fd));
+        let result = server.push_as(fd, opcode, &push.data);
+        self.note(Entry::Push(fd, push, result));
+    }
+
+    fn push_message(&self, server: &mut Server, fd: Fd, data: &[u8], policy: SlowConsumer, key: Option<u64>) {
+        let mut push = self.describe(Opcode::Binary, data, policy);
+        let mut message = Message::from(push.data.clone()).slow_consumer(policy);
+        if let Some(key) = key {
+            push.fate = Fate::Latest(key);
+            message = message.latest(key);
+        }
+        let result = server.push(fd, message);
+        self.note(Entry::Push(fd, push, result));
+    }
+
+    fn describe(&self, opcode: Opcode, data: &[u8], policy: SlowConsumer) -> Push {
+        let mut data = data.to_vec();
+        let fate = if policy == SlowConsumer::DropOldest { Fate::MayBeDropped } else { Fate::Kept };
+        if fate != Fate::Kept {
+            self.make_unique(&mut data);
+        }
+        Push { opcode, data, fate, policy }
+    }
+
+    fn make_unique(&self, data: &mut Vec<u8>) {
+        self.count.set(self.count.get() + 1);
+        data.extend_from_slice(format!("#{}", self.count.get()).as_bytes());
     }
 
     fn broadcast(&self, server: &mut Server, data: &[u8], except: Option<Fd>) {
@@ -116,24 +159,27 @@ impl Commanded {
         everybody: Vec<Fd>,
         send: impl FnOnce(&mut Server) -> Reach,
     ) {
-        if self.policy == SlowConsumer::DropNewest {
+        if everybody.iter().any(|fd| self.policy(*fd) != SlowConsumer::Close) {
             // Who refused can't be told afterwards.
             return everybody.into_iter().for_each(|fd| self.push(server, fd, Opcode::Binary, data));
         }
         let reach = send(server);
-        assert_eq!(reach.queued + reach.refused, everybody.len());
-        let mut refused = 0;
+        let (mut queued, mut full, mut gone) = (0, 0, 0);
         for fd in everybody {
             let result = match (server.is_established(fd), server.exists(fd)) {
-                (true, _) => Ok(()),
+                (true, _) => Ok(queued += 1),
                 (false, true) => Err(PushError::Full),
                 // A write failed that could not wait for the end of the turn.
                 (false, false) => Err(PushError::Gone),
             };
-            refused += usize::from(result.is_err());
-            self.note(Entry::Push(fd, Opcode::Binary, data.to_vec(), result));
+            full += usize::from(result == Err(PushError::Full));
+            gone += usize::from(result == Err(PushError::Gone));
+            let push = self.describe(Opcode::Binary, data, SlowConsumer::Close);
+            self.note(Entry::Push(fd, push, result));
         }
-        assert_eq!(refused, reach.refused);
+        // Who is gone may have been refused, or before its turn came not even have been asked.
+        assert_eq!(reach.queued, queued);
+        assert!((full..=full + gone).contains(&reach.refused), "{reach:?}");
     }
 }
 
@@ -170,8 +216,11 @@ impl Handler for Commanded {
                 let log = self.log.clone();
                 let number = frame.data[1];
                 server.after(Duration::from_millis(u64::from(number) * 20), move |server| {
-                    let result = server.push(fd, "from a timer");
-                    log.borrow_mut().push(Entry::Push(fd, Opcode::Text, b"from a timer".to_vec(), result));
+                    let policy = SlowConsumer::Close;
+                    let result = server.push(fd, Message::from("from a timer").slow_consumer(policy));
+                    let push =
+                        Push { opcode: Opcode::Text, data: b"from a timer".into(), fate: Fate::Kept, policy };
+                    log.borrow_mut().push(Entry::Push(fd, push, result));
                 });
             }
             b'L' => {
@@ -179,8 +228,24 @@ impl Handler for Commanded {
             }
             b'O' => {
                 let data = vec![b'O'; 9_000 + 300 * usize::from(frame.data[1])];
-                let result = server.push(fd, data.clone());
-                self.note(Entry::Push(fd, Opcode::Binary, data, result));
+                self.push_message(server, fd, &data, self.policy, None);
+            }
+            b'o' => self.push_message(server, other, &frame.data, SlowConsumer::DropOldest, None),
+            b'n' => self.push_message(server, other, &frame.data, SlowConsumer::DropNewest, None),
+            b'K' => {
+                let mut data = frame.data.to_vec();
+                self.make_unique(&mut data);
+                let key = u64::from(frame.data[1]) % 3;
+                (0..3).for_each(|_| {
+                    self.make_unique(&mut data);
+                    self.push_message(server, fd, &data, SlowConsumer::Close, Some(key));
+                });
+            }
+            b'S' => {
+                let policies = [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest];
+                let policy = policies[usize::from(frame.data[1]) % 3];
+                assert!(server.set_slow_consumer(fd, policy));
+                self.policies.insert(fd, policy);
             }
             b'j' => self.rooms.borrow_mut().join(server, fd, &topic(frame.data[1])),
             b'J' => self.rooms.borrow_mut().join(server, other, &topic(frame.data[1])),
@@ -249,6 +314,8 @@ struct Totals {
     clean_closes: u64,
     requests: u64,
     room_events: u64,
+    dropped: u64,
+    replaced: u64,
 }
 
 impl Totals {
@@ -265,6 +332,8 @@ impl Totals {
         self.clean_closes += other.clean_closes;
         self.requests += other.requests;
         self.room_events += other.room_events;
+        self.dropped += other.dropped;
+        self.replaced += other.replaced;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -274,6 +343,7 @@ impl Totals {
         assert!(refused_full > 100 && self.resets > 100 && self.timeouts > 100, "{self:?}");
         assert!(self.panics > 100 && self.protocol_errors > 100 && self.clean_closes > 100, "{self:?}");
         assert!(self.requests > 1_000 && self.room_events > 1_000, "{self:?}");
+        assert!(self.dropped > 500 && self.replaced > 500, "{self:?}");
     }
 }
 
@@ -284,7 +354,7 @@ struct Model {
     /// Messages that the handler was given.
     messages: usize,
     /// What was pushed and accepted, in order.
-    pushed: Vec<(Opcode, Vec<u8>)>,
+    pushed: Pushes,
     is_closing: bool,
     closed: Option<CloseReason>,
     requests: usize,
@@ -308,6 +378,8 @@ struct Client {
     model: Model,
     /// How many items of the log were checked against what was written.
     written_checked: usize,
+    /// Messages that were written.
+    arrived: u64,
 }
 
 struct Simulation {
@@ -318,7 +390,6 @@ struct Simulation {
     by_fd: BTreeMap<Fd, usize>,
     past: BTreeSet<Fd>,
     now: Instant,
-    policy: SlowConsumer,
     rooms: Rc<RefCell<Rooms>>,
     connections_max: usize,
     totals: Totals,
@@ -329,7 +400,11 @@ impl Simulation {
         sim::forget_all();
         let mut random = Random::new(seed);
         let log = Log::default();
-        let policy = if random.chance(70) { SlowConsumer::Close } else { SlowConsumer::DropNewest };
+        let policy = match random.below(10) {
+            0..6 => SlowConsumer::Close,
+            6..8 => SlowConsumer::DropNewest,
+            _ => SlowConsumer::DropOldest,
+        };
         let builder = Server::builder().configure(|config| {
             config.connections_max = Some(1_000);
             config.slow_consumer = policy;
@@ -342,7 +417,14 @@ impl Simulation {
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
         let mut reactor = builder.simulate().expect("a valid configuration");
         let rooms = Rc::<RefCell<Rooms>>::default();
-        let handler = Commanded { log: log.clone(), opened: Vec::new(), policy, rooms: rooms.clone() };
+        let handler = Commanded {
+            log: log.clone(),
+            opened: Vec::new(),
+            policy,
+            policies: FdMap::new(),
+            count: Cell::new(0),
+            rooms: rooms.clone(),
+        };
         reactor.app.routes.replace_root(Box::new(handler));
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
@@ -356,7 +438,6 @@ impl Simulation {
             by_fd: BTreeMap::new(),
             past: BTreeSet::new(),
             now,
-            policy,
             rooms,
             totals: Totals::default(),
         }
@@ -371,6 +452,8 @@ impl Simulation {
             self.check();
         }
         self.wind_up();
+        let lost = self.reactor.app.server.stats().lost;
+        (self.totals.dropped, self.totals.replaced) = (lost.dropped, lost.replaced);
         self.totals.room_events = self.rooms.borrow().events;
         self.totals
     }
@@ -424,6 +507,7 @@ impl Simulation {
             consumed: 0,
             model: Model::default(),
             written_checked: 0,
+            arrived: 0,
         });
         let index = self.clients.len() - 1;
         self.give_room(index);
@@ -520,9 +604,13 @@ impl Simulation {
         self.reactor.turn(self.now, ready.into_iter());
         for client in &mut self.clients {
             let consumed = client.sent - wire(client.wire, |wire| wire.readable.len());
-            if consumed > client.consumed {
-                (client.consumed, client.heard) = (consumed, self.now);
+            let connection = self.reactor.app.server.connections.get(client.fd);
+            // What is discarded behind the end is no sign of life.
+            if consumed > client.consumed && connection.is_none_or(|connection| connection.life == Life::Open)
+            {
+                client.heard = self.now;
             }
+            client.consumed = consumed;
         }
         self.replay();
     }
@@ -549,7 +637,7 @@ impl Simulation {
                         "{fd}: message {nth}"
                     );
                 }
-                Entry::Push(fd, opcode, data, result) => self.replay_push(fd, opcode, data, result),
+                Entry::Push(fd, push, result) => self.replay_push(fd, push, result),
                 Entry::Closing(fd) => self.client(fd).model.is_closing = true,
                 Entry::Close(fd, reason) => {
                     self.judge_close(fd, &reason);
@@ -573,11 +661,11 @@ impl Simulation {
         &mut self.clients[index]
     }
 
-    fn replay_push(&mut self, fd: Fd, opcode: Opcode, data: Vec<u8>, result: Result<(), PushError>) {
+    fn replay_push(&mut self, fd: Fd, push: Push, result: Result<(), PushError>) {
         if self.past.contains(&fd) {
             return assert_eq!(result, Err(PushError::Gone), "{fd}");
         }
-        let (policy, now) = (self.policy, self.now);
+        let now = self.now;
         let client = self.client(fd);
         // Its timeouts may have ended it as well; the shortest is the close handshake's.
         let may_be_ending = !client.is_healthy()
@@ -587,11 +675,15 @@ impl Simulation {
         match result {
             Ok(()) => {
                 assert!(!model.is_closing && model.closed.is_none(), "{fd}: pushed after its end");
-                model.pushed.push((opcode, data));
+                model.pushed.accept(push.opcode, push.data, push.fate);
                 self.totals.pushes += 1;
             }
             Err(PushError::Full) => {
-                model.is_closing |= policy == SlowConsumer::Close;
+                if push.policy == SlowConsumer::Close {
+                    model.is_closing = true;
+                } else {
+                    model.pushed.refused += 1;
+                }
                 self.totals.refused_full += 1;
             }
             // The server may know of the end before the handler is told.
@@ -651,6 +743,12 @@ impl Simulation {
             let connection = self.reactor.app.server.connections.get(client.fd);
             assert_eq!(connection.is_none(), wire(client.wire, |wire| wire.closed), "{}", client.fd);
             let Some(connection) = connection else { continue };
+            if connection.queued_bytes() == 0 && self.reactor.app.server.is_established(client.fd) {
+                // What was pushed has been written, or was given up and counted.
+                let lost = self.reactor.app.server.client_info(client.fd).expect("it is there").lost;
+                let accounted = client.arrived + lost.dropped + lost.replaced;
+                assert_eq!(client.model.pushed.count(), accounted, "{}: {lost:?}", client.fd);
+            }
             established += usize::from(self.reactor.app.server.is_established(client.fd));
             outboxes += usize::from(connection.outbox.is_some());
             queued += connection.queued_bytes();
@@ -773,6 +871,14 @@ impl Client {
         wire(self.wire, |wire| wire.written = written);
     }
 
+    /// The peer closed, and everything went out before the socket was closed.
+    fn has_ended_well(&self) -> bool {
+        let is_clean =
+            |reason: &CloseReason| reason.by == crate::Side::Peer && reason.cause == Cause::Requested;
+        self.model.closed.as_ref().is_some_and(is_clean)
+            && wire(self.wire, |wire| wire.server_fin && !wire.reset)
+    }
+
     /// The 101, then frames: the accepted pushes in their order, pongs for pings, at most one close, the
     /// last.
     fn check_frames(&mut self, written: &[u8]) {
@@ -787,20 +893,14 @@ impl Client {
         });
         let mut pings: Vec<&Vec<u8>> = pings.collect();
         let mut rest = &written[head + 4..];
-        let mut data = 0;
+        let mut arrivals = self.model.pushed.arrivals();
         let mut is_closed = false;
         while let Some((first, payload, after)) = frame(rest) {
             assert!(!is_closed, "{}: a frame after the close frame", self.fd);
             match first {
                 0x81 | 0x82 => {
-                    let (opcode, expected) = self.model.pushed.get(data).expect("no more was pushed");
-                    assert_eq!(
-                        (0x80 | *opcode as u8, payload),
-                        (first, &expected[..]),
-                        "{}: push {data}",
-                        self.fd
-                    );
-                    data += 1;
+                    let opcode = if first == 0x81 { Opcode::Text } else { Opcode::Binary };
+                    arrivals.take(opcode, payload);
                 }
                 0x88 => is_closed = true,
                 0x89 => assert!(payload.len() == 8, "{}: a ping of the server's own", self.fd),
@@ -813,7 +913,10 @@ impl Client {
             }
             rest = after;
         }
-        self.written_checked = data;
+        if self.has_ended_well() {
+            arrivals.check_complete();
+        }
+        self.arrived = arrivals.count;
     }
 
     fn check_responses(&mut self, written: &[u8]) {
@@ -850,13 +953,6 @@ impl Client {
             "{}: opens and closes don't pair up",
             self.fd
         );
-        if let Some(reason) = &self.model.closed
-            && reason.by == crate::Side::Peer
-            && reason.cause == Cause::Requested
-            && wire(self.wire, |wire| wire.server_fin && !wire.reset)
-        {
-            assert_eq!(self.written_checked, self.model.pushed.len(), "{}: lost at a clean close", self.fd);
-        }
     }
 }
 
