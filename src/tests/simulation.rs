@@ -378,7 +378,8 @@ struct Client {
     model: Model,
     /// How many items of the log were checked against what was written.
     written_checked: usize,
-    /// Messages that were written.
+    /// How many bytes were written, and how many messages in them.
+    written: usize,
     arrived: u64,
 }
 
@@ -507,6 +508,7 @@ impl Simulation {
             consumed: 0,
             model: Model::default(),
             written_checked: 0,
+            written: 0,
             arrived: 0,
         });
         let index = self.clients.len() - 1;
@@ -862,7 +864,11 @@ impl Client {
     }
 
     fn check_written(&mut self) {
-        let written = wire(self.wire, |wire| std::mem::take(&mut wire.written));
+        let (written, is_closed) = wire(self.wire, |wire| (std::mem::take(&mut wire.written), wire.closed));
+        if written.len() == self.written && !is_closed {
+            return wire(self.wire, |wire| wire.written = written);
+        }
+        self.written = written.len();
         match self.script.kind {
             Kind::WebSocket => self.check_frames(&written),
             Kind::Http => self.check_responses(&written),
