@@ -52,22 +52,8 @@ pub struct ServerHeader {
 /// Reads the header of a server's frame from the start of `bytes`, as strictly as a client's is read; `None`
 /// where more bytes are needed.
 pub fn parse_unmasked(bytes: &[u8]) -> Result<Option<ServerHeader>, String> {
-    let Some([first, second]) = bytes.first_chunk() else { return Ok(None) };
-    if second & 0x80 != 0 {
-        return Err("server frames must not be masked".into());
-    }
-    let len = match second {
-        126 => 4,
-        127 => header::ENCODED_MAX,
-        _ => 2,
-    };
-    let Some(rest) = bytes.get(2..len) else { return Ok(None) };
-    // The reader of clients' headers wants a mask behind it.
-    let mut masked = [0; header::MASKED_MAX];
-    masked[..2].copy_from_slice(&[*first, second | 0x80]);
-    masked[2..len].copy_from_slice(rest);
-    let parsed = header::parse(&masked[..len + 4]).map_err(|error| error.to_string())?;
-    Ok(parsed.map(|(header, _)| ServerHeader {
+    let parsed = header::parse(bytes, ws::Role::Client).map_err(|error| error.to_string())?;
+    Ok(parsed.map(|(header, len)| ServerHeader {
         fin: header.fin,
         opcode: header.opcode,
         header_len: len,
@@ -87,6 +73,7 @@ impl Default for Decoder {
     fn default() -> Decoder {
         let config = Config::default();
         let limits = ws::Limits {
+            role: ws::Role::Server,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
             room: usize::MAX,

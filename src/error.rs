@@ -89,7 +89,7 @@ impl std::error::Error for JoinError {}
 pub enum Side {
     /// The client, or the network on its behalf.
     Peer,
-    /// This server.
+    /// This side: the server, or the [`Client`](crate::Client).
     Server,
 }
 
@@ -108,6 +108,8 @@ pub enum Cause {
     Timeout,
     /// The client sent no message in [`idle_timeout`](crate::Config::idle_timeout).
     Idle,
+    /// The server that was connected to answered the handshake with this status, and not with 101.
+    Refused(u16),
     /// The peer did not read what was pushed to it.
     SlowConsumer,
     /// The peer broke the protocol; the text says how.
@@ -132,6 +134,7 @@ impl fmt::Display for Cause {
             Cause::Io(kind) => write!(f, "I/O error: {kind}"),
             Cause::Timeout => f.write_str("timeout"),
             Cause::Idle => f.write_str("idle for too long"),
+            Cause::Refused(status) => write!(f, "handshake refused with status {status}"),
             Cause::SlowConsumer => f.write_str("slow consumer"),
             Cause::Protocol(what) => write!(f, "protocol error: {what}"),
             Cause::TooBig(what) => write!(f, "too big: {what}"),
@@ -174,11 +177,13 @@ impl CloseReason {
     }
 }
 
+impl std::error::Error for CloseReason {}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {
             Side::Peer => "the peer",
-            Side::Server => "the server",
+            Side::Server => "this side",
         };
         write!(f, "closed by {by}, {}", self.code)?;
         if !self.text.is_empty() {
@@ -214,6 +219,16 @@ pub enum Fault {
     /// A connection could not be accepted, for instance because the process may open no more files.
     /// Accepting goes on after a pause.
     Accept(io::Error),
+    /// A [`Client`](crate::Client) could not connect. Told for each attempt, of which there is one more after a wait
+    /// where the client [reconnects](crate::Client::reconnect).
+    Connect {
+        /// Where to.
+        url: Box<str>,
+        /// What went wrong.
+        cause: Cause,
+        /// More of it, where there is more to say: the resolver's error, or the status line that came instead of 101.
+        text: Box<str>,
+    },
     /// SIGHUP came, and what is in the settings file can't be taken over.
     Settings(ConfigError),
 }
@@ -224,6 +239,10 @@ impl fmt::Display for Fault {
             Fault::Panic { callback, message } => write!(f, "{callback} panicked: {message}"),
             Fault::Protocol { code, what } => write!(f, "the peer broke the protocol ({code}): {what}"),
             Fault::Accept(error) => write!(f, "accept failed: {error}"),
+            Fault::Connect { url, cause, text } if text.is_empty() => {
+                write!(f, "can't connect to {url}: {cause}")
+            }
+            Fault::Connect { url, cause, text } => write!(f, "can't connect to {url}: {cause}: {text}"),
             Fault::Settings(error) => write!(f, "the settings were not taken over: {error}"),
         }
     }

@@ -43,6 +43,7 @@
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
+//! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
 //!
 //! # What is promised
@@ -104,9 +105,9 @@
 //!
 //! # Layout of the source
 //!
-//! Layers, each knowing only those below: `server` (callbacks, sessions) over `net` (reactor, sockets,
-//! outboxes, deadlines) and `codec` (HTTP, WebSocket, packages on TCP: bytes in, events out), which do not know
-//! each other, over `fd`, `error` and `config`. Each file opens with what it is for.
+//! Layers, each knowing only those below: `client` (what users see of clients) over `server` (callbacks,
+//! sessions) over `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, packages on TCP: bytes
+//! in, events out), which do not know each other, over `fd`, `error` and `config`. Each file opens with what it is for.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
@@ -119,18 +120,21 @@ struct SwoolePage;
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod bench;
+pub mod client;
 mod codec;
 mod config;
 mod error;
 mod fd;
 mod net;
+mod random;
 mod server;
 #[cfg(any(test, feature = "sim"))]
 mod sim;
 #[cfg(test)]
 mod tests;
 
-pub use codec::http::Response;
+pub use client::{Client, Link, RunningClient};
+pub use codec::http::{Answer, Response};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
@@ -148,6 +152,7 @@ pub use server::handler::Handler;
 pub use server::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use server::memory::MemoryBound;
 pub use server::message::{Data, Frame, Message, Prepared};
+pub use server::outgoing::{Backoff, ClientId};
 pub use server::presence::Presence;
 pub use server::request::{Handshake, Request};
 pub use server::tasks::{TaskError, TaskId};

@@ -149,7 +149,7 @@ fn disconnect_in_on_open_closes_behind_the_welcome_and_on_close_runs_once() {
     client.expect_text("welcome, and");
     assert_eq!(client.answer_close(4003), "goodbye");
     drop(client);
-    assert_eq!(closed.recv_timeout(DEADLINE), Ok((1, "closed by the server, 4003 \"goodbye\"".to_owned())));
+    assert_eq!(closed.recv_timeout(DEADLINE), Ok((1, "closed by this side, 4003 \"goodbye\"".to_owned())));
     live.until_empty();
     assert!(closed.try_recv().is_err());
 }

@@ -56,7 +56,7 @@ fn handler_relays_to_everybody_else_and_says_what_happens() {
     let header = FrameHeader { opcode: OpCode::from(3), mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
     two.send(Message::Frame(Frame::from_payload(header, "".into()))).expect("sent");
     assert!(handler.line().starts_with("An error has occurred: the peer broke the protocol (1002)"));
-    assert!(handler.line().starts_with("Connection 2 has disconnected: closed by the server, 1002"));
+    assert!(handler.line().starts_with("Connection 2 has disconnected: closed by this side, 1002"));
 }
 
 #[test]

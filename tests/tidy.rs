@@ -10,13 +10,15 @@ const LINE_CHARS_MAX: usize = 120;
 
 /// What each module of the crate may name. Dependencies point downwards; `net` and `codec` do not know each
 /// other. Test code may look wherever it wants.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("fd", &["fd", "error", "config"]),
     ("error", &["fd", "error", "config"]),
     ("config", &["fd", "error", "config"]),
     ("codec", &["codec", "fd", "error", "config"]),
     ("net", &["net", "sim", "fd", "error", "config"]),
-    ("server", &["server", "net", "codec", "fd", "error", "config"]),
+    ("random", &["random"]),
+    ("client", &["client", "server", "net", "codec", "random", "fd", "error", "config"]),
+    ("server", &["server", "net", "codec", "random", "fd", "error", "config"]),
     ("sim", &["sim", "fd", "error"]),
 ];
 /// Modules on top of everything: the crate's own benches.

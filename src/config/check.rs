@@ -183,6 +183,7 @@ impl Config {
         }
         let durations = [
             ("request_timeout", self.request_timeout),
+            ("connect_timeout", self.connect_timeout),
             ("keep_alive_timeout", self.keep_alive_timeout),
             ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
             ("pong_timeout", self.pong_timeout),

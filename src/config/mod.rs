@@ -178,6 +178,10 @@ pub struct Config {
     /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one
     /// byte a second must not hold a slot.
     pub request_timeout: Duration,
+    /// How long a [`Client`](crate::Client) may take to connect to one address, and then again for its handshake to be
+    /// answered. Default 10 s: two of the kernel's second tries to reach a host that lost the first packet, and what
+    /// a busy server needs.
+    pub connect_timeout: Duration,
     /// How long an HTTP connection may be idle between requests, or take to read an answer; more where it reads
     /// on. Default 60 s.
     pub keep_alive_timeout: Duration,
@@ -281,6 +285,7 @@ impl Default for Config {
             buffer_high_watermark: None,
             buffer_low_watermark: 0,
             request_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),

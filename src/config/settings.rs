@@ -37,6 +37,7 @@ macro_rules! every_setting {
             buffer_high_watermark live,
             buffer_low_watermark live,
             request_timeout live,
+            connect_timeout live,
             keep_alive_timeout live,
             ping_interval live,
             pong_timeout live,

@@ -31,6 +31,8 @@ pub(crate) struct Connection<S> {
 /// The life of a connection, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Life {
+    /// Begun from here; blocked until it stands.
+    Connecting,
     /// Both sides may send.
     Open,
     /// What is queued goes out, then this side of TCP is ended; what the peer sends is discarded.

@@ -17,6 +17,8 @@ use crate::config::SlowConsumer;
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
@@ -40,6 +42,8 @@ pub(crate) struct Connections<S> {
     pub(super) carried: Vec<Fd>,
     /// To be flushed on in the next turn.
     pub(super) yielded: Vec<Fd>,
+    /// To be watched from this turn on.
+    pub(super) unwatched: Vec<Fd>,
     /// What was written in this turn and is not flushed yet.
     pub(super) batch: Batch,
     /// Memory of what is only partly here, as the app counts it.
@@ -93,6 +97,7 @@ impl<S: Default> Connections<S> {
             dead: Vec::new(),
             carried: Vec::new(),
             yielded: Vec::new(),
+            unwatched: Vec::new(),
             batch: Batch::default(),
             inbound_bytes: 0,
             turned_away: 0,
@@ -123,6 +128,22 @@ impl<S: Default> Connections<S> {
             life: Life::Open,
             flags: Flags::default(),
         })
+    }
+
+    /// Begins a connection to another's address. What comes of it is told by
+    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed), but not from in here.
+    pub(crate) fn connect(&mut self, address: SocketAddr, session: S) -> io::Result<Fd> {
+        if self.len() - self.turned_away >= self.limits.connections_max {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
+        }
+        let stream = Stream::connect(address)?;
+        let fd = self.insert(stream).ok_or(io::ErrorKind::QuotaExceeded)?;
+        if let Some(connection) = self.table.get_mut(fd) {
+            (connection.life, connection.session) = (Life::Connecting, session);
+            connection.flags.set(Flags::BLOCKED);
+        }
+        self.unwatched.push(fd);
+        Ok(fd)
     }
 }
 

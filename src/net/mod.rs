@@ -5,7 +5,9 @@
 
 pub(crate) mod addresses;
 mod admission;
+mod arrivals;
 pub(crate) mod batch;
+pub(crate) mod blocking;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod flush;
@@ -17,6 +19,7 @@ pub(crate) mod outbox;
 pub(crate) mod output;
 pub(crate) mod rate;
 pub(crate) mod reactor;
+pub(crate) mod resolver;
 pub(crate) mod signals;
 pub(crate) mod stream;
 pub(crate) mod table;
@@ -40,6 +43,10 @@ pub(crate) trait App {
 
     /// A connection was accepted, where `protocol` is spoken, and is in the table.
     fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission);
+    /// A connection that the app began stands.
+    fn connected(&mut self, fd: Fd);
+    /// Whether the peer may send at any speed; asked where it is faster than others may.
+    fn is_exempt(&self, fd: Fd) -> bool;
     /// Bytes came. The app may scribble in them.
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]);
     /// Bytes came, and with them more in a second than the limit allows. They are dropped.

@@ -264,7 +264,7 @@ impl<S> Connections<S> {
         let connection = self.table.get(fd).ok_or(Refused::Gone)?;
         match connection.life {
             Life::Open => {}
-            Life::Finishing | Life::Lingering => return Err(Refused::Closing),
+            Life::Connecting | Life::Finishing | Life::Lingering => return Err(Refused::Closing),
             Life::Dead => return Err(Refused::Gone),
         }
         let room = self.outboxes_room();

@@ -4,11 +4,12 @@
 use super::connection::{Flags, Life};
 use super::connections::TICK;
 use super::flush::Written;
-use super::listener::{Accepted, Listener};
+use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
-use super::stream::{SHORT_READ_DRAINS, Stream};
-use super::{Admission, App, Phase, io_failure, lost};
+use super::stream::SHORT_READ_DRAINS;
+use super::{App, Phase, io_failure, lost};
+use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -26,9 +27,6 @@ fn listener_token(number: usize) -> Token {
 
 /// Events taken from the kernel at a time.
 pub(crate) const EVENTS: usize = 1024;
-/// Connections at once that are told that they may not stay; those beyond are just closed.
-const TURNED_AWAY_MAX: usize = 32;
-
 /// A socket's readiness, as mio reports it or a test makes it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
@@ -42,8 +40,8 @@ pub(crate) struct Ready {
 
 pub(crate) struct Reactor<A: App> {
     pub(crate) app: A,
-    poll: Poll,
-    listeners: Vec<Listener>,
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox<A::Mail>,
     signals: Option<Signals>,
     /// The one read buffer: an idle connection owns none.
@@ -191,6 +189,9 @@ impl<A: App> Reactor<A> {
             connection.flags.set(Flags::HUNG_UP);
         }
         if (ready.writable || ready.error) && connection.flags.take(Flags::BLOCKED) {
+            if connection.life == Life::Connecting && !self.is_connected(fd) {
+                return;
+            }
             self.flush(fd, 0);
         }
         if ready.readable || ready.read_closed || ready.error {
@@ -235,7 +236,7 @@ impl<A: App> Reactor<A> {
                     let is_drained =
                         SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);
                     if connection.life == Life::Open {
-                        if is_within {
+                        if is_within || self.app.is_exempt(fd) {
                             self.app.bytes(fd, &mut self.buffer[..len]);
                         } else {
                             self.app.flooded(fd);
@@ -261,7 +262,7 @@ impl<A: App> Reactor<A> {
             Life::Open => self.app.ended(fd),
             // The outbox may still go out: the peer ended only its own side.
             Life::Finishing | Life::Dead => {}
-            Life::Lingering => connections.kill(fd, lost()),
+            Life::Connecting | Life::Lingering => connections.kill(fd, lost()),
         }
     }
 
@@ -308,66 +309,6 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    fn accept_from_all(&mut self, now: Instant) {
-        if self.app.phase() != Phase::Serving {
-            self.listeners.clear();
-        }
-        for number in 0..self.listeners.len() {
-            let mut budget = self.app.connections().limits.accepts_per_turn_max;
-            let listener = &mut self.listeners[number];
-            listener.retry_at = listener.retry_at.filter(|at| *at > now);
-            while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
-            {
-                budget -= 1;
-                match self.listeners[number].accept(now) {
-                    Accepted::Stream(stream, address) => {
-                        let protocol = self.listeners[number].protocol;
-                        self.admit(Stream::Tcp(stream), protocol, Some(address.ip()));
-                    }
-                    Accepted::None | Accepted::Skipped => {}
-                    Accepted::BackOff(error) => {
-                        log::warn!("accept: {error}; trying again in a moment");
-                        self.app.accept_failed(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes a new connection into the table, or sends it away.
-    pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
-        let connections = self.app.connections();
-        let Some((fd, admission)) = connections.take_in(stream, address) else { return };
-        if admission != Admission::Welcome {
-            connections.turn_away(fd);
-            if connections.turned_away > TURNED_AWAY_MAX {
-                return connections.kill(fd, lost());
-            }
-        }
-        if let Err(error) = self.register(fd) {
-            log::warn!("a connection can't be watched: {error}");
-            return self.app.connections().kill(fd, io_failure(&error));
-        }
-        self.app.accepted(fd, protocol, admission);
-    }
-
-    /// Once for all readiness: a change of interest would cost a system call each time.
-    fn register(&mut self, fd: Fd) -> io::Result<()> {
-        let connection = self.app.connections().table.get_mut(fd).expect("just inserted");
-        match &mut connection.stream {
-            Stream::Tcp(stream) => self.poll.registry().register(
-                stream,
-                Token(fd.to_u64() as usize),
-                Interest::READABLE | Interest::WRITABLE,
-            ),
-            #[cfg(any(test, feature = "sim"))]
-            Stream::Sim(stream) => {
-                stream.opened_as(fd);
-                Ok(())
-            }
-        }
-    }
-
     fn expire(&mut self, now: Instant) {
         let mut expired = std::mem::take(&mut self.expired);
         let connections = self.app.connections();
@@ -380,6 +321,9 @@ impl<A: App> Reactor<A> {
             let (fd, life) = (connection.fd, connection.life);
             match life {
                 Life::Open => self.app.expired(fd),
+                Life::Connecting => {
+                    connections.kill(fd, CloseReason::new(Side::Server, 1006, "", Cause::Timeout));
+                }
                 Life::Finishing if connections.take_progress(fd) => {
                     connections.deadline(fd, connections.limits.progress_timeout);
                 }
@@ -394,6 +338,7 @@ impl<A: App> Reactor<A> {
     fn settle(&mut self) {
         loop {
             self.app.notify();
+            self.watch_new();
             self.flush_dirty();
             let dead = std::mem::take(&mut self.app.connections().dead);
             if dead.is_empty() {

@@ -28,6 +28,29 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Begins to connect; [`Stream::is_connected`] tells how it goes.
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Stream::Tcp(stream))
+    }
+
+    /// What became of connecting, once the socket is writable; that it is may be a false alarm.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        match self {
+            Stream::Tcp(stream) => match stream.take_error()? {
+                Some(error) => Err(error),
+                None => match stream.peer_addr() {
+                    Ok(_) => Ok(true),
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+                    Err(error) => Err(error),
+                },
+            },
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(_) => Ok(true),
+        }
+    }
+
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),

@@ -2,12 +2,14 @@
 
 use super::Server;
 use super::message::Message;
-use super::session::{Phase, Session, WebSocket};
+use super::session::{Phase, Session};
+use crate::codec::ws::Role;
+use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Connection;
 use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// A message on its way to every established connection, or every one in a topic; see
 /// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
@@ -60,16 +62,25 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         let Broadcast { server, target, message, except } = self;
         let (frame, shared) = message.frame();
         let unfinished = Cell::new(0);
+        let outgoing = RefCell::new(Vec::new());
+        let is_for_all = matches!(target, Target::All);
         let wants = |connection: &Connection<Session>| {
-            let Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }) = connection.session
-            else {
+            let Session::WebSocket(websocket) = &connection.session else { return false };
+            if websocket.phase != Phase::Open {
                 return false;
-            };
+            }
             if except.contains(&connection.fd) {
                 return false;
             }
-            unfinished.set(unfinished.get() + usize::from(is_unfinished));
-            !is_unfinished
+            if websocket.role() == Role::Client {
+                if !is_for_all {
+                    // Each of its frames needs a mask of its own.
+                    outgoing.borrow_mut().push(connection.fd);
+                }
+                return false;
+            }
+            unfinished.set(unfinished.get() + usize::from(websocket.is_unfinished));
+            !websocket.is_unfinished
         };
         let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
         reach.unfinished = unfinished.get();
@@ -78,6 +89,13 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         }
         if server.event_streams.open > 0 {
             server.fan_out_events(target, &message, &except, &mut reach);
+        }
+        for fd in outgoing.into_inner() {
+            match server.push(fd, message.clone()) {
+                Ok(()) => reach.queued += 1,
+                Err(PushError::Unfinished) => reach.unfinished += 1,
+                Err(_) => reach.refused += 1,
+            }
         }
         reach
     }

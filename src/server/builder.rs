@@ -13,7 +13,7 @@ use super::routes::{self, Routes};
 use super::tasks::{TaskError, TaskId};
 use super::tcp::Tcp;
 use super::topics::TopicEvent;
-use crate::codec::http::Response;
+use crate::codec::http::{Answer, Response};
 use crate::codec::tcp::Framing;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
@@ -199,6 +199,11 @@ impl Builder {
         self.prepare_unbound()?.reactor()
     }
 
+    /// A loop that listens nowhere: for clients.
+    pub(crate) fn build_unbound(self) -> io::Result<EventLoop> {
+        self.prepare_unbound()?.build()
+    }
+
     fn prepare(self) -> io::Result<Prepared> {
         if self.addresses.is_empty() && self.tcp.is_empty() {
             return Err(invalid("no address to listen on: call listen first"));
@@ -320,7 +325,9 @@ impl Prepared {
     fn reactor(self) -> io::Result<Reactor<Dispatch>> {
         let limits = Limits::new(&self.config);
         let connections_max = limits.connections_max;
-        log::info!("listening on {:?}; at most {connections_max} connections", self.addresses);
+        if !self.addresses.is_empty() {
+            log::info!("listening on {:?}; at most {connections_max} connections", self.addresses);
+        }
         let read_buffer_bytes = self.config.read_buffer_bytes;
         let connections =
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());

@@ -142,6 +142,7 @@ impl Dispatch {
                 self.tcp_bytes(fd, &bytes);
             }
             Some(Session::EventStream(_)) => self.server.watch(fd),
+            Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
             Some(Session::TcpEnded) | None => {}
         }
     }

@@ -153,10 +153,20 @@ impl App for Dispatch {
         }
     }
 
+    fn connected(&mut self, fd: Fd) {
+        self.ask_for_upgrade(fd);
+    }
+
+    /// Who was connected to was chosen to be heard.
+    fn is_exempt(&self, fd: Fd) -> bool {
+        self.server.outgoing.has(fd)
+    }
+
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
         match self.server.connections.session_mut(fd) {
             Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
             Some(Session::Http(_)) => self.http_bytes(fd, bytes),
+            Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
             Some(Session::EventStream(_) | Session::TcpEnded) | None => {}
@@ -196,6 +206,7 @@ impl App for Dispatch {
             Some(Session::Http(_)) => self.http_expired(fd),
             Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
+            Some(Session::Dialing(_)) => self.dialing_expired(fd),
             Some(Session::TcpEnded) | None => {}
         }
     }
@@ -207,9 +218,10 @@ impl App for Dispatch {
         if !self.server.pauses.is_empty() {
             self.let_go(fd);
         }
+        let is_outgoing = self.server.outgoing.has(fd);
         match reason.cause {
             Cause::SlowConsumer => self.server.stats.refusals.slow_consumer += 1,
-            Cause::Timeout => self.server.stats.refusals.timeout += 1,
+            Cause::Timeout if !is_outgoing => self.server.stats.refusals.timeout += 1,
             Cause::Idle => self.server.stats.refusals.idle += 1,
             _ => {}
         }
@@ -221,8 +233,9 @@ impl App for Dispatch {
                 self.call("on_disconnect", Route::ROOT, None, told);
                 return;
             }
+            Session::Dialing(_) => return self.dialing_ended(fd, reason),
             Session::WebSocket(websocket) => {
-                if websocket.phase == Phase::Open {
+                if websocket.phase == Phase::Open && !is_outgoing {
                     self.server.established -= 1;
                 }
                 if websocket.is_unfinished {
@@ -243,6 +256,9 @@ impl App for Dispatch {
         let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
         self.call("on_close", route, None, told);
         self.server.forget_departed();
+        if is_outgoing {
+            self.outgoing_ended(fd, &reason);
+        }
     }
 
     fn mail(&mut self, mail: Mail) {
@@ -285,6 +301,7 @@ impl App for Dispatch {
                 self.call("on_pipe_message", Route::ROOT, None, told);
             }
             Mail::Finished(id, result) => self.task_finished(id, result),
+            Mail::Resolved(client, addresses) => self.resolved(client, addresses),
             Mail::Shutdown => server.shutdown(),
         }
     }
@@ -361,6 +378,7 @@ impl App for Dispatch {
                 }
                 Notice::Answered(fd, answer) => self.answered(fd, answer),
                 Notice::TasksAbandoned => self.tasks_abandoned(),
+                Notice::Dial(client, handler) => self.dial(client, handler),
                 Notice::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.drain();

@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::message::Message;
+use super::outgoing::ClientId;
 use super::request::Handshake;
 use super::tasks::{Output, TaskError, TaskId};
 use crate::codec::http::Response;
@@ -10,6 +11,8 @@ use crate::fd::Fd;
 use crate::net::mailbox::{Sender, Undelivered};
 use std::any::Any;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 
 /// A live server, from any thread. Cheap to clone.
 ///
@@ -44,6 +47,8 @@ pub(crate) enum Mail {
     Message(Box<dyn Any + Send>),
     Finished(TaskId, Result<Output, TaskError>),
     Shutdown,
+    /// What the name that a client connects to stands for.
+    Resolved(ClientId, io::Result<Vec<SocketAddr>>),
 }
 
 impl Handle {

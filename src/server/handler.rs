@@ -6,7 +6,7 @@ use super::presence::Presence;
 use super::request::{Handshake, Request};
 use super::tasks::{TaskError, TaskId};
 use super::topics::TopicEvent;
-use crate::codec::http::Response;
+use crate::codec::http::{Answer, Response};
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
@@ -102,6 +102,10 @@ pub trait Handler {
 
     /// A WebSocket or event stream is open. Pushing to it is possible from now on.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
+
+    /// A WebSocket that a [`Client`](crate::Client) of this handler's opened is open. What comes of it is told by the
+    /// same callbacks as for those that others open, and [`on_close`](Handler::on_close) is its end.
+    fn on_client_open(&mut self, server: &mut Server, fd: Fd, answer: &Answer<'_>) {}
 
     /// A message, or what came of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
@@ -202,6 +206,7 @@ macro_rules! every_callback {
             on_handshake(request: &Request<'_>) -> Handshake;
             on_request(request: &Request<'_>) -> Response;
             on_open(request: &Request<'_>);
+            on_client_open(fd: Fd, answer: &Answer<'_>);
             on_message(frame: Frame<'_>);
             on_receive(fd: Fd, data: &[u8]);
             on_ping(fd: Fd, data: &[u8]);
@@ -285,6 +290,6 @@ impl fmt::Debug for Callbacks {
 }
 
 /// Every method's default.
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Handler for Nothing {}

@@ -101,6 +101,7 @@ impl Dispatch {
         loop {
             match self.server.connections.session_mut(fd)? {
                 Session::Http(_) => {}
+                Session::Dialing(_) => return None,
                 Session::WebSocket(_) => {
                     self.websocket_bytes(fd, &mut bytes[start..]);
                     return None;

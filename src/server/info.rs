@@ -61,6 +61,8 @@ pub enum Transport {
 pub enum Status {
     /// It speaks HTTP, or has not spoken yet.
     Http,
+    /// It was begun from [here](crate::Server::connect), and is not open yet.
+    Connecting,
     /// An open WebSocket or event stream, or raw TCP.
     Established,
     /// It is ending.
@@ -235,6 +237,8 @@ pub struct Usage {
     pub users: usize,
     /// Users in topics, each counted for each of them.
     pub attendances: usize,
+    /// Clients that this server is, those included that are waiting to try again.
+    pub clients: usize,
 }
 
 /// How long the server's turns took: one turn is everything between two waits, so this is how long a message may have

@@ -4,7 +4,7 @@ use super::dispatch::Dispatch;
 use super::routes::Route;
 use super::session::{Phase, Session};
 use super::{Channel, Server};
-use crate::codec::ws::{Opcode, close, header};
+use crate::codec::ws::{Opcode, Role, close};
 use crate::config::Config;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -121,7 +121,10 @@ impl Server {
         let (Some(timeout), Some(connection)) = (self.config.idle_timeout, self.connections.get(fd)) else {
             return Duration::MAX;
         };
-        if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED) {
+        // Who was connected to may say what it wants, when it wants.
+        if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED)
+            || connection.session.role() == Role::Client
+        {
             return Duration::MAX;
         }
         timeout.saturating_sub(match &connection.session {
@@ -189,8 +192,8 @@ impl Dispatch {
 
     fn send_ping(&mut self, fd: Fd) {
         let ping = self.server.liveness.ping(fd, self.server.connections.millis());
-        let header = header::encode(true, Opcode::Ping, ping.len());
-        self.server.connections.write(fd, [header.as_slice(), &ping], Quota::Control).ok();
+        let frame = self.server.control_frame(fd, Opcode::Ping, &ping);
+        self.server.connections.write(fd, [frame.as_slice(), &[]], Quota::Control).ok();
         self.server.stats.pings_sent += 1;
     }
 

@@ -3,6 +3,7 @@
 use super::Server;
 use super::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
 use super::session::{Phase, Session, WebSocket};
+use crate::codec::ws::Role;
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use std::net::SocketAddr;
@@ -19,13 +20,14 @@ impl Server {
         self.check_established(fd).is_ok()
     }
 
-    /// How many WebSockets, event streams and raw TCP connections are open.
+    /// How many WebSockets, event streams and raw TCP connections are open: those that others opened, not those that
+    /// [`Server::connect`] did.
     pub fn connection_count(&self) -> usize {
         self.established + self.tcp.established + self.event_streams.open
     }
 
-    /// All established connections, WebSockets, event streams and raw TCP, in the order of the table. Collect them
-    /// where you want to push meanwhile, or use [`Server::connections_page`].
+    /// All established connections that others opened, WebSockets, event streams and raw TCP, in the order of the
+    /// table. Collect them where you want to push meanwhile, or use [`Server::connections_page`].
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -50,7 +52,7 @@ impl Server {
         (start..self.connections.index_end())
             .filter_map(|index| self.connections.at(index))
             .map(|connection| connection.fd)
-            .filter(|fd| self.is_established(*fd))
+            .filter(|fd| self.is_established(*fd) && self.role(*fd) == Role::Server)
     }
 
     /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) told with its
@@ -66,6 +68,7 @@ impl Server {
         let connection = self.connections.get(fd)?;
         let status = match (&connection.session, connection.life) {
             (Session::Http(_), Life::Open) => Status::Http,
+            (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
             (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
             (session, Life::Open) if session.framing().is_some() || session.is_event_stream() => {
                 Status::Established
@@ -150,6 +153,7 @@ impl Server {
             memberships: self.rooms.topics.memberships(),
             users: self.rooms.users.len(),
             attendances: self.rooms.roster.len(),
+            clients: self.outgoing.len(),
         }
     }
 

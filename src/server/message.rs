@@ -151,6 +151,14 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The text of a text message, `None` of a binary one.
+    pub fn as_str(&self) -> Option<&str> {
+        if self.opcode != Opcode::Text {
+            return None;
+        }
+        Some(std::str::from_utf8(self.as_bytes()).expect("made of a text, or checked as it arrived"))
+    }
+
     /// The same message, owning its bytes.
     pub fn into_owned(self) -> Message<'static> {
         let content = match self.content {
@@ -245,7 +253,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn new(opcode: Opcode, bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+    pub(crate) fn new(opcode: Opcode, bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
         Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default(), labels: None }
     }
 

@@ -4,9 +4,11 @@
 
 pub(crate) mod broadcast;
 pub(crate) mod builder;
+mod channel;
 mod control;
 mod cors;
 mod date;
+mod dialing;
 pub(crate) mod dispatch;
 pub(crate) mod event_loop;
 mod event_stream;
@@ -20,6 +22,7 @@ mod lookup;
 pub(crate) mod memory;
 pub(crate) mod message;
 mod notices;
+pub(crate) mod outgoing;
 mod parts;
 mod pool;
 pub(crate) mod presence;
@@ -40,16 +43,17 @@ mod waiting;
 mod websocket;
 
 use crate::codec::sse::Labels;
-use crate::codec::ws::{Opcode, close, header, utf8};
+use crate::codec::ws::{Opcode, Role, close, header, utf8};
 use crate::config::{Config, SlowConsumer};
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
-use crate::net::connection::Life;
 use crate::net::connections::Connections;
 use crate::net::output::{Delivery, Quota, Refused};
 use crate::net::timers::{TimerId, Timers};
+use crate::random::Random;
 use broadcast::{Broadcast, Target};
 use builder::Builder;
+use channel::Channel;
 use control::Pause;
 use date::Date;
 use event_stream::EventStreams;
@@ -59,9 +63,10 @@ use liveness::Liveness;
 use message::{Content, Message};
 
 use notices::Notice;
+use outgoing::Outgoing;
 use reload::Reread;
 use routes::Route;
-use session::{Phase, Session, WebSocket};
+use session::{Phase, Session};
 use shutdown::Stage;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -118,16 +123,8 @@ pub struct Server {
     rooms: Rooms,
     tcp: Tcp,
     event_streams: EventStreams,
-}
-
-/// How messages go to an established connection.
-enum Channel {
-    /// As frames. A message to it may have been pushed in part only.
-    WebSocket { is_unfinished: bool },
-    /// As events.
-    EventStream,
-    /// As packages of the framing with this number.
-    Tcp(u8),
+    outgoing: Outgoing,
+    random: Random,
 }
 
 /// A request that a callback is answering now.
@@ -176,6 +173,8 @@ impl Server {
             rooms: Rooms::default(),
             tcp: Tcp::default(),
             event_streams: EventStreams::default(),
+            outgoing: Outgoing::default(),
+            random: Random::default(),
         }
     }
 
@@ -236,18 +235,19 @@ impl Server {
         labels: Option<&Labels>,
         quota: Quota,
     ) -> Result<(), PushError> {
-        match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: true } if !opcode.is_control() => {
+        let role = match self.channel(fd)? {
+            Channel::WebSocket { is_unfinished: true, .. } if !opcode.is_control() => {
                 return Err(PushError::Unfinished);
             }
-            Channel::WebSocket { .. } => {}
+            Channel::WebSocket { role, .. } => role,
             Channel::EventStream => return self.push_event(fd, opcode, &bytes, labels, quota),
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
-        }
+        };
         let header = header::encode(true, opcode, bytes.len());
-        let written = match bytes {
-            Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
-            Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
+        let written = match (role, bytes) {
+            (Role::Client, bytes) => self.write_masked(fd, header, bytes, quota),
+            (_, Cow::Borrowed(bytes)) => self.connections.write(fd, [header.as_slice(), bytes], quota),
+            (_, Cow::Owned(bytes)) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
         };
         match (written, opcode) {
             (Ok(()), Opcode::Ping) => self.stats.pings_sent += 1,
@@ -271,23 +271,6 @@ impl Server {
                 }
                 PushError::Full
             }
-        }
-    }
-
-    fn check_established(&self, fd: Fd) -> Result<(), PushError> {
-        self.channel(fd).map(|_| ())
-    }
-
-    fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
-        let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
-        match (&connection.session, connection.life) {
-            (Session::WebSocket(WebSocket { phase: Phase::Open, is_unfinished, .. }), Life::Open) => {
-                Ok(Channel::WebSocket { is_unfinished: *is_unfinished })
-            }
-            (Session::Http(_), _) => Err(PushError::NotWebSocket),
-            (session, Life::Open) if session.is_event_stream() => Ok(Channel::EventStream),
-            (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
-            _ => Err(PushError::Closing),
         }
     }
 
@@ -349,6 +332,11 @@ impl Server {
                 if let Some(is_new) = self.end_behind_answer(fd) {
                     return is_new;
                 }
+                if self.role(fd) == Role::Client {
+                    // There is nobody yet to take leave of.
+                    self.connections.kill(fd, reason);
+                    return true;
+                }
                 let was_open = self.connections.session_mut(fd).is_some();
                 self.connections.finish(fd, reason);
                 was_open
@@ -384,24 +372,9 @@ impl Server {
 
     fn write_close(&mut self, fd: Fd, code: u16, text: &str) {
         let payload = close::payload(code, text);
-        let header = header::encode(true, Opcode::Close, payload.len());
+        let frame = self.control_frame(fd, Opcode::Close, &payload);
         // Refused only where the connection is gone, and then there is nobody to tell.
-        self.connections.write(fd, [header.as_slice(), &payload], Quota::Exempt).ok();
-    }
-
-    fn websocket_mut(&mut self, fd: Fd) -> Option<&mut WebSocket> {
-        match self.connections.session_mut(fd)? {
-            Session::WebSocket(websocket) => Some(websocket),
-            _ => None,
-        }
-    }
-
-    fn set_phase(&mut self, fd: Fd, phase: Phase) {
-        let Some(websocket) = self.websocket_mut(fd) else { return };
-        let was_open = std::mem::replace(&mut websocket.phase, phase) == Phase::Open;
-        if was_open && phase != Phase::Open {
-            self.established -= 1;
-        }
+        self.connections.write(fd, [frame.as_slice(), &[]], Quota::Exempt).ok();
     }
 
     /// Calls `call` when the callback that runs now is over, before the turn's output is written.

@@ -2,6 +2,8 @@
 //! the callback that it was called from is over.
 
 use super::Server;
+use super::handler::Handler;
+use super::outgoing::ClientId;
 use super::presence::Presence;
 use super::routes::Route;
 use super::topics::TopicEvent;
@@ -20,6 +22,8 @@ pub(crate) enum Notice {
     /// [`Server::reload`].
     Reloaded,
     TasksAbandoned,
+    /// A client is to connect, or to be over where it was stopped; the first time with the handler that is its own.
+    Dial(ClientId, Option<Box<dyn Handler>>),
     /// Handlers are told, then connections.
     BeforeShutdown,
     Topic(Rc<str>, TopicEvent),

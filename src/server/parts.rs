@@ -3,7 +3,7 @@
 use super::message::Prepared;
 use super::{Channel, Server};
 use crate::codec::sse::Labels;
-use crate::codec::ws::{Opcode, header, utf8};
+use crate::codec::ws::{Opcode, Role, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::output::{Delivery, Quota};
@@ -35,7 +35,7 @@ impl Server {
     /// }
     /// ```
     pub fn push_part(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8], finish: bool) -> Result<(), PushError> {
-        let Channel::WebSocket { is_unfinished: is_begun } = self.channel(fd)? else {
+        let Channel::WebSocket { is_unfinished: is_begun, role } = self.channel(fd)? else {
             return Err(PushError::Unsendable);
         };
         let mut text = match (opcode, is_begun) {
@@ -52,7 +52,10 @@ impl Server {
             }
         }
         let header = header::encode(finish, opcode, bytes.len());
-        let written = self.connections.write(fd, [header.as_slice(), bytes], Quota::Limited);
+        let written = match role {
+            Role::Server => self.connections.write(fd, [header.as_slice(), bytes], Quota::Limited),
+            Role::Client => self.write_masked(fd, header, bytes.into(), Quota::Limited),
+        };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += u64::from(finish);
         if let Some(websocket) = self.websocket_mut(fd) {
@@ -72,16 +75,19 @@ impl Server {
         labels: Option<&Labels>,
         delivery: Delivery,
     ) -> Result<(), PushError> {
+        let quota = Quota::Message(delivery);
         match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: true } => return Err(PushError::Unfinished),
-            Channel::WebSocket { .. } => {}
+            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
+            Channel::WebSocket { role: Role::Server, .. } => {}
+            // Its frame needs a mask of its own.
+            Channel::WebSocket { role: Role::Client, .. } => {
+                return self.push_frame(fd, prepared.opcode(), prepared.as_bytes().into(), None, quota);
+            }
             Channel::EventStream => {
-                let (opcode, quota) = (prepared.opcode(), Quota::Message(delivery));
-                return self.push_event(fd, opcode, prepared.as_bytes(), labels, quota);
+                return self.push_event(fd, prepared.opcode(), prepared.as_bytes(), labels, quota);
             }
             Channel::Tcp(framing) => {
-                let (bytes, quota) = (prepared.as_bytes().into(), Quota::Message(delivery));
-                return self.push_package(fd, framing, bytes, quota);
+                return self.push_package(fd, framing, prepared.as_bytes().into(), quota);
             }
         }
         let written = self.connections.write_encoded(fd, prepared.frame(), delivery);

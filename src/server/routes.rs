@@ -1,6 +1,6 @@
 //! Which handler serves which path, and the parameters in it.
 
-use super::handler::Handler;
+use super::handler::{Handler, Nothing};
 use matchit::{InsertError, Router};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -13,16 +13,33 @@ pub(crate) struct Route(u16);
 impl Route {
     /// The handler of the server as a whole, and of every path where there are no routes.
     pub(crate) const ROOT: Route = Route(0);
+    /// Set where this side opened the connection.
+    const OUTGOING: u16 = 1 << 15;
+
+    /// The same handler, for a connection that is opened from here.
+    pub(crate) fn outgoing(self) -> Route {
+        Route(self.0 | Route::OUTGOING)
+    }
+
+    pub(crate) fn is_outgoing(self) -> bool {
+        self.0 & Route::OUTGOING != 0
+    }
+
+    fn number(self) -> usize {
+        usize::from(self.0 & !Route::OUTGOING)
+    }
 }
 
 pub(crate) struct Routes {
     handlers: Vec<Box<dyn Handler>>,
+    /// Numbers that clients had.
+    free: Vec<Route>,
     router: Option<Rc<Router<Route>>>,
 }
 
 impl Routes {
     pub(crate) fn new(root: Box<dyn Handler>) -> Routes {
-        Routes { handlers: vec![root], router: None }
+        Routes { handlers: vec![root], free: Vec::new(), router: None }
     }
 
     /// Gives a pattern of paths its handler.
@@ -35,8 +52,26 @@ impl Routes {
         self.router = Some(router);
     }
 
+    /// Gives a client that this server is its own handler; `None` where there are too many.
+    pub(crate) fn add_client(&mut self, handler: Box<dyn Handler>) -> Option<Route> {
+        if let Some(route) = self.free.pop() {
+            self.handlers[route.number()] = handler;
+            return Some(route);
+        }
+        let route =
+            Route(u16::try_from(self.handlers.len()).ok().filter(|number| *number < Route::OUTGOING)?);
+        self.handlers.push(handler);
+        Some(route)
+    }
+
+    /// Gives back the handler of a client that is over.
+    pub(crate) fn remove_client(&mut self, route: Route) -> Box<dyn Handler> {
+        self.free.push(route);
+        std::mem::replace(&mut self.handlers[route.number()], Box::new(Nothing))
+    }
+
     pub(crate) fn handler(&mut self, route: Route) -> &mut dyn Handler {
-        &mut *self.handlers[usize::from(route.0)]
+        &mut *self.handlers[route.number()]
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = Route> + use<> {
@@ -59,8 +94,8 @@ impl Routes {
 pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let mut router = Router::new();
     for (number, pattern) in patterns.enumerate() {
-        if number + 1 > usize::from(u16::MAX) {
-            return Err("at most 65,534 routes".into());
+        if number + 1 >= usize::from(Route::OUTGOING) {
+            return Err("at most 32,766 routes".into());
         }
         if !pattern.starts_with('/') {
             return Err(format!("route {pattern:?}: a path begins with /"));

@@ -5,7 +5,7 @@ use super::info::Transport;
 use super::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
-use crate::codec::ws::Decoder;
+use crate::codec::ws::{Decoder, Role};
 use std::num::NonZeroU16;
 
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Session {
     TcpHeld(Box<HeldPackage>),
     /// Raw TCP that is ending.
     TcpEnded,
+    /// On its way to become a WebSocket that was opened from here.
+    Dialing(Dialing),
 }
 
 impl Session {
@@ -31,20 +33,29 @@ impl Session {
         }
     }
 
+    /// Which end of it this side is.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Session::WebSocket(websocket) => websocket.role(),
+            Session::Dialing(_) => Role::Client,
+            _ => Role::Server,
+        }
+    }
+
     /// Whose connection it is, once it is one that can be pushed to.
     pub(crate) fn route(&self) -> Option<Route> {
         match self {
             Session::WebSocket(websocket) => Some(websocket.route),
             Session::EventStream(stream) => Some(stream.route),
             Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
-            Session::Http(_) | Session::TcpEnded => None,
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => None,
         }
     }
 
     pub(crate) fn transport(&self) -> Transport {
         match self {
             Session::Http(_) => Transport::Http,
-            Session::WebSocket(_) => Transport::WebSocket,
+            Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
         }
@@ -62,6 +73,7 @@ impl Session {
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
             Session::EventStream(_) | Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::Dialing(dialing) => dialing.held.as_ref().map_or(0, |held| held.held_bytes()),
         }
     }
 
@@ -73,6 +85,7 @@ impl Session {
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
+            Session::Dialing(dialing) => dialing.held = None,
         }
         held_bytes
     }
@@ -177,6 +190,12 @@ impl HeldPackage {
 }
 
 #[derive(Debug, Default)]
+pub(crate) struct Dialing {
+    /// An answer that is not whole yet.
+    pub(crate) held: Option<Box<Held>>,
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
     pub(crate) phase: Phase,
@@ -188,8 +207,15 @@ pub(crate) struct WebSocket {
     pub(crate) round_trip: Option<NonZeroU16>,
     /// A message was pushed in part: nothing but its other parts and control frames may follow.
     pub(crate) is_unfinished: bool,
-    /// Whose connection it is.
+    /// Whose connection it is, and which side opened it.
     pub(crate) route: Route,
+}
+
+impl WebSocket {
+    /// Which end of it this side is.
+    pub(crate) fn role(&self) -> Role {
+        if self.route.is_outgoing() { Role::Client } else { Role::Server }
+    }
 }
 
 /// An answer that goes on and on (WHATWG HTML §9.2).

@@ -6,7 +6,7 @@ use super::message::Frame;
 use super::routes::Route;
 use super::session::{Phase, Session};
 use crate::codec::ws::decoder::Payload;
-use crate::codec::ws::{Error, Event, Limits, Opcode, close, header};
+use crate::codec::ws::{Error, Event, Limits, Opcode, Role, close};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -17,17 +17,13 @@ type Step = Result<(usize, Option<Event>), Error>;
 
 impl Dispatch {
     pub(super) fn websocket_bytes(&mut self, fd: Fd, mut bytes: &mut [u8]) {
-        let config = &self.server.config;
-        let mut limits = Limits {
-            message_bytes_max: config.message_bytes_max,
-            fragments_max: config.fragments_max,
-            room: usize::MAX,
-            in_parts: config.deliver_fragments,
-        };
-        let rates = self.server.connections.limits.rates;
         let Some(websocket) = self.server.websocket_mut(fd) else { return };
+        if websocket.phase == Phase::Closed {
+            return;
+        }
         websocket.is_pinged = false;
         let route = websocket.route;
+        let (mut limits, rates) = self.limits(self.server.role(fd));
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
@@ -82,6 +78,24 @@ impl Dispatch {
         }
     }
 
+    /// What a peer may send, and how fast.
+    #[inline]
+    fn limits(&self, role: Role) -> (Limits, Rates) {
+        let config = &self.server.config;
+        let limits = Limits {
+            role,
+            message_bytes_max: config.message_bytes_max,
+            fragments_max: config.fragments_max,
+            room: usize::MAX,
+            in_parts: config.deliver_fragments,
+        };
+        let rates = match role {
+            Role::Server => self.server.connections.limits.rates,
+            Role::Client => Rates::default(),
+        };
+        (limits, rates)
+    }
+
     #[inline]
     fn deliver(&mut self, route: Route, frame: Frame<'_>) {
         self.server.stats.messages_received += u64::from(frame.finish);
@@ -114,15 +128,12 @@ impl Dispatch {
 
     /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
     fn pong(&mut self, fd: Fd, payload: &[u8]) {
-        let header = header::encode(true, Opcode::Pong, payload.len());
-        let mut frame = [0; 2 + header::CONTROL_MAX];
-        frame[..2].copy_from_slice(header.as_slice());
-        frame[2..2 + payload.len()].copy_from_slice(payload);
-        self.server.connections.write_urgent(fd, &frame[..2 + payload.len()]).ok();
+        let frame = self.server.control_frame(fd, Opcode::Pong, payload);
+        self.server.connections.write_urgent(fd, frame.as_slice()).ok();
     }
 
     /// RFC 6455 §5.5.1: the close frame is answered with its own code, then the server is the one to end TCP
-    /// (§7.1.1). `is_last`: nothing came behind the close frame, as it should be.
+    /// (§7.1.1), and a client waits for that. `is_last`: nothing came behind the close frame, as it should be.
     fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>, is_last: bool) {
         if is_last {
             self.server.connections.said_all(fd);
@@ -130,7 +141,11 @@ impl Dispatch {
         if self.server.is_established(fd) {
             self.server.write_close(fd, code, "");
         }
-        self.server.end(fd, CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested });
+        let reason = CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested };
+        if self.server.role(fd) == Role::Client {
+            return self.server.await_end(fd, reason);
+        }
+        self.server.end(fd, reason);
     }
 
     fn protocol_error(&mut self, route: Route, fd: Fd, error: Error) {

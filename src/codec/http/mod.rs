@@ -1,11 +1,13 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112): request heads over httparse, bodies, responses. Enough of it to serve pages
 //! and to be the ground that WebSocket handshakes and, later, event streams stand on.
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod response;
 
+pub use answer::Answer;
 pub(crate) use head::Head;
 pub use response::Response;
 

@@ -1,14 +1,16 @@
-//! Client bytes to messages and control events, one step a call. Unmasks in place and yields ranges of the
+//! A peer's bytes to messages and control events, one step a call. Unmasks in place and yields ranges of the
 //! caller's buffer; owns memory only while a frame or message is partly here, and grows as bytes arrive,
 //! never by a declared length.
 
 use super::header::{self, CONTROL_MAX, Header, MASKED_MAX};
-use super::{Error, Opcode, close, mask, utf8};
+use super::{Error, Opcode, Role, close, mask, utf8};
 use std::ops::Range;
 
 /// What one connection may send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// Which end this side is, and so whether what comes must be masked.
+    pub(crate) role: Role,
     pub(crate) message_bytes_max: usize,
     pub(crate) fragments_max: u32,
     /// Bytes of memory that may be taken beyond what the decoder holds.
@@ -215,7 +217,7 @@ impl Decoder {
 /// The common case, a whole unfragmented frame in the input: nothing is copied and nothing kept.
 #[inline]
 fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event)>, Error> {
-    let Some((header, start)) = header::parse(input)? else { return Ok(None) };
+    let Some((header, start)) = header::parse(input, limits.role)? else { return Ok(None) };
     match header.opcode {
         Opcode::Continuation => return Err(Error::UnexpectedContinuation),
         Opcode::Text | Opcode::Binary if header.len > limits.message_bytes_max as u64 => {
@@ -289,7 +291,7 @@ impl Partial {
         let held = usize::from(self.header_len);
         let fits = input.len().min(MASKED_MAX - held);
         self.header[held..held + fits].copy_from_slice(&input[..fits]);
-        match header::parse(&self.header[..held + fits])? {
+        match header::parse(&self.header[..held + fits], limits.role)? {
             Some((frame, len)) => {
                 self.open(&frame, limits)?;
                 self.frames += 1;

@@ -18,8 +18,13 @@ const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ROOMY: Limits =
-    Limits { message_bytes_max: 1 << 20, fragments_max: 64, room: usize::MAX, in_parts: false };
+const ROOMY: Limits = Limits {
+    role: Role::Server,
+    message_bytes_max: 1 << 20,
+    fragments_max: 64,
+    room: usize::MAX,
+    in_parts: false,
+};
 
 // The naive decoder.
 
@@ -555,7 +560,13 @@ fn bad_headers() {
 #[test]
 fn the_first_error_is_the_one_that_counts() {
     let mut table = Table::default();
-    let small = Limits { message_bytes_max: 4, fragments_max: 2, room: usize::MAX, in_parts: false };
+    let small = Limits {
+        role: Role::Server,
+        message_bytes_max: 4,
+        fragments_max: 2,
+        room: usize::MAX,
+        in_parts: false,
+    };
     table.add("reserved bits before reserved opcode", vec![0xf3], "ReservedBits");
     table.add("reserved opcode before not final", vec![0x0b], "ReservedOpcode");
     table.add("not final before unmasked", vec![0x09, 0x00], "ControlFragmented");
@@ -749,7 +760,13 @@ fn bad_text_fails_at_its_first_bad_byte_not_at_its_end() {
 #[test]
 fn limits() {
     let mut table = Table::default();
-    let limits = Limits { message_bytes_max: 10, fragments_max: 3, room: usize::MAX, in_parts: false };
+    let limits = Limits {
+        role: Role::Server,
+        message_bytes_max: 10,
+        fragments_max: 3,
+        room: usize::MAX,
+        in_parts: false,
+    };
     let mut add = |name: &str, parts: &[Vec<u8>], expected: &str| {
         table.limited(limits, name, parts.concat(), expected);
     };
@@ -787,13 +804,24 @@ fn limits() {
     let anew = [begun(1), more(1), last(1), begun(1), more(1), last(1)];
     add("fragments are counted anew", &anew, "binary 3, binary 3");
 
-    let one = Limits { message_bytes_max: 1, fragments_max: 1, room: usize::MAX, in_parts: false };
+    let one = Limits {
+        role: Role::Server,
+        message_bytes_max: 1,
+        fragments_max: 1,
+        room: usize::MAX,
+        in_parts: false,
+    };
     table.limited(one, "one byte", frame(TEXT, b"a"), "text 1");
     table.limited(one, "one fragment", frame(TEXT_BEGUN, b"a"), "...");
     let two = [frame(TEXT_BEGUN, b"a"), frame(LAST, b"")].concat();
     table.limited(one, "two fragments", two, "TooManyFragments");
-    let most =
-        Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX, room: usize::MAX, in_parts: false };
+    let most = Limits {
+        role: Role::Server,
+        message_bytes_max: usize::MAX,
+        fragments_max: u32::MAX,
+        room: usize::MAX,
+        in_parts: false,
+    };
     table.limited(most, "no limits", [frame(TEXT_BEGUN, b"a"), frame(LAST, b"b")].concat(), "text 2");
     table.limited(most, "no limits, cut", [huge, vec![1]].concat(), "...");
     let more_than_all = [begun(1), [vec![LAST, 0xff], vec![0x7f; 8], KEY.to_vec()].concat()].concat();
@@ -803,7 +831,13 @@ fn limits() {
 
 #[test]
 fn every_first_two_bytes() {
-    let limits = Limits { message_bytes_max: 100, fragments_max: 4, room: usize::MAX, in_parts: false };
+    let limits = Limits {
+        role: Role::Server,
+        message_bytes_max: 100,
+        fragments_max: 4,
+        room: usize::MAX,
+        in_parts: false,
+    };
     for before in [vec![], frame(TEXT_BEGUN, b"a")] {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
@@ -864,7 +898,13 @@ fn the_crates_own_encoder_writes_what_is_read_here() {
 
 #[test]
 fn memory_grows_with_the_bytes_that_came_not_with_those_declared() {
-    let limits = Limits { message_bytes_max: 2 << 30, fragments_max: 4, room: usize::MAX, in_parts: false };
+    let limits = Limits {
+        role: Role::Server,
+        message_bytes_max: 2 << 30,
+        fragments_max: 4,
+        room: usize::MAX,
+        in_parts: false,
+    };
     for first in [BINARY, TEXT, BINARY_BEGUN] {
         for piece in [1, 7, 100, 1_024] {
             let mut run = Run::new(&limits);
@@ -1015,6 +1055,7 @@ fn random_streams() {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let limits = Limits {
+            role: Role::Server,
             room: usize::MAX,
             in_parts: false,
             message_bytes_max: [4, 40, 200, 70_000][random.below(4) as usize].min(2_000),

@@ -1,26 +1,26 @@
-//! Frame headers (RFC 6455 §5.2): reading a client's strictly, writing a server's.
+//! Frame headers (RFC 6455 §5.2): read strictly, written in the shortest form; a client's have a mask.
 
-use super::{Error, Opcode};
+use super::{Error, Opcode, Role, mask};
 
-/// The longest header of a frame without a mask: what a server sends.
-pub(crate) const ENCODED_MAX: usize = 10;
-/// The longest header of a masked frame: what a client sends.
+/// The longest header: of a masked frame, which is a client's.
 pub(crate) const MASKED_MAX: usize = 14;
 /// The longest payload of a control frame (RFC 6455 §5.5).
 pub(crate) const CONTROL_MAX: usize = 125;
 
-/// The header of a client's frame.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// Zeros in a server's frame, which has none.
     pub(crate) mask: [u8; 4],
     pub(crate) len: u64,
 }
 
-/// Reads a client's frame header from the start of `bytes`: the header and its own length, or `None` where
-/// more bytes are needed. What is wrong already with the bytes at hand is an error at once.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Error> {
+/// Reads a frame header that `role` was sent from the start of `bytes`: the header and its own length, or `None`
+/// where more bytes are needed. What is wrong already with the bytes at hand is an error at once.
+#[inline]
+pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, Error> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first & 0x70 != 0 {
         return Err(Error::ReservedBits);
@@ -31,8 +31,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Error> {
         return Err(Error::ControlFragmented);
     }
     let Some(&second) = bytes.get(1) else { return Ok(None) };
-    if second & 0x80 == 0 {
-        return Err(Error::Unmasked);
+    // RFC 6455 §5.1: what a client sends is masked, what a server sends is not.
+    if (second & 0x80 != 0) != (role == Role::Server) {
+        return Err(if role == Role::Server { Error::Unmasked } else { Error::Masked });
     }
     let short = second & 0x7f;
     if opcode.is_control() && usize::from(short) > CONTROL_MAX {
@@ -60,6 +61,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Error> {
         }
         len => (u64::from(len), 2),
     };
+    if role == Role::Client {
+        return Ok(Some((Header { fin, opcode, mask: [0; 4], len }, at)));
+    }
     let Some(&mask) = bytes[at..].first_chunk::<4>() else { return Ok(None) };
     Ok(Some((Header { fin, opcode, mask, len }, at + 4)))
 }
@@ -67,7 +71,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Error> {
 /// The bytes of a frame header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoded {
-    bytes: [u8; ENCODED_MAX],
+    bytes: [u8; MASKED_MAX],
     len: u8,
 }
 
@@ -75,11 +79,19 @@ impl Encoded {
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
+
+    /// The same for a client's frame (RFC 6455 §5.3).
+    pub(crate) fn masked(mut self, key: [u8; 4]) -> Encoded {
+        let len = usize::from(self.len);
+        self.bytes[1] |= 0x80;
+        self.bytes[len..len + 4].copy_from_slice(&key);
+        Encoded { len: self.len + 4, ..self }
+    }
 }
 
 /// The header of a server's frame: not masked (RFC 6455 §5.1), length in its shortest form.
 pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
-    let mut bytes = [0; ENCODED_MAX];
+    let mut bytes = [0; MASKED_MAX];
     bytes[0] = u8::from(fin) << 7 | opcode as u8;
     let header_len = match len {
         0..=125 => {
@@ -98,6 +110,34 @@ pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
         }
     };
     Encoded { bytes, len: header_len }
+}
+
+/// A whole control frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ControlFrame {
+    bytes: [u8; 2 + 4 + CONTROL_MAX],
+    len: u8,
+}
+
+impl ControlFrame {
+    /// At most [`CONTROL_MAX`] bytes of payload. A client's has a mask.
+    pub(crate) fn new(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>) -> ControlFrame {
+        let mut bytes = [0; 2 + 4 + CONTROL_MAX];
+        let header = encode(true, opcode, payload.len());
+        let header = key.map_or(header, |key| header.masked(key));
+        let start = header.as_slice().len();
+        let end = start + payload.len();
+        bytes[..start].copy_from_slice(header.as_slice());
+        bytes[start..end].copy_from_slice(payload);
+        if let Some(key) = key {
+            mask::apply(&mut bytes[start..end], key);
+        }
+        ControlFrame { bytes, len: end as u8 }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 /// How long the header is of a frame that begins with one of [`encode`]'s.
@@ -136,9 +176,9 @@ mod tests {
                 wire[1] |= 0x80;
                 wire.extend_from_slice(&[1, 2, 3, 4]);
                 let header = Header { fin, opcode: Opcode::Binary, mask: [1, 2, 3, 4], len: len as u64 };
-                assert_eq!(parse(&wire), Ok(Some((header, wire.len()))));
+                assert_eq!(parse(&wire, Role::Server), Ok(Some((header, wire.len()))));
                 for end in 0..wire.len() {
-                    assert_eq!(parse(&wire[..end]), Ok(None), "length {len} cut at {end}");
+                    assert_eq!(parse(&wire[..end], Role::Server), Ok(None), "length {len} cut at {end}");
                 }
             }
         }
@@ -165,7 +205,7 @@ mod tests {
                 } else {
                     Ok(())
                 };
-                assert_eq!(parse(&wire).map(|_| ()), expected, "{first:#x} {second:#x}");
+                assert_eq!(parse(&wire, Role::Server).map(|_| ()), expected, "{first:#x} {second:#x}");
             }
         }
     }
@@ -176,7 +216,7 @@ mod tests {
             let mut wire = vec![0x82, 0x80 | short];
             wire.extend_from_slice(long);
             wire.extend_from_slice(&[0; 4]);
-            parse(&wire).map(|header| header.map(|(header, _)| header.len))
+            parse(&wire, Role::Server).map(|header| header.map(|(header, _)| header.len))
         };
         assert_eq!(with(126, &125u16.to_be_bytes()), Err(Error::LengthNotShortest));
         assert_eq!(with(126, &126u16.to_be_bytes()), Ok(Some(126)));

@@ -4,8 +4,10 @@
 pub(crate) mod close;
 pub(crate) mod decoder;
 pub(crate) mod handshake;
+pub(crate) mod handshake_client;
 pub(crate) mod header;
 pub(crate) mod mask;
+pub(crate) mod url;
 pub(crate) mod utf8;
 
 use std::fmt;
@@ -49,10 +51,19 @@ impl Opcode {
     }
 }
 
+/// Which end of a WebSocket this side is. A client masks what it sends, a server must not (RFC 6455 §5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    #[default]
+    Server,
+    Client,
+}
+
 /// How a peer broke RFC 6455. Knows the close code that the peer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
     Unmasked,
+    Masked,
     ReservedBits,
     ReservedOpcode,
     LengthNotShortest,
@@ -84,6 +95,7 @@ impl Error {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Error::Unmasked => "client frames must be masked",
+            Error::Masked => "server frames must not be masked",
             Error::ReservedBits => "reserved bits set",
             Error::ReservedOpcode => "reserved opcode",
             Error::LengthNotShortest => "length not in its shortest form",

@@ -1,0 +1,327 @@
+//! Connections that are used without a loop: each call waits until it is done.
+
+use super::Client;
+use crate::codec::http::Answer;
+use crate::codec::http::head::{self, HEADERS_MAX};
+use crate::codec::ws::handshake_client::{self, Ask};
+use crate::codec::ws::header::{self, ControlFrame};
+use crate::codec::ws::{Decoder, Error, Event, Limits, Opcode, Role, Spare, close, mask};
+use crate::config::Config;
+use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::net::blocking::BlockingStream;
+use crate::net::resolver;
+use crate::random::Random;
+use crate::server::message::Message;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+/// Opens a WebSocket, by [`Client::open`] with nothing but the URL.
+///
+/// # Errors
+/// As for [`Client::open`].
+pub fn connect(url: impl Into<String>) -> io::Result<Connection> {
+    Client::connect(url).open()
+}
+
+impl Client {
+    /// Opens the connection and gives it to the caller, to be used without a loop: see [`blocking`](self). The
+    /// callbacks are not called, and it does not reconnect. Looking up the name takes as long as the system's resolver
+    /// does, and connecting to each address and the handshake at most [`Config::connect_timeout`] each.
+    ///
+    /// # Errors
+    /// Where the URL can't work or the attempt failed; the error says why.
+    pub fn open(self) -> io::Result<Connection> {
+        let target = self.target()?;
+        self.config.check()?;
+        let url = target.ask.url.to_string();
+        Connection::open(&target.ask, self.config).map_err(|error| {
+            let (kind, text) = (error.kind(), error.to_string());
+            io::Error::new(
+                kind,
+                Fault::Connect { url: url.into(), cause: Cause::Io(kind), text: text.into() },
+            )
+        })
+    }
+}
+
+/// An open WebSocket that is used without a loop; made by [`connect`] or [`Client::open`].
+///
+/// Pings are answered while [`receive`](Connection::receive) waits, and only then: a program that does other things
+/// for longer than the server waits for an answer is given up by it. An error is why the connection ended, and is the
+/// same from then on. Dropping it ends TCP without a close frame, which the server sees as a loss.
+pub struct Connection {
+    stream: BlockingStream,
+    decoder: Decoder,
+    spare: Spare,
+    limits: Limits,
+    random: Random,
+    config: Config,
+    subprotocol: Option<String>,
+    /// Read, and looked at only up to `start`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    ended: Option<CloseReason>,
+}
+
+impl Connection {
+    fn open(ask: &Ask, config: Config) -> io::Result<Connection> {
+        let mut random = Random::default();
+        random.check()?;
+        let addresses = match ask.url.address() {
+            Some(address) => vec![(address, ask.url.port).into()],
+            None => resolver::look_up(&ask.url.host, ask.url.port)?,
+        };
+        let stream = BlockingStream::connect(addresses, config.connect_timeout)?;
+        let limits = Limits {
+            role: Role::Client,
+            message_bytes_max: config.message_bytes_max,
+            fragments_max: config.fragments_max,
+            room: config.inbound_bytes_max,
+            in_parts: false,
+        };
+        let mut connection = Connection {
+            stream,
+            decoder: Decoder::default(),
+            spare: Spare::default(),
+            limits,
+            random,
+            buffer: vec![0; config.read_buffer_bytes.max(config.head_bytes_max)],
+            config,
+            subprotocol: None,
+            start: 0,
+            end: 0,
+            ended: None,
+        };
+        connection.shake_hands(ask)?;
+        Ok(connection)
+    }
+
+    fn shake_hands(&mut self, ask: &Ask) -> io::Result<()> {
+        let timeout = self.config.connect_timeout;
+        let key = handshake_client::key(self.random.bytes());
+        self.stream.write_all(ask.encode(&key).as_bytes(), timeout)?;
+        let deadline = Instant::now().checked_add(timeout);
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        loop {
+            let bytes = &self.buffer[self.start..self.end];
+            if bytes.iter().zip(b"HTTP/1.").any(|(byte, expected)| byte != expected) {
+                return Err(wrong("the answer is not HTTP"));
+            }
+            if !head::has_end(bytes) {
+                if bytes.len() > self.config.head_bytes_max || self.end == self.buffer.len() {
+                    return Err(wrong("the head of the answer is too big"));
+                }
+                match self.stream.read(&mut self.buffer[self.end..], deadline)? {
+                    0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ended before the answer")),
+                    len => self.end += len,
+                }
+                continue;
+            }
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let Ok(Some((answer, len))) = Answer::parse(bytes, &mut headers) else {
+                return Err(wrong("malformed answer"));
+            };
+            if len > self.config.head_bytes_max {
+                return Err(wrong("the head of the answer is too big"));
+            }
+            self.start += len;
+            match answer.status() {
+                101 => {
+                    ask.check(&answer, &key).map_err(wrong)?;
+                    self.subprotocol = answer.subprotocol().map(str::to_owned);
+                    return Ok(());
+                }
+                // RFC 9110 §15.2: an answer before the answer.
+                100..=199 => {}
+                status => {
+                    return Err(io::Error::other(format!(
+                        "{}: {}",
+                        Cause::Refused(status),
+                        answer.summary()
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The subprotocol that the server chose of those that were offered.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Sends a message: text from strings, binary from bytes. Waits until the system has taken it, as long as the
+    /// server reads on; where it reads nothing for [`Config::pong_timeout`], the connection is ended.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub fn send<'a>(&mut self, message: impl Into<Message<'a>>) -> Result<(), CloseReason> {
+        self.check()?;
+        let message = message.into();
+        let (key, bytes) = (self.random.bytes(), message.as_bytes());
+        let header = header::encode(true, message.opcode(), bytes.len()).masked(key);
+        let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
+        frame.extend_from_slice(header.as_slice());
+        frame.extend_from_slice(bytes);
+        mask::apply(&mut frame[header.as_slice().len()..], key);
+        self.write(&frame)
+    }
+
+    /// Sends a ping; more than 125 bytes of data are cut off.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub fn ping(&mut self, data: &[u8]) -> Result<(), CloseReason> {
+        self.check()?;
+        self.write_control(Opcode::Ping, &data[..data.len().min(header::CONTROL_MAX)])
+    }
+
+    /// Waits for a message, for at most `timeout` (`None`: for as long as the connection lives). `Ok(None)`: none came
+    /// in time. One that is there already is given at once, also with a timeout of zero.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub fn receive(
+        &mut self,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<Option<Message<'static>>, CloseReason> {
+        self.check()?;
+        let deadline = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
+        match self.next_event(deadline)? {
+            None => Ok(None),
+            Some(Received::Message(message)) => Ok(Some(message)),
+            Some(Received::Close(code, text)) => {
+                self.write_control(Opcode::Close, &close::payload(code, ""))?;
+                self.await_end();
+                Err(self.end(CloseReason { by: Side::Peer, code, text, cause: Cause::Requested }))
+            }
+        }
+    }
+
+    /// Ends the connection: sends a close frame, waits for the server's for at most [`Config::close_timeout`], and
+    /// gives the reason of the end, which is another where the connection had ended before. Messages that come
+    /// meanwhile are dropped. Codes and reason are as for [`Server::disconnect`](crate::Server::disconnect).
+    pub fn close(mut self, code: u16, reason: &str) -> CloseReason {
+        if let Some(ended) = self.ended.take() {
+            return ended;
+        }
+        let code = if close::may_be_sent(code) { code } else { close::NORMAL };
+        if let Err(ended) = self.write_control(Opcode::Close, &close::payload(code, reason)) {
+            return ended;
+        }
+        let deadline = Instant::now().checked_add(self.config.close_timeout);
+        loop {
+            match self.next_event(deadline) {
+                Ok(Some(Received::Message(_))) => {}
+                Ok(Some(Received::Close(..))) => {
+                    self.await_end();
+                    return CloseReason::new(Side::Server, code, reason, Cause::Requested);
+                }
+                Ok(None) => return CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    /// What comes next that the caller has to hear of; `None` at the deadline.
+    fn next_event(&mut self, deadline: Option<Instant>) -> Result<Option<Received>, CloseReason> {
+        loop {
+            if self.start == self.end {
+                self.start = 0;
+                match self.stream.read(&mut self.buffer, deadline) {
+                    Ok(0) => {
+                        return Err(self.end(CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Lost)));
+                    }
+                    Ok(len) => self.end = len,
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        self.end = 0;
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(self.failed(&error)),
+                }
+            }
+            let input = &mut self.buffer[self.start..self.end];
+            let step = match self.decoder.whole(input, &self.limits) {
+                Ok(Some((used, event))) => Ok((used, Some(event))),
+                Ok(None) => self.decoder.piece(input, &self.limits, &mut self.spare),
+                Err(error) => Err(error),
+            };
+            let (used, event) = match step {
+                Ok(step) => step,
+                Err(error) => return Err(self.broken(error)),
+            };
+            let input = &self.buffer[self.start..self.start + used];
+            self.start += used;
+            match event {
+                Some(Event::Message(opcode, payload)) => {
+                    let message = Message::new(opcode, payload.bytes(input).to_vec());
+                    return Ok(Some(Received::Message(message)));
+                }
+                Some(Event::Ping(payload)) => {
+                    let pong =
+                        ControlFrame::new(Opcode::Pong, payload.bytes(input), Some(self.random.bytes()));
+                    self.write(pong.as_slice())?;
+                }
+                Some(Event::Close(code, reason)) => return Ok(Some(Received::Close(code, reason))),
+                // Parts are not asked for.
+                Some(Event::Pong(_) | Event::Part(..)) | None => {}
+            }
+        }
+    }
+
+    fn write_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), CloseReason> {
+        let frame = ControlFrame::new(opcode, payload, Some(self.random.bytes()));
+        self.write(frame.as_slice())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
+        let written = self.stream.write_all(bytes, self.config.pong_timeout);
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                self.end(CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer))
+            }
+            _ => self.failed(&error),
+        })
+    }
+
+    /// The server broke the protocol: it is told how (RFC 6455 §7.1.7).
+    fn broken(&mut self, error: Error) -> CloseReason {
+        let (code, what) = (error.close_code(), error.what());
+        // Where that fails too, what came first is the reason.
+        let frame = ControlFrame::new(Opcode::Close, &close::payload(code, what), Some(self.random.bytes()));
+        self.stream.write_all(frame.as_slice(), self.config.close_timeout).ok();
+        let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
+        self.end(CloseReason::new(Side::Server, code, what, cause))
+    }
+
+    fn failed(&mut self, error: &io::Error) -> CloseReason {
+        self.end(CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Io(error.kind())))
+    }
+
+    /// RFC 6455 §7.1.1: the server is the one to end TCP.
+    fn await_end(&mut self) {
+        let deadline = Instant::now().checked_add(self.config.close_timeout);
+        while self.stream.read(&mut self.buffer, deadline).is_ok_and(|len| len > 0) {}
+    }
+
+    fn end(&mut self, reason: CloseReason) -> CloseReason {
+        self.stream.shutdown();
+        self.ended.insert(reason).clone()
+    }
+
+    fn check(&self) -> Result<(), CloseReason> {
+        self.ended.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// What the caller has to hear of.
+enum Received {
+    Message(Message<'static>),
+    Close(u16, Box<str>),
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! The reactor's new connections: those that listeners accept, and those that are begun from here.
+
+use super::connection::{Flags, Life};
+use super::listener::Accepted;
+use super::reactor::Reactor;
+use super::stream::Stream;
+use super::{Admission, App, Phase, io_failure, lost};
+use crate::fd::Fd;
+use mio::{Interest, Token};
+use std::io;
+use std::time::Instant;
+
+/// Connections at once that are told that they may not stay; those beyond are just closed.
+const TURNED_AWAY_MAX: usize = 32;
+
+impl<A: App> Reactor<A> {
+    pub(super) fn accept_from_all(&mut self, now: Instant) {
+        if self.app.phase() != Phase::Serving {
+            self.listeners.clear();
+        }
+        for number in 0..self.listeners.len() {
+            let mut budget = self.app.connections().limits.accepts_per_turn_max;
+            let listener = &mut self.listeners[number];
+            listener.retry_at = listener.retry_at.filter(|at| *at > now);
+            while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
+            {
+                budget -= 1;
+                match self.listeners[number].accept(now) {
+                    Accepted::Stream(stream, address) => {
+                        let protocol = self.listeners[number].protocol;
+                        self.admit(Stream::Tcp(stream), protocol, Some(address.ip()));
+                    }
+                    Accepted::None | Accepted::Skipped => {}
+                    Accepted::BackOff(error) => {
+                        log::warn!("accept: {error}; trying again in a moment");
+                        self.app.accept_failed(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a new connection into the table, or sends it away.
+    pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
+        let connections = self.app.connections();
+        let Some((fd, admission)) = connections.take_in(stream, address) else { return };
+        if admission != Admission::Welcome {
+            connections.turn_away(fd);
+            if connections.turned_away > TURNED_AWAY_MAX {
+                return connections.kill(fd, lost());
+            }
+        }
+        if self.watch(fd) {
+            self.app.accepted(fd, protocol, admission);
+        }
+    }
+
+    /// Watches the connections that were begun in this turn.
+    pub(super) fn watch_new(&mut self) {
+        while let Some(fd) = self.app.connections().unwatched.pop() {
+            self.watch(fd);
+        }
+    }
+
+    fn watch(&mut self, fd: Fd) -> bool {
+        let registered = self.register(fd);
+        if let Err(error) = &registered {
+            log::warn!("a connection can't be watched: {error}");
+            self.app.connections().kill(fd, io_failure(error));
+        }
+        registered.is_ok()
+    }
+
+    /// Once for all readiness: a change of interest would cost a system call each time.
+    fn register(&mut self, fd: Fd) -> io::Result<()> {
+        let connection = self.app.connections().table.get_mut(fd).expect("just inserted");
+        match &mut connection.stream {
+            Stream::Tcp(stream) => self.poll.registry().register(
+                stream,
+                Token(fd.to_u64() as usize),
+                Interest::READABLE | Interest::WRITABLE,
+            ),
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(stream) => {
+                stream.opened_as(fd);
+                Ok(())
+            }
+        }
+    }
+
+    /// What became of a connection that was begun from here.
+    pub(super) fn is_connected(&mut self, fd: Fd) -> bool {
+        let connections = self.app.connections();
+        let Some(connection) = connections.table.get_mut(fd) else { return false };
+        match connection.stream.is_connected() {
+            Ok(true) => {
+                connection.life = Life::Open;
+                self.app.connected(fd);
+                true
+            }
+            Ok(false) => {
+                connection.flags.set(Flags::BLOCKED);
+                false
+            }
+            Err(error) => {
+                connections.kill(fd, io_failure(&error));
+                false
+            }
+        }
+    }
+}

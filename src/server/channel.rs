@@ -1,0 +1,57 @@
+//! How messages go to a connection, and how far it has come: what every verb asks first.
+
+use super::Server;
+use super::session::{Phase, Session, WebSocket};
+use crate::codec::ws::Role;
+use crate::error::PushError;
+use crate::fd::Fd;
+use crate::net::connection::Life;
+
+/// How messages go to an established connection.
+pub(super) enum Channel {
+    /// As frames, masked where this side is the client. A message to it may have been pushed in part only.
+    WebSocket { is_unfinished: bool, role: Role },
+    /// As events.
+    EventStream,
+    /// As packages of the framing with this number.
+    Tcp(u8),
+}
+
+impl Server {
+    pub(super) fn check_established(&self, fd: Fd) -> Result<(), PushError> {
+        self.channel(fd).map(|_| ())
+    }
+
+    /// Which end of a connection this side is.
+    pub(super) fn role(&self, fd: Fd) -> Role {
+        self.connections.get(fd).map_or(Role::Server, |connection| connection.session.role())
+    }
+
+    pub(super) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
+        let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
+        match (&connection.session, connection.life) {
+            (Session::WebSocket(websocket), Life::Open) if websocket.phase == Phase::Open => {
+                Ok(Channel::WebSocket { is_unfinished: websocket.is_unfinished, role: websocket.role() })
+            }
+            (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
+            (session, Life::Open) if session.is_event_stream() => Ok(Channel::EventStream),
+            (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
+            _ => Err(PushError::Closing),
+        }
+    }
+
+    pub(super) fn websocket_mut(&mut self, fd: Fd) -> Option<&mut WebSocket> {
+        match self.connections.session_mut(fd)? {
+            Session::WebSocket(websocket) => Some(websocket),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_phase(&mut self, fd: Fd, phase: Phase) {
+        let Some(websocket) = self.websocket_mut(fd) else { return };
+        let was_open = std::mem::replace(&mut websocket.phase, phase) == Phase::Open;
+        if was_open && self.role(fd) == Role::Server && phase != Phase::Open {
+            self.established -= 1;
+        }
+    }
+}
