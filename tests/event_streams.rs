@@ -398,3 +398,143 @@ fn a_panic_and_a_shutdown_are_told_as_a_close() {
     live.stop();
     assert_eq!(closed.recv_timeout(DEADLINE).expect("a close").cause, Cause::Shutdown);
 }
+
+/// A stream that asks for its token, and the token.
+fn with_token(live: &Live) -> (Reader, String) {
+    let mut reader = Reader::ask(live, GET.replace("GET /", "GET /?swio=stream"));
+    let first = reader.next();
+    assert_eq!(first.event, "swio");
+    let token = first.data.strip_prefix("{\"session\":\"").and_then(|rest| rest.strip_suffix("\"}"));
+    let token = token.expect("a token").to_owned();
+    assert_eq!(token.len(), 22);
+    (reader, token)
+}
+
+fn post(token: &str, lines: &str, body: &[u8]) -> Vec<u8> {
+    let len = body.len();
+    let head = format!(
+        "POST /?swio=send&session={token} HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\n{lines}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[test]
+fn messages_come_by_post_in_the_name_of_the_stream() {
+    let builder = Server::builder().on_message(|server, frame| {
+        assert_ne!(&*frame.data, b"panic", "as asked");
+        assert!(frame.finish);
+        server.push(frame.fd, frame.data).expect("open");
+    });
+    let live = streams_with(builder, |config| config.deliver_fragments = true);
+    let (mut reader, token) = with_token(&live);
+    let mut poster = live.client();
+    // Pipelined, in chunks, and in pieces.
+    poster.send(
+        [post(&token, "", b"one"), post(&token, "Content-Type: text/plain;charset=UTF-8\r\n", b"")].concat(),
+    );
+    assert_eq!((poster.answer().status, poster.answer().status), (204, 204));
+    poster.send_in_pieces(post(&token, "Content-Type: application/octet-stream\r\n", b"\xff\r\n"));
+    assert_eq!(poster.answer().status, 204);
+    let head = format!(
+        "POST /?session={token}&swio=send HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    poster.send([head.as_str(), "3\r\ntwo\r\n1\r\n!\r\n0\r\n\r\n"].concat());
+    let answer = poster.answer();
+    assert_eq!((answer.status, answer.header("Cache-Control")), (204, Some("no-store")));
+    for expected in [seen("", "", "one"), seen("", "", ""), seen("binary", "", "/w0K"), seen("", "", "two!")]
+    {
+        assert_eq!(reader.next(), expected);
+    }
+    live.ask(|server| assert_eq!((server.stats().messages_received, server.stats().requests), (4, 0)));
+    poster.send(post(&token, "", b"panic"));
+    assert_eq!(poster.answer().status, 500);
+    reader.expect_close(1011, "internal error");
+    poster.send(post(&token, "", b"late"));
+    let answer = poster.answer();
+    assert_eq!((answer.status, answer.text()), (404, r#"{"error":"unknown session"}"#));
+    still_serving(&live);
+}
+
+#[test]
+fn what_is_wrong_with_a_posted_message_is_answered_and_harms_nobody() {
+    let (builder, events) = recorded();
+    let live = streams_with(builder, |config| {
+        config.message_bytes_max = 1_000;
+        config.messages_per_second_max = Some(2);
+    });
+    let (mut reader, token) = with_token(&live);
+    let fd = events.open();
+    let (_other, another) = with_token(&live);
+    assert_ne!(token, another);
+    let mut poster = live.client();
+    for (request, status) in [
+        (post(&token, "", b"\xff"), 400),
+        (post(&token, "Content-Type: application/json\r\n", b"{}"), 415),
+        (post(&token, "", &[b'x'; 1_001]), 413),
+        (post("", "", b"x"), 404),
+        (post(&token[1..], "", b"x"), 404),
+        (post(&token.to_lowercase().to_uppercase(), "", b"x"), 404),
+        (post(&fd.to_string(), "", b"x"), 404),
+        (post("%ff", "", b"x"), 404),
+        (post(&token, "", &[b'x'; 1_000]), 204),
+    ] {
+        poster.send(&request);
+        assert_eq!(poster.answer().status, status, "{:?}", String::from_utf8_lossy(&request[..80]));
+    }
+    assert_eq!(events.message().len(), 1_000);
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        poster.send(post(&token, "", b"x"));
+        statuses.push(poster.answer().status);
+    }
+    assert!(statuses.contains(&204) && statuses.contains(&429), "{statuses:?}");
+    live.ask(move |server| assert!(server.pause(fd)));
+    poster.send(post(&token, "", b"x"));
+    let answer = poster.answer();
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("1")));
+    live.ask(move |server| assert!(server.resume(fd) && server.push(fd, "unharmed").is_ok()));
+    assert_eq!(reader.next().data, "unharmed");
+    drop(reader);
+    events.close();
+    poster.send(post(&token, "", b"x"));
+    assert_eq!(poster.answer().status, 404);
+}
+
+#[test]
+fn a_page_elsewhere_may_post_where_its_origin_is_let_in() {
+    let origin = "https://a.example";
+    let live = streams_with(recorded().0, move |config| config.origins = Origins::List(vec![origin.into()]));
+    let (_reader, token) = with_token(&live);
+    let mut poster = live.client();
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /?swio=send&session={token} HTTP/1.1\r\nHost: test\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n"
+        )
+    };
+    poster.send(preflight(origin));
+    let answer = poster.answer();
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), Some(origin));
+    assert_eq!(answer.header("Access-Control-Allow-Credentials"), Some("true"));
+    assert_eq!(answer.header("Access-Control-Allow-Methods"), Some("POST"));
+    assert_eq!(answer.header("Access-Control-Allow-Headers"), Some("Content-Type"));
+    assert_eq!(answer.header("Access-Control-Max-Age"), Some("7200"));
+    poster.send(post(&token, "Origin: https://a.example\r\n", b"x"));
+    let answer = poster.answer();
+    assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (204, Some(origin)));
+    for request in
+        [preflight("https://b.example").into_bytes(), post(&token, "Origin: https://b.example\r\n", b"x")]
+    {
+        let mut client = live.client();
+        client.send(request);
+        assert_eq!(client.answer().status, 403);
+    }
+    // Where there are no streams, it is a request as any other.
+    let off = Live::start(
+        Server::builder().on_request(|_, request| Response::text(200, request.method().to_owned())),
+    );
+    let mut client = off.client();
+    client.send(post(&token, "", b"x"));
+    assert_eq!(client.answer().text(), "POST");
+}

@@ -101,7 +101,14 @@ pub struct Config {
     /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) in place of
     /// being given to `on_request`: [`on_handshake`](crate::Handler::on_handshake) may refuse it,
     /// [`on_open`](crate::Handler::on_open) is told, and from then on it is pushed to, broadcast to, put into topics
-    /// and [closed](crate::Server::disconnect) as a WebSocket is. Default false.
+    /// and [closed](crate::Server::disconnect) as a WebSocket is.
+    ///
+    /// A client that asks with `swio=stream` in the query is first sent an event `swio` with `{"session":"TOKEN"}`, and
+    /// may then send messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary
+    /// where it is `application/octet-stream`. `on_message` gets it with the stream's fd; the answer is 204, or says
+    /// what is wrong: 404 where there is no such session any more. Over
+    /// [`message_bytes_max`](Config::message_bytes_max) or [`body_bytes_max`](Config::body_bytes_max) it is 413, over
+    /// [`messages_per_second_max`](Config::messages_per_second_max) 429. Default false.
     pub event_streams: bool,
     /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
     /// themselves, some of them.

@@ -244,7 +244,10 @@ impl App for Dispatch {
                 websocket.route
             }
             Session::EventStream(stream) => {
-                self.server.event_streams.open -= usize::from(!stream.is_ended);
+                if !stream.is_ended {
+                    self.server.event_streams.open -= 1;
+                    self.server.tokens.revoke(fd);
+                }
                 stream.route
             }
             session => {

@@ -33,6 +33,12 @@ pub(super) fn is_asked(head: &Head<'_>) -> bool {
     head.method == "GET" && head.list("accept").any(is_event_stream)
 }
 
+/// Whether the client asks for its session's token, to send messages by `POST`. Others are not told what they did not
+/// ask for.
+fn wants_token(request: &Request<'_>) -> bool {
+    request.query_param("swio").is_some_and(|what| what == "stream")
+}
+
 impl Dispatch {
     pub(super) fn open_event_stream(&mut self, route: Route, request: &Request<'_>, acceptance: &Acceptance) {
         let fd = request.fd;
@@ -49,6 +55,9 @@ impl Dispatch {
             self.server.stats.opened += 1;
         }
         self.server.watch(fd);
+        if wants_token(request) {
+            self.server.tell_token(fd);
+        }
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
     }
 
@@ -98,6 +107,21 @@ impl Dispatch {
 }
 
 impl Server {
+    fn tell_token(&mut self, fd: Fd) {
+        match self.tokens.issue(fd) {
+            Ok(token) => {
+                let labels = Labels { event: "swio".to_owned(), id: String::new() };
+                let run =
+                    sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes());
+                self.connections.write(fd, [&run, &[]], Quota::Exempt).ok();
+            }
+            Err(error) => {
+                log::error!("{fd}: no token, for the system has no random numbers: {error}");
+                self.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Overload("no randomness"));
+            }
+        }
+    }
+
     pub(super) fn push_event(
         &mut self,
         fd: Fd,

@@ -2,6 +2,7 @@
 
 use super::dispatch::Dispatch;
 use super::handler::Handler;
+use super::posting;
 use super::request::Request;
 use super::routes::{Params, Route};
 use super::session::{Held, Http, Progress, Session, Waiting};
@@ -186,6 +187,10 @@ impl Dispatch {
             }
         };
         let request = Request { fd, head, body, params };
+        if self.server.config.event_streams && posting::is_asked(&request.head) {
+            self.take_post(&request)?;
+            return Ok(Step::Done(*head_len + body_len));
+        }
         let is_handshake = self.is_handshake(&head);
         let is_answered =
             if is_handshake { self.upgrade(route, &request)? } else { self.answer(route, &request)? };

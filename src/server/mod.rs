@@ -25,6 +25,7 @@ mod notices;
 pub(crate) mod outgoing;
 mod parts;
 mod pool;
+mod posting;
 pub(crate) mod presence;
 mod proxies;
 mod refusal;
@@ -36,6 +37,7 @@ mod shutdown;
 pub(crate) mod tasks;
 mod tcp;
 mod timing;
+mod tokens;
 pub(crate) mod topics;
 mod upgrade;
 mod users;
@@ -75,6 +77,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tasks::Tasks;
 use tcp::Tcp;
+use tokens::Tokens;
 use topics::Rooms;
 
 /// The live server: what every callback receives first.
@@ -125,6 +128,7 @@ pub struct Server {
     event_streams: EventStreams,
     outgoing: Outgoing,
     random: Random,
+    tokens: Tokens,
 }
 
 /// A request that a callback is answering now.
@@ -175,6 +179,7 @@ impl Server {
             event_streams: EventStreams::default(),
             outgoing: Outgoing::default(),
             random: Random::default(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -363,7 +368,10 @@ impl Server {
         self.set_phase(fd, Phase::Closed);
         if let Some(session) = self.connections.session_mut(fd) {
             self.tcp.established -= usize::from(session.framing().is_some());
-            self.event_streams.open -= usize::from(session.is_event_stream());
+            if session.is_event_stream() {
+                self.event_streams.open -= 1;
+                self.tokens.revoke(fd);
+            }
             let held_bytes = session.forget();
             self.connections.inbound_bytes -= held_bytes;
         }
