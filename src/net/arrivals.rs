@@ -52,6 +52,9 @@ impl<A: App> Reactor<A> {
         }
         if self.watch(fd) {
             self.app.accepted(fd, protocol, admission);
+        } else if admission == Admission::Welcome {
+            // The app does not hear of the end of what it has not heard of.
+            self.app.connections().turn_away(fd);
         }
     }
 
