@@ -21,7 +21,8 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   doc        the documentation builds without warnings
   examples   build of the examples, optimised
   bench      the benchmarks compile
-  autobahn   Autobahn|Testsuite against examples/echo    (report: target/autobahn/index.html)
+  autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
+             (reports: target/autobahn/index.html, target/autobahn/client/index.html)
   browser    the chat example in headless Chromium       (screenshots: target/browser/)
 
 What the last two need is installed where it is missing: Debian packages through apt-get (as root or with sudo),
@@ -80,7 +81,7 @@ step_bench() { cargo bench --no-run --all-features; }
 
 step_autobahn() {
   # So that it can be run by itself, and never judges an old build.
-  cargo build --release --all-features --example echo
+  cargo build --release --all-features --example echo --example autobahn_client
   tests/autobahn/run.sh
   # No report and yet no failure: a suite that could not run is not a suite that passed.
   if ! [ -f "$target/autobahn/index.json" ]; then outcome='DID NOT RUN'; fi

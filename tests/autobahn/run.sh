@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs Autobahn|Testsuite, as fuzzing client, against the echo example (build it first:
-# cargo build --release --example echo), or against the server at SWIO_AUTOBAHN_URL if that is set.
-# The report to look at: target/autobahn/index.html.
+# Runs Autobahn|Testsuite, as fuzzing client, against the echo example, or against the server at SWIO_AUTOBAHN_URL if
+# that is set; then, as fuzzing server, against the autobahn_client example. Build both first:
+# cargo build --release --example echo --example autobahn_client.
+# The reports to look at: target/autobahn/index.html, target/autobahn/client/index.html.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/need.sh
@@ -11,6 +12,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 environment=$target/autobahn-env
 out=$target/autobahn
 log=$out/echo.log
+client_out=$out/client
 server=
 
 main() {
@@ -19,8 +21,12 @@ main() {
   mkdir -p "$out"
   suite_command
   trap stop_server EXIT
-  if [ -z "${SWIO_AUTOBAHN_URL:-}" ]; then start_server; fi
+  if [ -z "${SWIO_AUTOBAHN_URL:-}" ]; then test_client; fi
+  test_server
+}
 
+test_server() {
+  if [ -z "${SWIO_AUTOBAHN_URL:-}" ]; then start_server; fi
   sed -e "s|@OUT@|$out|" -e "s|@URL@|$SWIO_AUTOBAHN_URL|" tests/autobahn/fuzzingclient.json >"$out/fuzzingclient.json"
   echo "autobahn: testing $SWIO_AUTOBAHN_URL"
   # A good server takes 15 seconds. wstest exits 0 whatever it finds, so the report is what counts.
@@ -31,6 +37,33 @@ main() {
     exit 1
   fi
   python3 tests/autobahn/check.py "$out/index.json"
+}
+
+# The suite is the server, and writes the report when the client asks for it.
+test_client() {
+  local port url deadline=$((SECONDS + 30))
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  url=ws://127.0.0.1:$port
+  mkdir -p "$client_out"
+  sed -e "s|@OUT@|$client_out|" -e "s|@URL@|$url|" tests/autobahn/fuzzingserver.json >"$client_out/fuzzingserver.json"
+  "${wstest[@]}" -m fuzzingserver -w 0 -s "$client_out/fuzzingserver.json" >"$client_out/wstest.log" 2>&1 &
+  server=$!
+  until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+    if ! kill -0 "$server" 2>/dev/null || ((SECONDS > deadline)); then
+      tail -n 20 "$client_out/wstest.log" >&2
+      echo "autobahn: the fuzzing server did not start" >&2
+      exit 1
+    fi
+    sleep 0.1
+  done
+  echo "autobahn: testing the client"
+  if ! timeout 300 "$target/release/examples/autobahn_client" "$url"; then
+    tail -n 20 "$client_out/wstest.log" >&2
+    echo "autobahn: the client failed, or took more than 300 seconds" >&2
+    exit 1
+  fi
+  stop_server
+  python3 tests/autobahn/check.py "$client_out/index.json"
 }
 
 # Sets wstest: the suite from PyPI in a Python 2.7 environment, the only Python it runs on, or else in its own container.
@@ -91,6 +124,7 @@ start_server() {
 
 stop_server() {
   if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
+  server=
 }
 
 did_not_run() {
