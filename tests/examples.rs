@@ -147,6 +147,27 @@ fn tcp_is_one_room_for_browsers_and_lines() {
 }
 
 #[test]
+fn client_sends_what_is_typed_and_shows_what_comes() {
+    let echo = Example::run("echo", &[]);
+    let mut child = Command::new(path("client"))
+        .arg(format!("ws://{}/", echo.address))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let mut typed = child.stdin.take().expect("piped");
+    let mut shown = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert_eq!(shown.next().as_deref(), Some("(connected)"));
+    for line in ["one", "two"] {
+        writeln!(typed, "{line}").expect("it reads");
+        assert_eq!(shown.next().as_deref(), Some(line));
+    }
+    drop(typed);
+    assert_eq!(shown.next().as_deref(), Some("(closed by this side, 1000)"));
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_wrong_argument_is_answered_with_the_usage() {
     for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp"] {
         let output = Command::new(path(name)).arg("--lisen").output().expect("the example starts");

@@ -81,8 +81,8 @@ impl Server {
     }
 
     /// What becomes of messages for which this connection has no room, in place of
-    /// [`Config::slow_consumer`]; `None`: that again. Holds for what is pushed from now on. False where the connection
-    /// is gone.
+    /// [`Config::slow_consumer`](crate::Config::slow_consumer); `None`: that again. Holds for what is pushed from now
+    /// on. False where the connection is gone.
     ///
     /// ```no_run
     /// # use swio::{Request, Server, SlowConsumer};

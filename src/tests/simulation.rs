@@ -167,7 +167,10 @@ impl Commanded {
         let (mut queued, mut full, mut gone) = (0, 0, 0);
         for fd in everybody {
             let result = match (server.is_established(fd), server.exists(fd)) {
-                (true, _) => Ok(queued += 1),
+                (true, _) => {
+                    queued += 1;
+                    Ok(())
+                }
                 (false, true) => Err(PushError::Full),
                 // A write failed that could not wait for the end of the turn.
                 (false, false) => Err(PushError::Gone),
