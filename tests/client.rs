@@ -175,6 +175,13 @@ impl Peer {
         (head[0], key, payload)
     }
 
+    /// Closes in good order: the client answers, then this side ends TCP.
+    fn close(&mut self, code: u16) {
+        self.send(&close_frame(code));
+        let (first, _, payload) = self.frame();
+        assert_eq!((first, payload), (FIN | CLOSE, code.to_be_bytes().to_vec()));
+    }
+
     /// The client ends TCP; what it says before is let pass.
     fn until_end(&mut self) {
         let mut rest = Vec::new();
@@ -450,8 +457,7 @@ fn answers_before_the_answer_are_passed_over() {
         let right = peer.answer("");
         let early = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
         peer.send(format!("{early}{right}").as_bytes());
-        peer.send(&close_frame(1000));
-        peer.until_end();
+        peer.close(1000);
     });
     let (client, told) = recorded_client(rogue.url());
     client.run().expect("a good end");
@@ -634,8 +640,7 @@ fn soon() -> Backoff {
 fn a_client_connects_again_until_it_is_stopped() {
     let rogue = Rogue::start(3, |peer| {
         peer.open();
-        peer.send(&close_frame(1012));
-        peer.until_end();
+        peer.close(1012);
     });
     let (client, told) = recorded_client(rogue.url());
     let running = client.reconnect(soon()).start().expect("a client");
@@ -777,6 +782,7 @@ fn a_server_relays_between_its_clients_and_another_server() {
     other.expect_text("by way of the other server");
     assert_eq!(relay.ask(|server| (server.connection_count(), server.usage().clients)), (2, 1));
     assert!(relay.ask(move |server| server.connections().all(|other| other != fd)));
+    drop((one, other));
     relay.stop();
     upstream.until_empty();
 }

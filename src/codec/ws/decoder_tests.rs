@@ -1142,3 +1142,43 @@ fn what_is_held_stays_within_the_room_that_there_is() {
         assert!(taken <= whole && taken + 900 >= whole, "{taken} bytes in {room}");
     }
 }
+
+#[test]
+fn a_servers_frames_are_the_same_at_every_split() {
+    let limits = Limits { role: Role::Client, ..ROOMY };
+    let mut wire = Vec::new();
+    for (fin, opcode, payload) in [
+        (false, Opcode::Text, "h\u{e4}lf".as_bytes()),
+        (true, Opcode::Ping, b"!"),
+        (true, Opcode::Continuation, b" and half"),
+        (true, Opcode::Binary, &[7; 300]),
+        (true, Opcode::Close, b"\x03\xe8"),
+    ] {
+        wire.extend_from_slice(header::encode(fin, opcode, payload.len()).as_slice());
+        wire.extend_from_slice(payload);
+    }
+    for split in 0..=wire.len() {
+        let (mut decoder, mut spare, mut heard) = (Decoder::default(), Spare::default(), Vec::new());
+        for piece in [&wire[..split], &wire[split..]] {
+            let (mut piece, mut start) = (piece.to_vec(), 0);
+            while start < piece.len() {
+                let input = &mut piece[start..];
+                let (used, event) = decoder.step(input, &limits, &mut spare).expect("a good stream");
+                heard.extend(event.map(|event| match event {
+                    Event::Message(opcode, payload) => (opcode, payload.bytes(input).to_vec()),
+                    Event::Ping(payload) => (Opcode::Ping, payload.bytes(input).to_vec()),
+                    Event::Close(code, _) => (Opcode::Close, code.to_be_bytes().to_vec()),
+                    event => panic!("{event:?}"),
+                }));
+                start += used;
+            }
+        }
+        let expected = [
+            (Opcode::Ping, b"!".to_vec()),
+            (Opcode::Text, "h\u{e4}lf and half".into()),
+            (Opcode::Binary, vec![7; 300]),
+            (Opcode::Close, b"\x03\xe8".to_vec()),
+        ];
+        assert_eq!(heard, expected, "split at {split}");
+    }
+}

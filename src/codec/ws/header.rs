@@ -185,6 +185,38 @@ mod tests {
     }
 
     #[test]
+    fn each_side_reads_what_the_other_writes_and_refuses_its_own() {
+        for len in LENGTHS {
+            let plain = encode(true, Opcode::Binary, len);
+            let masked = plain.masked([1, 2, 3, 4]);
+            let header = Header { fin: true, opcode: Opcode::Binary, mask: [0; 4], len: len as u64 };
+            let (wire, masked_wire) = (plain.as_slice(), masked.as_slice());
+            assert_eq!(parse(wire, Role::Client), Ok(Some((header, wire.len()))));
+            let with_mask = Header { mask: [1, 2, 3, 4], ..header };
+            assert_eq!(parse(masked_wire, Role::Server), Ok(Some((with_mask, masked_wire.len()))));
+            assert_eq!(parse(wire, Role::Server), Err(Error::Unmasked));
+            assert_eq!(parse(masked_wire, Role::Client), Err(Error::Masked));
+            for end in 0..wire.len() {
+                assert_eq!(parse(&wire[..end], Role::Client), Ok(None), "length {len} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_control_frame_is_its_header_and_its_payload() {
+        for payload in [&b""[..], b"ping", &[7; CONTROL_MAX]] {
+            let plain = ControlFrame::new(Opcode::Ping, payload, None);
+            let header = encode(true, Opcode::Ping, payload.len());
+            assert_eq!(plain.as_slice(), [header.as_slice(), payload].concat());
+            let masked = ControlFrame::new(Opcode::Ping, payload, Some([9, 8, 7, 6]));
+            let (header, at) = parse(masked.as_slice(), Role::Server).expect("right").expect("whole");
+            let mut unmasked = masked.as_slice()[at..].to_vec();
+            mask::apply(&mut unmasked, header.mask);
+            assert_eq!((header.mask, &*unmasked), ([9, 8, 7, 6], payload));
+        }
+    }
+
+    #[test]
     fn every_first_two_bytes_are_judged_as_the_rfc_says() {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
