@@ -41,6 +41,7 @@
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
@@ -149,11 +150,13 @@ pub use server::event_loop::{EventLoop, Running};
 pub use server::handle::Handle;
 pub use server::handler::Callbacks;
 pub use server::handler::Handler;
+pub use server::history::History;
 pub use server::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use server::memory::MemoryBound;
 pub use server::message::{Data, Frame, Message, Prepared};
 pub use server::outgoing::{Backoff, ClientId};
 pub use server::presence::Presence;
+pub use server::recovery::Recovered;
 pub use server::request::{Handshake, Request};
 pub use server::tasks::{TaskError, TaskId};
 pub use server::topics::TopicEvent;

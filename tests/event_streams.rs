@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use std::time::Duration;
 use swio::{
-    Builder, Cause, Config, Handshake, Message, Opcode, Origins, PushError, Reach, Response, Server, Side,
-    SlowConsumer, Status, Transport,
+    Builder, Cause, Config, Handshake, History, JoinError, Message, Opcode, Origins, PushError, Reach,
+    Response, Server, Side, SlowConsumer, Status, Transport,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n";
@@ -537,4 +537,122 @@ fn a_page_elsewhere_may_post_where_its_origin_is_let_in() {
     let mut client = off.client();
     client.send(post(&token, "", b"x"));
     assert_eq!(client.answer().text(), "POST");
+}
+
+/// A server whose every stream joins `news`, which keeps three messages, and `other`, which keeps none.
+fn with_history() -> (Live, Events) {
+    let (builder, events) = recorded();
+    let builder = builder
+        .on_start(|server| {
+            let history = History { messages: 3, ..History::default() };
+            server.keep_history("news", history).expect("a short name");
+        })
+        .on_open(|server, request| {
+            server.join(request.fd, "other").expect("open");
+            server.join(request.fd, "news").expect("open");
+            server.push(request.fd, "welcome").expect("open");
+        });
+    (streams(builder), events)
+}
+
+fn publish(live: &Live, text: &str) {
+    let text = text.to_owned();
+    live.ask(move |server| server.publish("news", Message::from(text).event("n")).send());
+}
+
+fn publish_all(live: &Live, texts: &[&str]) {
+    texts.iter().for_each(|text| publish(live, text));
+}
+
+fn back(live: &Live, last_id: &str) -> Reader {
+    Reader::ask(live, get_with(&format!("Last-Event-ID: {last_id}\r\n")))
+}
+
+#[test]
+fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
+    let (live, events) = with_history();
+    let mut reader = Reader::open(&live);
+    assert_eq!(reader.next().data, "welcome");
+    publish(&live, "1");
+    live.ask(|server| server.publish("other", "without a history").send());
+    publish(&live, "2");
+    let first = reader.next();
+    assert_eq!((&*first.event, &*first.data), ("n", "1"));
+    assert_eq!(reader.next().data, "without a history");
+    let second = reader.next();
+    assert_ne!(first.id, second.id);
+    drop(reader);
+    events.close();
+    publish(&live, "3");
+    live.ask(|server| server.publish("news", b"\x00".as_slice()).send());
+    let mut reader = back(&live, &second.id);
+    publish(&live, "5");
+    let missed: Vec<Seen> = (0..4).map(|_| reader.next()).collect();
+    let texts: Vec<(&str, &str)> = missed.iter().map(|seen| (&*seen.event, &*seen.data)).collect();
+    assert_eq!(texts, [("n", "3"), ("binary", "AA=="), ("", "welcome"), ("n", "5")]);
+    assert!(missed[3].id != missed[1].id && missed[2].id == missed[1].id);
+    // Up to date: nothing but what comes from now on.
+    let mut reader = back(&live, &missed[3].id);
+    assert_eq!(reader.next().data, "welcome");
+    publish(&live, "6");
+    assert_eq!(reader.next().data, "6");
+    // The query does for clients that can't set headers.
+    let query = format!("GET /?last-event-id={}", missed[3].id);
+    let mut reader = Reader::ask(&live, GET.replace("GET /", &query));
+    assert_eq!((reader.next().data, reader.next().data), ("6".into(), "welcome".into()));
+}
+
+#[test]
+fn a_gap_is_told_before_what_is_left() {
+    let (live, _events) = with_history();
+    let mut reader = Reader::open(&live);
+    assert_eq!(reader.next().data, "welcome");
+    publish_all(&live, &["1", "2", "3", "4", "5"]);
+    let first = reader.next();
+    let gap = seen("gap", "", "news");
+    for (last_id, expected) in [
+        (&*first.id, vec!["3", "4", "5"]),
+        ("another-1", vec!["3", "4", "5"]),
+        ("nonsense", vec![]),
+        (&format!("{}9", first.id), vec![]),
+        (&"-".repeat(5_000), vec![]),
+    ] {
+        let mut reader = back(&live, last_id);
+        assert_eq!(reader.next(), gap, "{last_id}");
+        for text in expected {
+            assert_eq!(reader.next().data, text, "{last_id}");
+        }
+        assert_eq!(reader.next().data, "welcome", "{last_id}");
+    }
+}
+
+#[test]
+fn a_websocket_recovers_by_an_id_that_it_was_told() {
+    let (live, _events) = with_history();
+    let mut reader = Reader::open(&live);
+    reader.next();
+    publish_all(&live, &["1", "2", "3"]);
+    let first = reader.next().id;
+    let mut socket = live.open();
+    socket.expect(TEXT, "welcome");
+    let fd = live.ask(|server| server.connections().last().expect("two are open"));
+    let recovered = live.ask(move |server| {
+        let recovered = server.recover(fd, "news", &first).expect("open");
+        assert!(!server.recover(fd, "other", &first).expect("open").is_complete);
+        assert_eq!(server.keep_history("", History::default()), Err(JoinError::NameLength));
+        assert_eq!(server.keep_history(&"x".repeat(257), History::default()), Err(JoinError::NameLength));
+        recovered
+    });
+    assert_eq!((recovered.messages, recovered.is_complete), (2, true));
+    socket.expect(TEXT, "2");
+    socket.expect(TEXT, "3");
+    let first = reader.next().id;
+    let forgotten = live.ask(move |server| {
+        server.keep_history("news", None).expect("a short name");
+        server.recover(fd, "news", &first).expect("open")
+    });
+    assert_eq!((forgotten.messages, forgotten.is_complete), (0, false));
+    drop(socket);
+    live.until("it is gone", move |server| (!server.exists(fd)).then_some(()));
+    assert_eq!(live.ask(move |server| server.recover(fd, "news", "x")), Err(PushError::Gone));
 }

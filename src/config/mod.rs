@@ -169,6 +169,9 @@ pub struct Config {
     /// Topics at once; over it a new one is [`JoinError::TopicsFull`](crate::JoinError::TopicsFull).
     /// Default 1,048,576: one for each of a million connections, and even with the longest names under 1 GiB.
     pub topics_max: usize,
+    /// Memory of all [histories](crate::Server::keep_history) together; over it the oldest messages of all are
+    /// forgotten. Default 64 MiB: some 100,000 chat messages.
+    pub history_bytes_max: usize,
     /// Bytes of a uid; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: an e-mail address
     /// has up to 254.
     pub uid_bytes_max: usize,
@@ -286,6 +289,7 @@ impl Default for Config {
             topics_per_connection_max: 256,
             topic_bytes_max: 256,
             topics_max: 1 << 20,
+            history_bytes_max: 64 << 20,
             uid_bytes_max: 256,
             presence_grace: Duration::from_secs(5),
             presence_absences_max: 65_536,

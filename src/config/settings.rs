@@ -31,6 +31,7 @@ macro_rules! every_setting {
             topics_per_connection_max live,
             topic_bytes_max live,
             topics_max live,
+            history_bytes_max live,
             uid_bytes_max live,
             presence_grace live,
             presence_absences_max live,

@@ -10,6 +10,7 @@ use crate::net::connection::Connection;
 use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// A message on its way to every established connection, or every one in a topic; see
 /// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
@@ -20,6 +21,8 @@ pub struct Broadcast<'s, 'm> {
     target: Target,
     message: Message<'m>,
     except: Vec<Fd>,
+    /// The topic that keeps it.
+    history: Option<Rc<str>>,
 }
 
 /// Who is meant.
@@ -48,7 +51,13 @@ pub struct Reach {
 
 impl<'s, 'm> Broadcast<'s, 'm> {
     pub(super) fn new(server: &'s mut Server, target: Target, message: Message<'m>) -> Broadcast<'s, 'm> {
-        Broadcast { server, target, message, except: Vec::new() }
+        Broadcast { server, target, message, except: Vec::new(), history: None }
+    }
+
+    /// It is kept in this topic's history.
+    pub(super) fn kept_in(mut self, topic: Option<Rc<str>>) -> Self {
+        self.history = topic;
+        self
     }
 
     /// Leaves one connection out; may be called for several.
@@ -59,7 +68,10 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 
     /// Queues the message for each of them.
     pub fn send(self) -> Reach {
-        let Broadcast { server, target, message, except } = self;
+        let Broadcast { server, target, mut message, except, history } = self;
+        if let Some(topic) = history {
+            message = server.record(&topic, message);
+        }
         let (frame, shared) = message.frame();
         let unfinished = Cell::new(0);
         let outgoing = RefCell::new(Vec::new());

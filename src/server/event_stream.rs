@@ -58,7 +58,9 @@ impl Dispatch {
         if wants_token(request) {
             self.server.tell_token(fd);
         }
+        self.server.begin_return(request);
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
+        self.server.end_return();
     }
 
     /// The answer's head, and at once something of its body: proxies pass the head on with that.

@@ -49,6 +49,8 @@ pub struct MemoryBound {
     pub turn: usize,
     /// Commands from other threads.
     pub mailbox: usize,
+    /// What topics keep for clients that come back.
+    pub histories: usize,
     /// Buffers that are kept for the next use.
     pub spare: usize,
 }
@@ -56,7 +58,7 @@ pub struct MemoryBound {
 impl MemoryBound {
     /// The sum.
     pub fn total(&self) -> usize {
-        [self.table, self.outboxes, self.inbound, self.turn, self.mailbox, self.spare]
+        [self.table, self.outboxes, self.inbound, self.turn, self.mailbox, self.histories, self.spare]
             .into_iter()
             .fold(0, usize::saturating_add)
     }
@@ -67,7 +69,7 @@ impl fmt::Display for MemoryBound {
         let mib = |bytes: usize| bytes.div_ceil(1 << 20);
         write!(
             f,
-            "{} MiB for {} connections: table {}, outboxes {}, inbound {}, turn {}, mailbox {}, spare {}",
+            "{} MiB for {} connections: table {}, outboxes {}, inbound {}, turn {}, mailbox {}, histories {}, spare {}",
             mib(self.total()),
             self.connections,
             mib(self.table),
@@ -75,6 +77,7 @@ impl fmt::Display for MemoryBound {
             mib(self.inbound),
             mib(self.turn),
             mib(self.mailbox),
+            mib(self.histories),
             mib(self.spare),
         )
     }
@@ -128,6 +131,7 @@ impl Config {
             mailbox: self
                 .mailbox_bytes_max
                 .saturating_add(self.mailbox_items_max.saturating_mul(4 * size_of::<Mail>())),
+            histories: self.history_bytes_max,
             spare: Spare::BYTES_MAX + POOLED_MAX * (EMPTY_BYTES + KEPT_BYTES),
         }
     }

@@ -257,11 +257,11 @@ impl<'a> Message<'a> {
         Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default(), labels: None }
     }
 
-    fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+    pub(super) fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
         Message::new(Opcode::Text, bytes)
     }
 
-    fn binary(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+    pub(super) fn binary(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
         Message::new(Opcode::Binary, bytes)
     }
 }

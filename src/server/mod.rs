@@ -15,6 +15,7 @@ mod event_stream;
 mod groups;
 pub(crate) mod handle;
 pub(crate) mod handler;
+pub(crate) mod history;
 mod http;
 pub(crate) mod info;
 mod liveness;
@@ -28,6 +29,7 @@ mod pool;
 mod posting;
 pub(crate) mod presence;
 mod proxies;
+pub(crate) mod recovery;
 mod refusal;
 mod reload;
 pub(crate) mod request;
@@ -60,12 +62,14 @@ use control::Pause;
 use date::Date;
 use event_stream::EventStreams;
 use handle::Handle;
+use history::Histories;
 use info::Stats;
 use liveness::Liveness;
 use message::{Content, Message};
 
 use notices::Notice;
 use outgoing::Outgoing;
+use recovery::Returning;
 use reload::Reread;
 use routes::Route;
 use session::{Phase, Session};
@@ -129,6 +133,8 @@ pub struct Server {
     outgoing: Outgoing,
     random: Random,
     tokens: Tokens,
+    histories: Histories,
+    returning: Option<Returning>,
 }
 
 /// A request that a callback is answering now.
@@ -180,6 +186,8 @@ impl Server {
             outgoing: Outgoing::default(),
             random: Random::default(),
             tokens: Tokens::default(),
+            histories: Histories::default(),
+            returning: None,
         }
     }
 

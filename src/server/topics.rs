@@ -72,7 +72,7 @@ impl Server {
     /// ```
     pub fn join(&mut self, fd: Fd, topic: &str) -> Result<bool, JoinError> {
         self.check_joinable(fd, topic, self.config.topic_bytes_max)?;
-        let topics = &mut self.rooms.topics;
+        let (name, topics) = (topic, &mut self.rooms.topics);
         let known = topics.find(topic);
         if known.is_some_and(|known| topics.contains(fd, known)) {
             return Ok(false);
@@ -90,6 +90,7 @@ impl Server {
         if let Some(user) = self.user_of(fd) {
             self.enter(topic, user);
         }
+        self.catch_up(fd, name);
         Ok(true)
     }
 
@@ -119,7 +120,8 @@ impl Server {
     /// ```
     pub fn publish<'a>(&mut self, topic: &str, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
         let target = self.rooms.topics.find(topic).map_or(Target::Nobody, Target::Topic);
-        Broadcast::new(self, target, message.into())
+        let history = self.histories.name(topic);
+        Broadcast::new(self, target, message.into()).kept_in(history)
     }
 
     /// The connections in a topic, in no order. One that is ending is among them until just before its `on_close`.
