@@ -22,8 +22,8 @@ impl Dispatch {
             return;
         }
         websocket.is_pinged = false;
-        let route = websocket.route;
-        let (mut limits, rates) = self.limits(self.server.role(fd));
+        let (route, role) = (websocket.route, websocket.role());
+        let (mut limits, rates) = self.limits(role);
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
