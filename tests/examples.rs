@@ -120,6 +120,46 @@ fn embed_shows_its_world_and_takes_kicks() {
 }
 
 #[test]
+fn sse_is_a_room_over_plain_http_that_remembers() {
+    let example = Example::run("sse", &[]);
+    let stream = |lines: &str| {
+        let mut stream = BufReader::new(example.connect());
+        let head =
+            format!("GET /?swio=stream HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n{lines}\r\n");
+        stream.get_mut().write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let until_field = |stream: &mut BufReader<TcpStream>, name: &str| loop {
+        let mut line = String::new();
+        assert_ne!(stream.read_line(&mut line).expect("a line in time"), 0, "an end before {name}");
+        if let Some(value) = line.strip_prefix(name) {
+            break value.trim_end().to_owned();
+        }
+    };
+    let mut one = stream("");
+    let session = until_field(&mut one, "data: ");
+    let token = session.split('"').nth(3).expect("a token").to_owned();
+    let say = |text: &str| {
+        let len = text.len();
+        let head =
+            format!("POST /?swio=send&session={token} HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\n");
+        let mut poster = example.connect();
+        poster.write_all(format!("{head}Connection: close\r\n\r\n{text}").as_bytes()).expect("sent");
+        let mut answer = String::new();
+        poster.read_to_string(&mut answer).expect("an answer and its end");
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    };
+    say("hello");
+    let id = until_field(&mut one, "id: ");
+    assert_eq!(until_field(&mut one, "data: "), "1: hello");
+    say("anybody?");
+    let mut back = stream(&format!("Last-Event-ID: {id}\r\n"));
+    assert!(until_field(&mut back, "data: ").contains("session"));
+    assert_eq!(until_field(&mut back, "data: "), "1: anybody?");
+    assert!(example.get("/").contains("new EventSource"));
+}
+
+#[test]
 fn tcp_is_one_room_for_browsers_and_lines() {
     let example = Example::run("tcp", &[]);
     let netcat = example.line();

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Two and more people use the chat example in a real browser (build it first: cargo build --release --example chat).
+# Two and more people use the chat example in a real browser and clients of the sse example hear it (build them first:
+# cargo build --release --example chat --example sse).
 # Screenshots to look at: target/browser/*.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -10,6 +11,7 @@ out=$target/browser
 
 need node nodejs
 need npm npm
+need curl curl
 # A fresh machine may have no font at all, and then the screenshots show boxes.
 need chromium chromium fonts-dejavu-core
 
@@ -21,7 +23,8 @@ if ! cmp -s tests/browser/package.json "$out/package.json" || ! [ -d "$out/node_
   cp tests/browser/package.json "$out/"
   npm install --prefix "$out" --loglevel=error --no-audit --no-fund --no-package-lock
 fi
-cp tests/browser/chat.mjs "$out/"
+cp tests/browser/*.mjs "$out/"
 
 # Each wait inside has its own deadline; this is for a browser that hangs.
 CHAT=$target/release/examples/chat CHROMIUM=$(command -v chromium) timeout 300 node "$out/chat.mjs"
+SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) timeout 120 node "$out/streams.mjs"
