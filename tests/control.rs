@@ -398,3 +398,20 @@ fn client_info_tells_both_addresses() {
     assert_eq!(info.remote_addr, Some(client.stream.local_addr().expect("connected")));
     assert!(!info.is_paused && !info.is_protected && info.round_trip.is_none());
 }
+
+#[test]
+fn a_connection_that_is_ending_can_t_be_paused() {
+    let (sender, told) = mpsc::channel();
+    let live = Live::start(Server::builder().on_message(move |server, frame| {
+        let fd = frame.fd;
+        assert!(server.pause(fd));
+        assert!(server.disconnect(fd, 4000, "enough"));
+        // Its pause is over with that, so that the client's answer is seen.
+        tell(&sender, server.pause(fd));
+    }));
+    let mut client = live.open();
+    client.send(masked(FIN | TEXT, b"x"));
+    assert!(!told.recv_timeout(DEADLINE).expect("a message"));
+    client.answer_close(4000);
+    live.until_empty();
+}

@@ -6,7 +6,7 @@ use super::notices::Notice;
 use super::session::Session;
 use crate::codec::ws::close;
 use crate::config::SlowConsumer;
-use crate::error::{Cause, CloseReason, Side};
+use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 
@@ -38,10 +38,14 @@ impl Server {
     /// }
     /// ```
     pub fn pause(&mut self, fd: Fd) -> bool {
+        // Of one that is ending the peer's end has to be seen.
+        if let Err(PushError::Closing | PushError::Gone) = self.channel(fd) {
+            return false;
+        }
+        let Some(connection) = self.connections.open_mut(fd) else { return false };
         if let Some(pause) = self.pauses.get_mut(&fd) {
             return std::mem::take(&mut pause.is_ending);
         }
-        let Some(connection) = self.connections.open_mut(fd) else { return false };
         connection.flags.set(Flags::SUSPENDED);
         self.pauses.insert(fd, Pause::default());
         true
