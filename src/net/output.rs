@@ -363,6 +363,17 @@ impl<S> Connections<S> {
         Ok(())
     }
 
+    /// From now on somebody is told of a full outbox: what was noted before, when nobody was, counts as new.
+    pub(crate) fn begin_crossings(&mut self, fd: Fd) {
+        if !self.crossings.is_empty() {
+            self.crossings.retain(|(other, _)| *other != fd);
+        }
+        if let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) {
+            outbox.is_above = false;
+            self.note_crossing(fd);
+        }
+    }
+
     /// Notes for the app where an outbox has become full, or empty after that.
     pub(super) fn note_crossing(&mut self, fd: Fd) {
         let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };

@@ -54,6 +54,7 @@ impl Dispatch {
             self.server.event_streams.open += 1;
             self.server.stats.opened += 1;
         }
+        self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
         if wants_token(request) {
             self.server.tell_token(fd);

@@ -120,6 +120,7 @@ impl Dispatch {
             self.server.established += 1;
             self.server.stats.opened += 1;
         }
+        self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
     }

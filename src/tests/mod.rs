@@ -1,5 +1,6 @@
 //! White-box tests: the simulator and what else needs to look inside.
 
+mod controls;
 mod pushes;
 mod rooms;
 mod scale;

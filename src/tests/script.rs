@@ -79,6 +79,11 @@ impl Script {
     }
 
     fn websocket(&mut self, random: &mut Random) {
+        if random.chance(20) {
+            let path = format!("/{}", "x".repeat(random.below(150) as usize));
+            self.bytes.extend_from_slice(format!("GET {path} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes());
+            self.item(What::Request(path));
+        }
         self.bytes.extend_from_slice(HANDSHAKE);
         self.item(What::Open);
         for _ in 0..random.below(40) {
@@ -184,7 +189,7 @@ impl Script {
 
 /// A message that tells the handler what to do: its first byte is the command, see the handler.
 fn message(random: &mut Random) -> (Opcode, Vec<u8>) {
-    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPUoonnKKKS"[random.below(42) as usize];
+    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPUoonnKKKSzzzZqrff"[random.below(50) as usize];
     let len = match random.below(10) {
         0 => random.below(6_000),
         1..=3 => random.below(300),

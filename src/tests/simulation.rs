@@ -4,6 +4,7 @@
 //! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
 
 use super::Random;
+use super::controls::Controls;
 use super::pushes::{Fate, Pushes};
 use super::rooms::{Rooms, topic, user};
 use super::script::{Kind, Script, What};
@@ -15,8 +16,8 @@ use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Message, Presence, PushError, Reach, Request,
-    Response, Server, SlowConsumer, TopicEvent,
+    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, Message, Presence, PushError, Reach,
+    Request, Response, Server, SlowConsumer, TopicEvent,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -64,6 +65,8 @@ enum Entry {
     /// The server was told to close it.
     Closing(Fd),
     Close(Fd, CloseReason),
+    /// It ended before it was opened.
+    Disconnect(Fd),
     Request(Fd, String),
     /// A callback panicked that should not have.
     Broken(String),
@@ -88,6 +91,7 @@ struct Commanded {
     /// Makes contents unique.
     count: Cell<u64>,
     rooms: Rc<RefCell<Rooms>>,
+    controls: Rc<RefCell<Controls>>,
 }
 
 impl Commanded {
@@ -130,6 +134,31 @@ impl Commanded {
         data.extend_from_slice(format!("#{}", self.count.get()).as_bytes());
     }
 
+    /// A message in two parts, between which none may come.
+    fn push_parts(&self, server: &mut Server, fd: Fd, opcode: Opcode, data: &[u8]) {
+        let (start, end) = data.split_at(data.len() / 2);
+        let mut result = server.push_part(fd, opcode, start, false);
+        let is_begun = result.is_ok();
+        if is_begun {
+            // Writing early may have been its end.
+            let expected = if server.exists(fd) { PushError::Unfinished } else { PushError::Gone };
+            assert_eq!(server.push(fd, "in between"), Err(expected));
+            result = server.push_part(fd, Opcode::Continuation, end, true);
+        }
+        if result == Err(PushError::Full) {
+            // Of a part nothing is dropped: the connection has to go, where it does not by itself.
+            if is_begun {
+                server.disconnect(fd, 4003, "half a message");
+            }
+            if !server.is_established(fd) {
+                self.note(Entry::Closing(fd));
+            }
+            return;
+        }
+        let push = Push { opcode, data: data.to_vec(), fate: Fate::Kept, policy: self.policy(fd) };
+        self.note(Entry::Push(fd, push, result));
+    }
+
     fn broadcast(&self, server: &mut Server, data: &[u8], except: Option<Fd>) {
         let everybody = server.connections().filter(|fd| Some(*fd) != except).collect();
         self.fan_out(server, data, everybody, |server| match except {
@@ -167,21 +196,19 @@ impl Commanded {
         let (mut queued, mut full, mut gone) = (0, 0, 0);
         for fd in everybody {
             let result = match (server.is_established(fd), server.exists(fd)) {
-                (true, _) => {
-                    queued += 1;
-                    Ok(())
-                }
+                (true, _) => Ok(()),
                 (false, true) => Err(PushError::Full),
                 // A write failed that could not wait for the end of the turn.
                 (false, false) => Err(PushError::Gone),
             };
+            queued += usize::from(result.is_ok());
             full += usize::from(result == Err(PushError::Full));
             gone += usize::from(result == Err(PushError::Gone));
             let push = self.describe(Opcode::Binary, data, SlowConsumer::Close);
             self.note(Entry::Push(fd, push, result));
         }
-        // Who is gone may have been refused, or before its turn came not even have been asked.
-        assert_eq!(reach.queued, queued);
+        // Who is gone may have been refused, or taken what a later write failed with, or not even have been asked.
+        assert!((queued..=queued + gone).contains(&reach.queued), "{reach:?}");
         assert!((full..=full + gone).contains(&reach.refused), "{reach:?}");
     }
 }
@@ -196,6 +223,7 @@ impl Handler for Commanded {
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
         let fd = frame.fd;
         self.note(Entry::Message(fd, frame.opcode, frame.data.to_vec()));
+        self.controls.borrow().check_read(fd);
         let other = self.opened[usize::from(frame.data[1]) % self.opened.len()];
         match frame.data[0] {
             b'e' => self.push(server, fd, frame.opcode, &frame.data),
@@ -257,6 +285,11 @@ impl Handler for Commanded {
             b'v' => self.rooms.borrow_mut().unbind(server, fd),
             b'P' => self.publish(server, &topic(frame.data[1]), &frame.data, fd),
             b'U' => self.push_to_user(server, &user(frame.data[1]), &frame.data),
+            b'z' => Controls::pause(&self.controls, server, fd),
+            b'Z' => Controls::pause(&self.controls, server, other),
+            b'q' => drop(server.protect(other, frame.data[1] & 1 == 0)),
+            b'r' if server.reset(other) => self.note(Entry::Closing(other)),
+            b'f' => self.push_parts(server, fd, frame.opcode, &frame.data),
             b's' => (0..30).for_each(|_| self.push(server, fd, frame.opcode, &frame.data)),
             _ => {}
         }
@@ -265,16 +298,47 @@ impl Handler for Commanded {
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {
         self.note(Entry::Close(fd, reason.clone()));
         self.rooms.borrow_mut().closed(server, fd);
+        self.controls.borrow_mut().closed(fd);
         self.push(server, fd, Opcode::Text, b"nobody is there");
         self.broadcast(server, b"somebody left", None);
     }
 
-    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
-        self.note(Entry::Request(request.fd, request.path().to_owned()));
-        Response::text(
-            200,
-            format!("you asked for {} {}", request.path(), "y".repeat(request.path().len() * 50)),
-        )
+    fn on_disconnect(&mut self, _server: &mut Server, fd: Fd, _reason: &CloseReason) {
+        self.note(Entry::Disconnect(fd));
+    }
+
+    fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
+        let fd = request.fd;
+        let answer = move |server: &mut Server| {
+            let is_taken = server.answer_handshake(fd, Handshake::accept());
+            assert!(!server.answer_handshake(fd, Handshake::accept()), "{fd}: answered twice: {is_taken}");
+        };
+        match self.controls.borrow_mut().answer_later(server, answer) {
+            true => Handshake::later(),
+            false => Handshake::accept(),
+        }
+    }
+
+    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
+        let (fd, path) = (request.fd, request.path().to_owned());
+        self.note(Entry::Request(fd, path.clone()));
+        let page = format!("you asked for {path} {}", "y".repeat(path.len() * 50));
+        let response = Response::text(200, page);
+        let late = response.clone();
+        match self.controls.borrow_mut().answer_later(server, move |server| {
+            server.respond(fd, late);
+        }) {
+            true => Response::later(),
+            false => response,
+        }
+    }
+
+    fn on_buffer_full(&mut self, _server: &mut Server, fd: Fd) {
+        self.controls.borrow_mut().filled(fd);
+    }
+
+    fn on_buffer_empty(&mut self, _server: &mut Server, fd: Fd) {
+        self.controls.borrow_mut().emptied(fd);
     }
 
     /// The server survives what the handler's own checks say; the simulation must not.
@@ -319,6 +383,9 @@ struct Totals {
     room_events: u64,
     dropped: u64,
     replaced: u64,
+    pauses: u64,
+    late_answers: u64,
+    shutdowns: u64,
 }
 
 impl Totals {
@@ -337,6 +404,9 @@ impl Totals {
         self.room_events += other.room_events;
         self.dropped += other.dropped;
         self.replaced += other.replaced;
+        self.pauses += other.pauses;
+        self.late_answers += other.late_answers;
+        self.shutdowns += other.shutdowns;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -346,6 +416,7 @@ impl Totals {
         assert!(refused_full > 100 && self.resets > 100 && self.timeouts > 100, "{self:?}");
         assert!(self.panics > 100 && self.protocol_errors > 100 && self.clean_closes > 100, "{self:?}");
         assert!(self.requests > 1_000 && self.room_events > 1_000, "{self:?}");
+        assert!(self.pauses > 1_000 && self.late_answers > 1_000 && self.shutdowns > 10, "{self:?}");
         assert!(self.dropped > 500 && self.replaced > 500, "{self:?}");
     }
 }
@@ -360,6 +431,9 @@ struct Model {
     pushed: Pushes,
     is_closing: bool,
     closed: Option<CloseReason>,
+    is_disconnected: bool,
+    /// The server has begun to shut down.
+    is_shut: bool,
     requests: usize,
 }
 
@@ -377,6 +451,8 @@ struct Client {
     is_silent: bool,
     /// When the server last took bytes.
     heard: Instant,
+    /// After the last turn.
+    was_open: bool,
     consumed: usize,
     model: Model,
     /// How many items of the log were checked against what was written.
@@ -395,7 +471,11 @@ struct Simulation {
     past: BTreeSet<Fd>,
     now: Instant,
     rooms: Rc<RefCell<Rooms>>,
+    controls: Rc<RefCell<Controls>>,
     connections_max: usize,
+    /// The server is shut down in this turn.
+    shut_at: u64,
+    is_shut: bool,
     totals: Totals,
 }
 
@@ -417,11 +497,15 @@ impl Simulation {
             config.reads_per_turn_max = 1 + random.below(4) as u32;
             config.outbox_bytes_max = [10_000, 30_000, 1 << 20][random.below(3) as usize];
             config.outboxes_bytes_max = config.outbox_bytes_max * (1 + random.below(20) as usize);
+            config.buffer_high_watermark = Some([2_000, 10_000][random.below(2) as usize]);
+            config.buffer_low_watermark = [0, 1_500][random.below(2) as usize];
         });
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
         let mut reactor = builder.simulate().expect("a valid configuration");
         let rooms = Rc::<RefCell<Rooms>>::default();
+        let controls = Rc::new(RefCell::new(Controls::new(seed)));
         let handler = Commanded {
+            controls: controls.clone(),
             log: log.clone(),
             opened: Vec::new(),
             policy,
@@ -435,6 +519,9 @@ impl Simulation {
         let now = Instant::now() + Duration::from_secs(3_600);
         Simulation {
             connections_max: 3 + random.below(20) as usize,
+            shut_at: if random.chance(10) { random.below(150) } else { u64::MAX },
+            is_shut: false,
+            controls,
             random,
             reactor,
             log,
@@ -451,6 +538,9 @@ impl Simulation {
         self.turn(Vec::new());
         for _ in 0..60 + self.random.below(120) {
             self.live();
+            if self.totals.turns == self.shut_at {
+                self.shut_down();
+            }
             let ready = self.readiness();
             self.turn(ready);
             self.check();
@@ -458,6 +548,7 @@ impl Simulation {
         self.wind_up();
         let lost = self.reactor.app.server.stats().lost;
         (self.totals.dropped, self.totals.replaced) = (lost.dropped, lost.replaced);
+        (self.totals.pauses, self.totals.late_answers) = self.controls.borrow().counts();
         self.totals.room_events = self.rooms.borrow().events;
         self.totals
     }
@@ -466,7 +557,8 @@ impl Simulation {
     fn live(&mut self) {
         // Whoever comes while memory is short is sent away, which is another test's business.
         let is_welcome = !self.reactor.app.server.connections.is_nearly_full();
-        if is_welcome && self.clients.len() < self.connections_max && self.random.chance(30) {
+        if is_welcome && !self.is_shut && self.clients.len() < self.connections_max && self.random.chance(30)
+        {
             self.connect();
         }
         for index in 0..self.clients.len() {
@@ -490,6 +582,13 @@ impl Simulation {
         };
     }
 
+    fn shut_down(&mut self) {
+        self.is_shut = true;
+        self.totals.shutdowns += 1;
+        self.clients.iter_mut().for_each(|client| client.model.is_shut = true);
+        self.reactor.app.server.shutdown();
+    }
+
     fn connect(&mut self) {
         let (stream, number) = sim::socket();
         let script = Script::new(&mut self.random);
@@ -508,6 +607,7 @@ impl Simulation {
             is_slow: self.random.chance(15),
             is_silent: false,
             heard: self.now,
+            was_open: true,
             consumed: 0,
             model: Model::default(),
             written_checked: 0,
@@ -609,12 +709,12 @@ impl Simulation {
         self.reactor.turn(self.now, ready.into_iter());
         for client in &mut self.clients {
             let consumed = client.sent - wire(client.wire, |wire| wire.readable.len());
-            let connection = self.reactor.app.server.connections.get(client.fd);
             // What is discarded behind the end is no sign of life.
-            if consumed > client.consumed && connection.is_none_or(|connection| connection.life == Life::Open)
-            {
+            if consumed > client.consumed && client.was_open {
                 client.heard = self.now;
             }
+            let connection = self.reactor.app.server.connections.get(client.fd);
+            client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             client.consumed = consumed;
         }
         self.replay();
@@ -648,6 +748,10 @@ impl Simulation {
                     self.judge_close(fd, &reason);
                     let model = &mut self.client(fd).model;
                     assert!(model.closed.replace(reason).is_none(), "{fd}: closed twice");
+                }
+                Entry::Disconnect(fd) => {
+                    let model = &mut self.client(fd).model;
+                    assert!(!std::mem::replace(&mut model.is_disconnected, true), "{fd}: disconnected twice");
                 }
                 Entry::Broken(message) => panic!("a callback panicked: {message}"),
                 Entry::Request(fd, path) => {
@@ -733,6 +837,7 @@ impl Simulation {
                 assert!(client.model.is_closing && reason.code == 1011, "{fd}: {reason}");
                 self.totals.panics += 1;
             }
+            Cause::Shutdown => assert!(client.model.is_shut, "{fd}: {reason}"),
             _ => panic!("{fd}: {reason}"),
         }
     }
@@ -742,6 +847,7 @@ impl Simulation {
         let mut established = 0;
         let mut outboxes = 0;
         let mut queued = 0;
+        let mut inbound = 0;
         let limit = self.reactor.app.server.config().outbox_bytes_max;
         for client in &mut self.clients {
             client.check_written();
@@ -755,6 +861,7 @@ impl Simulation {
                 assert_eq!(client.model.pushed.count(), accounted, "{}: {lost:?}", client.fd);
             }
             established += usize::from(self.reactor.app.server.is_established(client.fd));
+            inbound += self.reactor.app.server.client_info(client.fd).expect("it is there").held_bytes;
             outboxes += usize::from(connection.outbox.is_some());
             queued += connection.queued_bytes();
             // Exempt from the limit: the 101, a close frame, and the pongs for one read.
@@ -768,13 +875,14 @@ impl Simulation {
             }
             client.check_read(&self.reactor.app.server);
             let is_told = client.pending.is_none() && self.reactor.app.server.usage().pending == 0;
-            let is_paused = connection.flags.has(Flags::PAUSED);
+            let is_paused = connection.flags.has(Flags::PAUSED | Flags::SUSPENDED);
             if is_told && !is_paused && wire(client.wire, |wire| wire.fin && wire.readable.is_empty()) {
                 assert!(connection.flags.has(Flags::ENDED), "{}: the peer's end was not seen", client.fd);
             }
         }
         let usage = self.reactor.app.server.usage();
         assert_eq!((usage.websockets, usage.outboxes, usage.queued_bytes), (established, outboxes, queued));
+        assert_eq!(usage.inbound_bytes, inbound);
         assert_eq!(usage.connections, self.reactor.app.server.connections.len());
         if !self.reactor.app.has_notices() {
             self.rooms.borrow().check(&self.reactor.app.server);
@@ -809,6 +917,9 @@ impl Simulation {
         }
         for _ in 0..40 {
             self.now += Duration::from_secs(10);
+            for client in &self.clients {
+                self.reactor.app.server.protect(client.fd, false);
+            }
             let ready: Vec<Ready> =
                 self.clients.iter_mut().filter_map(|client| client.pending.take()).collect();
             self.turn(ready);
@@ -848,6 +959,7 @@ impl Client {
         let ended = self.script.items.iter().any(|item| ends(&item.what) && item.end <= self.sent + 20_001);
         !ended
             && !self.model.is_closing
+            && !self.model.is_shut
             && self.model.closed.is_none()
             && !wire(self.wire, |wire| wire.fin || wire.reset)
     }
@@ -855,6 +967,9 @@ impl Client {
     /// Everything that the server took out of the socket has had its effect.
     fn check_read(&self, server: &Server) {
         if self.script.kind != Kind::WebSocket || !self.is_healthy() || !server.is_established(self.fd) {
+            return;
+        }
+        if server.client_info(self.fd).is_some_and(|info| info.is_paused) {
             return;
         }
         let consumed = self.consumed_now();
@@ -891,8 +1006,10 @@ impl Client {
     /// The 101, then frames: the accepted pushes in their order, pongs for pings, at most one close, the
     /// last.
     fn check_frames(&mut self, written: &[u8]) {
+        let Some(written) = behind_pages(written) else { return };
         let Some(head) = written.windows(4).position(|four| four == b"\r\n\r\n") else { return };
-        if written.starts_with(b"HTTP/1.1 408 ") {
+        // The request or its answer took too long.
+        if written.starts_with(b"HTTP/1.1 408 ") || written.starts_with(b"HTTP/1.1 503 ") {
             return;
         }
         assert!(written.starts_with(b"HTTP/1.1 101 "), "{}: {}", self.fd, String::from_utf8_lossy(written));
@@ -904,10 +1021,22 @@ impl Client {
         let mut rest = &written[head + 4..];
         let mut arrivals = self.model.pushed.arrivals();
         let mut is_closed = false;
+        let mut begun: Option<(Opcode, Vec<u8>)> = None;
         while let Some((first, payload, after)) = frame(rest) {
             assert!(!is_closed, "{}: a frame after the close frame", self.fd);
             match first {
+                0x01 | 0x02 => {
+                    assert!(begun.is_none(), "{}: a message within another", self.fd);
+                    let opcode = if first == 0x01 { Opcode::Text } else { Opcode::Binary };
+                    begun = Some((opcode, payload.to_vec()));
+                }
+                0x80 => {
+                    let (opcode, mut data) = begun.take().expect("a message that is continued");
+                    data.extend_from_slice(payload);
+                    arrivals.take(opcode, &data);
+                }
                 0x81 | 0x82 => {
+                    assert!(begun.is_none(), "{}: a message within another", self.fd);
                     let opcode = if first == 0x81 { Opcode::Text } else { Opcode::Binary };
                     arrivals.take(opcode, payload);
                 }
@@ -956,13 +1085,22 @@ impl Client {
 
     /// Once the socket is closed: opened and closed in pairs, and a clean end has lost nothing.
     fn check_end(&self) {
-        assert_eq!(
-            self.model.is_opened,
-            self.model.closed.is_some(),
-            "{}: opens and closes don't pair up",
-            self.fd
-        );
+        let Model { is_opened, is_disconnected, .. } = self.model;
+        let is_closed = self.model.closed.is_some();
+        assert_eq!((is_opened, !is_opened), (is_closed, is_disconnected), "{}: no pair", self.fd);
     }
+}
+
+/// What follows the pages that a client asked for before its handshake, once they are whole.
+fn behind_pages(mut bytes: &[u8]) -> Option<&[u8]> {
+    while bytes.starts_with(b"HTTP/1.1 200 ") {
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let text = std::str::from_utf8(&bytes[..head]).expect("a head is text");
+        let len = text.split("Content-Length: ").nth(1).and_then(|line| line.split("\r\n").next());
+        let len: usize = len.and_then(|len| len.parse().ok()).expect("a length");
+        bytes = bytes.get(head + 4 + len..)?;
+    }
+    Some(bytes)
 }
 
 /// The first frame of `bytes` if it is whole: first byte, payload, what follows. Strict about what servers
