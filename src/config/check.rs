@@ -166,7 +166,11 @@ impl Config {
         if self.inbound_bytes_max < largest.saturating_add(1 << 10) {
             return Err(ConfigError::new(
                 "inbound_bytes_max",
-                "must be 1 KiB more than message_bytes_max, body_bytes_max and head_bytes_max",
+                format!(
+                    "must be at least {}, 1 KiB more than the largest of message_bytes_max, body_bytes_max and \
+                     head_bytes_max",
+                    largest.saturating_add(1 << 10)
+                ),
             ));
         }
         Ok(())
