@@ -325,8 +325,9 @@ impl Prepared {
     fn reactor(self) -> io::Result<Reactor<Dispatch>> {
         let limits = Limits::new(&self.config);
         let connections_max = limits.connections_max;
-        if !self.addresses.is_empty() {
-            log::info!("listening on {:?}; at most {connections_max} connections", self.addresses);
+        for (listener, address) in self.listeners.iter().zip(&self.addresses) {
+            let what = if listener.protocol == 0 { "HTTP and WebSockets" } else { "raw TCP" };
+            log::info!("listening on {address} for {what}");
         }
         let read_buffer_bytes = self.config.read_buffer_bytes;
         let connections =

@@ -73,7 +73,10 @@ impl Dispatch {
     fn panicked(&mut self, callback: &'static str, route: Route, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
         let message = message_of(panic);
         self.server.stats.refusals.panics += 1;
-        log::error!("{callback} panicked: {message}");
+        match fd {
+            Some(fd) => log::error!("{fd}: {callback} panicked: {message}"),
+            None => log::error!("{callback} panicked: {message}"),
+        }
         // An HTTP request is answered with 500 by whoever asked.
         if let Some(fd) = fd
             && let Some(session) = self.server.connections.session_mut(fd)
@@ -341,9 +344,18 @@ impl App for Dispatch {
 
     fn signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Terminate if self.server.stage == Stage::Serving => self.server.shutdown(),
+            Signal::Terminate if self.server.stage == Stage::Serving => {
+                log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
+                self.server.shutdown();
+            }
             Signal::Terminate => self.server.halt(),
             Signal::Hangup => {
+                let file = if self.server.reread.is_some() {
+                    "the settings file is read again"
+                } else {
+                    "no settings file"
+                };
+                log::info!("SIGHUP: {file}");
                 if let Err(error) = self.server.reread() {
                     log::error!("the configuration stays as it is: {error}");
                     self.report(Route::ROOT, None, &Fault::Settings(error));

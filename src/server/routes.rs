@@ -100,6 +100,12 @@ pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), S
         if !pattern.starts_with('/') {
             return Err(format!("route {pattern:?}: a path begins with /"));
         }
+        // They would match themselves and nothing else.
+        if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
+            return Err(format!(
+                "route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows"
+            ));
+        }
         router.insert(pattern, ()).map_err(|error| match error {
             InsertError::Conflict { with } => format!("route {pattern:?} conflicts with {with:?}"),
             error => format!("route {pattern:?}: {error}"),
@@ -128,7 +134,14 @@ mod tests {
         let wrong = |patterns: &[&str]| check(patterns.iter().copied()).expect_err("wrong routes");
         assert_eq!(wrong(&["chat"]), r#"route "chat": a path begins with /"#);
         assert_eq!(wrong(&["/{a}", "/{b}"]), r#"route "/{b}" conflicts with "/{a}""#);
+        for pattern in ["/chat/:room", "/files/*path", "/*"] {
+            let error = format!("route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows");
+            assert_eq!(wrong(&[pattern]), error);
+        }
         assert!(wrong(&["/{a"]).starts_with(r#"route "/{a": "#));
-        assert_eq!(check(["/", "/chat/{room}", "/files/{*path}", "/chat/lobby"].into_iter()), Ok(()));
+        assert_eq!(
+            check(["/", "/chat/{room}", "/files/{*path}", "/chat/lobby", "/a:b*"].into_iter()),
+            Ok(())
+        );
     }
 }

@@ -44,7 +44,13 @@ impl Dispatch {
             true => Some(handshake::check(&request.head)?),
             false => None,
         };
-        handshake::check_origin(&request.head, &self.server.config.origins)?;
+        handshake::check_origin(&request.head, &self.server.config.origins).inspect_err(|_| {
+            let (fd, origin) = (request.fd, request.header("origin").unwrap_or("not text"));
+            log::debug!(
+                "{fd}: a page of {origin:?} asks for {:?}",
+                request.header("host").unwrap_or_default()
+            );
+        })?;
         let Some(accept) = accept else { return Ok(Offer::EventStream) };
         let preferred = &self.server.config.subprotocols;
         let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);

@@ -52,6 +52,10 @@ impl<'a> Head<'a> {
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "too many headers")),
             Err(httparse::Error::Version) => return Err(Refusal::new(505, "HTTP/1.0 and HTTP/1.1 only")),
+            // The record type of a TLS handshake (RFC 8446 §5.1): somebody asked for https or wss.
+            Err(_) if bytes.first() == Some(&22) => {
+                return Err(Refusal::new(400, "TLS is not spoken here: use ws:// or http://"));
+            }
             Err(_) => return Err(Refusal::new(400, "malformed request head")),
         };
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
@@ -181,6 +185,14 @@ mod tests {
     fn status(bytes: &str) -> u16 {
         parse(bytes, |head| head.framing().err().map_or(200, |refusal| refusal.status))
             .unwrap_or_else(|refusal| refusal.status)
+    }
+
+    #[test]
+    fn who_begins_with_tls_is_told_that_there_is_none() {
+        let told = |bytes: &[u8]| Head::parse(bytes, &mut [httparse::EMPTY_HEADER; HEADERS_MAX]).err();
+        let refusal = told(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc").expect("no head");
+        assert_eq!((refusal.status, refusal.what), (400, "TLS is not spoken here: use ws:// or http://"));
+        assert_eq!(told(b"\x17\x03").expect("no head").what, "malformed request head");
     }
 
     #[test]
