@@ -37,6 +37,8 @@
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
 //! | do work that takes long | [`Server::task`], [`Server::offload`] |
 //! | keep data for each connection | [`FdMap`] |
+//! | serve several applications on one port | [`Builder::route`], [`Callbacks`], [`Request::param`] |
+//! | decide what becomes of clients that do not read | [`SlowConsumer`], [`Message::latest`], [`Builder::on_buffer_full`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
@@ -45,6 +47,7 @@
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
+//! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
 //! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
 //!
 //! # What is promised
