@@ -11,6 +11,7 @@ out=$target/browser
 
 need node nodejs
 need npm npm
+need python3 python3
 need curl curl
 # A fresh machine may have no font at all, and then the screenshots show boxes.
 need chromium chromium fonts-dejavu-core
@@ -23,8 +24,14 @@ if ! cmp -s tests/browser/package.json "$out/package.json" || ! [ -d "$out/node_
   cp tests/browser/package.json "$out/"
   npm install --prefix "$out" --loglevel=error --no-audit --no-fund --no-package-lock
 fi
-cp tests/browser/*.mjs "$out/"
+cp tests/browser/*.mjs tests/browser/streams.py "$out/"
+python=$out/python/bin/python
+if ! "$python" -c 'import aiohttp, httpx' 2>/dev/null; then
+  python3 -c 'import ensurepip' 2>/dev/null || debian_install python3-venv
+  python3 -m venv "$out/python"
+  "$python" -m pip install -q --disable-pip-version-check aiohttp==3.14.5 httpx==0.28.1
+fi
 
 # Each wait inside has its own deadline; this is for a browser that hangs.
 CHAT=$target/release/examples/chat CHROMIUM=$(command -v chromium) timeout 300 node "$out/chat.mjs"
-SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) timeout 120 node "$out/streams.mjs"
+SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) PYTHON=$python timeout 120 node "$out/streams.mjs"

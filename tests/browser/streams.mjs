@@ -1,9 +1,11 @@
-// Event streams as their real clients read them: Chromium's EventSource, the npm package of that name, curl. The server
-// is the sse example. Each waits for an event, with a deadline.
+// Event streams as their real clients read them: Chromium's EventSource, the npm package of that name, curl, and
+// Python's aiohttp and httpx (streams.py). The server is the sse example. Each waits for an event, with a deadline.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { EventSource } from 'eventsource';
 import { chromium } from 'playwright-core';
 
@@ -121,9 +123,16 @@ async function curlClient() {
   speaker.close();
 }
 
+async function pythonClients() {
+  const script = join(dirname(fileURLToPath(import.meta.url)), 'streams.py');
+  const python = spawn(process.env.PYTHON, [script, url], { stdio: 'inherit' });
+  const [code] = await soon('Python ends', new Promise((resolve) => python.once('exit', (...ended) => resolve(ended))));
+  assert.equal(code, 0);
+}
+
 await startServer('127.0.0.1:0');
 try {
-  for (const client of [npmClient, chromiumClient, curlClient]) {
+  for (const client of [npmClient, chromiumClient, curlClient, pythonClients]) {
     await client();
     console.log(`ok: ${client.name}`);
   }
