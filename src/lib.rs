@@ -79,7 +79,8 @@
 //!   for it; without pings the system ended it, after 76 s and 60 s (`tests/half_open.rs`).
 //!
 //! WebSocket is RFC 6455, all of it and strictly; extensions are not offered. HTTP is RFC 9112 as far as
-//! pages need it: keep-alive, pipelining, `HEAD`, bodies by length and in chunks.
+//! pages need it: keep-alive, pipelining, `HEAD`, bodies by length and in chunks. Event streams are those of WHATWG
+//! HTML §9.2, switched on by [`Config::event_streams`].
 //!
 //! # Security
 //!

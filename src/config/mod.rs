@@ -39,8 +39,8 @@ pub enum SlowConsumer {
     DropOldest,
 }
 
-/// Which pages may open a WebSocket here (RFC 6455 §10.2). Browsers name the page's origin in the handshake;
-/// clients that are no browsers name none and are always let in.
+/// Which pages may open a WebSocket or an event stream here, and post to one (RFC 6455 §10.2). Browsers name
+/// the page's origin in the request; clients that are no browsers name none and are always let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {
