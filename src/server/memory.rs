@@ -30,6 +30,7 @@ use std::net::SocketAddr;
 /// let mut config = Config::default();
 /// config.outboxes_bytes_max = 64 << 20;
 /// config.inbound_bytes_max = 16 << 20;
+/// config.history_bytes_max = 16 << 20;
 /// let bound = config.memory_bound(10_000);
 /// assert!(bound.total() < 256 << 20, "{bound}");
 /// ```
