@@ -501,6 +501,20 @@ fn what_is_wrong_with_a_posted_message_is_answered_and_harms_nobody() {
 }
 
 #[test]
+fn who_posted_too_much_may_post_again_a_moment_later() {
+    let live = streams_with(Server::builder(), |config| config.messages_per_second_max = Some(2));
+    let (_reader, token) = with_token(&live);
+    let mut poster = live.client();
+    let mut status = || {
+        poster.send(post(&token, "", b"x"));
+        poster.answer().status
+    };
+    while status() != 429 {}
+    live.after(Duration::from_millis(2_100)).recv_timeout(DEADLINE).expect("a timer");
+    assert_eq!((status(), status()), (204, 204));
+}
+
+#[test]
 fn a_page_elsewhere_may_post_where_its_origin_is_let_in() {
     let origin = "https://a.example";
     let live = streams_with(recorded().0, move |config| config.origins = Origins::List(vec![origin.into()]));

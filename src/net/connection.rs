@@ -2,6 +2,7 @@
 //! costs this struct, so its size is asserted; whatever only busy ones need is behind a pointer.
 
 use super::batch::Span;
+use super::connections::TICK;
 use super::outbox::Outbox;
 use super::rate::Meter;
 use super::stream::Stream;
@@ -120,6 +121,14 @@ impl Flags {
 }
 
 impl<S> Connection<S> {
+    /// The peer is heard of at this tick.
+    pub(crate) fn hear(&mut self, tick: u32) {
+        if tick != self.heard {
+            self.meter.drain(tick - self.heard, TICK);
+            self.heard = tick;
+        }
+    }
+
     pub(crate) fn queued_bytes(&self) -> usize {
         self.span.len() + self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }

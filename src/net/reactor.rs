@@ -2,7 +2,6 @@
 //! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
 
 use super::connection::{Flags, Life};
-use super::connections::TICK;
 use super::flush::Written;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
@@ -228,10 +227,7 @@ impl<A: App> Reactor<A> {
                 }
                 Ok(len) => {
                     connections.traffic.bytes_received += len as u64;
-                    if heard != connection.heard {
-                        connection.meter.drain(heard - connection.heard, TICK);
-                        connection.heard = heard;
-                    }
+                    connection.hear(heard);
                     let is_within = connection.meter.take_bytes(len, &connections.limits.rates);
                     let is_drained =
                         SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);

@@ -65,7 +65,7 @@ impl Dispatch {
         if connection.flags.has(Flags::SUSPENDED) {
             return Err(Refused(503, "paused"));
         }
-        connection.heard = heard;
+        connection.hear(heard);
         if !connection.meter.take_messages(1, &rates) {
             refusals.message_rate += 1;
             return Err(Refused(429, "too many messages a second"));
