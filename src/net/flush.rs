@@ -57,7 +57,7 @@ impl<S> Connections<S> {
         }
         if written < len && quota != Quota::Exempt && !has_room {
             if written == 0 {
-                return Err(Refused::Full(policy));
+                return Err(self.full(fd, quota, policy));
             }
             self.kill(fd, no_room());
             return Err(Refused::Gone);

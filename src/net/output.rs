@@ -289,10 +289,15 @@ impl<S> Connections<S> {
         if excess == 0 || self.drop_oldest(fd, excess, terms) {
             return Ok(terms);
         }
+        Err(self.full(fd, quota, policy))
+    }
+
+    /// There is no room: counted, where the connection lives on without it.
+    pub(super) fn full(&mut self, fd: Fd, quota: Quota, policy: SlowConsumer) -> Refused {
         if matches!(quota, Quota::Message(_)) && policy != SlowConsumer::Close {
             self.losses.dropped(fd, 1);
         }
-        Err(Refused::Full(policy))
+        Refused::Full(policy)
     }
 
     /// What becomes of a message where there is no room for it. Of what is no message nothing can be dropped.

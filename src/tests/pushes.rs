@@ -1,8 +1,15 @@
 //! What was pushed to one simulated client, and what of it a client may get: everything in order, but for what may be
 //! dropped or replaced by something newer.
 
+use super::script::HANDSHAKE;
 use crate::codec::ws::Opcode;
+use crate::net::reactor::Ready;
+use crate::net::stream::Stream;
+use crate::sim::{self, wire};
+use crate::{Fd, PushError, Server, SlowConsumer};
+use mio::Token;
 use std::collections::HashMap;
+use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -103,4 +110,35 @@ impl Arrivals<'_> {
         let latest: HashMap<u64, usize> = pushes.accepted.iter().enumerate().filter_map(last).collect();
         assert_eq!(self.latest, latest, "the latest of a key was lost at a clean close");
     }
+}
+
+#[test]
+fn what_finds_the_memory_of_all_outboxes_full_is_counted_as_dropped() {
+    let builder = Server::builder().configure(|config| {
+        config.outbox_bytes_max = 30_000;
+        config.outboxes_bytes_max = 60_000;
+        config.slow_consumer = SlowConsumer::DropNewest;
+    });
+    let mut reactor = builder.simulate().expect("a valid configuration");
+    let mut open = || -> Fd {
+        let (stream, number) = sim::socket();
+        reactor.admit(Stream::Sim(stream), 0, None);
+        let fd = wire(number, |wire| {
+            wire.readable.extend(HANDSHAKE);
+            wire.room = 1 << 20;
+            wire.fd.expect("the table has room")
+        });
+        let token = Token(fd.to_u64() as usize);
+        let ready = Ready { token, readable: true, writable: false, read_closed: false, error: false };
+        reactor.turn(Instant::now(), [ready].into_iter());
+        // From now on it takes nothing, which nobody knows yet.
+        wire(number, |wire| wire.room = 0);
+        fd
+    };
+    let fds = [open(), open(), open()];
+    let server = &mut reactor.app.server;
+    let results = fds.map(|fd| server.push(fd, vec![0; 25_000]));
+    assert_eq!(results, [Ok(()), Ok(()), Err(PushError::Full)]);
+    let dropped = fds.map(|fd| server.client_info(fd).expect("it lives on").lost.dropped);
+    assert_eq!(dropped, [0, 0, 1]);
 }
