@@ -242,6 +242,8 @@ impl fmt::Display for Fault {
             Fault::Connect { url, cause, text } if text.is_empty() => {
                 write!(f, "can't connect to {url}: {cause}")
             }
+            // The system's own words say it all.
+            Fault::Connect { url, cause: Cause::Io(_), text } => write!(f, "can't connect to {url}: {text}"),
             Fault::Connect { url, cause, text } => write!(f, "can't connect to {url}: {cause}: {text}"),
             Fault::Settings(error) => write!(f, "the settings were not taken over: {error}"),
         }

@@ -506,6 +506,9 @@ fn nobody_there_and_no_such_name() {
     let refused = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
     let (client, told) = recorded_client(url(refused));
     let error = client.run().expect_err("nobody listens");
+    let blocked = blocking::connect(format!("ws://{refused}/")).expect_err("nobody listens").to_string();
+    let once = format!("can't connect to ws://{refused}/: Connection refused");
+    assert!(blocked.starts_with(&once), "{blocked}");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     assert!(matches!(next(&told), Told::Failed(Cause::Io(ErrorKind::ConnectionRefused), _)));
     // Longer than a name may be: no name server is asked.
@@ -890,15 +893,15 @@ fn a_script_sends_receives_pings_and_closes() {
     assert_eq!(script.subprotocol(), Some("v1"));
     assert_eq!(script.receive(Duration::ZERO), Ok(None));
     for len in [0, 1, 125, 126, 0xffff, 0x1_0000, 1 << 20] {
-        script.send("x".repeat(len)).expect("it is open");
+        script.push("x".repeat(len)).expect("it is open");
         let message = script.receive(DEADLINE).expect("it is open").expect("an echo");
         assert_eq!(message.as_str(), Some(&*"x".repeat(len)));
-        script.send(vec![9; len]).expect("it is open");
+        script.push(vec![9; len]).expect("it is open");
         let message = script.receive(DEADLINE).expect("it is open").expect("an echo");
         assert_eq!((message.as_str(), message.as_bytes()), (None, &*vec![9; len]));
     }
     script.ping(b"are you there?").expect("it is open");
-    script.send("behind the pong").expect("it is open");
+    script.push("behind the pong").expect("it is open");
     let message = script.receive(None).expect("it is open").expect("an echo");
     assert_eq!(message, Message::from("behind the pong"));
     let expected = CloseReason::new(Side::Server, 4000, "that was all", Cause::Requested);
@@ -919,7 +922,7 @@ fn a_script_is_told_why_it_ended_each_time_it_asks() {
     let reason = CloseReason::new(Side::Peer, 4002, "go", Cause::Requested);
     assert_eq!(script.receive(DEADLINE), Err(reason.clone()));
     assert_eq!(script.receive(DEADLINE), Err(reason.clone()));
-    assert_eq!(script.send("too late"), Err(reason.clone()));
+    assert_eq!(script.push("too late"), Err(reason.clone()));
     assert_eq!(script.close(1000, ""), reason);
     rogue.done();
 }

@@ -150,12 +150,12 @@ impl Connection {
         self.subprotocol.as_deref()
     }
 
-    /// Sends a message: text from strings, binary from bytes. Waits until the system has taken it, as long as the
+    /// Pushes a message: text from strings, binary from bytes. Waits until the system has taken it, as long as the
     /// server reads on; where it reads nothing for [`Config::pong_timeout`], the connection is ended.
     ///
     /// # Errors
     /// Why the connection ended.
-    pub fn send<'a>(&mut self, message: impl Into<Message<'a>>) -> Result<(), CloseReason> {
+    pub fn push<'a>(&mut self, message: impl Into<Message<'a>>) -> Result<(), CloseReason> {
         self.check()?;
         let message = message.into();
         let (key, bytes) = (self.random.bytes(), message.as_bytes());

@@ -10,7 +10,7 @@
 /// use swio::client::blocking;
 ///
 /// let mut chat = blocking::connect("ws://127.0.0.1:9501/chat")?;
-/// chat.send("hello")?;
+/// chat.push("hello")?;
 /// while let Some(message) = chat.receive(Duration::from_secs(5))? {
 ///     println!("{}", message.as_str().unwrap_or("(binary)"));
 /// }

@@ -335,7 +335,10 @@ impl Prepared {
         let mut server = Server::new(connections, self.config, self.handle);
         server.reread = self.reread;
         server.tcp = Tcp::new(&self.framings);
-        log::info!("memory: at most {}", server.memory_bound());
+        // A client by itself takes nobody in, and its bound says nothing.
+        if !self.addresses.is_empty() {
+            log::info!("memory: at most {}", server.memory_bound());
+        }
         let mut routes = Routes::new((self.factory)());
         for (pattern, factory) in self.routes {
             routes.add(&pattern, factory());

@@ -121,7 +121,7 @@ impl fmt::Debug for Data<'_> {
 /// assert_eq!(Message::from("hello").opcode(), Opcode::Text);
 /// assert_eq!(Message::from(vec![1, 2, 3]).opcode(), Opcode::Binary);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message<'a> {
     opcode: Opcode,
     content: Content<'a>,
@@ -131,7 +131,7 @@ pub struct Message<'a> {
 }
 
 /// What a message is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Content<'a> {
     Bytes(Cow<'a, [u8]>),
     Prepared(Prepared),
@@ -306,6 +306,13 @@ impl Prepared {
     }
 }
 
+/// The payload: how it waits is of no interest to who looks at a message.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Message").field(&Data { opcode: self.opcode, bytes: self.as_bytes() }).finish()
+    }
+}
+
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Prepared").field(&Data { opcode: self.opcode(), bytes: self.as_bytes() }).finish()
@@ -411,5 +418,7 @@ mod tests {
         assert_eq!(text.opcode(), Opcode::Text);
         assert_ne!(Message::from(&text), Message::from(b"x"));
         assert_eq!(format!("{text:?}"), r#"Prepared("x")"#);
+        assert_eq!(format!("{:?}", Message::from("x").latest(7)), r#"Message("x")"#);
+        assert_eq!(format!("{:?}", Message::from(&[1, 2])), "Message([1, 2])");
     }
 }
