@@ -2,49 +2,56 @@
 //! handler, the builder. Contract of this layer: it speaks the protocols and calls the user; it never touches
 //! a socket.
 
+// What users hold, besides the server itself.
 pub(crate) mod broadcast;
 pub(crate) mod builder;
-mod channel;
+pub(crate) mod event_loop;
+pub(crate) mod handle;
+pub(crate) mod handler;
+pub(crate) mod info;
+pub(crate) mod message;
+pub(crate) mod request;
+pub(crate) mod routes;
+
+// Verbs of the server, and what they keep.
 mod control;
+mod groups;
+pub(crate) mod history;
+mod lookup;
+pub(crate) mod memory;
+pub(crate) mod outgoing;
+mod parts;
+mod pool;
+pub(crate) mod presence;
+pub(crate) mod recovery;
+mod reload;
+mod shutdown;
+pub(crate) mod tasks;
+mod timing;
+pub(crate) mod topics;
+mod users;
+mod waiting;
+
+// From a connection's bytes to a handler, and back.
 mod cors;
 mod date;
 mod dialing;
 pub(crate) mod dispatch;
-pub(crate) mod event_loop;
 mod event_stream;
-mod groups;
-pub(crate) mod handle;
-pub(crate) mod handler;
-pub(crate) mod history;
 mod http;
-pub(crate) mod info;
 mod liveness;
-mod lookup;
-pub(crate) mod memory;
-pub(crate) mod message;
-mod notices;
-pub(crate) mod outgoing;
-mod parts;
-mod pool;
 mod posting;
-pub(crate) mod presence;
 mod proxies;
-pub(crate) mod recovery;
 mod refusal;
-mod reload;
-pub(crate) mod request;
-pub(crate) mod routes;
 pub(crate) mod session;
-mod shutdown;
-pub(crate) mod tasks;
 mod tcp;
-mod timing;
 mod tokens;
-pub(crate) mod topics;
 mod upgrade;
-mod users;
-mod waiting;
 mod websocket;
+
+// What all of them share.
+mod channel;
+mod notices;
 
 use crate::codec::sse::Labels;
 use crate::codec::ws::{Opcode, Role, close, header, utf8};
@@ -66,7 +73,6 @@ use history::Histories;
 use info::Stats;
 use liveness::Liveness;
 use message::{Content, Message};
-
 use notices::Notice;
 use outgoing::Outgoing;
 use recovery::Returning;
