@@ -68,25 +68,25 @@ macro_rules! every_setting {
 #[cfg(feature = "toml")]
 pub(super) use every_setting;
 
-macro_rules! define_fixed {
+macro_rules! define_changes {
     ($($key:ident $life:ident,)*) => {
         impl Config {
-            /// The first setting that is another in `new` and can't be changed while the server runs.
-            pub(crate) fn fixed_change(&self, new: &Config) -> Option<&'static str> {
+            /// The settings that are others in `new`, and whether a running server can take them over.
+            pub(crate) fn changes(&self, new: &Config) -> Vec<(&'static str, bool)> {
                 // No `..`: whoever adds a field finds this list.
                 let Config { $($key),* } = self;
-                let is_live = |life| life == "live";
+                let mut changes = Vec::new();
                 $(
-                    if !is_live(stringify!($life)) && *$key != new.$key {
-                        return Some(stringify!($key));
+                    if *$key != new.$key {
+                        changes.push((stringify!($key), stringify!($life) == "live"));
                     }
                 )*
-                None
+                changes
             }
         }
     };
 }
-every_setting!(define_fixed);
+every_setting!(define_changes);
 
 #[cfg(test)]
 mod tests {
@@ -95,9 +95,8 @@ mod tests {
     #[test]
     fn what_was_used_up_at_start_is_told_from_what_was_not() {
         let config = Config::default();
-        assert_eq!(config.fixed_change(&config.clone()), None);
-        assert_eq!(config.fixed_change(&Config { fragments_max: 7, ..Config::default() }), None);
-        let new = Config { backlog: 1, mailbox_items_max: 1, ..Config::default() };
-        assert_eq!(config.fixed_change(&new), Some("backlog"));
+        assert_eq!(config.changes(&config.clone()), []);
+        let new = Config { fragments_max: 7, backlog: 1, ..Config::default() };
+        assert_eq!(config.changes(&new), [("fragments_max", true), ("backlog", false)]);
     }
 }

@@ -56,18 +56,25 @@ impl Server {
     }
 
     fn replace_config(&mut self, new: Config) -> Result<(), ConfigError> {
-        if let Some(key) = self.config.fixed_change(&new) {
-            return Err(ConfigError::new(key, "can't be changed while the server runs"));
+        let changes = self.config.changes(&new);
+        if let Some((key, _)) = changes.iter().find(|(_, is_live)| !is_live) {
+            return Err(ConfigError::new(*key, "can't be changed while the server runs"));
         }
         for warning in new.warnings() {
             log::warn!("{warning}");
         }
         self.connections.limits = Limits::new(&new);
         self.tasks.set_threads_max(new.task_threads);
-        log::info!("the configuration is {}", if self.config == new { "the same" } else { "another" });
         let is_watch_another =
             (new.ping_interval, new.idle_timeout) != (self.config.ping_interval, self.config.idle_timeout);
         self.config = new;
+        match &*changes {
+            [] => log::info!("the configuration is the same"),
+            _ => {
+                let keys: Vec<_> = changes.iter().map(|(key, _)| *key).collect();
+                log::info!("changed: {}; memory: at most {}", keys.join(", "), self.memory_bound());
+            }
+        }
         if is_watch_another {
             self.watch_all();
         }
