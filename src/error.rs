@@ -154,6 +154,8 @@ impl fmt::Display for Cause {
 ///
 /// let reason = CloseReason::new(Side::Peer, 1001, "going away", Cause::Requested);
 /// assert_eq!(reason.to_string(), "closed by the peer, 1001 \"going away\"");
+/// let reason = CloseReason::new(Side::Server, 1009, "message too big", Cause::TooBig("message too big"));
+/// assert_eq!(reason.to_string(), "closed by this side, 1009 (too big: message too big)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -186,13 +188,12 @@ impl fmt::Display for CloseReason {
             Side::Server => "this side",
         };
         write!(f, "closed by {by}, {}", self.code)?;
-        if !self.text.is_empty() {
+        // Most causes say what the peer was told, and more.
+        let cause = if self.cause == Cause::Requested { String::new() } else { self.cause.to_string() };
+        if !self.text.is_empty() && !cause.ends_with(&*self.text) {
             write!(f, " {:?}", self.text)?;
         }
-        if self.cause != Cause::Requested && self.cause.to_string() != *self.text {
-            write!(f, " ({})", self.cause)?;
-        }
-        Ok(())
+        if cause.is_empty() { Ok(()) } else { write!(f, " ({cause})") }
     }
 }
 

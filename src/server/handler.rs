@@ -135,7 +135,8 @@ pub trait Handler {
     /// pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that spoke HTTP and never became a WebSocket.
+    /// A connection has ended that spoke HTTP and never became a WebSocket. HTTP has no close codes: the reason's is
+    /// 1006, also where all was well.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
