@@ -209,7 +209,7 @@ fn client_sends_what_is_typed_and_shows_what_comes() {
 
 #[test]
 fn a_wrong_argument_is_answered_with_the_usage() {
-    for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp"] {
+    for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp", "long_polling"] {
         let output = Command::new(path(name)).arg("--lisen").output().expect("the example starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{name}");

@@ -2,6 +2,8 @@
 //! user callbacks, and no allocation on the happy path. "More bytes needed" is a value, never an error.
 
 pub(crate) mod http;
+mod json;
+pub(crate) mod poll;
 pub(crate) mod sse;
 pub(crate) mod tcp;
 pub(crate) mod ws;

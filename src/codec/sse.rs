@@ -1,9 +1,9 @@
 //! Event streams (WHATWG HTML §9.2): messages as events, as a server writes them. Knows no connection; that every
 //! line of a payload stays a line of its event is this file's whole care.
 
+use super::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt::Write as _;
 
 /// A line that readers ignore: it shows the network that the stream is in use.
 pub(crate) const COMMENT: &[u8] = b":\n\n";
@@ -41,24 +41,10 @@ pub(crate) fn retry(run: &mut Vec<u8>, millis: u128) {
 /// Why the server ends the stream, as an event that pages may listen to.
 pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     let labels = Labels { event: "close".to_owned(), id: String::new() };
-    encode(Some(&labels), false, format!("{{\"code\":{code},\"reason\":{}}}", json_string(reason)).as_bytes())
-}
-
-/// A text as JSON (RFC 8259 §7).
-fn json_string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => quoted.extend(['\\', char]),
-            '\0'..=' ' if char != ' ' => {
-                write!(quoted, "\\u{:04x}", u32::from(char)).expect("a String takes all");
-            }
-            _ => quoted.push(char),
-        }
-    }
-    quoted.push('"');
-    quoted
+    let mut data = format!("{{\"code\":{code},\"reason\":").into_bytes();
+    json::quote(&mut data, reason.as_bytes());
+    data.push(b'}');
+    encode(Some(&labels), false, &data)
 }
 
 /// A field of one line, where it has a value. What would end the line is left out, and NUL, for which readers ignore
@@ -170,7 +156,7 @@ mod tests {
     #[test]
     fn a_close_is_json_whatever_the_reason() {
         let run = String::from_utf8(close(4000, "say \"no\"\r\n\\ ü\u{1}")).expect("text");
-        let data = r#"{"code":4000,"reason":"say \"no\"\u000d\u000a\\ ü\u0001"}"#;
+        let data = r#"{"code":4000,"reason":"say \"no\"\u000d\n\\ ü\u0001"}"#;
         assert_eq!(read(&run), [("close".to_owned(), String::new(), data.to_owned())]);
     }
 

@@ -189,6 +189,8 @@ impl Config {
             ("request_timeout", self.request_timeout),
             ("connect_timeout", self.connect_timeout),
             ("keep_alive_timeout", self.keep_alive_timeout),
+            ("poll_hold", self.poll_hold),
+            ("poll_grace", self.poll_grace),
             ("ping_interval", self.ping_interval.unwrap_or(Duration::MAX)),
             ("pong_timeout", self.pong_timeout),
             ("tcp_user_timeout", self.tcp_user_timeout.unwrap_or(Duration::MAX)),

@@ -113,6 +113,29 @@ pub struct Config {
     /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
     /// themselves, some of them.
     pub event_stream_retry: Duration,
+    /// Whether pages may poll, where nothing else comes through: a `GET` whose query has `swio=poll` opens a session.
+    /// [`on_handshake`](crate::Handler::on_handshake) is asked under the request's fd; from
+    /// [`on_open`](crate::Handler::on_open) on the session has an fd of its own, which can be pushed to, joins topics
+    /// and counts as a connection.
+    ///
+    /// The answer is JSON: `{"session":"TOKEN","cursor":0,"messages":[]}`. From then on the client asks with
+    /// `swio=poll&session=TOKEN&cursor=N`, where N is the last answer's `cursor`, and is answered as soon as there are
+    /// messages, each `{"text":".."}` or `{"binary":"BASE64"}`, perhaps with `event` and `id` of the message, up to
+    /// 64 KiB (or one longer message) at a time. What N does not acknowledge is sent again. Of two requests at a time
+    /// the newer one counts, the older is answered without messages. An answer with `closed`, as
+    /// `{"code":1000,"reason":""}`, is the last; a session that is over is 404, a cursor that can't be 400. Messages
+    /// to the server are sent by POST, as those of [`event_streams`](Config::event_streams).
+    ///
+    /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
+    /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) where no request came for
+    /// [`poll_hold`](Config::poll_hold) and [`poll_grace`](Config::poll_grace). Default false.
+    pub long_polling: bool,
+    /// How long a request of long polling waits for messages until it is answered without any. Default 25 s: below what
+    /// proxies wait for an answer.
+    pub poll_hold: Duration,
+    /// How long a session of long polling outlives the longest wait for messages without another request. Default 15 s:
+    /// a slow network's answer and the next request.
+    pub poll_grace: Duration,
 
     /// Bytes of a request's head; over it 431. Default 8 KiB: what browsers with many cookies send, and what
     /// common proxies take.
@@ -275,6 +298,9 @@ impl Default for Config {
             subprotocols: Vec::new(),
             event_streams: false,
             event_stream_retry: Duration::from_secs(3),
+            long_polling: false,
+            poll_hold: Duration::from_secs(25),
+            poll_grace: Duration::from_secs(15),
             head_bytes_max: 8 << 10,
             body_bytes_max: 1 << 20,
             message_bytes_max: 2 << 20,

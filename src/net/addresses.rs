@@ -62,6 +62,13 @@ impl Addresses {
         (name, entry.connections)
     }
 
+    /// Counts one more connection of an address that has some: how many there are now.
+    pub(crate) fn share(&mut self, name: u32) -> u32 {
+        let Some(key) = (name as usize).checked_sub(1) else { return 0 };
+        self.entries[key].connections += 1;
+        self.entries[key].connections
+    }
+
     /// Counts one less.
     pub(crate) fn remove(&mut self, name: u32, now: Duration) {
         let Some(key) = (name as usize).checked_sub(1) else { return };

@@ -83,6 +83,7 @@ impl<A: App> Reactor<A> {
                 Token(fd.to_u64() as usize),
                 Interest::READABLE | Interest::WRITABLE,
             ),
+            Stream::Socketless => Ok(()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => {
                 stream.opened_as(fd);

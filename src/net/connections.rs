@@ -55,6 +55,8 @@ pub(crate) struct Connections<S> {
     pub(crate) losses: Losses,
     /// Outboxes that have become full (true), or empty after that, and nobody was told yet.
     pub(crate) crossings: Vec<(Fd, bool)>,
+    /// Connections without a socket for which something was queued, and the app was not told yet.
+    pub(crate) laden: Vec<Fd>,
     pub(crate) turns: Turns,
     pub(crate) traffic: Traffic,
     start: Instant,
@@ -104,6 +106,7 @@ impl<S: Default> Connections<S> {
             reasons: HashMap::new(),
             losses: Losses::default(),
             crossings: Vec::new(),
+            laden: Vec::new(),
             turns: Turns::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
@@ -281,6 +284,9 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.life != Life::Open {
             return;
+        }
+        if matches!(connection.stream, Stream::Socketless) {
+            return self.kill(fd, reason);
         }
         connection.life = Life::Finishing;
         mark_dirty(connection, &mut self.dirty);

@@ -21,6 +21,7 @@ pub(crate) mod rate;
 pub(crate) mod reactor;
 pub(crate) mod resolver;
 pub(crate) mod signals;
+mod socketless;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod timers;

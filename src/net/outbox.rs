@@ -349,13 +349,17 @@ impl Outbox {
             return stream.write(first);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        slices[0] = IoSlice::new(first);
-        let mut count = 1;
-        for (slice, run) in slices[1..].iter_mut().zip(self.runs.iter().skip(1)) {
-            *slice = IoSlice::new(run.bytes());
-            count += 1;
+        let mut count = 0;
+        for (slice, bytes) in slices.iter_mut().zip(self.unwritten()) {
+            (*slice, count) = (IoSlice::new(bytes), count + 1);
         }
         stream.write_vectored(&slices[..count])
+    }
+
+    /// What is not written yet, run by run.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let skips = std::iter::once(self.written).chain(std::iter::repeat(0));
+        self.runs.iter().zip(skips).map(|(run, skip)| &run.bytes()[skip..])
     }
 
     fn advance(&mut self, written: usize) {

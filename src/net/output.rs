@@ -96,6 +96,7 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return false };
         if connection.life != Life::Open
             || connection.outbox.is_some()
+            || connection.flags.has(Flags::BLOCKED)
             || connection.span.len() + len >= early_bytes
             || self.batch.len() + len > self.limits.batch_bytes_max
         {
@@ -173,6 +174,7 @@ impl<S> Connections<S> {
             // What most members need is done here, without looking the connection up again.
             if !is_early
                 && connection.outbox.is_none()
+                && !connection.flags.has(Flags::BLOCKED)
                 && connection.span.len() + run.len() < early_bytes
                 && connection.span.extend(span)
             {

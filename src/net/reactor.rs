@@ -6,7 +6,7 @@ use super::flush::Written;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
-use super::stream::SHORT_READ_DRAINS;
+use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::{App, Phase, io_failure, lost};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -280,6 +280,9 @@ impl<A: App> Reactor<A> {
         let Some(connection) = connections.table.get_mut(fd) else { return };
         connection.flags.take(done);
         if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
+            if done != 0 && matches!(connection.stream, Stream::Socketless) {
+                connections.laden.push(fd);
+            }
             return;
         }
         match connections.write_out(fd) {

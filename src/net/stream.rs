@@ -23,6 +23,8 @@ pub(super) const SHORT_READ_DRAINS: bool = cfg!(any(
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// There is none: it takes and gives nothing.
+    Socketless,
     #[cfg(any(test, feature = "sim"))]
     Sim(crate::sim::SimStream),
 }
@@ -46,6 +48,7 @@ impl Stream {
                     Err(error) => Err(error),
                 },
             },
+            Stream::Socketless => Ok(true),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => Ok(true),
         }
@@ -54,6 +57,7 @@ impl Stream {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Socketless => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.read(buffer),
         }
@@ -62,6 +66,7 @@ impl Stream {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Socketless => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.write(bytes),
         }
@@ -70,6 +75,7 @@ impl Stream {
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write_vectored(slices),
+            Stream::Socketless => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.write_vectored(slices),
         }
@@ -79,6 +85,7 @@ impl Stream {
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Socketless => Ok(()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.shutdown_write(),
         }
@@ -92,6 +99,7 @@ impl Stream {
                     log::debug!("SO_LINGER can't be set: {error}");
                 }
             }
+            Stream::Socketless => {}
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => {}
         }
@@ -101,6 +109,7 @@ impl Stream {
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         match self {
             Stream::Tcp(stream) => stream.take_error().ok().flatten(),
+            Stream::Socketless => None,
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => None,
         }
@@ -109,6 +118,7 @@ impl Stream {
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Socketless => None,
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => None,
         }
@@ -118,6 +128,7 @@ impl Stream {
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
+            Stream::Socketless => None,
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => None,
         }

@@ -102,6 +102,9 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if server.event_streams.open > 0 {
             server.fan_out_events(target, &message, &except, &mut reach);
         }
+        if server.polls > 0 {
+            server.fan_out_polled(target, &message, &except, &mut reach);
+        }
         for fd in outgoing.into_inner() {
             match server.push(fd, message.clone()) {
                 Ok(()) => reach.queued += 1,

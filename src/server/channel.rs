@@ -13,6 +13,8 @@ pub(super) enum Channel {
     WebSocket { is_unfinished: bool, role: Role },
     /// As events.
     EventStream,
+    /// As objects in the answers to its requests.
+    LongPolling,
     /// As packages of the framing with this number.
     Tcp(u8),
 }
@@ -35,6 +37,7 @@ impl Server {
             }
             (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
             (session, Life::Open) if session.is_event_stream() => Ok(Channel::EventStream),
+            (session, Life::Open) if session.is_poll() => Ok(Channel::LongPolling),
             (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
             _ => Err(PushError::Closing),
         }

@@ -147,7 +147,7 @@ impl Dispatch {
             }
             Some(Session::EventStream(_)) => self.server.watch(fd),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
-            Some(Session::TcpEnded) | None => {}
+            Some(Session::Poll(_) | Session::TcpEnded) | None => {}
         }
     }
 

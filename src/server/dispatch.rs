@@ -172,7 +172,7 @@ impl App for Dispatch {
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
-            Some(Session::EventStream(_) | Session::TcpEnded) | None => {}
+            Some(Session::EventStream(_) | Session::Poll(_) | Session::TcpEnded) | None => {}
         }
     }
 
@@ -208,6 +208,7 @@ impl App for Dispatch {
             Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
             Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
+            Some(Session::Poll(_)) => self.poll_expired(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
             Some(Session::Dialing(_)) => self.dialing_expired(fd),
             Some(Session::TcpEnded) | None => {}
@@ -253,6 +254,7 @@ impl App for Dispatch {
                 }
                 stream.route
             }
+            Session::Poll(poll) => self.poll_closed(fd, *poll),
             session => {
                 self.server.tcp.established -= usize::from(session.framing().is_some());
                 Route::ROOT
@@ -381,6 +383,9 @@ impl App for Dispatch {
                 }),
             };
         }
+        for fd in std::mem::take(&mut self.server.connections.laden) {
+            self.answer_poll(fd);
+        }
         // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
         for notice in std::mem::take(&mut self.server.notices) {
             match notice {
@@ -409,7 +414,8 @@ impl App for Dispatch {
     }
 
     fn has_notices(&self) -> bool {
-        !self.server.notices.is_empty() || !self.server.connections.crossings.is_empty()
+        let connections = &self.server.connections;
+        !self.server.notices.is_empty() || !connections.crossings.is_empty() || !connections.laden.is_empty()
     }
 
     fn phase(&self) -> net::Phase {

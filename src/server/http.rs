@@ -5,7 +5,7 @@ use super::handler::Handler;
 use super::posting;
 use super::request::Request;
 use super::routes::{Params, Route};
-use super::session::{Held, Http, Progress, Session, Waiting};
+use super::session::{Awaited, Held, Http, Progress, Session, Waiting};
 use super::{Answering, Server};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
@@ -17,6 +17,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// While more than this waits to be read by a client, its next request waits too: a client that only asks
 /// would fill the outbox otherwise.
@@ -31,8 +32,8 @@ enum Step {
     More,
     /// A request of so many bytes was answered.
     Done(usize),
-    /// The request's answer will be given later.
-    Later,
+    /// The request's answer will be given within so much time.
+    Later(Duration),
 }
 
 impl Dispatch {
@@ -131,8 +132,8 @@ impl Dispatch {
                     }
                     return Some((start, progress));
                 }
-                Ok(Step::Later) => {
-                    self.begin_request_timeout(fd);
+                Ok(Step::Later(timeout)) => {
+                    self.server.connections.deadline(fd, timeout);
                     return Some((start, progress));
                 }
                 Ok(Step::Done(used)) => {
@@ -187,28 +188,35 @@ impl Dispatch {
             }
         };
         let request = Request { fd, head, body, params };
-        if self.server.config.event_streams && posting::is_asked(&request.head) {
+        let config = &self.server.config;
+        if (config.event_streams || config.long_polling) && posting::is_asked(&request.head) {
             self.take_post(&request)?;
             return Ok(Step::Done(*head_len + body_len));
         }
-        let is_handshake = self.is_handshake(&head);
-        let is_answered =
-            if is_handshake { self.upgrade(route, &request)? } else { self.answer(route, &request)? };
         let len = *head_len + body_len;
-        if is_answered {
-            return Ok(Step::Done(len));
-        }
+        let Some(awaited) = self.hand_over(route, &request)? else { return Ok(Step::Done(len)) };
         let (head_len, body_len) = (*head_len, body.len());
-        progress.waiting = Some(Waiting {
-            route,
-            head_len,
-            body_len,
-            len,
-            is_handshake,
-            is_answered: false,
-            is_last: false,
-        });
-        Ok(Step::Later)
+        progress.waiting =
+            Some(Waiting { route, head_len, body_len, len, awaited, is_answered: false, is_last: false });
+        let config = &self.server.config;
+        Ok(Step::Later(match awaited {
+            Awaited::Messages(_) => config.poll_hold,
+            _ => config.request_timeout,
+        }))
+    }
+
+    /// Gives a request to whom it is for; what it waits for, where it is not answered at once.
+    fn hand_over(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
+        if self.is_poll(&request.head)
+            && let Some(token) = request.query_param("session")
+        {
+            return Ok(self.take_poll(&token, request)?.map(Awaited::Messages));
+        }
+        Ok(if self.is_handshake(&request.head) {
+            (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
+        } else {
+            (!self.answer(route, request)?).then_some(Awaited::Response)
+        })
     }
 
     /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't
@@ -295,13 +303,24 @@ impl Dispatch {
     }
 
     pub(super) fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
+        self.respond_within(fd, response, is_head, keep_alive, Quota::Limited);
+    }
+
+    pub(super) fn respond_within(
+        &mut self,
+        fd: Fd,
+        response: Response,
+        is_head: bool,
+        keep_alive: bool,
+        quota: Quota,
+    ) {
         let status = response.status();
         let now = self.server.connections.now();
         let (head, body) =
             response.encode(&Exchange { is_head, keep_alive, date: self.server.date.text(now) });
         let written = match body {
-            Cow::Borrowed(body) => self.server.connections.write(fd, [&head, body], Quota::Limited),
-            Cow::Owned(body) => self.server.connections.write_owned(fd, &head, body, Quota::Limited),
+            Cow::Borrowed(body) => self.server.connections.write(fd, [&head, body], quota),
+            Cow::Owned(body) => self.server.connections.write_owned(fd, &head, body, quota),
         };
         if let Err(refused) = written {
             log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");

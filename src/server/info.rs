@@ -51,6 +51,9 @@ pub enum Transport {
     /// Events of an event stream, and messages from the client by POST; see
     /// [`Config::event_streams`](crate::Config::event_streams).
     EventStream,
+    /// Answers to requests that wait for messages, and messages from the client by POST; see
+    /// [`Config::long_polling`](crate::Config::long_polling).
+    LongPolling,
     /// Packages of raw TCP, both ways.
     Tcp,
 }
@@ -83,6 +86,8 @@ pub struct Stats {
     pub tcp: usize,
     /// Event streams open now.
     pub event_streams: usize,
+    /// Sessions of long polling open now.
+    pub long_polls: usize,
     /// Connections accepted, those included that were only told that they may not stay.
     pub accepted: u64,
     /// Connections gone.
@@ -123,6 +128,7 @@ impl Stats {
             websockets: 0,
             tcp: 0,
             event_streams: 0,
+            long_polls: 0,
             accepted: 0,
             closed: 0,
             opened: 0,
@@ -209,6 +215,8 @@ pub struct Usage {
     pub tcp: usize,
     /// Open event streams.
     pub event_streams: usize,
+    /// Sessions of long polling open now.
+    pub long_polls: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
     /// User timers.

@@ -99,6 +99,7 @@ impl Server {
     fn watch_other(&mut self, fd: Fd) {
         let first = match self.channel(fd) {
             Ok(Channel::EventStream) => self.config.ping_interval.map(|interval| jittered(interval, fd)),
+            Ok(Channel::LongPolling) => Some(self.poll_timeout()),
             Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
             Ok(Channel::Tcp(_)) => self.config.idle_timeout,
             _ => return,

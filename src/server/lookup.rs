@@ -23,7 +23,7 @@ impl Server {
     /// How many WebSockets, event streams and raw TCP connections are open: those that others opened, not those that
     /// [`Server::connect`] did.
     pub fn connection_count(&self) -> usize {
-        self.established + self.tcp.established + self.event_streams.open
+        self.established + self.tcp.established + self.event_streams.open + self.polls
     }
 
     /// All established connections that others opened, WebSockets, event streams and raw TCP, in the order of the
@@ -70,7 +70,9 @@ impl Server {
             (Session::Http(_), Life::Open) => Status::Http,
             (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
             (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
-            (session, Life::Open) if session.framing().is_some() || session.is_event_stream() => {
+            (session, Life::Open)
+                if session.framing().is_some() || session.is_event_stream() || session.is_poll() =>
+            {
                 Status::Established
             }
             _ => Status::Closing,
@@ -116,6 +118,7 @@ impl Server {
             websockets: self.established,
             tcp: self.tcp.established,
             event_streams: self.event_streams.open,
+            long_polls: self.polls,
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -139,6 +142,7 @@ impl Server {
             websockets: self.established,
             tcp: self.tcp.established,
             event_streams: self.event_streams.open,
+            long_polls: self.polls,
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

@@ -3,7 +3,7 @@
 use super::Server;
 use super::control::Pause;
 use super::handle::Mail;
-use super::session::Session;
+use super::session::{Poll, Session};
 use crate::codec::ws::Spare;
 use crate::config::Config;
 use crate::error::CloseReason;
@@ -98,7 +98,11 @@ const NOTES_BYTES: usize = map_bytes(24)
     + ADDRESS_BYTES
     + map_bytes(size_of::<(Fd, SocketAddr)>())
     + map_bytes(size_of::<(Fd, Pause)>())
-    + 4 * size_of::<(Fd, bool)>();
+    + 4 * size_of::<(Fd, bool)>()
+    + SESSION_BYTES;
+/// A token, from either side, and what long polling knows of it.
+const SESSION_BYTES: usize =
+    2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Poll>() + size_of::<CloseReason>() + 2 * 16;
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
 /// A close frame, which is always taken.

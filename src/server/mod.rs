@@ -40,6 +40,7 @@ pub(crate) mod dispatch;
 mod event_stream;
 mod http;
 mod liveness;
+mod polling;
 mod posting;
 mod proxies;
 mod refusal;
@@ -136,6 +137,8 @@ pub struct Server {
     rooms: Rooms,
     tcp: Tcp,
     event_streams: EventStreams,
+    /// Sessions of long polling that are open.
+    polls: usize,
     outgoing: Outgoing,
     random: Random,
     tokens: Tokens,
@@ -189,6 +192,7 @@ impl Server {
             rooms: Rooms::default(),
             tcp: Tcp::default(),
             event_streams: EventStreams::default(),
+            polls: 0,
             outgoing: Outgoing::default(),
             random: Random::default(),
             tokens: Tokens::default(),
@@ -260,6 +264,7 @@ impl Server {
             }
             Channel::WebSocket { role, .. } => role,
             Channel::EventStream => return self.push_event(fd, opcode, &bytes, labels, quota),
+            Channel::LongPolling => return self.push_polled(fd, opcode, &bytes, labels, quota),
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
         };
         let header = header::encode(true, opcode, bytes.len());
@@ -331,6 +336,10 @@ impl Server {
                 self.end_stream(fd, reason);
                 true
             }
+            Ok(Channel::LongPolling) => {
+                self.end_poll(fd, reason);
+                true
+            }
             Ok(Channel::Tcp(_)) => {
                 self.end(fd, reason);
                 true
@@ -350,6 +359,9 @@ impl Server {
                 }
                 if let Some(is_new) = self.end_behind_answer(fd) {
                     return is_new;
+                }
+                if reason.cause == Cause::Shutdown && self.end_parked(fd, &reason) {
+                    return true;
                 }
                 if self.role(fd) == Role::Client {
                     // There is nobody yet to take leave of.
@@ -372,6 +384,7 @@ impl Server {
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
             Ok(Channel::EventStream) => return self.end_stream(fd, reason),
+            Ok(Channel::LongPolling) => return self.end_poll(fd, reason),
             _ => {}
         }
         self.end(fd, reason);

@@ -86,6 +86,9 @@ impl Server {
             Channel::EventStream => {
                 return self.push_event(fd, prepared.opcode(), prepared.as_bytes(), labels, quota);
             }
+            Channel::LongPolling => {
+                return self.push_polled(fd, prepared.opcode(), prepared.as_bytes(), labels, quota);
+            }
             Channel::Tcp(framing) => {
                 return self.push_package(fd, framing, prepared.as_bytes().into(), quota);
             }

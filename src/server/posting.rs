@@ -12,7 +12,18 @@ use crate::net::connection::Flags;
 const PREFLIGHT_SECONDS: &str = "7200";
 
 /// Why a message was not taken.
-struct Refused(u16, &'static str);
+pub(super) struct Refused(pub(super) u16, pub(super) &'static str);
+
+impl Refused {
+    pub(super) fn response(self) -> Response {
+        let Refused(status, error) = self;
+        let response = Response::new(status)
+            .header("Content-Type", "application/json")
+            .header("Cache-Control", "no-store")
+            .body(format!("{{\"error\":\"{error}\"}}").into_bytes());
+        if status == 503 { response.header("Retry-After", "1") } else { response }
+    }
+}
 
 /// Whether a request brings a message for a session, or asks whether it may.
 pub(super) fn is_asked(head: &Head<'_>) -> bool {
@@ -28,19 +39,14 @@ impl Dispatch {
             "OPTIONS" => Response::new(204)
                 .header("Access-Control-Allow-Methods", "POST")
                 .header("Access-Control-Allow-Headers", "Content-Type")
-                .header("Access-Control-Max-Age", PREFLIGHT_SECONDS),
+                .header("Access-Control-Max-Age", PREFLIGHT_SECONDS)
+                .header("Cache-Control", "no-store"),
             _ => match self.receive_post(request) {
-                Ok(()) => Response::new(204),
-                Err(Refused(status, error)) => {
-                    let response = Response::new(status)
-                        .header("Content-Type", "application/json")
-                        .body(format!("{{\"error\":\"{error}\"}}").into_bytes());
-                    if status == 503 { response.header("Retry-After", "1") } else { response }
-                }
+                Ok(()) => Response::new(204).header("Cache-Control", "no-store"),
+                Err(refused) => refused.response(),
             },
         };
-        let response = cors::permit(request, response.header("Cache-Control", "no-store"));
-        self.respond(request.fd, response, false, request.head.keeps_alive());
+        self.respond(request.fd, cors::permit(request, response), false, request.head.keeps_alive());
         Ok(())
     }
 

@@ -6,6 +6,8 @@ use super::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
+use crate::error::CloseReason;
+use crate::fd::Fd;
 use std::num::NonZeroU16;
 
 #[derive(Debug)]
@@ -13,6 +15,7 @@ pub(crate) enum Session {
     Http(Http),
     WebSocket(WebSocket),
     EventStream(EventStream),
+    Poll(Box<Poll>),
     /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
     Tcp(u8),
     /// Raw TCP in the middle of a package.
@@ -47,6 +50,7 @@ impl Session {
         match self {
             Session::WebSocket(websocket) => Some(websocket.route),
             Session::EventStream(stream) => Some(stream.route),
+            Session::Poll(poll) => Some(poll.route),
             Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
             Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => None,
         }
@@ -57,6 +61,7 @@ impl Session {
             Session::Http(_) => Transport::Http,
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
+            Session::Poll(_) => Transport::LongPolling,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
         }
     }
@@ -66,13 +71,18 @@ impl Session {
         matches!(self, Session::EventStream(EventStream { is_ended: false, .. }))
     }
 
+    /// Whether it is a session of long polling that is not ending.
+    pub(crate) fn is_poll(&self) -> bool {
+        matches!(self, Session::Poll(poll) if poll.end.is_none())
+    }
+
     /// Memory of what is only partly here.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
-            Session::EventStream(_) | Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded => 0,
             Session::Dialing(dialing) => dialing.held.as_ref().map_or(0, |held| held.held_bytes()),
         }
     }
@@ -84,6 +94,7 @@ impl Session {
             Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
+            Session::Poll(_) => {}
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
             Session::Dialing(dialing) => dialing.held = None,
         }
@@ -169,11 +180,22 @@ pub(crate) struct Waiting {
     pub(crate) body_len: usize,
     /// Of all of it, as it came.
     pub(crate) len: usize,
-    pub(crate) is_handshake: bool,
+    pub(crate) awaited: Awaited,
     /// The answer is given, and carried out in a moment.
     pub(crate) is_answered: bool,
     /// The connection is to end behind the answer.
     pub(crate) is_last: bool,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// [`Server::answer_handshake`](super::Server::answer_handshake).
+    Handshake,
+    /// [`Server::respond`](super::Server::respond).
+    Response,
+    /// Messages to a session of long polling.
+    Messages(Fd),
 }
 
 /// A package of which only the start is here, and its framing's number.
@@ -225,6 +247,26 @@ pub(crate) struct EventStream {
     pub(crate) is_ended: bool,
     /// It took nothing when it was last looked at.
     pub(crate) is_stalled: bool,
+}
+
+/// Long polling: what goes to it waits in the outbox of a connection without a socket.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    pub(crate) route: Route,
+    /// The connection whose request waits, or waited last.
+    pub(crate) parked: Option<Fd>,
+    /// How many messages the client has said that it has.
+    pub(crate) acknowledged: u64,
+    /// Messages out of the outbox that were sent, perhaps in vain.
+    pub(crate) taken: Vec<u8>,
+    /// Why it is ending.
+    pub(crate) end: Option<Box<CloseReason>>,
+}
+
+impl Poll {
+    pub(crate) fn new(route: Route) -> Poll {
+        Poll { route, parked: None, acknowledged: 0, taken: Vec::new(), end: None }
+    }
 }
 
 /// RFC 6455 §7.1.

@@ -16,12 +16,15 @@ use std::fmt::Write as _;
 pub(super) enum Offer {
     WebSocket { accept: String, preferred: Option<String> },
     EventStream,
+    LongPolling,
 }
 
 impl Dispatch {
     /// Whether a request asks for more than one answer.
     pub(super) fn is_handshake(&self, head: &Head<'_>) -> bool {
-        handshake::is_attempt(head) || self.server.config.event_streams && event_stream::is_asked(head)
+        handshake::is_attempt(head)
+            || self.server.config.event_streams && event_stream::is_asked(head)
+            || self.is_poll(head)
     }
 
     /// Whether the handshake was answered, not left to be.
@@ -51,7 +54,10 @@ impl Dispatch {
                 request.header("host").unwrap_or_default()
             );
         })?;
-        let Some(accept) = accept else { return Ok(Offer::EventStream) };
+        let Some(accept) = accept else {
+            let is_poll = self.is_poll(&request.head);
+            return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
+        };
         let preferred = &self.server.config.subprotocols;
         let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
         Ok(Offer::WebSocket { accept, preferred })
@@ -70,7 +76,7 @@ impl Dispatch {
                 self.server.stats.refusals.handshake += 1;
                 let response = match offer {
                     Offer::WebSocket { .. } => response,
-                    Offer::EventStream => cors::permit(request, response),
+                    Offer::EventStream | Offer::LongPolling => cors::permit(request, response),
                 };
                 self.respond(request.fd, response, false, false);
                 return Ok(());
@@ -78,9 +84,13 @@ impl Dispatch {
             Verdict::Accept(acceptance) if !is_last => acceptance,
             Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
         };
-        let Offer::WebSocket { accept, preferred } = offer else {
-            self.open_event_stream(route, request, &acceptance);
-            return Ok(());
+        let (accept, preferred) = match offer {
+            Offer::WebSocket { accept, preferred } => (accept, preferred),
+            Offer::EventStream => {
+                self.open_event_stream(route, request, &acceptance);
+                return Ok(());
+            }
+            Offer::LongPolling => return self.open_poll(route, request, &acceptance),
         };
         let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
         if let Some(name) = subprotocol

@@ -6,7 +6,7 @@ use super::dispatch::Dispatch;
 use super::notices::Notice;
 use super::request::{Handshake, Request, Verdict};
 use super::routes::Params;
-use super::session::{Held, Progress, Session, Waiting};
+use super::session::{Awaited, Held, Progress, Session, Waiting};
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::http::{Refusal, Response};
 use crate::fd::Fd;
@@ -27,7 +27,7 @@ impl Server {
         if matches!(handshake.0, Verdict::Later) {
             return false;
         }
-        self.answer_waiting(fd, true, Answer::Handshake(handshake))
+        self.answer_waiting(fd, Awaited::Handshake, Answer::Handshake(handshake))
     }
 
     /// Answers a request that [`on_request`](crate::Handler::on_request) answered by [`Response::later`]. True where
@@ -55,11 +55,11 @@ impl Server {
         if response.is_later() {
             return false;
         }
-        self.answer_waiting(fd, false, Answer::Response(response))
+        self.answer_waiting(fd, Awaited::Response, Answer::Response(response))
     }
 
-    fn answer_waiting(&mut self, fd: Fd, is_handshake: bool, answer: Answer) -> bool {
-        let waiting = self.waiting(fd).filter(|waiting| waiting.is_handshake == is_handshake);
+    pub(super) fn answer_waiting(&mut self, fd: Fd, awaited: Awaited, answer: Answer) -> bool {
+        let waiting = self.waiting(fd).filter(|waiting| waiting.awaited == awaited);
         let is_new = waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.is_answered, true));
         if is_new {
             self.notices.push(Notice::Answered(fd, answer));
@@ -73,7 +73,7 @@ impl Server {
         Some(!std::mem::replace(&mut waiting.is_last, true))
     }
 
-    fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
+    pub(super) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => http.waiting(),
             _ => None,
@@ -94,7 +94,13 @@ impl Dispatch {
     /// Whether the deadline was that of an answer.
     pub(super) fn wait_expired(&mut self, fd: Fd) -> bool {
         let Some(waiting) = self.server.waiting(fd) else { return false };
-        if !waiting.is_answered {
+        let awaited = waiting.awaited;
+        if waiting.is_answered {
+            return true;
+        }
+        if let Awaited::Messages(session) = awaited {
+            self.poll_held(fd, session);
+        } else {
             self.take_held(fd);
             self.refuse(fd, Refusal::new(503, "the answer took too long"));
         }
@@ -128,7 +134,10 @@ impl Dispatch {
                 self.conclude_handshake(waiting.route, &request, &offer, handshake, waiting.is_last)
             }
             Answer::Response(response) => {
-                self.conclude(&request, response, waiting.is_last);
+                match waiting.awaited {
+                    Awaited::Messages(_) => self.conclude_poll(&request, response, waiting.is_last),
+                    _ => self.conclude(&request, response, waiting.is_last),
+                }
                 Ok(())
             }
         }
