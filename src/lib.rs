@@ -44,7 +44,7 @@
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
-//! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`] |
+//! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
@@ -80,7 +80,7 @@
 //!
 //! WebSocket is RFC 6455, all of it and strictly; extensions are not offered. HTTP is RFC 9112 as far as
 //! pages need it: keep-alive, pipelining, `HEAD`, bodies by length and in chunks. Event streams are those of WHATWG
-//! HTML §9.2, switched on by [`Config::event_streams`].
+//! HTML §9.2, switched on by [`Config::event_streams`]; long polling is by [`Config::long_polling`].
 //!
 //! # Security
 //!

@@ -187,6 +187,18 @@ fn tcp_is_one_room_for_browsers_and_lines() {
 }
 
 #[test]
+fn long_polling_counts_for_who_asks() {
+    let example = Example::run("long_polling", &[]);
+    assert!(example.get("/").contains("swio=poll"));
+    let first = example.get("/?swio=poll");
+    let (_, token) = first.split_once(r#"{"session":""#).expect("a session");
+    let session = &token[..22];
+    assert!(first.ends_with(r#""cursor":1,"messages":[{"text":"welcome"}]}"#), "{first}");
+    let next = example.get(&format!("/?swio=poll&session={session}&cursor=1"));
+    assert!(next.contains(r#""cursor":2,"messages":[{"text":""#), "{next}");
+}
+
+#[test]
 fn client_sends_what_is_typed_and_shows_what_comes() {
     let echo = Example::run("echo", &[]);
     let mut child = Command::new(path("client"))
