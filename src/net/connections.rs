@@ -7,7 +7,7 @@ use super::connection::{Connection, Flags, Life};
 use super::io_failure;
 use super::limits::Limits;
 use super::lost::Losses;
-use super::outbox::Pool;
+use super::outboxes::Pool;
 use super::rate::Meter;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};

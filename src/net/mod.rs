@@ -16,6 +16,7 @@ pub(crate) mod listener;
 pub(crate) mod lost;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
+pub(crate) mod outboxes;
 pub(crate) mod output;
 pub(crate) mod rate;
 pub(crate) mod reactor;

@@ -4,7 +4,7 @@
 //! of its own.
 
 use super::stream::Stream;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -26,13 +26,15 @@ const SLICES: usize = 64;
 /// bytes could otherwise hold the loop for the length of its outbox.
 pub(super) const WRITES_PER_FLUSH: usize = 16;
 
-/// What a run costs beside its bytes: its place in the queue, which may have room for as many again, and the
-/// allocator's own part.
-pub(crate) const RUN_BYTES: usize = 2 * size_of::<Run>() + 16;
+/// What a run costs beside its bytes: its place in the queue, which may have room for as many again, the allocator's
+/// own part, and its place among the keys.
+pub(crate) const RUN_BYTES: usize = 2 * size_of::<Run>() + 16 + 64;
 /// Room in the queue beyond that.
 const QUEUE_SPARE: usize = 16;
 /// What an outbox costs that holds nothing.
-pub(crate) const EMPTY_BYTES: usize = size_of::<Outbox>() + QUEUE_SPARE * size_of::<Run>() + 32;
+pub(crate) const EMPTY_BYTES: usize = size_of::<Outbox>() + QUEUE_SPARE * size_of::<Run>() + 32 + KEYS_BYTES;
+/// The first node of the keys.
+const KEYS_BYTES: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -47,8 +49,10 @@ pub(crate) struct Outbox {
     capacity: usize,
     /// Runs that are messages of their own.
     messages: usize,
-    /// Those of them with a key.
-    keyed: usize,
+    /// Of those of them with a key: the number of the run.
+    keys: BTreeMap<u64, u64>,
+    /// Of the next run.
+    next_number: u64,
     /// What those that may be dropped cost.
     droppable: usize,
     /// A tail buffer kept for the next use.
@@ -61,6 +65,8 @@ pub(crate) struct Outbox {
 struct Run {
     bytes: Bytes,
     kind: Kind,
+    /// Never less than that of the run before it.
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -169,7 +175,8 @@ impl Outbox {
         if !self.runs.back().is_some_and(has_room) {
             let tail = std::mem::take(&mut self.spare);
             self.capacity += tail.capacity();
-            self.runs.push_back(Run { bytes: Bytes::Own(tail), kind: Kind::Tail });
+            let run = self.run(Bytes::Own(tail), Kind::Tail);
+            self.runs.push_back(run);
         }
         let Some(Run { bytes: Bytes::Own(tail), .. }) = self.runs.back_mut() else {
             unreachable!("a tail is last")
@@ -188,11 +195,18 @@ impl Outbox {
     pub(crate) fn own(&mut self, head: &[u8], mut body: Vec<u8>) {
         self.copy([head, &[]], true);
         body.shrink_to_fit();
-        self.append(Run { bytes: Bytes::Own(body), kind: Kind::Joined });
+        let run = self.run(Bytes::Own(body), Kind::Joined);
+        self.append(run);
     }
 
     pub(crate) fn share(&mut self, bytes: Encoded) {
-        self.append(Run { bytes: Bytes::Shared(bytes), kind: Kind::Whole });
+        let run = self.run(Bytes::Shared(bytes), Kind::Whole);
+        self.append(run);
+    }
+
+    fn run(&mut self, bytes: Bytes, kind: Kind) -> Run {
+        self.next_number += 1;
+        Run { bytes, kind, number: self.next_number }
     }
 
     fn append(&mut self, run: Run) {
@@ -203,16 +217,19 @@ impl Outbox {
 
     /// Appends a message that may be given up, or puts it where one of its key waits: whether there was one.
     pub(crate) fn message(&mut self, bytes: Bytes, terms: Terms) -> bool {
-        let run = Run { bytes, kind: Kind::Message(terms) };
+        let mut run = self.run(bytes, Kind::Message(terms));
         let Some(at) = terms.key.and_then(|key| self.find(key)) else {
             self.append(run);
             return false;
         };
+        run.number = self.runs[at].number;
         self.bytes += run.bytes().len();
         self.count(&run);
         let old = std::mem::replace(&mut self.runs[at], run);
         self.bytes -= old.bytes().len();
         self.uncount(&old);
+        // Its key went with the old one.
+        self.keys.extend(terms.key.map(|key| (key, old.number)));
         true
     }
 
@@ -221,13 +238,14 @@ impl Outbox {
         self.find(key).map_or(0, |at| self.runs[at].cost())
     }
 
+    /// Where the message with this key waits, of which nothing is written.
     fn find(&self, key: u64) -> Option<usize> {
-        if self.keyed == 0 {
-            return None;
-        }
+        let number = *self.keys.get(&key)?;
+        let first = self.runs.partition_point(|run| run.number < number);
         let has_key = |run: &Run| run.terms().is_some_and(|terms| terms.key == Some(key));
-        let begun = self.begun();
-        self.runs.range(begun..).position(has_key).map(|at| begun + at)
+        // An urgent run has the number of a neighbour.
+        let at = first + self.runs.range(first..).position(has_key)?;
+        (at >= self.begun()).then_some(at)
     }
 
     /// So many runs are partly written: of them nothing can be given up any more.
@@ -269,7 +287,7 @@ impl Outbox {
         self.capacity += run.capacity();
         if let Some(terms) = run.terms() {
             self.messages += 1;
-            self.keyed += usize::from(terms.key.is_some());
+            self.keys.extend(terms.key.map(|key| (key, run.number)));
             self.droppable += if terms.may_drop { run.cost() } else { 0 };
         }
     }
@@ -278,7 +296,9 @@ impl Outbox {
         self.capacity -= run.capacity();
         if let Some(terms) = run.terms() {
             self.messages -= 1;
-            self.keyed -= usize::from(terms.key.is_some());
+            if let Some(key) = terms.key.filter(|key| self.keys.get(key) == Some(&run.number)) {
+                self.keys.remove(&key);
+            }
             self.droppable -= if terms.may_drop { run.cost() } else { 0 };
         }
     }
@@ -307,7 +327,8 @@ impl Outbox {
         while self.runs.get(at).is_some_and(|run| run.kind == Kind::Joined) {
             at += 1;
         }
-        let run = Run { bytes: Bytes::Own(bytes), kind: Kind::Urgent };
+        let neighbour = self.runs.get(at.saturating_sub(1)).map_or(0, |run| run.number);
+        let run = Run { bytes: Bytes::Own(bytes), kind: Kind::Urgent, number: neighbour };
         self.bytes += run.bytes().len();
         self.count(&run);
         match self.runs.get_mut(at) {
@@ -379,7 +400,7 @@ impl Outbox {
     fn pop(&mut self) {
         let Some(run) = self.runs.pop_front() else { return };
         self.uncount(&run);
-        if let Run { bytes: Bytes::Own(mut tail), kind: Kind::Tail } = run
+        if let Run { bytes: Bytes::Own(mut tail), kind: Kind::Tail, .. } = run
             && tail.capacity() <= KEPT_BYTES
             && tail.capacity() > self.spare.capacity()
         {
@@ -389,63 +410,12 @@ impl Outbox {
     }
 
     /// Forgets everything, for the next use.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         while !self.runs.is_empty() {
             self.pop();
         }
         self.shrink();
         (self.written, self.pinned, self.bytes, self.is_above) = (0, 0, 0, false);
-    }
-}
-
-/// All outboxes: what those in use come to, and those that nobody uses at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    #[expect(clippy::vec_box, reason = "connections hold boxes, so that an idle one costs a pointer")]
-    spare: Vec<Box<Outbox>>,
-    in_use: usize,
-    total: Size,
-}
-
-/// Kept for the next use; more are given back to the allocator, so a burst leaves no lasting mark.
-pub(crate) const POOLED_MAX: usize = 64;
-
-impl Pool {
-    pub(crate) fn take(&mut self) -> Box<Outbox> {
-        self.in_use += 1;
-        let outbox = self.spare.pop().unwrap_or_default();
-        self.changed(Size::default(), outbox.size());
-        outbox
-    }
-
-    pub(crate) fn put(&mut self, mut outbox: Box<Outbox>) {
-        self.in_use -= 1;
-        self.changed(outbox.size(), Size::default());
-        if self.spare.len() < POOLED_MAX {
-            outbox.clear();
-            self.spare.push(outbox);
-        }
-    }
-
-    /// One outbox came to `before`, and comes to `after`.
-    pub(crate) fn changed(&mut self, before: Size, after: Size) {
-        self.total.bytes = self.total.bytes + after.bytes - before.bytes;
-        self.total.held = self.total.held + after.held - before.held;
-    }
-
-    /// What those in use come to.
-    pub(crate) fn total(&self) -> Size {
-        self.total
-    }
-
-    /// The memory that it keeps for the next use.
-    #[cfg(test)]
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.spare.iter().map(|outbox| outbox.size().held).sum()
-    }
-
-    pub(crate) fn in_use(&self) -> usize {
-        self.in_use
     }
 }
 

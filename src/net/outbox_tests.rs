@@ -206,7 +206,7 @@ fn random_operations_agree_with_the_naive_outbox() {
         let written = wire(number, |wire| std::mem::take(&mut wire.written));
         assert!(written == naive.wire(naive.len()), "seed {seed}: the rest");
         outbox.clear();
-        assert_eq!((outbox.messages, outbox.keyed, outbox.droppable, outbox.capacity), (0, 0, 0, 0));
+        assert_eq!((outbox.messages, outbox.keys.len(), outbox.droppable, outbox.capacity), (0, 0, 0, 0));
     }
     assert!(happened.iter().all(|count| *count > 100), "{happened:?}");
 }
@@ -222,4 +222,27 @@ fn a_queue_of_many_small_messages_gives_its_memory_back_as_it_shrinks() {
     assert!(outbox.runs.capacity() <= 2 + QUEUE_SPARE, "{}", outbox.runs.capacity());
     assert_eq!(outbox.drop_oldest(RUN_BYTES + 2, None), None);
     assert_eq!(outbox.bytes(), 1);
+}
+
+#[test]
+fn each_of_many_keys_is_found_where_it_waits() {
+    const KEYS: u64 = 3_000;
+    let latest = |key| Terms { may_drop: false, key: Some(key) };
+    let mut outbox = Outbox::default();
+    for key in 0..KEYS {
+        assert!(!outbox.message(Bytes::Own(vec![1; 2]), latest(key)));
+        // Runs in between, and urgent ones with numbers of their neighbours.
+        outbox.copy([b"x", b""], false);
+        outbox.urgent(vec![0; 3]);
+        outbox.pinned = (outbox.pinned + 1) % outbox.runs.len();
+    }
+    for key in (0..KEYS).rev() {
+        let before = outbox.find(key).expect("it waits");
+        assert!(outbox.message(Bytes::Own(vec![2; 4]), latest(key)));
+        let at = outbox.find(key).expect("it waits");
+        assert_eq!((at, outbox.runs[at].bytes()), (before, &[2; 4][..]));
+        assert_eq!(outbox.runs[at].terms(), Some(latest(key)));
+    }
+    assert_eq!(outbox.keys.len(), KEYS as usize);
+    assert!(outbox.runs.iter().is_sorted_by_key(|run| run.number));
 }
