@@ -498,3 +498,37 @@ fn sessions_count_as_connections() {
     client.send(get(""));
     assert_eq!(client.answer().status, 503);
 }
+
+#[test]
+fn a_panic_ends_the_session_and_a_budget_holds_for_all_of_them() {
+    let builder = Server::builder().on_open(|_, request| {
+        assert!(request.query_param("as").is_none(), "as asked");
+    });
+    let live = polls_with(builder, |config| {
+        (config.outbox_bytes_max, config.outboxes_bytes_max) = (100_000, 200_000);
+        config.slow_consumer = SlowConsumer::DropNewest;
+    });
+    let mut client = live.client();
+    client.send(get("&as=panic"));
+    let answer = client.answer();
+    let end = r#""closed":{"code":1011,"reason":"internal error"}}"#;
+    assert!(answer.status == 200 && answer.text().ends_with(end), "{answer:?}");
+    drop(client);
+    let mut pages: Vec<Page> = (0..20).map(|_| Page::open(&live).0).collect();
+    let text = "x".repeat(1_000);
+    let refused = live.ask(move |server| {
+        let refused: usize = (0..20).map(|_| server.broadcast(text.as_str()).send().refused).sum();
+        // The last to grow may have a little to spare.
+        assert!(server.usage().outboxes_bytes <= 200_000 + (8 << 10), "{}", server.usage().outboxes_bytes);
+        refused
+    });
+    assert!(refused > 100, "{refused}");
+    // Whoever reads makes room.
+    for page in &mut pages {
+        page.ask();
+        assert!(page.answer().contains("xxx"));
+        page.ask();
+    }
+    until_parked(&live, 20);
+    assert_eq!(live.ask(|server| server.usage().outboxes_bytes), 0);
+}

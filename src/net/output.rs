@@ -328,7 +328,8 @@ impl<S> Connections<S> {
         if !is_blocked {
             return of_own;
         }
-        let held = (self.pool.total().held + len + 2 * RUN_BYTES).saturating_sub(replaced);
+        let own = if outbox.is_none() { EMPTY_BYTES } else { 0 };
+        let held = (self.pool.total().held + own + len + 2 * RUN_BYTES).saturating_sub(replaced);
         of_own.max(held.saturating_sub(self.limits.outboxes_bytes_max + beyond.1))
     }
 
