@@ -150,3 +150,23 @@ impl Server {
         self.config.memory_bound(self.connections.limits.connections_max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_setting_allows_is_in_the_bound() {
+        let mut config = Config::default();
+        let bound = config.memory_bound(1_000);
+        assert!(bound.outboxes > config.outboxes_bytes_max && bound.inbound > config.inbound_bytes_max);
+        assert!(bound.mailbox >= config.mailbox_bytes_max && bound.turn > config.read_buffer_bytes);
+        assert!(bound.table >= 1_000 * 64 && config.memory_bound(2_000).table > bound.table);
+        let more = 100 << 20;
+        config.outboxes_bytes_max += more;
+        assert!(config.memory_bound(1_000).total() >= bound.total() + more);
+        assert!(bound.to_string().contains(" MiB for 1000 connections: table "), "{bound}");
+        let server = crate::Server::builder().simulate().expect("the defaults are valid").app.server;
+        assert!(server.memory_bound().total() > bound.outboxes);
+    }
+}
