@@ -1,8 +1,8 @@
 //! One message to many: encoded once, queued for each.
 
-use super::Server;
 use super::message::Message;
 use super::session::{Phase, Session};
+use super::{Server, labelled};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -100,10 +100,10 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             server.fan_out_packages(target, &message, &except, &mut reach);
         }
         if server.event_streams.open > 0 {
-            server.fan_out_events(target, &message, &except, &mut reach);
+            server.fan_out_labelled(&labelled::EVENTS, target, &message, &except, &mut reach);
         }
         if server.polls > 0 {
-            server.fan_out_polled(target, &message, &except, &mut reach);
+            server.fan_out_labelled(&labelled::POLLED, target, &message, &except, &mut reach);
         }
         for fd in outgoing.into_inner() {
             match server.push(fd, message.clone()) {

@@ -1,18 +1,16 @@
 //! Event streams (WHATWG HTML §9.2): the answer to a request that does not end, and messages as events on it. It ends
 //! with its connection, not by chunks of its own: so one encoding of an event serves every client, of HTTP/1.0 too.
 
-use super::broadcast::{Reach, Target};
 use super::dispatch::Dispatch;
 use super::liveness::jittered;
-use super::message::Message;
 use super::request::{Acceptance, Request};
 use super::routes::Route;
 use super::session::{EventStream, Session};
 use super::{Server, cors};
 use crate::codec::http::Head;
 use crate::codec::sse::{self, Labels};
-use crate::codec::ws::{Opcode, close};
-use crate::error::{Cause, CloseReason, PushError};
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
@@ -123,40 +121,6 @@ impl Server {
                 self.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Overload("no randomness"));
             }
         }
-    }
-
-    pub(super) fn push_event(
-        &mut self,
-        fd: Fd,
-        opcode: Opcode,
-        bytes: &[u8],
-        labels: Option<&Labels>,
-        quota: Quota,
-    ) -> Result<(), PushError> {
-        if opcode.is_control() {
-            return Err(PushError::Unsendable);
-        }
-        let run = sse::encode(labels, opcode == Opcode::Binary, bytes);
-        let written = self.connections.write_owned(fd, &[], run, quota);
-        written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
-        Ok(())
-    }
-
-    /// Queues a message for all event streams that are meant.
-    pub(super) fn fan_out_events(
-        &mut self,
-        target: Target,
-        message: &Message<'_>,
-        except: &[Fd],
-        reach: &mut Reach,
-    ) {
-        let run = sse::encode(message.labels(), message.opcode() == Opcode::Binary, message.as_bytes());
-        let reached = self.fan_out(target, &run, None, message.delivery(), |connection| {
-            connection.session.is_event_stream() && !except.contains(&connection.fd)
-        });
-        reach.queued += reached.queued;
-        reach.refused += reached.refused;
     }
 
     /// Ends a stream behind all that was pushed to it, and says why: the client comes back otherwise.

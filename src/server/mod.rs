@@ -1,6 +1,5 @@
-//! The server as callbacks see it, and what makes it one: sessions on top of connections, dispatch to a
-//! handler, the builder. Contract of this layer: it speaks the protocols and calls the user; it never touches
-//! a socket.
+//! The server as callbacks see it, and what makes it one: sessions on connections, dispatch to a handler, the builder.
+//! Contract of this layer: it speaks the protocols and calls the user; it never touches a socket.
 
 // What users hold, besides the server itself.
 pub(crate) mod broadcast;
@@ -39,6 +38,7 @@ mod dialing;
 pub(crate) mod dispatch;
 mod event_stream;
 mod http;
+mod labelled;
 mod liveness;
 mod polling;
 mod posting;
@@ -263,8 +263,9 @@ impl Server {
                 return Err(PushError::Unfinished);
             }
             Channel::WebSocket { role, .. } => role,
-            Channel::EventStream => return self.push_event(fd, opcode, &bytes, labels, quota),
-            Channel::LongPolling => return self.push_polled(fd, opcode, &bytes, labels, quota),
+            channel @ (Channel::EventStream | Channel::LongPolling) => {
+                return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota);
+            }
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
         };
         let header = header::encode(true, opcode, bytes.len());
@@ -379,8 +380,7 @@ impl Server {
     /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code,
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
-        let by = Side::Server;
-        let reason = CloseReason::new(by, code, text, cause);
+        let reason = CloseReason::new(Side::Server, code, text, cause);
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
             Ok(Channel::EventStream) => return self.end_stream(fd, reason),

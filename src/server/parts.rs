@@ -83,11 +83,9 @@ impl Server {
             Channel::WebSocket { role: Role::Client, .. } => {
                 return self.push_frame(fd, prepared.opcode(), prepared.as_bytes().into(), None, quota);
             }
-            Channel::EventStream => {
-                return self.push_event(fd, prepared.opcode(), prepared.as_bytes(), labels, quota);
-            }
-            Channel::LongPolling => {
-                return self.push_polled(fd, prepared.opcode(), prepared.as_bytes(), labels, quota);
+            channel @ (Channel::EventStream | Channel::LongPolling) => {
+                let message = (prepared.opcode(), prepared.as_bytes());
+                return self.push_labelled(fd, &channel, message, labels, quota);
             }
             Channel::Tcp(framing) => {
                 return self.push_package(fd, framing, prepared.as_bytes().into(), quota);

@@ -1,10 +1,8 @@
 //! Long polling: sessions that outlive the requests that carry them. What is pushed to one waits until a request asks
 //! for it, and stays until a later request acknowledges it: an answer that got lost is given again.
 
-use super::broadcast::{Reach, Target};
 use super::dispatch::Dispatch;
 use super::http::NOT_NOW;
-use super::message::Message;
 use super::posting::Refused;
 use super::request::{Acceptance, Request};
 use super::routes::Route;
@@ -13,9 +11,8 @@ use super::waiting::Answer;
 use super::{Server, cors, event_stream};
 use crate::codec::http::{Head, Refusal, Response};
 use crate::codec::poll;
-use crate::codec::sse::Labels;
-use crate::codec::ws::{Opcode, close, handshake};
-use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::codec::ws::{close, handshake};
+use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
@@ -222,40 +219,6 @@ impl Server {
             self.connections.kill(fd, end);
         }
         response
-    }
-
-    pub(super) fn push_polled(
-        &mut self,
-        fd: Fd,
-        opcode: Opcode,
-        bytes: &[u8],
-        labels: Option<&Labels>,
-        quota: Quota,
-    ) -> Result<(), PushError> {
-        if opcode.is_control() {
-            return Err(PushError::Unsendable);
-        }
-        let run = poll::encode(labels, opcode == Opcode::Binary, bytes);
-        let written = self.connections.write_owned(fd, &[], run, quota);
-        written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
-        Ok(())
-    }
-
-    /// Queues a message for all sessions that are meant.
-    pub(super) fn fan_out_polled(
-        &mut self,
-        target: Target,
-        message: &Message<'_>,
-        except: &[Fd],
-        reach: &mut Reach,
-    ) {
-        let run = poll::encode(message.labels(), message.opcode() == Opcode::Binary, message.as_bytes());
-        let reached = self.fan_out(target, &run, None, message.delivery(), |connection| {
-            connection.session.is_poll() && !except.contains(&connection.fd)
-        });
-        reach.queued += reached.queued;
-        reach.refused += reached.refused;
     }
 
     /// Ends a session behind all that was pushed to it: its client is told by the answer to the request that waits,
