@@ -135,6 +135,18 @@ mod tests {
     use super::*;
     use socket2::SockRef;
 
+    /// A client, and what a listener of this configuration accepted of it.
+    fn connected(config: &Config) -> (std::net::TcpStream, TcpStream) {
+        let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 0, config).expect("a free port");
+        let address = listener.socket.local_addr().expect("bound");
+        let client = std::net::TcpStream::connect(address).expect("it listens");
+        loop {
+            if let Accepted::Stream(stream, _) = listener.accept(Instant::now()) {
+                return (client, stream);
+            }
+        }
+    }
+
     #[test]
     fn what_is_accepted_has_the_buffers_that_were_asked_for() {
         let (send, recv) = (20_000, 30_000);
@@ -143,15 +155,7 @@ mod tests {
             socket_recv_buffer_bytes: Some(recv),
             ..Config::default()
         };
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut listener = bind(any, 0, &config).expect("a free port");
-        let _client =
-            std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
-        let stream = loop {
-            if let Accepted::Stream(stream, _) = listener.accept(Instant::now()) {
-                break stream;
-            }
-        };
+        let (_client, stream) = connected(&config);
         let socket = SockRef::from(&stream);
         // Linux doubles what is asked for, to have room for its own bookkeeping.
         let times = if cfg!(target_os = "linux") { 2 } else { 1 };
@@ -167,14 +171,7 @@ mod tests {
             tcp_keepalive: Some(Duration::from_secs(9)),
             ..Config::default()
         };
-        let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 0, &config).expect("a free port");
-        let _client =
-            std::net::TcpStream::connect(listener.socket.local_addr().expect("bound")).expect("it listens");
-        let stream = loop {
-            if let Accepted::Stream(stream, _) = listener.accept(Instant::now()) {
-                break stream;
-            }
-        };
+        let (_client, stream) = connected(&config);
         let socket = SockRef::from(&stream);
         assert_eq!(socket.tcp_user_timeout().expect("an option"), config.tcp_user_timeout);
         assert!(socket.keepalive().expect("an option") && socket.tcp_nodelay().expect("an option"));
