@@ -8,7 +8,7 @@ use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::wheel::Wheel;
 use crate::server::Server;
-use crate::server::builder::Builder;
+use crate::server::api::builder::Builder;
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, SimStream};
 use mio::Token;

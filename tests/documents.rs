@@ -46,7 +46,7 @@ fn all_callbacks_have_their_place() {
     let page = read(PAGE);
     let ours: BTreeSet<_> =
         rows(&page).into_iter().flat_map(|(_, [_, ours, _])| code_spans(ours)).flat_map(words).collect();
-    let handler = read("src/server/handler.rs");
+    let handler = read("src/server/api/handler.rs");
     let callbacks = handler.lines().filter_map(|line| line.trim_start().strip_prefix("fn on_"));
     let callbacks = callbacks.filter_map(|line| line.split('(').next()).map(|name| format!("on_{name}"));
     let callbacks: BTreeSet<_> =

@@ -4,9 +4,9 @@ use crate::codec::http::Answer;
 use crate::error::{CloseReason, Fault, PushError};
 use crate::fd::Fd;
 use crate::server::Server;
-use crate::server::handler::Handler;
-use crate::server::message::{Frame, Message};
-use crate::server::outgoing::ClientId;
+use crate::server::api::handler::Handler;
+use crate::server::api::message::{Frame, Message};
+use crate::server::verbs::outgoing::ClientId;
 use std::fmt;
 
 /// A client as its callbacks see it: its connection, and the loop that serves it.

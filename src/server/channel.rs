@@ -8,7 +8,7 @@ use crate::fd::Fd;
 use crate::net::connection::Life;
 
 /// How messages go to an established connection.
-pub(super) enum Channel {
+pub(crate) enum Channel {
     /// As frames, masked where this side is the client. A message to it may have been pushed in part only.
     WebSocket { is_unfinished: bool, role: Role },
     /// As events.

@@ -1,12 +1,12 @@
 //! From the reactor to the handler: which session the bytes are for, what a deadline means, and the guard
 //! around every callback.
 
-use super::handle::Mail;
-use super::handler::Handler;
+use super::api::handle::Mail;
+use super::api::handler::Handler;
+use super::api::routes::{Route, Routes};
 use super::notices::Notice;
-use super::routes::{Route, Routes};
 use super::session::{Phase, Session};
-use super::shutdown::Stage;
+use super::verbs::shutdown::Stage;
 use super::{Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::{Spare, close};

@@ -2,12 +2,12 @@
 //! the callback that it was called from is over.
 
 use super::Server;
-use super::handler::Handler;
-use super::outgoing::ClientId;
-use super::presence::Presence;
-use super::routes::Route;
-use super::topics::TopicEvent;
-use super::waiting::Answer;
+use super::api::handler::Handler;
+use super::api::routes::Route;
+use super::verbs::outgoing::ClientId;
+use super::verbs::presence::Presence;
+use super::verbs::topics::TopicEvent;
+use super::verbs::waiting::Answer;
 use crate::fd::Fd;
 use std::rc::Rc;
 

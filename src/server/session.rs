@@ -1,8 +1,8 @@
 //! Protocol state of one connection: where in its HTTP or WebSocket life it is. Kept to 16 bytes; what only a
 //! connection in the middle of something needs is behind a pointer.
 
-use super::info::Transport;
-use super::routes::Route;
+use super::api::info::Transport;
+use super::api::routes::Route;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};

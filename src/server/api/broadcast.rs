@@ -1,0 +1,148 @@
+//! One message to many: encoded once, queued for each.
+
+use crate::codec::ws::Role;
+use crate::error::PushError;
+use crate::fd::Fd;
+use crate::net::connection::Connection;
+use crate::net::outbox::Encoded;
+use crate::net::output::Delivery;
+use crate::server::Server;
+use crate::server::api::message::Message;
+use crate::server::session::{Phase, Session};
+use crate::server::transports::labelled;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// A message on its way to every established connection, or every one in a topic; see
+/// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
+#[must_use = "it goes out when it is sent"]
+#[derive(Debug)]
+pub struct Broadcast<'s, 'm> {
+    server: &'s mut Server,
+    target: Target,
+    message: Message<'m>,
+    except: Vec<Fd>,
+    /// The topic that keeps it.
+    history: Option<Rc<str>>,
+}
+
+/// Who is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    All,
+    Topic(u32),
+    User(u32),
+    Nobody,
+}
+
+/// How many a message reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Connections whose outbox took the message.
+    pub queued: usize,
+    /// Connections whose outbox was full: they did not get it, and where the policy is
+    /// [`SlowConsumer::Close`](crate::SlowConsumer::Close) they are being closed.
+    pub refused: usize,
+    /// Connections that did not get it because a message to them is not finished; see
+    /// [`push_part`](Server::push_part).
+    pub unfinished: usize,
+    /// Raw TCP connections whose [`Framing`](crate::Framing) has no way to send this message.
+    pub unsendable: usize,
+}
+
+impl<'s, 'm> Broadcast<'s, 'm> {
+    pub(crate) fn new(server: &'s mut Server, target: Target, message: Message<'m>) -> Broadcast<'s, 'm> {
+        Broadcast { server, target, message, except: Vec::new(), history: None }
+    }
+
+    /// It is kept in this topic's history.
+    pub(crate) fn kept_in(mut self, topic: Option<Rc<str>>) -> Self {
+        self.history = topic;
+        self
+    }
+
+    /// Leaves one connection out; may be called for several.
+    pub fn except(mut self, fd: Fd) -> Self {
+        self.except.push(fd);
+        self
+    }
+
+    /// Queues the message for each of them.
+    pub fn send(self) -> Reach {
+        let Broadcast { server, target, mut message, except, history } = self;
+        if let Some(topic) = history {
+            message = server.record(&topic, message);
+        }
+        let (frame, shared) = message.frame();
+        let unfinished = Cell::new(0);
+        let outgoing = RefCell::new(Vec::new());
+        let is_for_all = matches!(target, Target::All);
+        let wants = |connection: &Connection<Session>| {
+            let Session::WebSocket(websocket) = &connection.session else { return false };
+            if websocket.phase != Phase::Open {
+                return false;
+            }
+            if except.contains(&connection.fd) {
+                return false;
+            }
+            if websocket.role() == Role::Client {
+                if !is_for_all {
+                    // Each of its frames needs a mask of its own.
+                    outgoing.borrow_mut().push(connection.fd);
+                }
+                return false;
+            }
+            unfinished.set(unfinished.get() + usize::from(websocket.is_unfinished));
+            !websocket.is_unfinished
+        };
+        let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
+        reach.unfinished = unfinished.get();
+        if server.tcp.established > 0 {
+            server.fan_out_packages(target, &message, &except, &mut reach);
+        }
+        if server.event_streams.open > 0 {
+            server.fan_out_labelled(&labelled::EVENTS, target, &message, &except, &mut reach);
+        }
+        if server.polls > 0 {
+            server.fan_out_labelled(&labelled::POLLED, target, &message, &except, &mut reach);
+        }
+        for fd in outgoing.into_inner() {
+            match server.push(fd, message.clone()) {
+                Ok(()) => reach.queued += 1,
+                Err(PushError::Unfinished) => reach.unfinished += 1,
+                Err(_) => reach.refused += 1,
+            }
+        }
+        reach
+    }
+}
+
+impl Server {
+    /// Queues one run for each that is meant and that `wants` it.
+    pub(crate) fn fan_out(
+        &mut self,
+        target: Target,
+        run: &[u8],
+        shared: Option<Encoded>,
+        delivery: Delivery,
+        wants: impl Fn(&Connection<Session>) -> bool,
+    ) -> Reach {
+        let Server { connections, rooms, .. } = self;
+        let (queued, refused) = match target {
+            Target::All => connections.fan_out(run, shared, delivery, 1..connections.index_end(), wants),
+            Target::Topic(topic) => {
+                connections.fan_out(run, shared, delivery, rooms.topics.indices(topic), wants)
+            }
+            Target::User(user) => {
+                connections.fan_out(run, shared, delivery, rooms.users.indices(user), wants)
+            }
+            Target::Nobody => return Reach::default(),
+        };
+        self.stats.messages_sent += queued as u64;
+        let reach = Reach { queued, refused: refused.len(), ..Reach::default() };
+        for (fd, refused) in refused {
+            self.refused(fd, refused);
+        }
+        reach
+    }
+}

@@ -1,0 +1,296 @@
+//! The one extension point: a user's behaviour as a trait, and closures as sugar over it.
+
+use crate::codec::http::{Answer, Response};
+use crate::error::{CloseReason, Fault};
+use crate::fd::Fd;
+use crate::net::timers::TimerId;
+use crate::server::Server;
+use crate::server::api::message::Frame;
+use crate::server::api::request::{Handshake, Request};
+use crate::server::verbs::presence::Presence;
+use crate::server::verbs::tasks::{TaskError, TaskId};
+use crate::server::verbs::topics::TopicEvent;
+use std::any::Any;
+use std::fmt;
+
+/// A server's behaviour with state of its own, the shape of Ratchet's component: open, message, close, error.
+///
+/// Every method has a default. Each is called on the reactor's thread, one at a time, and should be quick:
+/// while it runs, nobody else is served. None of the methods of [`Server`] calls back, so a handler is never
+/// entered twice. A panic costs at most the connection that is served (close
+/// code 1011, or status 500 for a request or handshake).
+///
+/// ```
+/// use swio::{CloseReason, Fd, Frame, Handler, Request, Server};
+/// use std::collections::HashSet;
+///
+/// #[derive(Default)]
+/// struct Chat {
+///     clients: HashSet<Fd>,
+/// }
+///
+/// impl Handler for Chat {
+///     fn on_open(&mut self, _server: &mut Server, request: &Request<'_>) {
+///         self.clients.insert(request.fd);
+///     }
+///
+///     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
+///         for &fd in self.clients.iter().filter(|&&fd| fd != frame.fd) {
+///             server.push(fd, frame.data).ok();
+///         }
+///     }
+///
+///     fn on_close(&mut self, _server: &mut Server, fd: Fd, _reason: &CloseReason) {
+///         self.clients.remove(&fd);
+///     }
+/// }
+///
+/// let builder = Server::builder().listen("127.0.0.1:0").handler(Chat::default);
+/// ```
+///
+/// Of the handlers of one server, the one given to [`Builder::handler`](crate::Builder::handler) is told of what
+/// concerns the server as a whole, and the one of a [route](crate::Builder::route) of its own connections. What
+/// concerns neither alone (start, stop) all are told of.
+#[expect(unused_variables, reason = "the parameters' names are documentation")]
+pub trait Handler {
+    /// The server begins: before the first connection, once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_start(|server| {
+    ///     server.every(Duration::from_secs(60), |server, _| log::info!("{:?}", server.stats()));
+    /// });
+    /// ```
+    fn on_start(&mut self, server: &mut Server) {}
+
+    /// A worker, which is one reactor, begins; on its own thread.
+    fn on_worker_start(&mut self, server: &mut Server) {}
+
+    /// A TCP connection was accepted. Nothing has come from it yet; it ends with either
+    /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it or it is
+    /// [raw TCP](crate::Builder::listen_tcp), or [`on_disconnect`](Handler::on_disconnect). Raw TCP can be pushed to
+    /// from now on.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use swio::Server;
+    ///
+    /// let blocked: Vec<IpAddr> = vec!["192.0.2.7".parse()?];
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_connect(move |server, fd| {
+    ///     if server.remote_addr(fd).is_some_and(|address| blocked.contains(&address.ip())) {
+    ///         server.reset(fd);
+    ///     }
+    /// });
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
+
+    /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it. So too a request for an
+    /// [event stream](crate::Config::event_streams), which has no subprotocol; browsers come back for one again and
+    /// again until they are refused with 204.
+    fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
+        Handshake::accept()
+    }
+
+    /// A plain HTTP request. The default tells the client that this is a WebSocket server: 426, or 405 for
+    /// methods other than GET and HEAD. A `HEAD` is answered as a `GET`; the server leaves the body out.
+    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
+        websockets_only(request)
+    }
+
+    /// A WebSocket or event stream is open. Pushing to it is possible from now on.
+    fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
+
+    /// A WebSocket that a [`Client`](crate::Client) of this handler's opened is open. What comes of it is told by the
+    /// same callbacks as for those that others open, and [`on_close`](Handler::on_close) is its end.
+    fn on_client_open(&mut self, server: &mut Server, fd: Fd, answer: &Answer<'_>) {}
+
+    /// A message, or what came of one: see [`Frame::finish`].
+    fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
+
+    /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
+    /// whatever has come. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
+    fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
+    /// A ping came. It is answered by itself.
+    fn on_ping(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
+    /// A pong came, whether it answers a ping of the server's or nothing.
+    fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
+
+    /// So much is queued for a connection that its peer seems not to keep up: as many bytes as
+    /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) says. Called once, at the end of
+    /// the turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty)
+    /// comes first. Whoever makes data as fast as it is taken stops here and goes on there.
+    fn on_buffer_full(&mut self, server: &mut Server, fd: Fd) {}
+
+    /// What was queued when [`on_buffer_full`](Handler::on_buffer_full) was called is written, down to
+    /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
+    fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
+
+    /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly
+    /// once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already:
+    /// pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
+
+    /// A connection has ended that spoke HTTP and never became a WebSocket. HTTP has no close codes: the reason's is
+    /// 1006, also where all was well.
+    fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
+
+    /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
+    /// where it concerns no one connection.
+    fn on_error(&mut self, server: &mut Server, fd: Option<Fd>, fault: &Fault) {}
+
+    /// A timer that was set with [`Server::timer`] is due.
+    fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
+
+    /// [`Handle::send_message`](crate::Handle::send_message) was called on another thread.
+    fn on_pipe_message(&mut self, server: &mut Server, message: Box<dyn Any + Send>) {}
+
+    /// A task that was begun by [`Server::offload`] has ended: its result is what its work gave, of that type.
+    fn on_finish(
+        &mut self,
+        server: &mut Server,
+        task: TaskId,
+        result: Result<Box<dyn Any + Send>, TaskError>,
+    ) {
+    }
+
+    /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings file:
+    /// see [`Builder::signals`](crate::Builder::signals).
+    fn on_reload(&mut self, server: &mut Server) {}
+
+    /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be otherwise
+    /// again, and the next call says so. All handlers are told.
+    fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {}
+
+    /// A user has come to a topic, or has left it. Told as [`on_topic`](Handler::on_topic) is. Each `Joined` is
+    /// followed by its `Left`, at a shutdown at the latest.
+    fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {}
+
+    /// [`Server::shutdown`] was called: all are about to be told that the server goes.
+    ///
+    /// ```
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_before_shutdown(|server| {
+    ///     server.broadcast("the server is restarted, be back in a moment").send();
+    /// });
+    /// ```
+    fn on_before_shutdown(&mut self, server: &mut Server) {}
+
+    /// A worker has ended; all its connections are gone.
+    fn on_worker_stop(&mut self, server: &mut Server) {}
+
+    /// The server has ended: the last of all calls.
+    fn on_shutdown(&mut self, server: &mut Server) {}
+}
+
+fn websockets_only(request: &Request<'_>) -> Response {
+    match request.method() {
+        "GET" | "HEAD" => Response::text(426, "This is a WebSocket server.\n")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13"),
+        _ => Response::text(405, "This is a WebSocket server.\n").header("Allow", "GET, HEAD"),
+    }
+}
+
+/// Gives `$then` every callback that may be a closure: its name, what it is told besides the server, its answer.
+macro_rules! every_callback {
+    ($then:ident) => {
+        $then! {
+            on_start();
+            on_worker_start();
+            on_connect(fd: Fd);
+            on_handshake(request: &Request<'_>) -> Handshake;
+            on_request(request: &Request<'_>) -> Response;
+            on_open(request: &Request<'_>);
+            on_client_open(fd: Fd, answer: &Answer<'_>);
+            on_message(frame: Frame<'_>);
+            on_receive(fd: Fd, data: &[u8]);
+            on_ping(fd: Fd, data: &[u8]);
+            on_pong(fd: Fd, data: &[u8]);
+            on_buffer_full(fd: Fd);
+            on_buffer_empty(fd: Fd);
+            on_close(fd: Fd, reason: &CloseReason);
+            on_disconnect(fd: Fd, reason: &CloseReason);
+            on_error(fd: Option<Fd>, fault: &Fault);
+            on_pipe_message(message: Box<dyn Any + Send>);
+            on_finish(task: TaskId, result: Result<Box<dyn Any + Send>, TaskError>);
+            on_reload();
+            on_topic(topic: &str, event: TopicEvent);
+            on_presence(topic: &str, uid: &str, presence: Presence);
+            on_before_shutdown();
+            on_worker_stop();
+            on_shutdown();
+        }
+    };
+}
+pub(crate) use every_callback;
+
+macro_rules! define_callbacks {
+    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+        /// Closures as a handler, for instance of a [route](crate::Builder::route). What none is given for is as
+        /// [`Handler`] has it.
+        ///
+        /// ```
+        /// use swio::{Callbacks, Server};
+        ///
+        /// let builder = Server::builder()
+        ///     .listen("127.0.0.1:0")
+        ///     .route("/echo", || Callbacks::new().on_message(|server, frame| {
+        ///         server.push(frame.fd, frame.data).ok();
+        ///     }));
+        /// ```
+        #[derive(Default)]
+        #[must_use]
+        pub struct Callbacks {
+            $($name: Option<Box<dyn FnMut(&mut Server, $($type),*) $(-> $answer)?>>,)*
+        }
+
+        impl Callbacks {
+            $(
+                #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
+                pub fn $name(
+                    mut self,
+                    call: impl FnMut(&mut Server, $($type),*) $(-> $answer)? + 'static,
+                ) -> Callbacks {
+                    self.$name = Some(Box::new(call));
+                    self
+                }
+            )*
+        }
+
+        impl Handler for Callbacks {
+            $(
+                fn $name(&mut self, server: &mut Server, $($parameter: $type),*) $(-> $answer)? {
+                    match &mut self.$name {
+                        Some(call) => call(server, $($parameter),*),
+                        None => Nothing.$name(server, $($parameter),*),
+                    }
+                }
+            )*
+        }
+    };
+}
+every_callback!(define_callbacks);
+
+impl Callbacks {
+    /// No closures yet.
+    pub fn new() -> Callbacks {
+        Callbacks::default()
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callbacks")
+    }
+}
+
+/// Every method's default.
+pub(crate) struct Nothing;
+
+impl Handler for Nothing {}

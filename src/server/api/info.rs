@@ -1,0 +1,267 @@
+//! What the server tells of itself and of its connections.
+
+use crate::fd::Fd;
+use crate::net::lost::Lost;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What is known of one connection; see [`client_info`](crate::Server::client_info).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientInfo {
+    /// The connection.
+    pub fd: Fd,
+    /// How far it has come.
+    pub status: Status,
+    /// How messages go to it.
+    pub transport: Transport,
+    /// The client's address; see [`remote_addr`](crate::Server::remote_addr).
+    pub remote_addr: Option<SocketAddr>,
+    /// When it was accepted, to 64 ms.
+    pub connected_at: Instant,
+    /// When bytes last came from it, to 64 ms.
+    pub last_received_at: Instant,
+    /// Bytes pushed to it and not yet written.
+    pub queued_bytes: usize,
+    /// The address that it came in by.
+    pub local_addr: Option<SocketAddr>,
+    /// How long the last ping that was measured took to be answered, to 1 ms, the server's own turns included. `None`
+    /// where none was yet, or the answer took over a minute.
+    pub round_trip: Option<Duration>,
+    /// It is not read: [`pause`](crate::Server::pause).
+    pub is_paused: bool,
+    /// No silence ends it: [`protect`](crate::Server::protect).
+    pub is_protected: bool,
+    /// Memory of a message or request of it that is only partly here.
+    pub held_bytes: usize,
+    /// Whose it is, where [`bind`](crate::Server::bind) has said so.
+    pub uid: Option<Box<str>>,
+    /// Messages to it that were given up because it reads too slowly.
+    pub lost: Lost,
+}
+
+/// How messages go to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Answers to requests only.
+    Http,
+    /// Frames, both ways.
+    WebSocket,
+    /// Events of an event stream, and messages from the client by POST; see
+    /// [`Config::event_streams`](crate::Config::event_streams).
+    EventStream,
+    /// Answers to requests that wait for messages, and messages from the client by POST; see
+    /// [`Config::long_polling`](crate::Config::long_polling).
+    LongPolling,
+    /// Packages of raw TCP, both ways.
+    Tcp,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It speaks HTTP, or has not spoken yet.
+    Http,
+    /// It was begun from [here](crate::Server::connect), and is not open yet.
+    Connecting,
+    /// An open WebSocket or event stream, or raw TCP.
+    Established,
+    /// It is ending.
+    Closing,
+}
+
+/// What a server has done since it began; see [`stats`](crate::Server::stats).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// When the server began.
+    pub started_at: SystemTime,
+    /// Connections in the table now, in whatever state.
+    pub connections: usize,
+    /// WebSockets open now.
+    pub websockets: usize,
+    /// Raw TCP connections now, but those that are ending.
+    pub tcp: usize,
+    /// Event streams open now.
+    pub event_streams: usize,
+    /// Sessions of long polling open now.
+    pub long_polls: usize,
+    /// Connections accepted, those included that were only told that they may not stay.
+    pub accepted: u64,
+    /// Connections gone.
+    pub closed: u64,
+    /// WebSockets and event streams opened.
+    pub opened: u64,
+    /// Plain HTTP requests given to a handler.
+    pub requests: u64,
+    /// HTTP answers queued, refusals included, the 101 of a WebSocket not.
+    pub responses: u64,
+    /// Messages received, whole: not their fragments; and packages of raw TCP.
+    pub messages_received: u64,
+    /// Messages that an outbox took: one for each member that a broadcast reached.
+    pub messages_sent: u64,
+    /// Bytes read from sockets.
+    pub bytes_received: u64,
+    /// Bytes that sockets took.
+    pub bytes_sent: u64,
+    /// Tasks begun.
+    pub tasks: u64,
+    /// Pings sent, heartbeats included.
+    pub pings_sent: u64,
+    /// Pings received, each of which was answered.
+    pub pings_received: u64,
+    /// Pongs received.
+    pub pongs_received: u64,
+    /// Messages that slow connections lost.
+    pub lost: Lost,
+    /// What was not served, by cause.
+    pub refusals: Refusals,
+}
+
+impl Stats {
+    pub(crate) fn new() -> Stats {
+        Stats {
+            started_at: SystemTime::now(),
+            connections: 0,
+            websockets: 0,
+            tcp: 0,
+            event_streams: 0,
+            long_polls: 0,
+            accepted: 0,
+            closed: 0,
+            opened: 0,
+            requests: 0,
+            responses: 0,
+            messages_received: 0,
+            messages_sent: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+            tasks: 0,
+            pings_sent: 0,
+            pings_received: 0,
+            pongs_received: 0,
+            lost: Lost::default(),
+            refusals: Refusals::default(),
+        }
+    }
+}
+
+/// What a server would not do since it began, by cause: a part of [`Stats`]. Each connection, request or message is
+/// counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusals {
+    /// Connections over [`connections_max`](crate::Config::connections_max).
+    pub server_full: u64,
+    /// Connections that came while [`outboxes_bytes_max`](crate::Config::outboxes_bytes_max) or
+    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max) was nearly spent.
+    pub memory_full: u64,
+    /// Connections over [`connections_per_address_max`](crate::Config::connections_per_address_max).
+    pub address_full: u64,
+    /// Requests whose head was over [`head_bytes_max`](crate::Config::head_bytes_max) or had too many lines.
+    pub head_too_big: u64,
+    /// Requests whose body was over [`body_bytes_max`](crate::Config::body_bytes_max).
+    pub body_too_big: u64,
+    /// Requests that were begun and not whole within [`request_timeout`](crate::Config::request_timeout).
+    pub request_timeout: u64,
+    /// Requests that were malformed, among them handshakes that break RFC 6455 §4.2.1.
+    pub bad_request: u64,
+    /// Handshakes of pages that [`origins`](crate::Config::origins) does not allow.
+    pub origin: u64,
+    /// Requests for paths without a [route](crate::Builder::route).
+    pub not_found: u64,
+    /// Handshakes that `on_handshake` sent away.
+    pub handshake: u64,
+    /// Messages and requests that there was no room for within
+    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
+    pub inbound_full: u64,
+    /// Handshakes over [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
+    pub handshake_rate: u64,
+    /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
+    pub message_rate: u64,
+    /// Connections closed over [`bytes_per_second_max`](crate::Config::bytes_per_second_max).
+    pub byte_rate: u64,
+    /// Connections closed over [`message_bytes_max`](crate::Config::message_bytes_max) or
+    /// [`fragments_max`](crate::Config::fragments_max).
+    pub message_too_big: u64,
+    /// WebSockets closed for a text that is not UTF-8.
+    pub invalid_utf8: u64,
+    /// WebSockets closed for any other breach of RFC 6455, and raw TCP for one of its framing.
+    pub protocol: u64,
+    /// Pushes that a full outbox did not take: one for each member that a broadcast missed.
+    pub pushes: u64,
+    /// Connections ended because they did not read what was sent.
+    pub slow_consumer: u64,
+    /// Connections ended because nothing was heard of them: no request, no answer to a ping or close frame.
+    pub timeout: u64,
+    /// WebSockets closed because their clients said nothing in [`idle_timeout`](crate::Config::idle_timeout).
+    pub idle: u64,
+    /// Calls of callbacks, timers and deferred closures that panicked.
+    pub panics: u64,
+}
+
+/// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user
+/// timers, nothing to do and no user in [`Config::presence_grace`](crate::Config::presence_grace), all of it is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Connections in the table, in whatever state.
+    pub connections: usize,
+    /// Open WebSockets.
+    pub websockets: usize,
+    /// Raw TCP connections that are not ending.
+    pub tcp: usize,
+    /// Open event streams.
+    pub event_streams: usize,
+    /// Sessions of long polling open now.
+    pub long_polls: usize,
+    /// Connections with a deadline.
+    pub deadlines: usize,
+    /// User timers.
+    pub timers: usize,
+    /// Tasks that have no result yet.
+    pub tasks: usize,
+    /// Addresses that connections are counted for.
+    pub addresses: usize,
+    /// Connections whose socket did not take at once what was pushed.
+    pub outboxes: usize,
+    /// Bytes accepted and not yet written; what one broadcast queued for many is there once.
+    pub queued_bytes: usize,
+    /// Memory that is counted against [`Config::outboxes_bytes_max`](crate::Config::outboxes_bytes_max).
+    pub outboxes_bytes: usize,
+    /// Memory of messages and requests that are only partly here.
+    pub inbound_bytes: usize,
+    /// Connections waiting for the reactor to read, flush or reap them.
+    pub pending: usize,
+    /// Connections that are known to end and are not gone yet.
+    pub ending: usize,
+    /// Topics that somebody is in, or was a moment ago.
+    pub topics: usize,
+    /// Connections in topics, each counted for each of its topics.
+    pub memberships: usize,
+    /// Users who have a connection, or were in a topic a moment ago.
+    pub users: usize,
+    /// Users in topics, each counted for each of them.
+    pub attendances: usize,
+    /// Clients that this server is, those included that are waiting to try again.
+    pub clients: usize,
+}
+
+/// How long the server's turns took: one turn is everything between two waits, so this is how long a message may have
+/// waited for others. Percentiles are at most an eighth too high; see [`turns`](crate::Server::turns).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turns {
+    /// Turns so far.
+    pub count: u64,
+    /// Half of them were shorter.
+    pub p50: Duration,
+    /// One of a hundred was longer.
+    pub p99: Duration,
+    /// One of a thousand was longer.
+    pub p999: Duration,
+    /// The longest.
+    pub longest: Duration,
+}

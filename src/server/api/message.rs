@@ -1,0 +1,424 @@
+//! What is received and what is sent: frames as callbacks see them, and messages as callers give them.
+
+use crate::codec::sse::Labels;
+use crate::codec::ws::decoder::Part;
+use crate::codec::ws::{Opcode, header, utf8};
+use crate::config::SlowConsumer;
+use crate::fd::Fd;
+use crate::net::outbox::Encoded;
+use crate::net::output::Delivery;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+/// What `on_message` receives: one whole message, its fragments joined; or what came of one, where
+/// [`Config::deliver_fragments`](crate::Config::deliver_fragments) asks for that.
+///
+/// ```no_run
+/// # use swio::Server;
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .configure(|config| {
+///         config.deliver_fragments = true;
+///         config.message_bytes_max = 1 << 30;
+///     })
+///     // Back as it comes: the server holds nothing of it, however much it is.
+///     .on_message(|server, frame| {
+///         server.push_part(frame.fd, frame.opcode, &frame.data, frame.finish).ok();
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Frame<'a> {
+    /// Who sent it.
+    pub fd: Fd,
+    /// [`Opcode::Text`] or [`Opcode::Binary`]; [`Opcode::Continuation`] of all parts but the first.
+    pub opcode: Opcode,
+    /// The payload. Pushed on as it is, it keeps its kind. A part of a text that is cut within a character is no text
+    /// for itself, and counts as binary.
+    pub data: Data<'a>,
+    /// Whether this is the message's end; always so, unless it is delivered in parts.
+    pub finish: bool,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(fd: Fd, opcode: Opcode, bytes: &'a [u8]) -> Frame<'a> {
+        Frame { fd, opcode, data: Data { opcode, bytes }, finish: true }
+    }
+
+    /// Some of a message of this kind.
+    pub(crate) fn part(fd: Fd, kind: Opcode, part: &Part, bytes: &'a [u8]) -> Frame<'a> {
+        let is_text = kind == Opcode::Text && utf8::check(bytes).is_ok();
+        let data = Data { opcode: if is_text { Opcode::Text } else { Opcode::Binary }, bytes };
+        let opcode = if part.is_first { kind } else { Opcode::Continuation };
+        Frame { fd, opcode, data, finish: part.is_last }
+    }
+}
+
+/// A received payload: bytes that know whether they came as text, which is UTF-8 then.
+///
+/// Reads as `&[u8]`, prints as text, and goes into [`push`](crate::Server::push) and
+/// [`broadcast`](crate::Server::broadcast) as a message of its own kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Data<'a> {
+    opcode: Opcode,
+    bytes: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// The text of a text message, `None` of a binary one.
+    pub fn as_str(self) -> Option<&'a str> {
+        if self.opcode != Opcode::Text {
+            return None;
+        }
+        Some(std::str::from_utf8(self.bytes).expect("text was checked as it arrived"))
+    }
+
+    /// The bytes, for as long as the callback runs.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl Deref for Data<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Data<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+/// Text as it is; binary bytes that are no UTF-8 as replacement characters.
+impl fmt::Display for Data<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.bytes))
+    }
+}
+
+impl fmt::Debug for Data<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Some(text) => text.fmt(f),
+            None => self.bytes.fmt(f),
+        }
+    }
+}
+
+/// A message to send. Made from what you have: strings become text messages, bytes binary ones, and a
+/// received [`Data`] keeps its kind.
+///
+/// ```
+/// use swio::{Message, Opcode};
+///
+/// assert_eq!(Message::from("hello").opcode(), Opcode::Text);
+/// assert_eq!(Message::from(vec![1, 2, 3]).opcode(), Opcode::Binary);
+/// ```
+#[derive(Clone)]
+pub struct Message<'a> {
+    opcode: Opcode,
+    content: Content<'a>,
+    delivery: Delivery,
+    /// Most have none.
+    labels: Option<Box<Labels>>,
+}
+
+/// What a message is made of.
+#[derive(Clone)]
+pub(crate) enum Content<'a> {
+    Bytes(Cow<'a, [u8]>),
+    Prepared(Prepared),
+}
+
+impl<'a> Message<'a> {
+    /// Text or Binary.
+    pub fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// The payload.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Prepared(prepared) => prepared.as_bytes(),
+        }
+    }
+
+    /// The text of a text message, `None` of a binary one.
+    pub fn as_str(&self) -> Option<&str> {
+        if self.opcode != Opcode::Text {
+            return None;
+        }
+        Some(std::str::from_utf8(self.as_bytes()).expect("made of a text, or checked as it arrived"))
+    }
+
+    /// The same message, owning its bytes.
+    pub fn into_owned(self) -> Message<'static> {
+        let content = match self.content {
+            Content::Bytes(bytes) => Content::Bytes(Cow::Owned(bytes.into_owned())),
+            Content::Prepared(prepared) => Content::Prepared(prepared),
+        };
+        Message { opcode: self.opcode, content, delivery: self.delivery, labels: self.labels }
+    }
+
+    /// Encodes it once, for as many sends as you like. One that is prepared already is shared. What is sent of it is
+    /// [asked](Message::latest) of each message that is made from it anew.
+    pub fn prepare(self) -> Prepared {
+        match self.content {
+            Content::Bytes(bytes) => Prepared(encode(self.opcode, &bytes).into()),
+            Content::Prepared(prepared) => prepared,
+        }
+    }
+
+    /// What becomes of this message where a connection has no room for it, whatever the connection's own
+    /// [policy](crate::Server::set_slow_consumer) is.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Message, PushError, Server, SlowConsumer};
+    /// fn typing(server: &mut Server, fd: Fd) -> Result<(), PushError> {
+    ///     server.push(fd, Message::from("alice is typing").slow_consumer(SlowConsumer::DropNewest))
+    /// }
+    /// ```
+    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Message<'a> {
+        self.delivery.policy = Some(policy);
+        self
+    }
+
+    /// Lets only the latest message with this key wait: where an earlier one waits for the same connection, this one
+    /// takes its place, in the queue too. For states rather than events, such as positions, prices and scores: a
+    /// slow client gets fewer of them, and never an old one behind a newer. The key is a number of yours, for example
+    /// that of the thing whose state it is; each connection has keys of its own.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Message, PushError, Server};
+    /// fn moved(server: &mut Server, player: u64, x: f32, y: f32) {
+    ///     server.broadcast(Message::from(format!("{player} {x} {y}")).latest(player)).send();
+    /// }
+    /// ```
+    pub fn latest(mut self, key: u64) -> Message<'a> {
+        self.delivery.key = Some(key);
+        self
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// The name of the event that it is on an event stream: pages listen for that name in place of `message`. Line
+    /// breaks and NUL in it are left out. Without meaning on any other connection.
+    ///
+    /// ```no_run
+    /// # use swio::{Message, Server};
+    /// fn tell(server: &mut Server, price: f64) {
+    ///     server.publish("prices", Message::from(price.to_string()).event("price")).send();
+    /// }
+    /// ```
+    pub fn event(mut self, name: impl Into<String>) -> Message<'a> {
+        self.labels_mut().event = name.into();
+        self
+    }
+
+    /// The id of the event that it is on an event stream, which a client that comes back gives as
+    /// [`Request::last_event_id`](crate::Request::last_event_id). Line breaks and NUL in it are left out. Without
+    /// meaning on any other connection.
+    pub fn id(mut self, id: impl Into<String>) -> Message<'a> {
+        self.labels_mut().id = id.into();
+        self
+    }
+
+    fn labels_mut(&mut self) -> &mut Labels {
+        self.labels.get_or_insert_default()
+    }
+
+    pub(crate) fn labels(&self) -> Option<&Labels> {
+        self.labels.as_deref()
+    }
+
+    pub(crate) fn into_content(self) -> (Content<'a>, Option<Box<Labels>>) {
+        (self.content, self.labels)
+    }
+
+    /// The frame to send, and whoever shares it already.
+    pub(crate) fn frame(&self) -> (Cow<'_, [u8]>, Option<Encoded>) {
+        match &self.content {
+            Content::Bytes(bytes) => (Cow::Owned(encode(self.opcode, bytes)), None),
+            Content::Prepared(Prepared(frame)) => (Cow::Borrowed(frame), Some(frame.clone())),
+        }
+    }
+
+    pub(crate) fn new(opcode: Opcode, bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+        Message { opcode, content: Content::Bytes(bytes.into()), delivery: Delivery::default(), labels: None }
+    }
+
+    pub(crate) fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+        Message::new(Opcode::Text, bytes)
+    }
+
+    pub(crate) fn binary(bytes: impl Into<Cow<'a, [u8]>>) -> Message<'a> {
+        Message::new(Opcode::Binary, bytes)
+    }
+}
+
+/// Equal where kind and payload are, prepared or not.
+impl PartialEq for Message<'_> {
+    fn eq(&self, other: &Message<'_>) -> bool {
+        (self.opcode, self.as_bytes()) == (other.opcode, other.as_bytes())
+    }
+}
+
+impl Eq for Message<'_> {}
+
+/// A message that is encoded already: what is sent again and again, to few or to many, costs no copy and no
+/// encoding each time. Cheap to clone and fit for any thread; goes wherever a [`Message`] goes.
+///
+/// ```no_run
+/// # use swio::{Fd, Message, Prepared, Server};
+/// let welcome: Prepared = Message::from("welcome").prepare();
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_open(move |server, request| { server.push(request.fd, &welcome).ok(); })
+///     .run()
+/// # .unwrap();
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Prepared(Encoded);
+
+impl Prepared {
+    /// Text or Binary.
+    pub fn opcode(&self) -> Opcode {
+        Opcode::from_bits(self.0[0] & 0x0f).expect("encoded here")
+    }
+
+    /// The payload.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0[header::encoded_len(&self.0)..]
+    }
+
+    pub(crate) fn frame(&self) -> &Encoded {
+        &self.0
+    }
+}
+
+/// The payload: how it waits is of no interest to who looks at a message.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Message").field(&Data { opcode: self.opcode, bytes: self.as_bytes() }).finish()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Prepared").field(&Data { opcode: self.opcode(), bytes: self.as_bytes() }).finish()
+    }
+}
+
+fn encode(opcode: Opcode, bytes: &[u8]) -> Vec<u8> {
+    let header = header::encode(true, opcode, bytes.len());
+    let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
+    frame.extend_from_slice(header.as_slice());
+    frame.extend_from_slice(bytes);
+    frame
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Message<'a> {
+        Message::text(text.as_bytes())
+    }
+}
+
+impl<'a> From<&'a String> for Message<'a> {
+    fn from(text: &'a String) -> Message<'a> {
+        Message::text(text.as_bytes())
+    }
+}
+
+impl From<String> for Message<'_> {
+    fn from(text: String) -> Self {
+        Message::text(text.into_bytes())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Message<'a> {
+    fn from(text: Cow<'a, str>) -> Message<'a> {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Message<'a> {
+        Message::binary(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    fn from(bytes: &'a [u8; N]) -> Message<'a> {
+        Message::binary(bytes.as_slice())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Message<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Message<'a> {
+        Message::binary(bytes.as_slice())
+    }
+}
+
+impl From<Vec<u8>> for Message<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Message::binary(bytes)
+    }
+}
+
+impl<'a> From<Data<'a>> for Message<'a> {
+    fn from(data: Data<'a>) -> Message<'a> {
+        Message::new(data.opcode, data.bytes)
+    }
+}
+
+impl From<Prepared> for Message<'_> {
+    fn from(prepared: Prepared) -> Self {
+        Message {
+            opcode: prepared.opcode(),
+            content: Content::Prepared(prepared),
+            delivery: Delivery::default(),
+            labels: None,
+        }
+    }
+}
+
+impl From<&Prepared> for Message<'_> {
+    fn from(prepared: &Prepared) -> Self {
+        prepared.clone().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prepared_message_is_the_one_that_it_was_made_of() {
+        for len in [0, 1, 125, 126, 0xffff, 0x1_0000] {
+            let bytes = vec![7; len];
+            let prepared = Message::from(&bytes).prepare();
+            assert_eq!((prepared.opcode(), prepared.as_bytes()), (Opcode::Binary, &*bytes));
+            assert_eq!(Message::from(&prepared), Message::from(&bytes));
+            assert_eq!(Message::from(&prepared).into_owned().prepare(), prepared);
+        }
+        let text = Message::from("x").prepare();
+        assert_eq!(text.opcode(), Opcode::Text);
+        assert_ne!(Message::from(&text), Message::from(b"x"));
+        assert_eq!(format!("{text:?}"), r#"Prepared("x")"#);
+        assert_eq!(format!("{:?}", Message::from("x").latest(7)), r#"Message("x")"#);
+        assert_eq!(format!("{:?}", Message::from(&[1, 2])), "Message([1, 2])");
+    }
+}

@@ -1,0 +1,254 @@
+//! Long polling: sessions that outlive the requests that carry them. What is pushed to one waits until a request asks
+//! for it, and stays until a later request acknowledges it: an answer that got lost is given again.
+
+use crate::codec::http::{Head, Refusal, Response};
+use crate::codec::poll;
+use crate::codec::ws::{close, handshake};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::net::output::Quota;
+use crate::server::Server;
+use crate::server::api::request::{Acceptance, Request};
+use crate::server::api::routes::Route;
+use crate::server::dispatch::Dispatch;
+use crate::server::session::{Awaited, Poll, Session};
+use crate::server::transports::cors;
+use crate::server::transports::event_stream;
+use crate::server::transports::http::NOT_NOW;
+use crate::server::transports::posting::Refused;
+use crate::server::verbs::waiting::Answer;
+use std::time::Duration;
+
+/// An answer takes no further message with which it would be longer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+const UNKNOWN: Refused = Refused(404, "unknown session");
+const BAD_CURSOR: Refused = Refused(400, "bad cursor");
+
+impl Dispatch {
+    /// Whether a request is of a session, or begins one.
+    pub(crate) fn is_poll(&self, head: &Head<'_>) -> bool {
+        let config = &self.server.config;
+        let query = head.query().unwrap_or_default().as_bytes();
+        config.long_polling
+            && head.method == "GET"
+            && form_urlencoded::parse(query).any(|(name, value)| name == "swio" && value == "poll")
+            && !handshake::is_attempt(head)
+            && !(config.event_streams && event_stream::is_asked(head))
+    }
+
+    /// Begins a session.
+    pub(crate) fn open_poll(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+    ) -> Result<(), Refusal> {
+        // The handler may have ended the connection meanwhile.
+        if self.http_mut(request.fd).is_none() {
+            return Ok(());
+        }
+        let server = &mut self.server;
+        let session = Session::Poll(Box::new(Poll::new(route)));
+        let fd = server.connections.insert_socketless(request.fd, session).ok_or(NOT_NOW)?;
+        if let Some(address) = server.remote_addr(request.fd) {
+            server.clients.insert(fd, address);
+        }
+        server.polls += 1;
+        server.stats.opened += 1;
+        server.watch(fd);
+        let token = server.tokens.issue(fd);
+        self.call("on_open", route, Some(fd), |handler, server| {
+            handler.on_open(server, &Request { fd, ..*request });
+        });
+        let token = match token {
+            Ok(token) => token,
+            Err(error) => {
+                log::error!("{fd}: no token, for the system has no random numbers: {error}");
+                let cause = Cause::Overload("no randomness");
+                let reason = CloseReason::new(Side::Server, close::INTERNAL_ERROR, "internal error", cause);
+                self.server.connections.kill(fd, reason);
+                return Err(Refusal::new(500, "internal server error"));
+            }
+        };
+        let headers = acceptance.headers.iter();
+        let response = headers.fold(self.server.poll_answer(fd, Some(&token)), |response, (name, value)| {
+            response.header(name.clone(), value.clone())
+        });
+        self.conclude_poll(request, response, false);
+        Ok(())
+    }
+
+    /// A request of a session: which one it waits for now, where it is not answered at once.
+    pub(crate) fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
+        handshake::check_origin(&request.head, &self.server.config.origins)?;
+        let response = match self.server.acknowledge(token, request) {
+            Ok(fd) if self.server.has_news(fd) => self.server.poll_answer(fd, None),
+            Ok(fd) => return Ok(Some(fd)),
+            Err(refused) => refused.response(),
+        };
+        self.conclude_poll(request, response, false);
+        Ok(None)
+    }
+
+    /// An answer is a little more than the messages in it, which may be as much as an outbox takes.
+    pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
+        let keep_alive = request.head.keeps_alive() && !is_last;
+        let response = cors::permit(request, response);
+        self.respond_within(request.fd, response, false, keep_alive, Quota::Control);
+    }
+
+    /// Something was queued for a session, or it is to end: the request that waits for that is answered.
+    pub(crate) fn answer_poll(&mut self, fd: Fd) {
+        let Some(by) = self.server.parked(fd).filter(|_| self.server.has_news(fd)) else { return };
+        let response = self.server.poll_answer(fd, None);
+        self.answered(by, Answer::Response(response));
+    }
+
+    /// Nothing came for as long as a request may wait.
+    pub(crate) fn poll_held(&mut self, by: Fd, session: Fd) {
+        let response = match self.server.poll_mut(session) {
+            Some(_) => self.server.poll_answer(session, None),
+            None => UNKNOWN.response(),
+        };
+        self.answered(by, Answer::Response(response));
+    }
+
+    /// No request came for too long.
+    pub(crate) fn poll_expired(&mut self, fd: Fd) {
+        let is_protected =
+            self.server.connections.get(fd).is_some_and(|connection| connection.flags.has(Flags::PROTECTED));
+        let Some(poll) = self.server.poll_mut(fd) else { return };
+        let reason = match poll.end.as_deref() {
+            Some(end) => end.clone(),
+            None if is_protected => return self.server.watch(fd),
+            None => CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
+        };
+        log::debug!("{fd}: polls no more");
+        self.server.connections.kill(fd, reason);
+    }
+
+    /// A session is over: whose it was.
+    pub(crate) fn poll_closed(&mut self, fd: Fd, mut poll: Poll) -> Route {
+        self.server.polls -= usize::from(poll.end.is_none());
+        self.server.tokens.revoke(fd);
+        let len = poll.taken.len();
+        self.server.connections.release_taken(&mut poll.taken, len);
+        if let Some(by) = poll.parked {
+            self.server.answer_waiting(by, Awaited::Messages(fd), Answer::Response(UNKNOWN.response()));
+        }
+        poll.route
+    }
+}
+
+impl Server {
+    /// For how long a session lives without a request.
+    pub(crate) fn poll_timeout(&self) -> Duration {
+        self.config.poll_hold.saturating_add(self.config.poll_grace)
+    }
+
+    fn poll_mut(&mut self, fd: Fd) -> Option<&mut Poll> {
+        match self.connections.session_mut(fd)? {
+            Session::Poll(poll) => Some(poll),
+            _ => None,
+        }
+    }
+
+    /// The connection whose request waits for a session's messages.
+    fn parked(&mut self, fd: Fd) -> Option<Fd> {
+        let by = self.poll_mut(fd)?.parked?;
+        let waiting = self.waiting(by)?;
+        (waiting.awaited == Awaited::Messages(fd) && !waiting.is_answered).then_some(by)
+    }
+
+    /// Whether there is something to answer a request with.
+    fn has_news(&mut self, fd: Fd) -> bool {
+        let Some(connection) = self.connections.open_mut(fd) else { return false };
+        let queued_bytes = connection.queued_bytes();
+        let Session::Poll(poll) = &connection.session else { return false };
+        queued_bytes > 0 || !poll.taken.is_empty() || poll.end.is_some()
+    }
+
+    /// What a request says that its client has is forgotten; then it is the one that waits.
+    fn acknowledge(&mut self, token: &str, request: &Request<'_>) -> Result<Fd, Refused> {
+        let cursor = request.query_param("cursor");
+        let cursor = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).ok_or(BAD_CURSOR);
+        let fd = self.tokens.find(token).ok_or(UNKNOWN)?;
+        let heard = self.connections.tick_now();
+        let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
+        let Session::Poll(poll) = &mut connection.session else { return Err(UNKNOWN) };
+        let cursor = cursor?;
+        // Less was acknowledged before and is forgotten, more was never sent.
+        let number = cursor.checked_sub(poll.acknowledged).ok_or(BAD_CURSOR)?;
+        if number > poll::count(&poll.taken) {
+            return Err(BAD_CURSOR);
+        }
+        connection.heard = heard;
+        poll.acknowledged = cursor;
+        let older = poll.parked.replace(request.fd);
+        let mut taken = std::mem::take(&mut poll.taken);
+        let len = poll::start_of(&taken, number);
+        self.connections.release_taken(&mut taken, len);
+        if let Some(poll) = self.poll_mut(fd) {
+            poll.taken = taken;
+        }
+        self.connections.deadline(fd, self.poll_timeout());
+        if let Some(older) = older.filter(|older| *older != request.fd) {
+            let nothing = poll::Answer { cursor, ..poll::Answer::default() };
+            self.answer_waiting(older, Awaited::Messages(fd), Answer::Response(answer(&nothing)));
+        }
+        Ok(fd)
+    }
+
+    /// All that the client does not have yet, as far as it fits in an answer. With the last of an ended session goes
+    /// the session.
+    fn poll_answer(&mut self, fd: Fd, session: Option<&str>) -> Response {
+        let bytes_max = self.config.outbox_bytes_max;
+        let Some(poll) = self.poll_mut(fd) else { return UNKNOWN.response() };
+        poll.parked = None;
+        let bytes_max = ANSWER_BYTES_MAX.min(bytes_max);
+        let mut taken = std::mem::take(&mut poll.taken);
+        self.connections.take_queued(fd, &mut taken, poll::DELIMITER, bytes_max);
+        let is_all = self.connections.get(fd).is_some_and(|connection| connection.queued_bytes() == 0);
+        let Some(poll) = self.poll_mut(fd) else { return UNKNOWN.response() };
+        let cursor = poll.acknowledged + poll::count(&taken);
+        let end = poll.end.as_deref().filter(|_| is_all).cloned();
+        let closed = end.as_ref().map(|end| (end.code, &*end.text));
+        let response = answer(&poll::Answer { session, cursor, messages: &taken, closed });
+        poll.taken = taken;
+        if let Some(end) = end {
+            self.connections.kill(fd, end);
+        }
+        response
+    }
+
+    /// Ends a session behind all that was pushed to it: its client is told by the answer to the request that waits,
+    /// or to the next. A server that goes waits for no next one.
+    pub(crate) fn end_poll(&mut self, fd: Fd, reason: CloseReason) {
+        let is_parked = self.parked(fd).is_some();
+        let Some(poll) = self.poll_mut(fd).filter(|poll| poll.end.is_none()) else { return };
+        if reason.cause == Cause::Shutdown && !is_parked {
+            return self.connections.kill(fd, reason);
+        }
+        poll.end = Some(Box::new(reason));
+        self.polls -= 1;
+        self.connections.tell_laden(fd);
+    }
+
+    /// The server goes, and with it a connection: where a session's request waits on it, that is answered first.
+    pub(crate) fn end_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
+        let Some(waiting) = self.waiting(by) else { return false };
+        let Awaited::Messages(session) = waiting.awaited else { return false };
+        waiting.is_last = true;
+        self.end_poll(session, reason.clone());
+        true
+    }
+}
+
+fn answer(answer: &poll::Answer<'_>) -> Response {
+    Response::new(200)
+        .header("Content-Type", "application/json")
+        .header("Cache-Control", "no-store")
+        .body(answer.encode())
+}

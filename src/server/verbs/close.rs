@@ -1,0 +1,111 @@
+//! Ending a connection: with or without a handshake, as the kind of connection has it.
+
+use crate::codec::ws::{Opcode, Role, close};
+use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::fd::Fd;
+use crate::net::output::Quota;
+use crate::server::Server;
+use crate::server::channel::Channel;
+use crate::server::session::Phase;
+
+impl Server {
+    /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
+    /// an HTTP connection after its answer, an event stream by an event `close` whose data is
+    /// `{"code":1000,"reason":""}` (browsers come back after it, unless the page closes the stream), raw TCP behind all that was pushed (code and reason are for `on_close`
+    /// alone then). Nothing more is delivered from it. True where it was not ending already.
+    ///
+    /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
+    /// reason may have 123 bytes and is cut off behind.
+    pub fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {
+        let code = if close::may_be_sent(code) {
+            code
+        } else {
+            log::warn!("{fd}: close code {code} may not be sent, 1000 is sent instead");
+            close::NORMAL
+        };
+        let reason = &reason[..reason.floor_char_boundary(close::REASON_BYTES_MAX)];
+        self.close_for(fd, CloseReason::new(Side::Server, code, reason, Cause::Requested))
+    }
+
+    /// Begins the close handshake and waits for the peer's half of it.
+    pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
+        match self.channel(fd) {
+            Ok(Channel::EventStream) => {
+                self.end_stream(fd, reason);
+                true
+            }
+            Ok(Channel::LongPolling) => {
+                self.end_poll(fd, reason);
+                true
+            }
+            Ok(Channel::Tcp(_)) => {
+                self.end(fd, reason);
+                true
+            }
+            Ok(Channel::WebSocket { .. }) => {
+                self.write_close(fd, reason.code, &reason.text);
+                self.set_phase(fd, Phase::CloseSent);
+                // To see its half of it.
+                self.resume(fd);
+                self.connections.note_reason(fd, reason);
+                self.connections.deadline(fd, self.config.close_timeout);
+                true
+            }
+            Err(PushError::NotWebSocket) => {
+                if let Some(answering) = self.answering.as_mut().filter(|answering| answering.fd == fd) {
+                    return !std::mem::replace(&mut answering.is_last, true);
+                }
+                if let Some(is_new) = self.end_behind_answer(fd) {
+                    return is_new;
+                }
+                if reason.cause == Cause::Shutdown && self.end_parked(fd, &reason) {
+                    return true;
+                }
+                if self.role(fd) == Role::Client {
+                    // There is nobody yet to take leave of.
+                    self.connections.kill(fd, reason);
+                    return true;
+                }
+                let was_open = self.connections.session_mut(fd).is_some();
+                self.connections.finish(fd, reason);
+                was_open
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code,
+    /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
+    pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
+        let reason = CloseReason::new(Side::Server, code, text, cause);
+        match self.channel(fd) {
+            Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
+            Ok(Channel::EventStream) => return self.end_stream(fd, reason),
+            Ok(Channel::LongPolling) => return self.end_poll(fd, reason),
+            _ => {}
+        }
+        self.end(fd, reason);
+    }
+
+    /// Ends a connection once its outbox is empty.
+    pub(crate) fn end(&mut self, fd: Fd, reason: CloseReason) {
+        self.set_phase(fd, Phase::Closed);
+        if let Some(session) = self.connections.session_mut(fd) {
+            self.tcp.established -= usize::from(session.framing().is_some());
+            if session.is_event_stream() {
+                self.event_streams.open -= 1;
+                self.tokens.revoke(fd);
+            }
+            let held_bytes = session.forget();
+            self.connections.inbound_bytes -= held_bytes;
+        }
+        self.connections.finish(fd, reason);
+    }
+
+    pub(crate) fn write_close(&mut self, fd: Fd, code: u16, text: &str) {
+        let payload = close::payload(code, text);
+        let frame = self.control_frame(fd, Opcode::Close, &payload);
+        // Refused only where the connection is gone, and then there is nobody to tell.
+        self.connections.write(fd, [frame.as_slice(), &[]], Quota::Exempt).ok();
+    }
+}

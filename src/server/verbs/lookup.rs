@@ -1,0 +1,176 @@
+//! What can be asked of the server: who is there, what is known of each, and what all of it holds.
+
+use crate::codec::ws::Role;
+use crate::fd::Fd;
+use crate::net::connection::{Flags, Life};
+use crate::server::Server;
+use crate::server::api::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
+use crate::server::session::{Phase, Session, WebSocket};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+impl Server {
+    /// Whether the fd names a connection, in whatever state.
+    pub fn exists(&self, fd: Fd) -> bool {
+        self.connections.get(fd).is_some()
+    }
+
+    /// Whether the fd names an open WebSocket, event stream or raw TCP connection: one that can be pushed to.
+    pub fn is_established(&self, fd: Fd) -> bool {
+        self.check_established(fd).is_ok()
+    }
+
+    /// How many WebSockets, event streams and raw TCP connections are open: those that others opened, not those that
+    /// [`Server::connect`] did.
+    pub fn connection_count(&self) -> usize {
+        self.established + self.tcp.established + self.event_streams.open + self.polls
+    }
+
+    /// All established connections that others opened, WebSockets, event streams and raw TCP, in the order of the
+    /// table. Collect them where you want to push meanwhile, or use [`Server::connections_page`].
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn greet_all(server: &mut Server) {
+    ///     for fd in server.connections().collect::<Vec<_>>() {
+    ///         server.push(fd, format!("you are {fd}")).ok();
+    ///     }
+    /// }
+    /// ```
+    pub fn connections(&self) -> impl Iterator<Item = Fd> {
+        self.connections_from(1)
+    }
+
+    /// Up to `limit` established connections that stand behind `after` in the table, or from its start. The way to
+    /// walk very many over several turns: connections that come and go meanwhile don't disturb it, and
+    /// `after` may be gone itself.
+    pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
+        self.connections_from(after.map_or(1, |fd| fd.index() + 1)).take(limit).collect()
+    }
+
+    fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
+        (start..self.connections.index_end())
+            .filter_map(|index| self.connections.at(index))
+            .map(|connection| connection.fd)
+            .filter(|fd| self.is_established(*fd) && self.role(*fd) == Role::Server)
+    }
+
+    /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) told with its
+    /// last request (port 0 where it told none), or the other end of TCP. The latter is asked of the system each time:
+    /// most connections are never asked about. `None` where the connection is gone.
+    pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
+        let connection = self.connections.get(fd)?;
+        self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr())
+    }
+
+    /// What is known of a connection; `None` where it is gone.
+    pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
+        let connection = self.connections.get(fd)?;
+        let status = match (&connection.session, connection.life) {
+            (Session::Http(_), Life::Open) => Status::Http,
+            (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
+            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
+            (session, Life::Open)
+                if session.framing().is_some() || session.is_event_stream() || session.is_poll() =>
+            {
+                Status::Established
+            }
+            _ => Status::Closing,
+        };
+        Some(ClientInfo {
+            fd,
+            status,
+            transport: connection.session.transport(),
+            remote_addr: self.remote_addr(fd),
+            connected_at: self.connections.instant(connection.accepted),
+            last_received_at: self.connections.instant(connection.heard),
+            queued_bytes: connection.queued_bytes(),
+            held_bytes: connection.session.held_bytes() + self.kept_bytes(fd),
+            local_addr: connection.stream.local_addr(),
+            round_trip: match &connection.session {
+                Session::WebSocket(websocket) => {
+                    websocket.round_trip.map(|trip| Duration::from_millis(trip.get().into()))
+                }
+                _ => None,
+            },
+            is_paused: connection.flags.has(Flags::SUSPENDED),
+            is_protected: connection.flags.has(Flags::PROTECTED),
+            uid: self.uid(fd).map(Box::from),
+            lost: self.connections.losses.of(fd),
+        })
+    }
+
+    /// What the server has done since it began, and what it refused. What it holds at the moment is
+    /// [`usage`](Server::usage), how long its turns take [`turns`](Server::turns).
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn report(server: &Server) -> String {
+    ///     let stats = server.stats();
+    ///     format!("{} open, {} messages, {} over a rate", stats.websockets, stats.messages_received,
+    ///         stats.refusals.message_rate + stats.refusals.byte_rate)
+    /// }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        let traffic = &self.connections.traffic;
+        Stats {
+            connections: self.connections.len(),
+            websockets: self.established,
+            tcp: self.tcp.established,
+            event_streams: self.event_streams.open,
+            long_polls: self.polls,
+            accepted: traffic.accepted,
+            closed: traffic.closed,
+            bytes_received: traffic.bytes_received,
+            bytes_sent: traffic.bytes_sent,
+            lost: self.connections.losses.all(),
+            refusals: Refusals {
+                server_full: traffic.server_full,
+                memory_full: traffic.memory_full,
+                address_full: traffic.address_full,
+                ..self.stats.refusals
+            },
+            ..self.stats
+        }
+    }
+
+    /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.
+    pub fn usage(&self) -> Usage {
+        let holdings = self.connections.holdings();
+        Usage {
+            connections: holdings.connections,
+            websockets: self.established,
+            tcp: self.tcp.established,
+            event_streams: self.event_streams.open,
+            long_polls: self.polls,
+            deadlines: holdings.deadlines,
+            timers: self.timers.len(),
+            tasks: self.tasks.len(),
+            addresses: holdings.addresses,
+            outboxes: holdings.outboxes,
+            queued_bytes: holdings.queued_bytes,
+            outboxes_bytes: self.connections.outboxes_bytes(),
+            inbound_bytes: self.connections.inbound_bytes,
+            pending: holdings.pending,
+            ending: holdings.ending,
+            topics: self.rooms.topics.len(),
+            memberships: self.rooms.topics.memberships(),
+            users: self.rooms.users.len(),
+            attendances: self.rooms.roster.len(),
+            clients: self.outgoing.len(),
+        }
+    }
+
+    /// How long this server's turns took, since it began. A long one means a callback that takes its time, or very
+    /// much to do at once.
+    pub fn turns(&self) -> Turns {
+        let turns = &self.connections.turns;
+        Turns {
+            count: turns.count(),
+            p50: turns.all_but(500),
+            p99: turns.all_but(10),
+            p999: turns.all_but(1),
+            longest: turns.longest(),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! How much memory the server's own structures can take, worked out from the configuration alone.
+
+use crate::codec::ws::Spare;
+use crate::config::Config;
+use crate::error::CloseReason;
+use crate::fd::Fd;
+use crate::net::addresses::{ADDRESS_BYTES, REMEMBERED_MAX};
+use crate::net::connection::Connection;
+use crate::net::limits::{BATCH_BYTES_MAX, OTHER_FILES};
+use crate::net::outbox::{EMPTY_BYTES, KEPT_BYTES, RUN_BYTES, TAIL_SPARE_BYTES};
+use crate::net::outboxes::POOLED_MAX;
+use crate::net::output::CONTROLS_BYTES;
+use crate::net::reactor::EVENTS;
+use crate::net::table::RESERVED_MAX;
+use crate::server::Server;
+use crate::server::api::handle::Mail;
+use crate::server::session::{Poll, Session};
+use crate::server::verbs::control::Pause;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do; made by
+/// [`Config::memory_bound`] and, for a running server, [`Server::memory_bound`]. It is logged at start.
+///
+/// Not in it: what the kernel holds for sockets; the program itself and what the allocator loses between pieces; and
+/// what your own code makes, such as its state, timers, deferred calls, tasks, topics and users.
+///
+/// ```
+/// use swio::Config;
+///
+/// let mut config = Config::default();
+/// config.outboxes_bytes_max = 64 << 20;
+/// config.inbound_bytes_max = 16 << 20;
+/// config.history_bytes_max = 16 << 20;
+/// let bound = config.memory_bound(10_000);
+/// assert!(bound.total() < 256 << 20, "{bound}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryBound {
+    /// How many connections it is for.
+    pub connections: usize,
+    /// What each connection costs by being there: its place in the table, its deadline, its places in the lists of a
+    /// turn, why it ends.
+    pub table: usize,
+    /// All outboxes, with the control frames that go beyond the limit.
+    pub outboxes: usize,
+    /// Messages and requests that are partly here, and the one that is being delivered.
+    pub inbound: usize,
+    /// What is being written in one turn, a broadcast while it is handed round, the read buffer.
+    pub turn: usize,
+    /// Commands from other threads.
+    pub mailbox: usize,
+    /// What topics keep for clients that come back.
+    pub histories: usize,
+    /// Buffers that are kept for the next use.
+    pub spare: usize,
+}
+
+impl MemoryBound {
+    /// The sum.
+    pub fn total(&self) -> usize {
+        [self.table, self.outboxes, self.inbound, self.turn, self.mailbox, self.histories, self.spare]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
+}
+
+impl fmt::Display for MemoryBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "{} MiB for {} connections: table {}, outboxes {}, inbound {}, turn {}, mailbox {}, histories {}, spare {}",
+            mib(self.total()),
+            self.connections,
+            mib(self.table),
+            mib(self.outboxes),
+            mib(self.inbound),
+            mib(self.turn),
+            mib(self.mailbox),
+            mib(self.histories),
+            mib(self.spare),
+        )
+    }
+}
+
+/// A map has room for twice as many entries as it holds, an eighth of it empty, and a byte for each.
+const fn map_bytes(entry: usize) -> usize {
+    (entry + 1) * 16 / 7
+}
+
+/// A connection's place in the table, with the slab's own word, its generation and its deadline.
+const PLACE_BYTES: usize = size_of::<Option<Connection<Session>>>() + 8 + 4 + 16;
+/// Why it ends, and the text of that.
+const REASON_BYTES: usize = map_bytes(size_of::<(Fd, CloseReason)>()) + 123 + 32;
+/// What it lost, its address, whom a proxy spoke for, that it is paused, what it was told of its outbox.
+const NOTES_BYTES: usize = map_bytes(24)
+    + ADDRESS_BYTES
+    + map_bytes(size_of::<(Fd, SocketAddr)>())
+    + map_bytes(size_of::<(Fd, Pause)>())
+    + 4 * size_of::<(Fd, bool)>()
+    + SESSION_BYTES;
+/// A token, from either side, and what long polling knows of it.
+const SESSION_BYTES: usize =
+    2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Poll>() + size_of::<CloseReason>() + 2 * 16;
+/// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
+const LISTS: usize = 8;
+/// A close frame, which is always taken.
+const CLOSE_FRAME_BYTES: usize = 4 + 125 + 2 * RUN_BYTES;
+
+impl Config {
+    /// How much memory a server with this configuration can take for so many connections.
+    pub fn memory_bound(&self, connections: usize) -> MemoryBound {
+        let places = connections.saturating_add(OTHER_FILES);
+        // Grown beyond what was reserved, a table is there twice while it moves, the second time with room to spare.
+        let growth = if places > RESERVED_MAX { 3 } else { 1 };
+        let lists = 2 * size_of::<Fd>() * (LISTS + self.reads_per_turn_max as usize);
+        let place = growth * PLACE_BYTES + lists + REASON_BYTES + NOTES_BYTES;
+        let frame = self.outbox_bytes_max.saturating_add(16);
+        let request = self.head_bytes_max + 2 * self.body_bytes_max + (64 << 10) + 2 * self.read_buffer_bytes;
+        MemoryBound {
+            connections,
+            // With the addresses that are remembered beside those of the connections.
+            table: places.saturating_mul(place).saturating_add((64 << 10) + REMEMBERED_MAX * ADDRESS_BYTES),
+            outboxes: (self.outboxes_bytes_max)
+                .saturating_add(CONTROLS_BYTES + TAIL_SPARE_BYTES)
+                .saturating_add(places.saturating_mul(CLOSE_FRAME_BYTES)),
+            // What grows is there twice for a moment, and what is delivered is counted no more.
+            inbound: self
+                .inbound_bytes_max
+                .saturating_add(2usize.saturating_mul(self.message_bytes_max))
+                .saturating_add(request.saturating_mul(2)),
+            turn: (3 * BATCH_BYTES_MAX + self.read_buffer_bytes + EVENTS * 16)
+                .saturating_add(frame.saturating_mul(2))
+                .saturating_add(places.saturating_mul(2 * 24)),
+            mailbox: self
+                .mailbox_bytes_max
+                .saturating_add(self.mailbox_items_max.saturating_mul(4 * size_of::<Mail>())),
+            histories: self.history_bytes_max,
+            spare: Spare::BYTES_MAX + POOLED_MAX * (EMPTY_BYTES + KEPT_BYTES),
+        }
+    }
+}
+
+impl Server {
+    /// How much memory this server's structures can take: [`Config::memory_bound`] of as many connections as it lets
+    /// in.
+    pub fn memory_bound(&self) -> MemoryBound {
+        self.config.memory_bound(self.connections.limits.connections_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_setting_allows_is_in_the_bound() {
+        let mut config = Config::default();
+        let bound = config.memory_bound(1_000);
+        assert!(bound.outboxes > config.outboxes_bytes_max && bound.inbound > config.inbound_bytes_max);
+        assert!(bound.mailbox >= config.mailbox_bytes_max && bound.turn > config.read_buffer_bytes);
+        assert!(bound.table >= 1_000 * 64 && config.memory_bound(2_000).table > bound.table);
+        let more = 100 << 20;
+        config.outboxes_bytes_max += more;
+        assert!(config.memory_bound(1_000).total() >= bound.total() + more);
+        assert!(bound.to_string().contains(" MiB for 1000 connections: table "), "{bound}");
+        let server = crate::Server::builder().simulate().expect("the defaults are valid").app.server;
+        assert!(server.memory_bound().total() > bound.outboxes);
+    }
+}

@@ -1,0 +1,84 @@
+//! Another configuration for a server that runs: checked as at start, in force as a whole or not at all.
+
+use crate::config::{Config, ConfigError};
+use crate::net::limits::Limits;
+use crate::server::Server;
+use crate::server::notices::Notice;
+
+/// Reads the settings file.
+pub(crate) type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
+
+impl Server {
+    /// Changes limits and timeouts of the running server. What connections have begun with stays theirs: a timeout
+    /// that is running goes on as it was, and nobody is ended who was let in. `on_reload` is called at the end of the
+    /// turn.
+    ///
+    /// # Errors
+    /// Where a value can't work, or was used up at start and can't be changed any more (`backlog`,
+    /// `read_buffer_bytes`, the mailbox's): nothing is changed then.
+    ///
+    /// ```no_run
+    /// # use swio::{ConfigError, Server};
+    /// fn rush_hour(server: &mut Server) -> Result<(), ConfigError> {
+    ///     server.reload(|config| {
+    ///         config.connections_per_address_max = Some(20);
+    ///         config.message_bytes_max = 16 << 10;
+    ///     })
+    /// }
+    /// ```
+    pub fn reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
+        let mut new = self.config.clone();
+        change(&mut new);
+        new.check()?;
+        self.replace_config(new)
+    }
+
+    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again, which undoes changes by
+    /// [`reload`](Server::reload). It is read on this thread.
+    ///
+    /// # Errors
+    /// As for [`reload`](Server::reload), where the file can't be read, and where there is none.
+    #[cfg(feature = "toml")]
+    pub fn reload_settings(&mut self) -> Result<(), ConfigError> {
+        match self.reread {
+            Some(_) => self.reread(),
+            None => Err(ConfigError::new("", "no settings file was given")),
+        }
+    }
+
+    /// What SIGHUP asks for: where there is no file, handlers may have something of their own to read again.
+    pub(crate) fn reread(&mut self) -> Result<(), ConfigError> {
+        let new = match &self.reread {
+            Some(reread) => reread()?,
+            None => self.config.clone(),
+        };
+        self.replace_config(new)
+    }
+
+    fn replace_config(&mut self, new: Config) -> Result<(), ConfigError> {
+        let changes = self.config.changes(&new);
+        if let Some((key, _)) = changes.iter().find(|(_, is_live)| !is_live) {
+            return Err(ConfigError::new(*key, "can't be changed while the server runs"));
+        }
+        for warning in new.warnings() {
+            log::warn!("{warning}");
+        }
+        self.connections.limits = Limits::new(&new);
+        self.tasks.set_threads_max(new.task_threads);
+        let is_watch_another =
+            (new.ping_interval, new.idle_timeout) != (self.config.ping_interval, self.config.idle_timeout);
+        self.config = new;
+        match &*changes {
+            [] => log::info!("the configuration is the same"),
+            _ => {
+                let keys: Vec<_> = changes.iter().map(|(key, _)| *key).collect();
+                log::info!("changed: {}; memory: at most {}", keys.join(", "), self.memory_bound());
+            }
+        }
+        if is_watch_another {
+            self.watch_all();
+        }
+        self.notices.push(Notice::Reloaded);
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The end of a server: who is told when, and how long they are waited for. Many are told in steps: clients that all
+//! lose their connection at once all come back at once.
+
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, Side};
+use crate::server::notices::Notice;
+use crate::server::{Server, later};
+use std::time::{Duration, Instant};
+
+/// Connections that are told at a time even where the window would let it be fewer: so many are no storm.
+const STEP_CONNECTIONS_MIN: usize = 16;
+const STEP: Duration = Duration::from_millis(20);
+
+/// How far the server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Serving,
+    Draining(Drain),
+    /// Everybody was told; who is still here at this time is cut off.
+    Stopping(Instant),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// The place in the table that is told next.
+    next: u32,
+    /// Connections to a step.
+    share: usize,
+    /// `None` until the handlers were told.
+    step_at: Option<Instant>,
+    cut_off_at: Instant,
+}
+
+impl Server {
+    /// Ends the server: nobody is accepted any more, every WebSocket gets [`Config::shutdown_code`] behind what was
+    /// pushed to it, and `run` returns when all are gone, or after [`Config::shutdown_timeout`]. More than 16
+    /// connections are told one after the other, over at most [`Config::drain_window`]; who was not told yet is served
+    /// as before.
+    ///
+    /// [`Config::shutdown_code`]: crate::Config::shutdown_code
+    /// [`Config::shutdown_timeout`]: crate::Config::shutdown_timeout
+    /// [`Config::drain_window`]: crate::Config::drain_window
+    pub fn shutdown(&mut self) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        let (now, len) = (self.connections.now(), self.connections.len());
+        let window = if len > STEP_CONNECTIONS_MIN { self.config.drain_window } else { Duration::ZERO };
+        let steps = usize::try_from(window.as_millis() / STEP.as_millis()).unwrap_or(usize::MAX).max(1);
+        self.stage = Stage::Draining(Drain {
+            next: 1,
+            share: len.div_ceil(steps).max(STEP_CONNECTIONS_MIN),
+            step_at: None,
+            cut_off_at: later(now, window.saturating_add(self.config.shutdown_timeout)),
+        });
+        self.notices.push(Notice::BeforeShutdown);
+    }
+
+    /// Tells the next connections that the server goes. The first time when the handlers have been told.
+    pub(crate) fn drain(&mut self) {
+        let Stage::Draining(mut drain) = self.stage else { return };
+        if drain.step_at.is_none() {
+            self.settle_absences();
+            log::info!("shutting down with {} connections", self.connections.len());
+        }
+        let code = self.config.shutdown_code;
+        let mut share = drain.share;
+        while share > 0 && drain.next < self.connections.index_end() {
+            if let Some(connection) = self.connections.at(drain.next) {
+                let fd = connection.fd;
+                self.close_for(fd, CloseReason::new(Side::Server, code, "server shutdown", Cause::Shutdown));
+                share -= 1;
+            }
+            drain.next += 1;
+        }
+        drain.step_at = Some(later(self.connections.now(), STEP));
+        self.stage = match drain.next < self.connections.index_end() {
+            true => Stage::Draining(drain),
+            false => Stage::Stopping(drain.cut_off_at),
+        };
+    }
+
+    /// Waits for nobody any more.
+    pub(crate) fn halt(&mut self) {
+        log::warn!("ending at once with {} connections", self.connections.len());
+        self.stage = Stage::Stopping(self.connections.now());
+    }
+
+    /// When the shutdown has something to do next.
+    pub(crate) fn next_step(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Serving => None,
+            Stage::Draining(drain) => drain.step_at,
+            Stage::Stopping(at) => Some(at),
+        }
+    }
+
+    /// Does what is due of the shutdown.
+    pub(crate) fn run_shutdown(&mut self, now: Instant) {
+        match self.stage {
+            Stage::Draining(Drain { step_at: Some(at), .. }) if at <= now => self.drain(),
+            Stage::Stopping(at) if at <= now => self.cut_off(),
+            _ => {}
+        }
+    }
+
+    /// The shutdown's time is up.
+    fn cut_off(&mut self) {
+        self.abandon_tasks();
+        for index in 1..self.connections.index_end() {
+            let Some(connection) = self.connections.at(index) else { continue };
+            let fd = connection.fd;
+            let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Shutdown);
+            self.connections.kill(fd, reason);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Timers of the user's own.
+
+use crate::net::timers::TimerId;
+use crate::server::{Server, Timer, later};
+use std::time::{Duration, Instant};
+
+impl Server {
+    /// Calls `call` once, `delay` from now.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// # use std::time::Duration;
+    /// fn remind(server: &mut Server, fd: Fd) {
+    ///     server.after(Duration::from_secs(60), move |server| {
+    ///         server.push(fd, "a minute has passed").ok();
+    ///     });
+    /// }
+    /// ```
+    pub fn after(&mut self, delay: Duration, call: impl FnOnce(&mut Server) + 'static) -> TimerId {
+        self.set_timer(delay, None, Timer::Once(self.route, Box::new(call)))
+    }
+
+    /// Calls `call` again and again, `period` apart, the first time one period from now. It is given the timer's
+    /// id, to cancel itself by. Ticks that were missed because the server was busy are not made up for; a panic
+    /// cancels it. A period under 1 ms is 1 ms.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// # use std::time::Duration;
+    /// fn count_down(server: &mut Server, fd: Fd) {
+    ///     let mut left = 10;
+    ///     server.every(Duration::from_secs(1), move |server, timer| {
+    ///         if left == 0 || server.push(fd, left.to_string()).is_err() {
+    ///             server.cancel(timer);
+    ///         }
+    ///         left -= 1;
+    ///     });
+    /// }
+    /// ```
+    pub fn every(&mut self, period: Duration, call: impl FnMut(&mut Server, TimerId) + 'static) -> TimerId {
+        let period = period.max(Duration::from_millis(1));
+        self.set_timer(period, Some(period), Timer::Every(self.route, Box::new(call)))
+    }
+
+    /// Calls the handler's [`on_timer`](crate::Handler::on_timer) once, `delay` from now: the timer for
+    /// handlers that need their own state then.
+    pub fn timer(&mut self, delay: Duration) -> TimerId {
+        self.set_timer(delay, None, Timer::Handler(self.route))
+    }
+
+    /// Cancels a timer, also from within its own call; false where it has run or was cancelled before.
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.timers.cancel(timer)
+    }
+
+    fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
+        // Not the turn's own time: a callback may have taken long.
+        self.timers.set(later(Instant::now().max(self.connections.now()), delay), period, timer)
+    }
+}

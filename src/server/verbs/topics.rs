@@ -1,0 +1,230 @@
+//! Topics, which connections join and leave and which messages are published to: the verbs of the server. Who is in
+//! which is kept in `groups`.
+
+use crate::error::{JoinError, PushError};
+use crate::fd::Fd;
+use crate::server::Server;
+use crate::server::api::broadcast::{Broadcast, Target};
+use crate::server::api::message::Message;
+use crate::server::notices::Notice;
+use crate::server::verbs::groups::Groups;
+use crate::server::verbs::presence::Roster;
+use std::rc::Rc;
+
+/// What [`on_topic`](crate::Handler::on_topic) is told of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicEvent {
+    /// The first connection is in it.
+    Occupied,
+    /// The last connection has left it.
+    Vacated,
+}
+
+/// Who is where: connections in topics, connections of users, users in topics.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    pub(crate) topics: Groups,
+    /// Each connection is in one at most.
+    pub(crate) users: Groups,
+    pub(crate) roster: Roster,
+    /// Whose `on_close` runs, or ran last.
+    pub(crate) departed: Option<Departed>,
+}
+
+/// What a connection was bound to and in when it ended.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    fd: Fd,
+    topics: Vec<Rc<str>>,
+    uid: Option<Rc<str>>,
+}
+
+/// Topics: named groups of connections, made by the first that joins and gone with the last that leaves. A connection
+/// leaves all of its topics when it ends.
+impl Server {
+    /// Puts a connection into a topic; false where it is in it already. Names are compared byte for byte.
+    ///
+    /// # Errors
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotWebSocket`] by what the fd names;
+    /// [`JoinError::NameLength`], [`JoinError::ConnectionFull`] or [`JoinError::TopicsFull`] over a limit of
+    /// [`Config`](crate::Config).
+    ///
+    /// ```no_run
+    /// use swio::Server;
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_open(|server, request| {
+    ///         let room = request.path().to_owned();
+    ///         if let Err(error) = server.join(request.fd, &room) {
+    ///             server.disconnect(request.fd, 1008, &error.to_string());
+    ///         }
+    ///     })
+    ///     .on_message(|server, frame| {
+    ///         let rooms: Vec<String> = server.topics_of(frame.fd).map(str::to_owned).collect();
+    ///         for room in rooms {
+    ///             server.publish(&room, frame.data).except(frame.fd).send();
+    ///         }
+    ///     })
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn join(&mut self, fd: Fd, topic: &str) -> Result<bool, JoinError> {
+        self.check_joinable(fd, topic, self.config.topic_bytes_max)?;
+        let (name, topics) = (topic, &mut self.rooms.topics);
+        let known = topics.find(topic);
+        if known.is_some_and(|known| topics.contains(fd, known)) {
+            return Ok(false);
+        }
+        if topics.count_of(fd) >= self.config.topics_per_connection_max {
+            return Err(JoinError::ConnectionFull);
+        }
+        if known.is_none() && topics.len() >= self.config.topics_max {
+            return Err(JoinError::TopicsFull);
+        }
+        let topic = known.unwrap_or_else(|| topics.find_or_add(topic));
+        if topics.add(fd, topic) == 1 {
+            self.notices.push(Notice::Topic(topics.name(topic).clone(), TopicEvent::Occupied));
+        }
+        if let Some(user) = self.user_of(fd) {
+            self.enter(topic, user);
+        }
+        self.catch_up(fd, name);
+        Ok(true)
+    }
+
+    /// Takes a connection out of a topic; false where it is not in it.
+    pub fn leave(&mut self, fd: Fd, topic: &str) -> bool {
+        let Some(topic) =
+            self.rooms.topics.find(topic).filter(|topic| self.rooms.topics.contains(fd, *topic))
+        else {
+            return false;
+        };
+        if let Some(user) = self.user_of(fd) {
+            self.exit_for_good(topic, user);
+        }
+        self.take_out(fd, topic);
+        true
+    }
+
+    /// Sends a message to every established connection in a topic, as [`broadcast`](Server::broadcast) does to all: it
+    /// is encoded once, and whoever publishes need not be in the topic. Nobody in it is no error.
+    ///
+    /// ```no_run
+    /// # use swio::{Frame, Server};
+    /// fn say(server: &mut Server, frame: Frame<'_>) {
+    ///     let reach = server.publish("lobby", frame.data).except(frame.fd).send();
+    ///     server.push(frame.fd, format!("{} others were told", reach.queued)).ok();
+    /// }
+    /// ```
+    pub fn publish<'a>(&mut self, topic: &str, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
+        let target = self.rooms.topics.find(topic).map_or(Target::Nobody, Target::Topic);
+        let history = self.histories.name(topic);
+        Broadcast::new(self, target, message.into()).kept_in(history)
+    }
+
+    /// The connections in a topic, in no order. One that is ending is among them until just before its `on_close`.
+    pub fn members(&self, topic: &str) -> impl Iterator<Item = Fd> {
+        let topics = &self.rooms.topics;
+        topics.find(topic).into_iter().flat_map(|topic| topics.members(topic))
+    }
+
+    /// How many connections are in a topic.
+    pub fn member_count(&self, topic: &str) -> usize {
+        self.rooms.topics.find(topic).map_or(0, |topic| self.rooms.topics.count(topic))
+    }
+
+    /// Whether a connection is in a topic.
+    pub fn is_member(&self, fd: Fd, topic: &str) -> bool {
+        self.rooms.topics.find(topic).is_some_and(|topic| self.rooms.topics.contains(fd, topic))
+    }
+
+    /// The topics that a connection is in, in no order; in its `on_close` those that it has just left.
+    pub fn topics_of(&self, fd: Fd) -> impl Iterator<Item = &str> {
+        let topics = &self.rooms.topics;
+        let left = self.departed(fd).into_iter().flat_map(|departed| &departed.topics);
+        topics.groups_of(fd).map(|topic| topics.name(topic)).chain(left).map(|name| &**name)
+    }
+
+    /// All topics that somebody is in, each with its number of connections, in no order.
+    pub fn topics(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.rooms.topics.occupied(0).map(|(_, name, count)| (&**name, count))
+    }
+
+    /// Up to `limit` topics with their numbers of connections from `cursor` on, and the cursor of the next page, `None`
+    /// behind the last. The first cursor is 0. The way to show very many over several turns: a topic that is there all
+    /// the time is on exactly one page, whatever comes and goes meanwhile.
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn list(server: &Server) {
+    ///     let mut cursor = Some(0);
+    ///     while let Some(start) = cursor {
+    ///         let (topics, next) = server.topics_page(start, 100);
+    ///         for (topic, count) in topics {
+    ///             println!("{topic}: {count}");
+    ///         }
+    ///         cursor = next;
+    ///     }
+    /// }
+    /// ```
+    pub fn topics_page(&self, cursor: u32, limit: usize) -> (Vec<(&str, usize)>, Option<u32>) {
+        let mut topics = self.rooms.topics.occupied(cursor);
+        let page = topics.by_ref().take(limit).map(|(_, name, count)| (&**name, count)).collect();
+        (page, topics.next().map(|(place, ..)| place))
+    }
+
+    pub(crate) fn check_joinable(&self, fd: Fd, name: &str, bytes_max: usize) -> Result<(), JoinError> {
+        self.check_established(fd).map_err(|error| match error {
+            PushError::Closing => JoinError::Closing,
+            PushError::NotWebSocket => JoinError::NotWebSocket,
+            _ => JoinError::Gone,
+        })?;
+        match name.len() {
+            len if len == 0 || len > bytes_max => Err(JoinError::NameLength),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn departed(&self, fd: Fd) -> Option<&Departed> {
+        self.rooms.departed.as_ref().filter(|departed| departed.fd == fd)
+    }
+
+    /// Takes a member out of a topic. Whoever is in it as a user must have left it as one.
+    fn take_out(&mut self, fd: Fd, topic: u32) -> Rc<str> {
+        let name = self.rooms.topics.name(topic).clone();
+        if self.rooms.topics.remove(fd, topic) == Some(0) {
+            self.notices.push(Notice::Topic(name.clone(), TopicEvent::Vacated));
+        }
+        name
+    }
+
+    /// A connection has ended: it is in no topic any more, and nobody's. What it was is known until its
+    /// [`forget_departed`](Server::forget_departed).
+    pub(crate) fn depart(&mut self, fd: Fd) {
+        let count = self.rooms.topics.count_of(fd);
+        if count == 0 && self.rooms.users.count_of(fd) == 0 {
+            return;
+        }
+        let uid = self.uid(fd).map(Rc::from);
+        self.lose(fd);
+        let mut topics = Vec::with_capacity(count);
+        // From the last on: none has to move up.
+        for number in (0..count).rev() {
+            let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
+            topics.push(self.take_out(fd, topic));
+        }
+        self.rooms.departed = Some(Departed { fd, topics, uid });
+    }
+
+    pub(crate) fn forget_departed(&mut self) {
+        self.rooms.departed = None;
+    }
+}
+
+impl Departed {
+    pub(crate) fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+}

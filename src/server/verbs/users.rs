@@ -1,0 +1,164 @@
+//! Users: whose a connection is, and which users are in which topics. Verbs of the server; who is where is kept in
+//! `groups` and `presence`.
+
+use crate::error::JoinError;
+use crate::fd::Fd;
+use crate::server::api::broadcast::{Broadcast, Reach, Target};
+use crate::server::api::message::Message;
+use crate::server::notices::Notice;
+use crate::server::verbs::presence::Presence;
+use crate::server::{Server, Stage};
+use std::time::{Duration, Instant};
+
+/// Users: a user is whoever you say by [`bind`](Server::bind), with any number of connections, such as the tabs of a
+/// browser.
+impl Server {
+    /// Says whose connection this is, by any name that tells your users apart; false where that was known. It is
+    /// another user's no more, if it was. Topics may be joined before or after.
+    ///
+    /// # Errors
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotWebSocket`] by what the fd names;
+    /// [`JoinError::NameLength`] where the uid is empty or longer than
+    /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max).
+    ///
+    /// ```no_run
+    /// use swio::{Presence, Server};
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_open(|server, request| {
+    ///         // Who it is a cookie or token tells, checked by you.
+    ///         let uid = request.header("X-User").unwrap_or("guest").to_owned();
+    ///         server.bind(request.fd, &uid).ok();
+    ///         server.join(request.fd, "lobby").ok();
+    ///     })
+    ///     .on_presence(|server, topic, uid, presence| {
+    ///         let verb = if presence == Presence::Joined { "is here" } else { "has left" };
+    ///         server.publish(topic, format!("{uid} {verb}")).send();
+    ///     })
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn bind(&mut self, fd: Fd, uid: &str) -> Result<bool, JoinError> {
+        self.check_joinable(fd, uid, self.config.uid_bytes_max)?;
+        if self.uid(fd) == Some(uid) {
+            return Ok(false);
+        }
+        self.unbind(fd);
+        let user = self.rooms.users.find_or_add(uid);
+        self.rooms.users.add(fd, user);
+        for number in 0..self.rooms.topics.count_of(fd) {
+            let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
+            self.enter(topic, user);
+        }
+        Ok(true)
+    }
+
+    /// Makes the connection nobody's; false where it is that already. It stays in its topics.
+    pub fn unbind(&mut self, fd: Fd) -> bool {
+        let Some(user) = self.user_of(fd) else { return false };
+        for number in 0..self.rooms.topics.count_of(fd) {
+            let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
+            self.exit_for_good(topic, user);
+        }
+        self.rooms.users.remove(fd, user);
+        true
+    }
+
+    /// Whose connection this is, also in its `on_close`.
+    pub fn uid(&self, fd: Fd) -> Option<&str> {
+        match self.user_of(fd) {
+            Some(user) => Some(self.rooms.users.name(user)),
+            None => self.departed(fd)?.uid(),
+        }
+    }
+
+    /// The connections of a user, in no order. One that is ending is among them until just before its `on_close`: where
+    /// there are none then, the user is gone.
+    pub fn connections_of(&self, uid: &str) -> impl Iterator<Item = Fd> {
+        let users = &self.rooms.users;
+        users.find(uid).into_iter().flat_map(|user| users.members(user))
+    }
+
+    /// Sends a message to all established connections of a user, encoded once: how many it reached.
+    ///
+    /// ```no_run
+    /// # use swio::Server;
+    /// fn remind(server: &mut Server) {
+    ///     if server.push_to_user("ada", "your tea is ready").queued == 0 {
+    ///         log::info!("ada is not here");
+    ///     }
+    /// }
+    /// ```
+    pub fn push_to_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Reach {
+        let target = self.rooms.users.find(uid).map_or(Target::Nobody, Target::User);
+        Broadcast::new(self, target, message.into()).send()
+    }
+
+    /// The users in a topic, each once, in no order: those with a connection in it, and those who had one less than
+    /// [`Config::presence_grace`](crate::Config::presence_grace) ago. Connections that are
+    /// [bound](Server::bind) to nobody are not counted.
+    pub fn users_in(&self, topic: &str) -> impl Iterator<Item = &str> {
+        let users = self.rooms.topics.find(topic).map_or(&[][..], |topic| self.rooms.roster.users(topic));
+        users.iter().map(|user| &**self.rooms.users.name(*user))
+    }
+
+    pub(crate) fn user_of(&self, fd: Fd) -> Option<u32> {
+        self.rooms.users.nth_of(fd, 0)
+    }
+
+    /// One more connection of the user is in the topic.
+    pub(crate) fn enter(&mut self, topic: u32, user: u32) {
+        let rooms = &mut self.rooms;
+        if rooms.roster.enter(topic, user) {
+            rooms.topics.hold(topic);
+            rooms.users.hold(user);
+            let (topic, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
+            self.notices.push(Notice::Presence(topic, uid, Presence::Joined));
+        }
+    }
+
+    /// One less, by intent: nothing speaks for its coming back.
+    pub(crate) fn exit_for_good(&mut self, topic: u32, user: u32) {
+        if self.rooms.roster.exit_for_good(topic, user) {
+            self.tell_left(topic, user);
+        }
+    }
+
+    /// A connection has ended, and the user may be back in a moment.
+    pub(crate) fn lose(&mut self, fd: Fd) {
+        let Some(user) = self.user_of(fd) else { return };
+        for topic in self.rooms.topics.groups_of(fd) {
+            self.rooms.roster.exit(topic, user, self.connections.now());
+        }
+        self.rooms.users.remove(fd, user);
+        self.settle_absences();
+    }
+
+    fn tell_left(&mut self, topic: u32, user: u32) {
+        let rooms = &mut self.rooms;
+        let (name, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
+        self.notices.push(Notice::Presence(name, uid, Presence::Left));
+        rooms.topics.release(topic);
+        rooms.users.release(user);
+    }
+
+    /// How long whoever goes may be absent. When the server stops nobody comes back.
+    fn grace(&self) -> Duration {
+        if self.stage == Stage::Serving { self.config.presence_grace } else { Duration::ZERO }
+    }
+
+    /// When an absence may have been too long.
+    pub(crate) fn next_absence(&self) -> Option<Instant> {
+        self.rooms.roster.next(self.grace())
+    }
+
+    /// Whoever was absent for too long has left.
+    pub(crate) fn settle_absences(&mut self) {
+        let (now, grace) = (self.connections.now(), self.grace());
+        let most = self.config.presence_absences_max;
+        while let Some((topic, user)) = self.rooms.roster.pop(now, grace, most) {
+            self.tell_left(topic, user);
+        }
+    }
+}
