@@ -603,8 +603,9 @@ fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     publish(&live, "5");
     let missed: Vec<Seen> = (0..4).map(|_| reader.next()).collect();
     let texts: Vec<(&str, &str)> = missed.iter().map(|seen| (&*seen.event, &*seen.data)).collect();
-    assert_eq!(texts, [("n", "3"), ("binary", "AA=="), ("", "welcome"), ("n", "5")]);
-    assert!(missed[3].id != missed[1].id && missed[2].id == missed[1].id);
+    // What `on_open` pushes itself is first, whatever it has joined before that.
+    assert_eq!(texts, [("", "welcome"), ("n", "3"), ("binary", "AA=="), ("n", "5")]);
+    assert!(missed[3].id != missed[2].id && missed[0].id.is_empty());
     // Up to date: nothing but what comes from now on.
     let mut reader = back(&live, &missed[3].id);
     assert_eq!(reader.next().data, "welcome");
@@ -613,7 +614,33 @@ fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     // The query does for clients that can't set headers.
     let query = format!("GET /?last-event-id={}", missed[3].id);
     let mut reader = Reader::ask(&live, GET.replace("GET /", &query));
-    assert_eq!((reader.next().data, reader.next().data), ("6".into(), "welcome".into()));
+    assert_eq!((reader.next().data, reader.next().data), ("welcome".into(), "6".into()));
+}
+
+#[test]
+fn who_has_seen_no_event_yet_knows_where_it_is() {
+    let (live, _events) = with_history();
+    publish(&live, "1");
+    let mut reader = Reader::open(&live);
+    assert_eq!(reader.next().data, "welcome");
+    // An id alone is no event.
+    let position = reader.line();
+    let id = position.strip_prefix("id: ").expect("an id");
+    assert_eq!(reader.line(), "");
+    publish(&live, "2");
+    let mut reader = back(&live, id);
+    assert_eq!((reader.next().data, reader.next().data), ("welcome".into(), "2".into()));
+    // So too where it is put into a topic later.
+    let fd = live.ask(|server| server.connections().last().expect("two are open"));
+    assert_eq!(reader.line(), format!("id: {}", reader.last_id));
+    live.ask(move |server| {
+        server.keep_history("more", History::default()).expect("a short name");
+        server.publish("more", "3").send();
+        server.join(fd, "more").expect("open");
+    });
+    assert_eq!(reader.line(), "");
+    let position = reader.line();
+    assert!(position.starts_with("id: ") && position != format!("id: {}", reader.last_id), "{position}");
 }
 
 #[test]
@@ -632,11 +659,11 @@ fn a_gap_is_told_before_what_is_left() {
         (&"-".repeat(5_000), vec![]),
     ] {
         let mut reader = back(&live, last_id);
+        assert_eq!(reader.next().data, "welcome", "{last_id}");
         assert_eq!(reader.next(), gap, "{last_id}");
         for text in expected {
             assert_eq!(reader.next().data, text, "{last_id}");
         }
-        assert_eq!(reader.next().data, "welcome", "{last_id}");
     }
 }
 

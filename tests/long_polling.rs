@@ -95,7 +95,7 @@ fn messages_wait_for_a_request_or_a_request_for_them() {
     let (builder, events) = recorded();
     let live = polls(builder);
     let (mut page, first) = Page::open(&live);
-    assert_eq!(first, r#""cursor":0,"messages":[]}"#);
+    assert_eq!(first, r#""hold":25000,"cursor":0,"messages":[]}"#);
     let fd = events.open();
     live.ask(move |server| {
         server.push(fd, "hello").expect("open");
@@ -115,7 +115,7 @@ fn messages_wait_for_a_request_or_a_request_for_them() {
         assert_eq!((stats.long_polls, stats.websockets, stats.opened, stats.messages_sent), (1, 0, 1, 6));
     });
     page.ask();
-    let list = r#"[{"text":"hello"},{"text":"a\n\"b\""},{"binary":"/w0K"},{"text":"7","event":"price","id":"9"},{"text":"prepared"},{"text":""}]"#;
+    let list = r#"[{"text":"hello"},{"text":"a\n\"b\""},{"binary":"/w0K"},{"text":"7","id":"9","event":"price"},{"text":"prepared"},{"text":""}]"#;
     assert_eq!(page.answer(), format!("{{\"cursor\":6,\"messages\":{list}}}"));
     // The same connection, and this time the request is there first. What one turn brings is one answer.
     page.ask();
@@ -137,14 +137,14 @@ fn what_on_open_pushes_is_in_the_first_answer_and_requests_reach_the_handler_by_
     });
     let live = polls(builder);
     let (mut page, first) = Page::open(&live);
-    assert_eq!(first, r#""cursor":1,"messages":[{"text":""}]}"#);
+    assert_eq!(first, r#""hold":25000,"cursor":1,"messages":[{"text":""}]}"#);
     let mut socket = live.open();
     assert_eq!(socket.read_frame().opcode, TEXT);
     page.ask();
     until_parked(&live, 1);
     let reach = live.ask(|server| server.publish("news", "for all").send());
     assert_eq!(reach, Reach { queued: 2, ..Reach::default() });
-    assert_eq!(page.answer(), r#"{"cursor":2,"messages":[{"text":"for all"}]}"#);
+    assert_eq!(page.answer(), r#"{"cursor":2,"messages":[{"text":"for all","topic":"news"}]}"#);
     socket.expect(TEXT, "for all");
     let large = "x".repeat(100_000);
     let sent = large.clone();
@@ -481,7 +481,7 @@ fn a_thousand_requests_wait_at_once_and_one_publish_answers_them() {
     let reach = live.ask(|server| server.publish("all", "now").send());
     assert_eq!(reach.queued, 1_000);
     for page in &mut pages {
-        assert_eq!(page.answer(), r#"{"cursor":1,"messages":[{"text":"now"}]}"#);
+        assert_eq!(page.answer(), r#"{"cursor":1,"messages":[{"text":"now","topic":"all"}]}"#);
     }
 }
 

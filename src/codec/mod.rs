@@ -1,8 +1,10 @@
 //! The wire formats. Contract of this layer: byte slices in, events and bytes out; no sockets, no clock, no
 //! user callbacks, and no allocation on the happy path. "More bytes needed" is a value, never an error.
 
+pub(crate) mod command;
 pub(crate) mod http;
 mod json;
+pub(crate) mod labels;
 pub(crate) mod poll;
 pub(crate) mod sse;
 pub(crate) mod tcp;

@@ -2,6 +2,7 @@
 //! line of a payload stays a line of its event is this file's whole care.
 
 use super::json;
+use super::labels::Labels;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -10,13 +11,6 @@ pub(crate) const COMMENT: &[u8] = b":\n\n";
 
 /// The name of an event whose data is base64.
 const BINARY: &str = "binary";
-
-/// What an event has beside its data; empty is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Labels {
-    pub(crate) event: String,
-    pub(crate) id: String,
-}
 
 /// One message as an event. Text is split at each line break of its own, of whatever kind: readers join the lines by
 /// LF. Binary data is base64 in an event `binary`, where it has no name of its own.
@@ -38,9 +32,17 @@ pub(crate) fn retry(run: &mut Vec<u8>, millis: u128) {
     run.extend_from_slice(format!("retry: {millis}\n\n").as_bytes());
 }
 
+/// Sets what a reader that comes back gives as its last id, without an event (§9.2.6).
+pub(crate) fn position(id: &str) -> Vec<u8> {
+    let mut run = Vec::new();
+    field(&mut run, "id", id);
+    run.push(b'\n');
+    run
+}
+
 /// Why the server ends the stream, as an event that pages may listen to.
 pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
-    let labels = Labels { event: "close".to_owned(), id: String::new() };
+    let labels = Labels { event: "close".to_owned(), ..Labels::default() };
     let mut data = format!("{{\"code\":{code},\"reason\":").into_bytes();
     json::quote(&mut data, reason.as_bytes());
     data.push(b'}');
@@ -116,7 +118,7 @@ mod tests {
     }
 
     fn labels(event: &str, id: &str) -> Labels {
-        Labels { event: event.to_owned(), id: id.to_owned() }
+        Labels { event: event.to_owned(), id: id.to_owned(), ..Labels::default() }
     }
 
     #[test]
@@ -164,7 +166,8 @@ mod tests {
     fn comments_and_retries_are_no_events() {
         let mut run = COMMENT.to_vec();
         retry(&mut run, 3_000);
-        assert_eq!(run, b":\n\nretry: 3000\n\n");
-        assert_eq!(read(":\n\nretry: 3000\n\n"), []);
+        run.extend(position("k3-17"));
+        assert_eq!(run, b":\n\nretry: 3000\n\nid: k3-17\n\n");
+        assert_eq!(read(":\n\nretry: 3000\n\nid: k3-17\n\n"), []);
     }
 }

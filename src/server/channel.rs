@@ -1,7 +1,7 @@
 //! How messages go to a connection, and how far it has come: what every verb asks first.
 
 use super::Server;
-use super::session::{Phase, Session, WebSocket};
+use super::session::{Marks, Phase, Session, WebSocket};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -9,10 +9,11 @@ use crate::net::connection::Life;
 
 /// How messages go to an established connection.
 pub(crate) enum Channel {
-    /// As frames, masked where this side is the client. A message to it may have been pushed in part only.
-    WebSocket { is_unfinished: bool, role: Role },
-    /// As events.
-    EventStream,
+    /// As frames, masked where this side is the client, with labels in front of the payload where it speaks `swio.1`.
+    /// A message to it may have been pushed in part only.
+    WebSocket { is_unfinished: bool, is_labelled: bool, role: Role },
+    /// As events, with labels in them where it speaks `swio.1`.
+    EventStream { is_labelled: bool },
     /// As objects in the answers to its requests.
     LongPolling,
     /// As packages of the framing with this number.
@@ -33,10 +34,16 @@ impl Server {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
         match (&connection.session, connection.life) {
             (Session::WebSocket(websocket), Life::Open) if websocket.phase == Phase::Open => {
-                Ok(Channel::WebSocket { is_unfinished: websocket.is_unfinished, role: websocket.role() })
+                Ok(Channel::WebSocket {
+                    is_unfinished: websocket.marks.has(Marks::UNFINISHED),
+                    is_labelled: websocket.marks.has(Marks::LABELLED),
+                    role: websocket.role(),
+                })
             }
             (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
-            (session, Life::Open) if session.is_event_stream() => Ok(Channel::EventStream),
+            (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
+                Ok(Channel::EventStream { is_labelled: stream.is_labelled })
+            }
             (session, Life::Open) if session.is_poll() => Ok(Channel::LongPolling),
             (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
             _ => Err(PushError::Closing),
@@ -53,8 +60,15 @@ impl Server {
     pub(super) fn set_phase(&mut self, fd: Fd, phase: Phase) {
         let Some(websocket) = self.websocket_mut(fd) else { return };
         let was_open = std::mem::replace(&mut websocket.phase, phase) == Phase::Open;
-        if was_open && self.role(fd) == Role::Server && phase != Phase::Open {
-            self.established -= 1;
+        if was_open && phase != Phase::Open {
+            let (role, marks) = (websocket.role(), websocket.marks);
+            self.uncount(role, marks);
         }
+    }
+
+    /// A WebSocket is open no more.
+    pub(super) fn uncount(&mut self, role: Role, marks: Marks) {
+        self.established -= usize::from(role == Role::Server);
+        self.labelled -= usize::from(marks.has(Marks::LABELLED));
     }
 }

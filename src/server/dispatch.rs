@@ -5,7 +5,7 @@ use super::api::handle::Mail;
 use super::api::handler::Handler;
 use super::api::routes::{Route, Routes};
 use super::notices::Notice;
-use super::session::{Phase, Session};
+use super::session::{Marks, Phase, Session};
 use super::verbs::shutdown::Stage;
 use super::{Server, Timer};
 use crate::codec::http::Refusal;
@@ -239,18 +239,18 @@ impl App for Dispatch {
             }
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
             Session::WebSocket(websocket) => {
-                if websocket.phase == Phase::Open && !is_outgoing {
-                    self.server.established -= 1;
+                if websocket.phase == Phase::Open {
+                    self.server.uncount(websocket.role(), websocket.marks);
                 }
-                if websocket.is_unfinished {
+                if websocket.marks.has(Marks::UNFINISHED) {
                     self.server.texts.remove(&fd);
+                    self.server.take_held_back(fd);
                 }
                 websocket.route
             }
             Session::EventStream(stream) => {
                 if !stream.is_ended {
-                    self.server.event_streams.open -= 1;
-                    self.server.tokens.revoke(fd);
+                    self.server.stream_ended(fd, stream.is_labelled);
                 }
                 stream.route
             }

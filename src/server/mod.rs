@@ -71,6 +71,8 @@ pub struct Server {
     timers: Timers<Timer>,
     handle: Handle,
     established: usize,
+    /// WebSockets among them whose messages have labels.
+    labelled: usize,
     stage: Stage,
     date: Date,
     answering: Option<Answering>,
@@ -88,6 +90,8 @@ pub struct Server {
     tasks: Tasks,
     /// Of each text that is pushed in parts, where it was cut.
     texts: HashMap<Fd, utf8::Validator>,
+    /// Of each connection whose message is pushed in parts, what has to go behind that.
+    held_back: HashMap<Fd, Vec<u8>>,
     rooms: Rooms,
     tcp: Tcp,
     event_streams: EventStreams,
@@ -131,6 +135,7 @@ impl Server {
             timers: Timers::default(),
             handle,
             established: 0,
+            labelled: 0,
             stage: Stage::Serving,
             date: Date::default(),
             answering: None,
@@ -143,6 +148,7 @@ impl Server {
             reread: None,
             tasks: Tasks::default(),
             texts: HashMap::new(),
+            held_back: HashMap::new(),
             rooms: Rooms::default(),
             tcp: Tcp::default(),
             event_streams: EventStreams::default(),

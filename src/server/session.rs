@@ -66,9 +66,21 @@ impl Session {
         }
     }
 
-    /// Whether it is an event stream that is not ending.
-    pub(crate) fn is_event_stream(&self) -> bool {
-        matches!(self, Session::EventStream(EventStream { is_ended: false, .. }))
+    /// The event stream that it is, where that is not ending.
+    pub(crate) fn event_stream(&self) -> Option<&EventStream> {
+        match self {
+            Session::EventStream(stream) if !stream.is_ended => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Of a session that messages are posted to, the number of the last that had one.
+    pub(crate) fn posted_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Session::EventStream(stream) => Some(&mut stream.posted),
+            Session::Poll(poll) => Some(&mut poll.posted),
+            _ => None,
+        }
     }
 
     /// Whether it is a session of long polling that is not ending.
@@ -221,16 +233,35 @@ pub(crate) struct Dialing {
 pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
     pub(crate) phase: Phase,
-    /// A ping went out that has to be answered, and nothing was heard since.
-    pub(crate) is_pinged: bool,
+    pub(crate) marks: Marks,
     /// When its last message came, as `Liveness` notes it.
     pub(crate) spoke: u8,
     /// Of the last ping that was answered, in ms.
     pub(crate) round_trip: Option<NonZeroU16>,
-    /// A message was pushed in part: nothing but its other parts and control frames may follow.
-    pub(crate) is_unfinished: bool,
     /// Whose connection it is, and which side opened it.
     pub(crate) route: Route,
+}
+
+/// What else there is to know of a WebSocket, in one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    /// A ping went out that has to be answered, and nothing was heard since.
+    pub(crate) const PINGED: u8 = 1;
+    /// A message was pushed in part: nothing but its other parts and control frames may follow.
+    pub(crate) const UNFINISHED: u8 = 2;
+    /// It speaks `swio.1`: its messages have labels.
+    pub(crate) const LABELLED: u8 = 4;
+
+    /// Whether one of `marks` is set.
+    pub(crate) fn has(self, marks: u8) -> bool {
+        self.0 & marks != 0
+    }
+
+    pub(crate) fn set(&mut self, mark: u8, is_set: bool) {
+        self.0 = if is_set { self.0 | mark } else { self.0 & !mark };
+    }
 }
 
 impl WebSocket {
@@ -247,6 +278,10 @@ pub(crate) struct EventStream {
     pub(crate) is_ended: bool,
     /// It took nothing when it was last looked at.
     pub(crate) is_stalled: bool,
+    /// It speaks `swio.1`: its messages have labels.
+    pub(crate) is_labelled: bool,
+    /// The number of the last message that was posted with one.
+    pub(crate) posted: u32,
 }
 
 /// Long polling: what goes to it waits in the outbox of a connection without a socket.
@@ -259,13 +294,15 @@ pub(crate) struct Poll {
     pub(crate) acknowledged: u64,
     /// Messages out of the outbox that were sent, perhaps in vain.
     pub(crate) taken: Vec<u8>,
+    /// The number of the last message that was posted with one.
+    pub(crate) posted: u32,
     /// Why it is ending.
     pub(crate) end: Option<Box<CloseReason>>,
 }
 
 impl Poll {
     pub(crate) fn new(route: Route) -> Poll {
-        Poll { route, parked: None, acknowledged: 0, taken: Vec::new(), end: None }
+        Poll { route, parked: None, acknowledged: 0, taken: Vec::new(), posted: 0, end: None }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
 use crate::server::Server;
 use crate::server::api::message::Message;
-use crate::server::session::{Phase, Session};
+use crate::server::session::{Marks, Phase, Session};
 use crate::server::transports::labelled;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -69,13 +69,18 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 
     /// Queues the message for each of them.
     pub fn send(self) -> Reach {
-        let Broadcast { server, target, mut message, except, history } = self;
+        let Broadcast { server, target, mut message, mut except, history } = self;
+        let is_kept = history.is_some();
+        let mut is_brought_later = false;
         if let Some(topic) = history {
-            message = server.record(&topic, message);
+            (message, is_brought_later) = server.record(&topic, message, &mut except);
+        }
+        if let (Target::Topic(topic), true) = (target, server.has_labels()) {
+            message = message.topic(server.rooms.topics.name(topic));
         }
         let (frame, shared) = message.frame();
         let unfinished = Cell::new(0);
-        let outgoing = RefCell::new(Vec::new());
+        let (outgoing, waiting) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let is_for_all = matches!(target, Target::All);
         let wants = |connection: &Connection<Session>| {
             let Session::WebSocket(websocket) = &connection.session else { return false };
@@ -92,19 +97,36 @@ impl<'s, 'm> Broadcast<'s, 'm> {
                 }
                 return false;
             }
-            unfinished.set(unfinished.get() + usize::from(websocket.is_unfinished));
-            !websocket.is_unfinished
+            if !websocket.marks.has(Marks::UNFINISHED | Marks::LABELLED) {
+                return true;
+            }
+            if websocket.marks.has(Marks::UNFINISHED) {
+                match is_kept && websocket.marks.has(Marks::LABELLED) {
+                    true => waiting.borrow_mut().push(connection.fd),
+                    false => unfinished.set(unfinished.get() + 1),
+                }
+            }
+            false
         };
         let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
         reach.unfinished = unfinished.get();
+        reach.queued += usize::from(is_brought_later);
         if server.tcp.established > 0 {
             server.fan_out_packages(target, &message, &except, &mut reach);
         }
-        if server.event_streams.open > 0 {
-            server.fan_out_labelled(&labelled::EVENTS, target, &message, &except, &mut reach);
+        let streams = &server.event_streams;
+        let used = [
+            (labelled::FRAMES, server.labelled),
+            (labelled::EVENTS, streams.open - streams.labelled),
+            (labelled::LABELLED_EVENTS, streams.labelled),
+            (labelled::POLLED, server.polls),
+        ];
+        for (encoding, _) in used.iter().filter(|(_, count)| *count > 0) {
+            server.fan_out_labelled(encoding, target, &message, &except, &mut reach);
         }
-        if server.polls > 0 {
-            server.fan_out_labelled(&labelled::POLLED, target, &message, &except, &mut reach);
+        let waiting = waiting.into_inner();
+        if !waiting.is_empty() {
+            server.hold_back_kept(&message, waiting, &mut reach);
         }
         for fd in outgoing.into_inner() {
             match server.push(fd, message.clone()) {
@@ -118,6 +140,11 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 }
 
 impl Server {
+    /// Whether there is a connection that is told more of a message than its payload.
+    fn has_labels(&self) -> bool {
+        self.labelled + self.event_streams.labelled + self.polls > 0
+    }
+
     /// Queues one run for each that is meant and that `wants` it.
     pub(crate) fn fan_out(
         &mut self,

@@ -110,6 +110,23 @@ pub trait Handler {
     /// A message, or what came of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
+    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): true lets it
+    /// [join](Server::join), false, the default, denies it. The client says the name, so it is here that you judge
+    /// who may hear what. Where the topic has a [history](Server::keep_history), the client is pushed what it has
+    /// missed when this is over.
+    ///
+    /// ```
+    /// use swio::Server;
+    ///
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_subscribe(|server, fd, topic| {
+    ///     let own = server.uid(fd).map(|uid| format!("private/{uid}"));
+    ///     topic == "news" || own.is_some_and(|own| own == topic)
+    /// });
+    /// ```
+    fn on_subscribe(&mut self, server: &mut Server, fd: Fd, topic: &str) -> bool {
+        false
+    }
+
     /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
     /// whatever has come. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
     fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
@@ -130,9 +147,9 @@ pub trait Handler {
     /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP: exactly
-    /// once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone already:
-    /// pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP:
+    /// exactly once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone
+    /// already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// A connection has ended that spoke HTTP and never became a WebSocket. HTTP has no close codes: the reason's is
@@ -158,12 +175,12 @@ pub trait Handler {
     ) {
     }
 
-    /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings file:
-    /// see [`Builder::signals`](crate::Builder::signals).
+    /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings
+    /// file: see [`Builder::signals`](crate::Builder::signals).
     fn on_reload(&mut self, server: &mut Server) {}
 
-    /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be otherwise
-    /// again, and the next call says so. All handlers are told.
+    /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be
+    /// otherwise again, and the next call says so. All handlers are told.
     fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {}
 
     /// A user has come to a topic, or has left it. Told as [`on_topic`](Handler::on_topic) is. Each `Joined` is
@@ -209,6 +226,7 @@ macro_rules! every_callback {
             on_open(request: &Request<'_>);
             on_client_open(fd: Fd, answer: &Answer<'_>);
             on_message(frame: Frame<'_>);
+            on_subscribe(fd: Fd, topic: &str) -> bool;
             on_receive(fd: Fd, data: &[u8]);
             on_ping(fd: Fd, data: &[u8]);
             on_pong(fd: Fd, data: &[u8]);

@@ -1,6 +1,6 @@
 //! What is received and what is sent: frames as callbacks see them, and messages as callers give them.
 
-use crate::codec::sse::Labels;
+use crate::codec::labels::Labels;
 use crate::codec::ws::decoder::Part;
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::config::SlowConsumer;
@@ -211,8 +211,9 @@ impl<'a> Message<'a> {
         self.delivery
     }
 
-    /// The name of the event that it is on an event stream: pages listen for that name in place of `message`. Line
-    /// breaks and NUL in it are left out. Without meaning on any other connection.
+    /// The name of the event that it is to pages: they listen for that name in place of `message`. It is told on
+    /// event streams (line breaks and NUL in it are left out), to polls and where `swio.1` is spoken; without meaning
+    /// on any other connection.
     ///
     /// ```no_run
     /// # use swio::{Message, Server};
@@ -225,11 +226,17 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// The id of the event that it is on an event stream, which a client that comes back gives as
-    /// [`Request::last_event_id`](crate::Request::last_event_id). Line breaks and NUL in it are left out. Without
-    /// meaning on any other connection.
+    /// Its id, which a client that comes back gives as
+    /// [`Request::last_event_id`](crate::Request::last_event_id). It is told where [`event`](Message::event) is, and
+    /// like that. What is published to a topic with a [history](crate::Server::keep_history) gets one by itself.
     pub fn id(mut self, id: impl Into<String>) -> Message<'a> {
         self.labels_mut().id = id.into();
+        self
+    }
+
+    /// Where it is published.
+    pub(crate) fn topic(mut self, topic: &str) -> Message<'a> {
+        self.labels_mut().topic = topic.to_owned();
         self
     }
 

@@ -2,25 +2,28 @@
 //! with its connection, not by chunks of its own: so one encoding of an event serves every client, of HTTP/1.0 too.
 
 use crate::codec::http::Head;
-use crate::codec::sse::{self, Labels};
+use crate::codec::labels::{self, Labels};
+use crate::codec::sse;
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
-use crate::server::Server;
 use crate::server::api::request::{Acceptance, Request};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::session::{EventStream, Session};
 use crate::server::transports::cors;
 use crate::server::transports::liveness::jittered;
+use crate::server::{Channel, Server};
 use std::fmt::Write as _;
 
 /// What a server has for its event streams.
 #[derive(Debug, Default)]
 pub(crate) struct EventStreams {
     pub(crate) open: usize,
+    /// Those among them whose messages have labels.
+    pub(crate) labelled: usize,
 }
 
 /// Whether a request asks for an event stream. A `HEAD` asks about the page that a `GET` without `Accept` gets.
@@ -38,6 +41,12 @@ fn wants_token(request: &Request<'_>) -> bool {
     request.query_param("swio").is_some_and(|what| what == "stream")
 }
 
+/// Whether it asks for labels too.
+fn is_labelled(request: &Request<'_>) -> bool {
+    wants_token(request)
+        && request.query_param("protocol").is_some_and(|protocol| protocol == labels::PROTOCOL)
+}
+
 impl Dispatch {
     pub(crate) fn open_event_stream(&mut self, route: Route, request: &Request<'_>, acceptance: &Acceptance) {
         let fd = request.fd;
@@ -48,9 +57,11 @@ impl Dispatch {
         {
             return;
         }
+        let is_labelled = is_labelled(request);
         if let Some(session) = self.server.connections.session_mut(fd) {
-            *session = Session::EventStream(EventStream { route, ..EventStream::default() });
+            *session = Session::EventStream(EventStream { route, is_labelled, ..EventStream::default() });
             self.server.event_streams.open += 1;
+            self.server.event_streams.labelled += usize::from(is_labelled);
             self.server.stats.opened += 1;
         }
         self.server.connections.begin_crossings(fd);
@@ -58,9 +69,7 @@ impl Dispatch {
         if wants_token(request) {
             self.server.tell_token(fd);
         }
-        self.server.begin_return(request);
-        self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
-        self.server.end_return();
+        self.open_returning(route, request);
     }
 
     /// The answer's head, and at once something of its body: proxies pass the head on with that.
@@ -101,8 +110,9 @@ impl Dispatch {
             log::debug!("{fd}: does not read its events, giving up");
             return self.server.fail(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
         }
+        let sign = if stream.is_labelled { labels::HEARTBEAT } else { sse::COMMENT };
         if !is_blocked {
-            self.server.connections.write(fd, [sse::COMMENT, &[]], Quota::Control).ok();
+            self.server.connections.write(fd, [sign, &[]], Quota::Control).ok();
         }
         self.server.connections.deadline(fd, jittered(interval, fd));
     }
@@ -112,9 +122,7 @@ impl Server {
     fn tell_token(&mut self, fd: Fd) {
         match self.tokens.issue(fd) {
             Ok(token) => {
-                let labels = Labels { event: "swio".to_owned(), id: String::new() };
-                let run =
-                    sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes());
+                let run = self.token_event(fd, &token);
                 self.connections.write(fd, [&run, &[]], Quota::Exempt).ok();
             }
             Err(error) => {
@@ -122,6 +130,17 @@ impl Server {
                 self.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Overload("no randomness"));
             }
         }
+    }
+
+    fn token_event(&self, fd: Fd, token: &str) -> Vec<u8> {
+        if let Ok(Channel::EventStream { is_labelled: true }) = self.channel(fd) {
+            let heartbeat = self.config.ping_interval.map(|interval| interval.as_millis().to_string());
+            let heartbeat = heartbeat.as_deref().map(|heartbeat| ("heartbeat", heartbeat));
+            let notice: Vec<_> = [("session", token)].into_iter().chain(heartbeat).collect();
+            return labels::notice_event(&notice);
+        }
+        let labels = Labels { event: "swio".to_owned(), ..Labels::default() };
+        sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes())
     }
 
     /// Ends a stream behind all that was pushed to it, and says why: the client comes back otherwise.

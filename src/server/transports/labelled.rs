@@ -1,26 +1,76 @@
-//! Messages that go over HTTP: events of streams, and those that wait for a poll. They are pushed alike and differ only
-//! in how they are encoded.
+//! Messages with labels: events, messages that wait for a poll, and frames of `swio.1`. They are pushed alike and
+//! differ only in how they are encoded. Notices are told to those that have labels in common.
 
-use crate::codec::sse::Labels;
-use crate::codec::ws::Opcode;
-use crate::codec::{poll, sse};
-use crate::error::PushError;
+use crate::codec::labels::{self, Labels, Notice};
+use crate::codec::sse;
+use crate::codec::ws::{Opcode, close};
+use crate::error::{Cause, PushError};
 use crate::fd::Fd;
-use crate::net::output::Quota;
+use crate::net::output::{Quota, Refused};
 use crate::server::api::broadcast::{Reach, Target};
 use crate::server::api::message::Message;
-use crate::server::session::Session;
+use crate::server::session::{Marks, Phase, Session};
 use crate::server::{Channel, Server};
 
 pub(crate) struct Encoding {
-    encode: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
+    message: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
+    /// `None`: they know none.
+    notice: Option<fn(Notice<'_>) -> Vec<u8>>,
     is_used_by: fn(&Session) -> bool,
 }
 
-pub(crate) const EVENTS: Encoding = Encoding { encode: sse::encode, is_used_by: Session::is_event_stream };
-pub(crate) const POLLED: Encoding = Encoding { encode: poll::encode, is_used_by: Session::is_poll };
+pub(crate) const EVENTS: Encoding = Encoding {
+    message: sse::encode,
+    notice: None,
+    is_used_by: |session| session.event_stream().is_some_and(|stream| !stream.is_labelled),
+};
+
+pub(crate) const LABELLED_EVENTS: Encoding = Encoding {
+    message: labels::event,
+    notice: Some(labels::notice_event),
+    is_used_by: |session| session.event_stream().is_some_and(|stream| stream.is_labelled),
+};
+
+pub(crate) const POLLED: Encoding =
+    Encoding { message: labels::polled, notice: Some(labels::notice_polled), is_used_by: Session::is_poll };
+
+pub(crate) const FRAMES: Encoding = Encoding {
+    message: labels::frame,
+    notice: Some(labels::notice_frame),
+    is_used_by: |session| match session {
+        Session::WebSocket(websocket) => {
+            websocket.phase == Phase::Open && websocket.marks.has(Marks::LABELLED)
+        }
+        _ => false,
+    },
+};
+
+impl Channel {
+    /// How messages are encoded where they have labels.
+    pub(crate) fn encoding(&self) -> Option<&'static Encoding> {
+        match self {
+            Channel::WebSocket { is_labelled: true, .. } => Some(&FRAMES),
+            Channel::EventStream { is_labelled: false } => Some(&EVENTS),
+            Channel::EventStream { is_labelled: true } => Some(&LABELLED_EVENTS),
+            Channel::LongPolling => Some(&POLLED),
+            Channel::WebSocket { is_labelled: false, .. } | Channel::Tcp(_) => None,
+        }
+    }
+
+    /// Whether it is in the middle of a message that is pushed in parts.
+    fn is_unfinished(&self) -> bool {
+        matches!(self, Channel::WebSocket { is_unfinished: true, .. })
+    }
+
+    /// Whether its client is told notices, and may subscribe.
+    pub(crate) fn has_notices(&self) -> bool {
+        self.encoding().is_some_and(|encoding| encoding.notice.is_some())
+    }
+}
 
 impl Server {
+    /// Pushes a message to a connection with labels. In the middle of a message that is pushed in parts it goes
+    /// behind that.
     pub(crate) fn push_labelled(
         &mut self,
         fd: Fd,
@@ -29,15 +79,38 @@ impl Server {
         labels: Option<&Labels>,
         quota: Quota,
     ) -> Result<(), PushError> {
-        if opcode.is_control() {
+        let Some(encoding) = channel.encoding().filter(|_| !opcode.is_control()) else {
             return Err(PushError::Unsendable);
+        };
+        let run = (encoding.message)(labels, opcode == Opcode::Binary, bytes);
+        if channel.is_unfinished() {
+            self.hold_back(fd, &run)?;
+        } else {
+            let written = self.connections.write_owned(fd, &[], run, quota);
+            written.map_err(|refused| self.refused(fd, refused))?;
         }
-        let encoding = if matches!(channel, Channel::LongPolling) { POLLED } else { EVENTS };
-        let run = (encoding.encode)(labels, opcode == Opcode::Binary, bytes);
-        let written = self.connections.write_owned(fd, &[], run, quota);
-        written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += 1;
         Ok(())
+    }
+
+    /// Tells a client that has labels something beside its messages. It is told for certain while the connection
+    /// lives: one that has no room even for this is ended.
+    pub(crate) fn tell(&mut self, fd: Fd, notice: Notice<'_>) {
+        let Ok(channel) = self.channel(fd) else { return };
+        let Some(encode) = channel.encoding().and_then(|encoding| encoding.notice) else { return };
+        let run = encode(notice);
+        if channel.is_unfinished() {
+            self.hold_back(fd, &run).ok();
+        } else {
+            self.write_certain(fd, run);
+        }
+    }
+
+    fn write_certain(&mut self, fd: Fd, run: Vec<u8>) {
+        if let Err(Refused::Full(_)) = self.connections.write_owned(fd, &[], run, Quota::Control) {
+            log::debug!("{fd}: the outbox is full, closing");
+            self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+        }
     }
 
     /// Queues a message for all of those that are meant who use this encoding.
@@ -50,11 +123,65 @@ impl Server {
         reach: &mut Reach,
     ) {
         let is_binary = message.opcode() == Opcode::Binary;
-        let run = (encoding.encode)(message.labels(), is_binary, message.as_bytes());
+        let run = (encoding.message)(message.labels(), is_binary, message.as_bytes());
         let reached = self.fan_out(target, &run, None, message.delivery(), |connection| {
-            (encoding.is_used_by)(&connection.session) && !except.contains(&connection.fd)
+            (encoding.is_used_by)(&connection.session)
+                && !is_unfinished(&connection.session)
+                && !except.contains(&connection.fd)
         });
         reach.queued += reached.queued;
         reach.refused += reached.refused;
     }
+
+    /// A message of a history may not be missed without a word: whoever is in the middle of another gets it behind
+    /// that.
+    pub(crate) fn hold_back_kept(&mut self, message: &Message<'_>, unfinished: Vec<Fd>, reach: &mut Reach) {
+        let is_binary = message.opcode() == Opcode::Binary;
+        let run = (FRAMES.message)(message.labels(), is_binary, message.as_bytes());
+        for fd in unfinished {
+            match self.hold_back(fd, &run) {
+                Ok(()) => reach.queued += 1,
+                Err(_) => reach.refused += 1,
+            }
+        }
+    }
+
+    /// Keeps frames for when the message that is pushed in parts is finished. It counts as what is only partly here.
+    fn hold_back(&mut self, fd: Fd, run: &[u8]) -> Result<(), PushError> {
+        let held = self.held_back.get(&fd).map_or(0, Vec::len);
+        if held + run.len() > self.config.outbox_bytes_max || run.len() > self.connections.inbound_room() {
+            log::debug!("{fd}: too much has to go behind a message in parts, closing");
+            self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+            return Err(PushError::Full);
+        }
+        let held = self.held_back.entry(fd).or_default();
+        let before = held.capacity();
+        held.extend_from_slice(run);
+        self.connections.inbound_bytes += held.capacity() - before;
+        Ok(())
+    }
+
+    pub(crate) fn take_held_back(&mut self, fd: Fd) -> Option<Vec<u8>> {
+        let held = self.held_back.remove(&fd)?;
+        self.connections.inbound_bytes -= held.capacity();
+        Some(held)
+    }
+
+    /// A message that was pushed in parts is finished: what had to go behind it goes now.
+    pub(crate) fn release_held_back(&mut self, fd: Fd) {
+        if let Some(run) = self.take_held_back(fd) {
+            self.write_certain(fd, run);
+        }
+    }
+
+    /// An event stream has ended, or is about to.
+    pub(crate) fn stream_ended(&mut self, fd: Fd, is_labelled: bool) {
+        self.event_streams.open -= 1;
+        self.event_streams.labelled -= usize::from(is_labelled);
+        self.tokens.revoke(fd);
+    }
+}
+
+fn is_unfinished(session: &Session) -> bool {
+    matches!(session, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
 }

@@ -9,7 +9,7 @@ use crate::net::connections::TICK;
 use crate::net::output::Quota;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Phase, Session};
+use crate::server::session::{Marks, Phase, Session};
 use crate::server::{Channel, Server};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU16;
@@ -89,7 +89,8 @@ impl Server {
         if websocket.phase != Phase::Open {
             return;
         }
-        (websocket.spoke, websocket.is_pinged) = (note, false);
+        websocket.spoke = note;
+        websocket.marks.set(Marks::PINGED, false);
         let ping = self.config.ping_interval.map(|interval| jittered(interval, fd));
         // With neither this is one turn of the wheel for nothing, which also clears the deadline there was.
         let first = ping.into_iter().chain(self.config.idle_timeout).min().unwrap_or_default();
@@ -98,7 +99,9 @@ impl Server {
 
     fn watch_other(&mut self, fd: Fd) {
         let first = match self.channel(fd) {
-            Ok(Channel::EventStream) => self.config.ping_interval.map(|interval| jittered(interval, fd)),
+            Ok(Channel::EventStream { .. }) => {
+                self.config.ping_interval.map(|interval| jittered(interval, fd))
+            }
             Ok(Channel::LongPolling) => Some(self.poll_timeout()),
             Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
             Ok(Channel::Tcp(_)) => self.config.idle_timeout,
@@ -170,7 +173,7 @@ impl Dispatch {
         let is_exempt = connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED);
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
-        if websocket.is_pinged && !is_exempt {
+        if websocket.marks.has(Marks::PINGED) && !is_exempt {
             if reads_on {
                 // The ping may still be on its way, behind a long queue.
                 return Some(pong_timeout);
@@ -183,7 +186,7 @@ impl Dispatch {
             return Some(interval - silence);
         }
         // Where the client has to speak before the pong has to come, that decides.
-        websocket.is_pinged = !is_exempt && pong_timeout <= idle_left;
+        websocket.marks.set(Marks::PINGED, !is_exempt && pong_timeout <= idle_left);
         // Nobody else would see to it that pings don't pile up.
         if !(is_exempt && is_blocked) {
             self.send_ping(fd);

@@ -1,5 +1,6 @@
 //! The protocols: from a connection's bytes to a handler and back, one file for each step on the way.
 
+pub(crate) mod commands;
 pub(crate) mod cors;
 pub(crate) mod date;
 pub(crate) mod dialing;

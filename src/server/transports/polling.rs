@@ -2,6 +2,7 @@
 //! for it, and stays until a later request acknowledges it: an answer that got lost is given again.
 
 use crate::codec::http::{Head, Refusal, Response};
+use crate::codec::labels::DELIMITER;
 use crate::codec::poll;
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
@@ -59,9 +60,7 @@ impl Dispatch {
         server.stats.opened += 1;
         server.watch(fd);
         let token = server.tokens.issue(fd);
-        self.call("on_open", route, Some(fd), |handler, server| {
-            handler.on_open(server, &Request { fd, ..*request });
-        });
+        self.open_returning(route, &Request { fd, ..*request });
         let token = match token {
             Ok(token) => token,
             Err(error) => {
@@ -148,7 +147,7 @@ impl Server {
         self.config.poll_hold.saturating_add(self.config.poll_grace)
     }
 
-    fn poll_mut(&mut self, fd: Fd) -> Option<&mut Poll> {
+    pub(crate) fn poll_mut(&mut self, fd: Fd) -> Option<&mut Poll> {
         match self.connections.session_mut(fd)? {
             Session::Poll(poll) => Some(poll),
             _ => None,
@@ -205,17 +204,18 @@ impl Server {
     /// the session.
     fn poll_answer(&mut self, fd: Fd, session: Option<&str>) -> Response {
         let bytes_max = self.config.outbox_bytes_max;
+        let hold = session.map(|_| self.config.poll_hold.as_millis());
         let Some(poll) = self.poll_mut(fd) else { return UNKNOWN.response() };
         poll.parked = None;
         let bytes_max = ANSWER_BYTES_MAX.min(bytes_max);
         let mut taken = std::mem::take(&mut poll.taken);
-        self.connections.take_queued(fd, &mut taken, poll::DELIMITER, bytes_max);
+        self.connections.take_queued(fd, &mut taken, DELIMITER, bytes_max);
         let is_all = self.connections.get(fd).is_some_and(|connection| connection.queued_bytes() == 0);
         let Some(poll) = self.poll_mut(fd) else { return UNKNOWN.response() };
         let cursor = poll.acknowledged + poll::count(&taken);
         let end = poll.end.as_deref().filter(|_| is_all).cloned();
         let closed = end.as_ref().map(|end| (end.code, &*end.text));
-        let response = answer(&poll::Answer { session, cursor, messages: &taken, closed });
+        let response = answer(&poll::Answer { session, hold, cursor, messages: &taken, closed });
         poll.taken = taken;
         if let Some(end) = end {
             self.connections.kill(fd, end);
@@ -246,7 +246,7 @@ impl Server {
     }
 }
 
-fn answer(answer: &poll::Answer<'_>) -> Response {
+pub(crate) fn answer(answer: &poll::Answer<'_>) -> Response {
     Response::new(200)
         .header("Content-Type", "application/json")
         .header("Cache-Control", "no-store")

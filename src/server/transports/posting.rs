@@ -1,15 +1,24 @@
-//! Messages from clients that can only be pushed to: each is the body of a `POST` that names its session by a token.
+//! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
+//! One that has a number is taken once, however often it is sent.
 
+use crate::codec::command::{self, Command};
 use crate::codec::http::{Head, Refusal, Response};
 use crate::codec::ws::{Opcode, handshake, utf8};
+use crate::fd::Fd;
 use crate::net::connection::Flags;
+use crate::server::Server;
 use crate::server::api::message::Frame;
 use crate::server::api::request::Request;
+use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
+use crate::server::session::Session;
 use crate::server::transports::cors;
+use std::num::NonZeroU32;
 
 /// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
 const PREFLIGHT_SECONDS: &str = "7200";
+
+const UNKNOWN: Refused = Refused(404, "unknown session");
 
 /// Why a message was not taken.
 pub(crate) struct Refused(pub(crate) u16, pub(crate) &'static str);
@@ -25,11 +34,9 @@ impl Refused {
     }
 }
 
-/// Whether a request brings a message for a session, or asks whether it may.
+/// Whether a request brings a message or command for a session, or asks whether it may.
 pub(crate) fn is_asked(head: &Head<'_>) -> bool {
-    let query = head.query().unwrap_or_default();
-    matches!(head.method, "POST" | "OPTIONS")
-        && form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "swio" && value == "send")
+    matches!(head.method, "POST" | "OPTIONS") && command::is_one(head.query().unwrap_or_default())
 }
 
 impl Dispatch {
@@ -51,9 +58,43 @@ impl Dispatch {
     }
 
     fn receive_post(&mut self, request: &Request<'_>) -> Result<(), Refused> {
-        const UNKNOWN: Refused = Refused(404, "unknown session");
         let token = request.query_param("session").ok_or(UNKNOWN)?;
         let fd = self.server.tokens.find(&token).ok_or(UNKNOWN)?;
+        let channel = self.server.channel(fd).map_err(|_| UNKNOWN)?;
+        let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
+        let number = number.transpose().map_err(|_| Refused(400, "bad number"))?;
+        if number.is_some_and(|number| number.get() <= self.server.posted(fd)) {
+            // Taken already: the answer was lost.
+            return Ok(());
+        }
+        let query = request.query().unwrap_or_default().as_bytes();
+        let command = self.parse_command(query).map_err(|what| Refused(400, what))?;
+        let is_next = number.is_none_or(|number| number.get() - 1 == self.server.posted(fd));
+        if !is_next {
+            return Err(Refused(409, "a message before it is missing"));
+        }
+        match &command {
+            Command::Send => self.take_message(fd, number, request),
+            // Nothing is in the way of who goes.
+            Command::Close { code, reason } => {
+                self.server.leave_session(fd, *code, reason);
+                Ok(())
+            }
+            _ if !channel.has_notices() => Err(Refused(409, "not on a stream without labels")),
+            _ => {
+                let route = self.admit_post(fd, number)?;
+                self.obey(route, fd, &command);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        fd: Fd,
+        number: Option<NonZeroU32>,
+        request: &Request<'_>,
+    ) -> Result<(), Refused> {
         let refusals = &mut self.server.stats.refusals;
         if request.body.len() > self.server.config.message_bytes_max {
             refusals.message_too_big += 1;
@@ -64,6 +105,15 @@ impl Dispatch {
             refusals.invalid_utf8 += 1;
             return Err(Refused(400, "text that is not UTF-8"));
         }
+        let route = self.admit_post(fd, number)?;
+        self.server.stats.messages_received += 1;
+        let frame = Frame::new(fd, opcode, request.body);
+        self.call("on_message", route, Some(fd), |handler, server| handler.on_message(server, frame))
+            .ok_or(Refused(500, "internal error"))
+    }
+
+    /// Takes what is posted, within the session's rate: whose it is. From here on it is not taken again.
+    fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, Refused> {
         let rates = self.server.connections.limits.rates;
         let heard = self.server.connections.tick_now();
         let connection = self.server.connections.open_mut(fd).ok_or(UNKNOWN)?;
@@ -73,13 +123,20 @@ impl Dispatch {
         }
         connection.hear(heard);
         if !connection.meter.take_messages(1, &rates) {
-            refusals.message_rate += 1;
+            self.server.stats.refusals.message_rate += 1;
             return Err(Refused(429, "too many messages a second"));
         }
-        self.server.stats.messages_received += 1;
-        let frame = Frame::new(fd, opcode, request.body);
-        self.call("on_message", route, Some(fd), |handler, server| handler.on_message(server, frame))
-            .ok_or(Refused(500, "internal error"))
+        if let (Some(number), Some(posted)) = (number, connection.session.posted_mut()) {
+            *posted = number.get();
+        }
+        Ok(route)
+    }
+}
+
+impl Server {
+    /// The number of the last message that was posted to a session.
+    fn posted(&mut self, fd: Fd) -> u32 {
+        self.connections.session_mut(fd).and_then(Session::posted_mut).map_or(0, |posted| *posted)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Handshakes: what is in order, what the handler says to it, and how a connection becomes a WebSocket.
 
 use crate::codec::http::{Head, Refusal};
+use crate::codec::labels::PROTOCOL;
 use crate::codec::ws::handshake;
 use crate::net::output::Quota;
 use crate::server::api::request::{Acceptance, Handshake, Request, Verdict};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Session, WebSocket};
+use crate::server::session::{Marks, Session, WebSocket};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
 use crate::server::transports::http::NOT_NOW;
@@ -58,8 +59,11 @@ impl Dispatch {
             let is_poll = self.is_poll(&request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
         };
-        let preferred = &self.server.config.subprotocols;
-        let preferred = handshake::subprotocol(&request.head, preferred)?.map(str::to_owned);
+        let preferred = match request.subprotocols().any(|offered| offered == PROTOCOL) {
+            true => Some(PROTOCOL),
+            false => handshake::subprotocol(&request.head, &self.server.config.subprotocols)?,
+        };
+        let preferred = preferred.map(str::to_owned);
         Ok(Offer::WebSocket { accept, preferred })
     }
 
@@ -131,13 +135,32 @@ impl Dispatch {
         }
         // A pong may overtake messages, but not the answer that makes it one.
         self.server.connections.pin(fd);
+        let is_labelled = subprotocol == Some(PROTOCOL);
         if let Some(session) = self.server.connections.session_mut(fd) {
-            *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
+            let mut websocket = WebSocket { route, ..WebSocket::default() };
+            websocket.marks.set(Marks::LABELLED, is_labelled);
+            *session = Session::WebSocket(websocket);
             self.server.established += 1;
+            self.server.labelled += usize::from(is_labelled);
             self.server.stats.opened += 1;
         }
         self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
+        match is_labelled {
+            true => self.open_returning(route, request),
+            false => {
+                self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
+            }
+        }
+    }
+
+    /// Calls `on_open` for a client that may have been here before, and brings it up to date in what it joins there.
+    pub(crate) fn open_returning(&mut self, route: Route, request: &Request<'_>) {
+        let fd = request.fd;
+        self.server.begin_return(fd, request.last_event_id().as_deref());
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
+        if self.server.bring_up_to_date(None) {
+            self.server.tell_position(fd);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::net::rate::Rates;
 use crate::server::api::message::Frame;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Phase, Session};
+use crate::server::session::{Marks, Phase, Session};
 
 /// How many bytes were used, and what they ended in.
 type Step = Result<(usize, Option<Event>), Error>;
@@ -21,9 +21,12 @@ impl Dispatch {
         if websocket.phase == Phase::Closed {
             return;
         }
-        websocket.is_pinged = false;
+        websocket.marks.set(Marks::PINGED, false);
         let (route, role) = (websocket.route, websocket.role());
+        let (is_labelled, spoke) = (websocket.marks.has(Marks::LABELLED), websocket.spoke);
         let (mut limits, rates) = self.limits(role);
+        // What is in front of a payload is not for the handler.
+        limits.in_parts &= !is_labelled;
         while !bytes.is_empty() {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
@@ -60,7 +63,10 @@ impl Dispatch {
                 // RFC 6455 §1.4: after its own close frame the server discards what is not the peer's.
                 Some(Event::Message(..) | Event::Part(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {}
                 Some(Event::Message(opcode, payload)) => {
-                    self.deliver(route, Frame::new(fd, opcode, payload.bytes(input)));
+                    match is_labelled {
+                        false => self.deliver(route, Frame::new(fd, opcode, payload.bytes(input))),
+                        true => self.take_frame(route, fd, opcode, payload.bytes(input), spoke),
+                    }
                     if let Payload::Owned(bytes) = payload {
                         self.spare.put(bytes);
                     }
@@ -97,7 +103,7 @@ impl Dispatch {
     }
 
     #[inline]
-    fn deliver(&mut self, route: Route, frame: Frame<'_>) {
+    pub(crate) fn deliver(&mut self, route: Route, frame: Frame<'_>) {
         self.server.stats.messages_received += u64::from(frame.finish);
         self.call("on_message", route, Some(frame.fd), |handler, server| handler.on_message(server, frame));
     }

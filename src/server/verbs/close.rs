@@ -11,8 +11,9 @@ use crate::server::session::Phase;
 impl Server {
     /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
     /// an HTTP connection after its answer, an event stream by an event `close` whose data is
-    /// `{"code":1000,"reason":""}` (browsers come back after it, unless the page closes the stream), raw TCP behind all that was pushed (code and reason are for `on_close`
-    /// alone then). Nothing more is delivered from it. True where it was not ending already.
+    /// `{"code":1000,"reason":""}` (browsers come back after it, unless the page closes the stream), raw TCP behind
+    /// all that was pushed (code and reason are for `on_close` alone then). Nothing more is delivered from it. True
+    /// where it was not ending already.
     ///
     /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
     /// reason may have 123 bytes and is cut off behind.
@@ -30,7 +31,7 @@ impl Server {
     /// Begins the close handshake and waits for the peer's half of it.
     pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.channel(fd) {
-            Ok(Channel::EventStream) => {
+            Ok(Channel::EventStream { .. }) => {
                 self.end_stream(fd, reason);
                 true
             }
@@ -80,7 +81,7 @@ impl Server {
         let reason = CloseReason::new(Side::Server, code, text, cause);
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
-            Ok(Channel::EventStream) => return self.end_stream(fd, reason),
+            Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),
             Ok(Channel::LongPolling) => return self.end_poll(fd, reason),
             _ => {}
         }
@@ -92,12 +93,12 @@ impl Server {
         self.set_phase(fd, Phase::Closed);
         if let Some(session) = self.connections.session_mut(fd) {
             self.tcp.established -= usize::from(session.framing().is_some());
-            if session.is_event_stream() {
-                self.event_streams.open -= 1;
-                self.tokens.revoke(fd);
-            }
+            let stream = session.event_stream().map(|stream| stream.is_labelled);
             let held_bytes = session.forget();
             self.connections.inbound_bytes -= held_bytes;
+            if let Some(is_labelled) = stream {
+                self.stream_ended(fd, is_labelled);
+            }
         }
         self.connections.finish(fd, reason);
     }

@@ -51,13 +51,17 @@ struct Ring {
     lost: u64,
 }
 
-/// Messages with their ids.
-pub(crate) type Missed = Vec<(String, Rc<Entry>)>;
+/// Where a client is in the count of all messages, as far as it can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    seq: u64,
+    is_known: bool,
+}
 
 /// A message that is kept.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    seq: u64,
+    pub(crate) seq: u64,
     at: Instant,
     pub(crate) opcode: Opcode,
     pub(crate) event: Box<str>,
@@ -107,14 +111,14 @@ impl Histories {
         Ok(())
     }
 
-    /// Keeps a message, as far as the limits go: its id.
+    /// Keeps a message, as far as the limits go: its number, of which its [`id`](Histories::id) is made.
     pub(crate) fn record(
         &mut self,
         topic: &Rc<str>,
         message: &Message<'_>,
         now: Instant,
         bytes_max: usize,
-    ) -> Option<String> {
+    ) -> Option<u64> {
         let ring = self.topics.get_mut(topic)?;
         self.seq += 1;
         let entry = Entry {
@@ -138,26 +142,49 @@ impl Histories {
             let Some(oldest) = self.order.values().next().cloned() else { break };
             self.drop_first(&oldest);
         }
-        let mut id = String::with_capacity(self.epoch.len() + 12);
-        write!(id, "{}-{}", self.epoch, self.seq).expect("a String takes all");
-        Some(id)
+        Some(self.seq)
     }
 
-    /// What is kept of the messages behind the one with this id, with their ids, and whether these are all that there
-    /// were. Of another server's id nothing is known but that all of these are new; a made-up one gets nothing.
-    pub(crate) fn since(&mut self, topic: &str, id: &str, now: Instant) -> Option<(Missed, bool)> {
+    /// The id of the message with this number.
+    pub(crate) fn id(&self, seq: u64) -> String {
+        let mut id = String::with_capacity(self.epoch.len() + 12);
+        write!(id, "{}-{seq}", self.epoch).expect("a String takes all");
+        id
+    }
+
+    /// Where somebody is who has seen all so far.
+    pub(crate) fn head(&self) -> Place {
+        Place { seq: self.seq, is_known: true }
+    }
+
+    /// The id of the newest message of all.
+    pub(crate) fn head_id(&self) -> String {
+        self.id(self.seq)
+    }
+
+    /// Where a client is that has seen the message with this id. Of another server's id nothing is known but that all
+    /// messages of this one are new; a made-up one gets nothing.
+    pub(crate) fn place(&self, id: &str) -> Place {
+        let parsed = id.rsplit_once('-').and_then(|(epoch, seq)| Some((epoch, seq.parse::<u64>().ok()?)));
+        match parsed {
+            Some((epoch, seq)) if *epoch == *self.epoch && seq <= self.seq => Place { seq, is_known: true },
+            Some((epoch, _)) if *epoch != *self.epoch => Place { seq: 0, is_known: false },
+            _ => Place { seq: self.seq, is_known: false },
+        }
+    }
+
+    /// What is kept of a topic's messages behind a place, and whether these are all that there were.
+    pub(crate) fn since(
+        &mut self,
+        topic: &str,
+        place: Place,
+        now: Instant,
+    ) -> Option<(Vec<Rc<Entry>>, bool)> {
         self.expire(topic, now);
         let ring = self.topics.get(topic)?;
-        let parsed = id.rsplit_once('-').and_then(|(epoch, seq)| Some((epoch, seq.parse::<u64>().ok()?)));
-        let (seen, is_complete) = match parsed {
-            Some((epoch, seq)) if *epoch == *self.epoch && seq <= self.seq => (seq, seq >= ring.lost),
-            Some((epoch, _)) if *epoch != *self.epoch => (0, false),
-            _ => return Some((Vec::new(), false)),
-        };
-        let first = ring.entries.partition_point(|entry| entry.seq <= seen);
-        let missed = ring.entries.range(first..);
-        let missed = missed.map(|entry| (format!("{}-{}", self.epoch, entry.seq), entry.clone()));
-        Some((missed.collect(), is_complete))
+        let first = ring.entries.partition_point(|entry| entry.seq <= place.seq);
+        let missed = ring.entries.range(first..).cloned().collect();
+        Some((missed, place.is_known && place.seq >= ring.lost))
     }
 
     /// Drops what a topic keeps over its limits.
@@ -223,17 +250,18 @@ mod tests {
 
         fn publish(&mut self, topic: &str, text: &str, second: u64, bytes_max: usize) -> String {
             let now = self.start + Duration::from_secs(second);
-            let id = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
+            let seq = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
             self.check();
-            id.expect("a topic with a history")
+            self.histories.id(seq.expect("a topic with a history"))
         }
 
         fn since(&mut self, topic: &str, id: &str, second: u64) -> (Vec<String>, bool) {
             let now = self.start + Duration::from_secs(second);
-            let (missed, is_complete) = self.histories.since(topic, id, now).expect("a history");
+            let place = self.histories.place(id);
+            let (missed, is_complete) = self.histories.since(topic, place, now).expect("a history");
             self.check();
-            let text = |entry: &Entry| String::from_utf8(entry.bytes.to_vec()).expect("text");
-            (missed.iter().map(|(_, entry)| text(entry)).collect(), is_complete)
+            let text = |entry: &Rc<Entry>| String::from_utf8(entry.bytes.to_vec()).expect("text");
+            (missed.iter().map(text).collect(), is_complete)
         }
 
         /// What is counted is what is there.
@@ -258,7 +286,10 @@ mod tests {
         assert_eq!(kept.since("a", &ids[2], 0), texts(&["4", "5"], true));
         assert_eq!(kept.since("a", &ids[1], 0), texts(&["3", "4", "5"], true));
         assert_eq!(kept.since("a", &ids[0], 0), texts(&["3", "4", "5"], false));
-        assert!(kept.histories.since("b", &ids[0], kept.start).is_none());
+        let (place, start) = (kept.histories.place(&ids[0]), kept.start);
+        assert!(kept.histories.since("b", place, start).is_none());
+        assert_eq!(kept.histories.head_id(), ids[4]);
+        assert_eq!(kept.histories.place(&ids[4]), kept.histories.head());
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Server {
             (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
             (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
             (session, Life::Open)
-                if session.framing().is_some() || session.is_event_stream() || session.is_poll() =>
+                if session.framing().is_some() || session.event_stream().is_some() || session.is_poll() =>
             {
                 Status::Established
             }

@@ -1,11 +1,12 @@
 //! The rarer ways to send: a message in parts, one that is encoded already, and bytes as they are.
 
-use crate::codec::sse::Labels;
+use crate::codec::labels::Labels;
 use crate::codec::ws::{Opcode, Role, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::output::{Delivery, Quota};
 use crate::server::api::message::Prepared;
+use crate::server::session::Marks;
 use crate::server::{Channel, Server};
 
 impl Server {
@@ -35,7 +36,7 @@ impl Server {
     /// }
     /// ```
     pub fn push_part(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8], finish: bool) -> Result<(), PushError> {
-        let Channel::WebSocket { is_unfinished: is_begun, role } = self.channel(fd)? else {
+        let Channel::WebSocket { is_unfinished: is_begun, is_labelled, role } = self.channel(fd)? else {
             return Err(PushError::Unsendable);
         };
         let mut text = match (opcode, is_begun) {
@@ -51,19 +52,27 @@ impl Server {
                 text.finish().map_err(|_| PushError::Unsendable)?;
             }
         }
-        let header = header::encode(finish, opcode, bytes.len());
+        // It has no labels, which are in front of its first part.
+        let labels: &[u8] = if is_labelled && !is_begun { b"\n" } else { b"" };
+        let header = header::encode(finish, opcode, labels.len() + bytes.len());
         let written = match role {
-            Role::Server => self.connections.write(fd, [header.as_slice(), bytes], Quota::Limited),
+            Role::Server => {
+                let head = [header.as_slice(), labels].concat();
+                self.connections.write(fd, [&head, bytes], Quota::Limited)
+            }
             Role::Client => self.write_masked(fd, header, bytes.into(), Quota::Limited),
         };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += u64::from(finish);
         if let Some(websocket) = self.websocket_mut(fd) {
-            websocket.is_unfinished = !finish;
+            websocket.marks.set(Marks::UNFINISHED, !finish);
             match text {
                 Some(text) if !finish => self.texts.insert(fd, text),
                 _ => self.texts.remove(&fd),
             };
+        }
+        if finish {
+            self.release_held_back(fd);
         }
         Ok(())
     }
@@ -78,17 +87,17 @@ impl Server {
         let quota = Quota::Message(delivery);
         match self.channel(fd)? {
             Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
-            Channel::WebSocket { role: Role::Server, .. } => {}
+            Channel::WebSocket { role: Role::Server, is_labelled: false, .. } => {}
             // Its frame needs a mask of its own.
             Channel::WebSocket { role: Role::Client, .. } => {
                 return self.push_frame(fd, prepared.opcode(), prepared.as_bytes().into(), None, quota);
             }
-            channel @ (Channel::EventStream | Channel::LongPolling) => {
-                let message = (prepared.opcode(), prepared.as_bytes());
-                return self.push_labelled(fd, &channel, message, labels, quota);
-            }
             Channel::Tcp(framing) => {
                 return self.push_package(fd, framing, prepared.as_bytes().into(), quota);
+            }
+            channel => {
+                let message = (prepared.opcode(), prepared.as_bytes());
+                return self.push_labelled(fd, &channel, message, labels, quota);
             }
         }
         let written = self.connections.write_encoded(fd, prepared.frame(), delivery);

@@ -1,6 +1,6 @@
 //! Sending: to one connection, and what a full outbox means. What goes to many is in `broadcast`.
 
-use crate::codec::sse::Labels;
+use crate::codec::labels::Labels;
 use crate::codec::ws::{Opcode, Role, close, header, utf8};
 use crate::config::SlowConsumer;
 use crate::error::{Cause, PushError};
@@ -74,11 +74,9 @@ impl Server {
             Channel::WebSocket { is_unfinished: true, .. } if !opcode.is_control() => {
                 return Err(PushError::Unfinished);
             }
-            Channel::WebSocket { role, .. } => role,
-            channel @ (Channel::EventStream | Channel::LongPolling) => {
-                return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota);
-            }
+            Channel::WebSocket { role, is_labelled, .. } if !is_labelled || opcode.is_control() => role,
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
+            channel => return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota),
         };
         let header = header::encode(true, opcode, bytes.len());
         let written = match (role, bytes) {

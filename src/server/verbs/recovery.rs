@@ -1,13 +1,14 @@
 //! Histories on the server: topics that have one, and connections that are brought up to date from it.
 
+use crate::codec::sse;
 use crate::codec::ws::Opcode;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
-use crate::server::Server;
+use crate::net::output::{Delivery, Quota};
 use crate::server::api::message::Message;
-use crate::server::api::request::Request;
-use crate::server::verbs::history::{Entry, History};
-use std::borrow::Cow;
+use crate::server::verbs::history::{Entry, History, Place};
+use crate::server::{Channel, Server};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// What [`recover`](Server::recover) found of the messages that a client has missed.
@@ -20,18 +21,28 @@ pub struct Recovered {
     pub is_complete: bool,
 }
 
-/// A client that comes back, while its `on_open` runs.
+/// A client that is brought up to date when its `on_open` or `on_subscribe` is over. Until then what is published to
+/// the histories that it has joined waits for that, so that all of it arrives once and in order.
 #[derive(Debug)]
 pub(crate) struct Returning {
     fd: Fd,
-    last_id: Box<str>,
+    /// Where it was, if it says so.
+    place: Option<Place>,
+    /// Topics with a history that it has joined meanwhile, and where it is in them.
+    joined: Vec<(Rc<str>, Place)>,
+    /// Numbers of messages that were published meanwhile, but not for it.
+    excepted: Vec<u64>,
 }
+
+/// Messages of several topics, in their order.
+type Missed = Vec<(Rc<str>, Rc<Entry>)>;
 
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that come back; with `None` forgets it. Each of
-    /// these messages gets an id, which event streams are sent, and say in their next request: a stream that was broken
-    /// and [joins](Server::join) the topic again in its `on_open` is first pushed all that it has missed, none twice;
-    /// where some of it is lost, behind an event `gap` with the topic's name. For others there is
+    /// these messages gets an id, which event streams, polls and WebSockets that speak `swio.1` are told, and say
+    /// when they come back: one that [joins](Server::join) the topic again in its `on_open` is pushed all that it has
+    /// missed, none twice, when `on_open` is over, and before anything that is published later. Where some of it is
+    /// lost, an event or notice `gap` with the topic's name comes first. For plain WebSockets there is
     /// [`recover`](Server::recover). All histories together are bounded by
     /// [`Config::history_bytes_max`](crate::Config::history_bytes_max); a topic keeps its own while nobody is in it.
     ///
@@ -75,10 +86,10 @@ impl Server {
         })
     }
 
-    /// Pushes to a connection what was published to a topic behind the message with this id, in order, as far as it is
-    /// [kept](Server::keep_history). Whether it is in the topic is not asked: join it in the same callback, and no
-    /// message is missing and none comes twice. An id that is not this server's, be it of one before it or made up, is
-    /// no error: then it is not complete. Of a topic without a history nothing is known.
+    /// Pushes to a connection what was published to a topic behind the message with this id, in order, as far as it
+    /// is [kept](Server::keep_history). Whether it is in the topic is not asked: join it in the same callback, and no
+    /// message is missing and none comes twice. An id that is not this server's, be it of one before it or made up,
+    /// is no error: then it is not complete. Of a topic without a history nothing is known.
     ///
     /// # Errors
     /// As for [`Server::push`]; messages before the one that failed were pushed.
@@ -98,57 +109,133 @@ impl Server {
     /// ```
     pub fn recover(&mut self, fd: Fd, topic: &str, last_id: &str) -> Result<Recovered, PushError> {
         self.check_established(fd)?;
-        let now = self.connections.now();
-        let Some((missed, is_complete)) = self.histories.since(topic, last_id, now) else {
+        let (place, now) = (self.histories.place(last_id), self.connections.now());
+        let found = self.histories.name(topic).zip(self.histories.since(topic, place, now));
+        let Some((name, (missed, is_complete))) = found else {
             return Ok(Recovered { messages: 0, is_complete: false });
         };
-        self.push_missed(fd, &missed)?;
+        for entry in &missed {
+            self.push_missed(fd, &name, entry)?;
+        }
         Ok(Recovered { messages: missed.len(), is_complete })
     }
 
-    /// Notes where a client was, for the topics that it joins while its `on_open` runs.
-    pub(crate) fn begin_return(&mut self, request: &Request<'_>) {
-        let returning = |last_id: Cow<'_, str>| Returning { fd: request.fd, last_id: (*last_id).into() };
-        self.returning = request.last_event_id().map(returning);
+    /// From now on what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
+    pub(crate) fn begin_return(&mut self, fd: Fd, last_id: Option<&str>) {
+        let place = last_id.map(|last_id| self.histories.place(last_id));
+        self.returning = Some(Returning { fd, place, joined: Vec::new(), excepted: Vec::new() });
     }
 
-    pub(crate) fn end_return(&mut self) {
-        self.returning = None;
+    /// In a topic that a client has joined since it is somewhere else than in others.
+    pub(crate) fn set_place(&mut self, topic: &str, place: Place) {
+        let joined = self.returning.iter_mut().flat_map(|returning| &mut returning.joined);
+        joined.filter(|(name, _)| **name == *topic).for_each(|(_, its)| *its = place);
     }
 
-    /// A connection is in a topic now: where it was before, it is brought up to date.
-    pub(crate) fn catch_up(&mut self, fd: Fd, topic: &str) {
-        let Some(returning) = self.returning.as_ref().filter(|returning| returning.fd == fd) else { return };
+    /// Ends what [`Server::begin_return`] began: pushes what was missed. True where a topic with a history was
+    /// joined, be it but the one that is `subscribed`.
+    pub(crate) fn bring_up_to_date(&mut self, subscribed: Option<&str>) -> bool {
+        let Some(Returning { fd, joined, excepted, .. }) = self.returning.take() else { return false };
+        if joined.is_empty() || self.check_established(fd).is_err() {
+            return false;
+        }
+        let has_others = joined.iter().any(|(topic, _)| Some(&**topic) != subscribed);
         let now = self.connections.now();
-        let Some((missed, is_complete)) = self.histories.since(topic, &returning.last_id, now) else {
-            return;
-        };
-        let told = match is_complete {
-            true => Ok(()),
-            false => self.push(fd, Message::from(topic).event("gap")),
-        };
-        if let Err(error) = told.and_then(|()| self.push_missed(fd, &missed)) {
-            log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
+        let mut missed = Missed::new();
+        for (topic, place) in joined {
+            let Some((entries, is_complete)) = self.histories.since(&topic, place, now) else { continue };
+            if !is_complete {
+                self.tell_gap(fd, &topic);
+            }
+            let entries = entries.into_iter().filter(|entry| !excepted.contains(&entry.seq));
+            missed.extend(entries.map(|entry| (topic.clone(), entry)));
+        }
+        missed.sort_unstable_by_key(|(_, entry)| entry.seq);
+        for (number, (topic, entry)) in missed.iter().enumerate() {
+            if let Err(error) = self.push_missed(fd, topic, entry) {
+                log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
+                // Where it lives on, it is without these.
+                let topics: BTreeSet<_> = missed[number..].iter().map(|(topic, _)| topic).collect();
+                topics.into_iter().for_each(|topic| self.tell_gap(fd, topic));
+                break;
+            }
+        }
+        has_others
+    }
+
+    /// Tells a client where it is, for its next return: also one that has seen no message yet.
+    pub(crate) fn tell_position(&mut self, fd: Fd) {
+        let id = self.histories.head_id();
+        match self.channel(fd) {
+            Ok(Channel::EventStream { is_labelled: false }) => {
+                self.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
+            }
+            Ok(_) => self.tell(fd, &[("id", &id)]),
+            Err(_) => {}
         }
     }
 
-    fn push_missed(&mut self, fd: Fd, missed: &[(String, Rc<Entry>)]) -> Result<(), PushError> {
-        for (id, entry) in missed {
-            let message = match entry.opcode {
-                Opcode::Text => Message::text(&*entry.bytes),
-                _ => Message::binary(&*entry.bytes),
-            };
-            self.push(fd, message.event(&*entry.event).id(id))?;
+    fn tell_gap(&mut self, fd: Fd, topic: &str) {
+        match self.channel(fd) {
+            Ok(Channel::EventStream { is_labelled: false }) => {
+                self.push(fd, Message::from(topic).event("gap")).ok();
+            }
+            _ => self.tell(fd, &[("gap", topic)]),
         }
-        Ok(())
     }
 
-    /// Keeps a message to a topic that has a history, and gives it its id.
-    pub(crate) fn record<'a>(&mut self, topic: &Rc<str>, message: Message<'a>) -> Message<'a> {
+    /// A connection is in a topic now.
+    pub(crate) fn note_join(&mut self, fd: Fd, topic: &str) {
+        let Some(topic) = self.histories.name(topic) else { return };
+        let head = self.histories.head();
+        match self.returning.as_mut().filter(|returning| returning.fd == fd) {
+            Some(returning) => returning.joined.push((topic, returning.place.unwrap_or(head))),
+            None => self.tell_position(fd),
+        }
+    }
+
+    /// And now it is not.
+    pub(crate) fn note_leave(&mut self, fd: Fd, topic: &str) {
+        if let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) {
+            returning.joined.retain(|(name, _)| **name != *topic);
+        }
+    }
+
+    fn push_missed(&mut self, fd: Fd, topic: &str, entry: &Entry) -> Result<(), PushError> {
+        let message = match entry.opcode {
+            Opcode::Text => Message::text(&*entry.bytes),
+            _ => Message::binary(&*entry.bytes),
+        };
+        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).topic(topic);
+        let channel = self.channel(fd)?;
+        if channel.has_notices() {
+            let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(Delivery::default()));
+            return self.push_labelled(fd, &channel, content, message.labels(), quota);
+        }
+        self.push(fd, message)
+    }
+
+    /// Keeps a message to a topic that has a history, and gives it its id. Where it waits for a client to be brought
+    /// up to date, that is one of those that it is not for now.
+    pub(crate) fn record<'a>(
+        &mut self,
+        topic: &Rc<str>,
+        message: Message<'a>,
+        except: &mut Vec<Fd>,
+    ) -> (Message<'a>, bool) {
         let now = self.connections.now();
-        match self.histories.record(topic, &message, now, self.config.history_bytes_max) {
-            Some(id) => message.id(id),
-            None => message,
+        let Some(seq) = self.histories.record(topic, &message, now, self.config.history_bytes_max) else {
+            return (message, false);
+        };
+        let is_in = |returning: &&mut Returning| returning.joined.iter().any(|(name, _)| name == topic);
+        let mut waits = false;
+        if let Some(returning) = self.returning.as_mut().filter(is_in) {
+            waits = !except.contains(&returning.fd);
+            match waits {
+                true => except.push(returning.fd),
+                false => returning.excepted.push(seq),
+            }
         }
+        (message.id(self.histories.id(seq)), waits)
     }
 }

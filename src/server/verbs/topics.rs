@@ -90,7 +90,7 @@ impl Server {
         if let Some(user) = self.user_of(fd) {
             self.enter(topic, user);
         }
-        self.catch_up(fd, name);
+        self.note_join(fd, name);
         Ok(true)
     }
 
@@ -104,7 +104,8 @@ impl Server {
         if let Some(user) = self.user_of(fd) {
             self.exit_for_good(topic, user);
         }
-        self.take_out(fd, topic);
+        let name = self.take_out(fd, topic);
+        self.note_leave(fd, &name);
         true
     }
 

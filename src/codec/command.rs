@@ -1,0 +1,164 @@
+//! What clients of `swio.1` ask for beside their messages: a query, in front of a frame's payload or in a `POST`.
+//! Knows no connection; docs/PROTOCOL.md is its page.
+
+use super::ws::close;
+use std::borrow::Cow;
+
+/// What a query asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command<'a> {
+    /// The payload is a message.
+    Send,
+    Subscribe {
+        topic: Cow<'a, str>,
+        /// Of the last message that the client has of it.
+        last_id: Option<Cow<'a, str>>,
+    },
+    Unsubscribe {
+        topic: Cow<'a, str>,
+    },
+    Ping,
+    /// By `POST` alone: WebSockets have a frame for it.
+    Close {
+        code: u16,
+        reason: Cow<'a, str>,
+    },
+}
+
+const NAMES: [&str; 5] = ["send", "subscribe", "unsubscribe", "ping", "close"];
+
+/// Whether a request's query is a command, good or bad.
+pub(crate) fn is_one(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "swio" && NAMES.contains(&&*value))
+}
+
+impl<'a> Command<'a> {
+    /// What stands in front of the first line feed of a frame, and the payload behind it.
+    pub(crate) fn split(frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        match memchr::memchr(b'\n', frame) {
+            Some(at) => (&frame[..at], &frame[at + 1..]),
+            None => (frame, &[]),
+        }
+    }
+
+    /// Parameters that are not known are left alone, of those that come again the first counts. What is wrong
+    /// otherwise.
+    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+        if query.is_empty() {
+            return Ok(Command::Send);
+        }
+        let (mut what, mut topic, mut last_id, mut code, mut reason) = (None, None, None, None, None);
+        for (name, value) in form_urlencoded::parse(query) {
+            let place = match &*name {
+                "swio" => &mut what,
+                "topic" => &mut topic,
+                "last-event-id" => &mut last_id,
+                "code" => &mut code,
+                "reason" => &mut reason,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        let topic = topic.filter(|topic| !topic.is_empty()).ok_or("a command without a topic");
+        Ok(match what.as_deref() {
+            Some("send") => Command::Send,
+            // None seen is none.
+            Some("subscribe") => {
+                Command::Subscribe { topic: topic?, last_id: last_id.filter(|last_id| !last_id.is_empty()) }
+            }
+            Some("unsubscribe") => Command::Unsubscribe { topic: topic? },
+            Some("ping") => Command::Ping,
+            Some("close") => {
+                let (code, reason) = (code.as_deref().map(parse_code), reason.unwrap_or_default());
+                let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or("a bad close code")?;
+                if reason.len() > close::REASON_BYTES_MAX {
+                    return Err("a close reason that is too long");
+                }
+                Command::Close { code, reason }
+            }
+            Some(_) | None => return Err("an unknown command"),
+        })
+    }
+}
+
+/// As from a close frame.
+fn parse_code(code: &str) -> Option<u16> {
+    code.parse().ok().filter(|code| close::may_be_sent(*code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_read() {
+        let parse = |query: &'static str| Command::parse(query.as_bytes());
+        let subscribe = |topic: &'static str, last_id: Option<&'static str>| {
+            Ok(Command::Subscribe { topic: topic.into(), last_id: last_id.map(Cow::Borrowed) })
+        };
+        assert_eq!(parse(""), Ok(Command::Send));
+        assert_eq!(parse("swio=send"), Ok(Command::Send));
+        assert_eq!(parse("swio=subscribe&topic=news"), subscribe("news", None));
+        assert_eq!(parse("swio=subscribe&topic=news&last-event-id="), subscribe("news", None));
+        assert_eq!(
+            parse("last-event-id=k3-17&topic=a+%26%C3%BC%0A&swio=subscribe&topic=b&more=1"),
+            subscribe("a &ü\n", Some("k3-17"))
+        );
+        assert_eq!(parse("swio=unsubscribe&topic=%00"), Ok(Command::Unsubscribe { topic: "\0".into() }));
+        assert_eq!(parse("swio=ping&swio=close"), Ok(Command::Ping));
+        let close = |code, reason: &'static str| Ok(Command::Close { code, reason: reason.into() });
+        assert_eq!(parse("swio=close"), close(1005, ""));
+        assert_eq!(parse("swio=close&code=4999&reason=bye+bye"), close(4999, "bye bye"));
+    }
+
+    #[test]
+    fn what_is_no_command_is_said() {
+        let unknown = "an unknown command";
+        let (no_topic, bad_code) = ("a command without a topic", "a bad close code");
+        for (query, expected) in [
+            ("hello", unknown),
+            ("&", unknown),
+            ("topic=news", unknown),
+            ("swio", unknown),
+            ("swio=Send", unknown),
+            ("swio=publish&topic=news", unknown),
+            ("swio=subscribe", no_topic),
+            ("swio=subscribe&topic=", no_topic),
+            ("swio=unsubscribe&topic", no_topic),
+            ("swio=close&code=", bad_code),
+            ("swio=close&code=1005", bad_code),
+            ("swio=close&code=65536", bad_code),
+            ("swio=close&code=-1", bad_code),
+        ] {
+            assert_eq!(Command::parse(query.as_bytes()), Err(expected), "{query}");
+        }
+        let long = format!("swio=close&reason={}", "x".repeat(124));
+        assert_eq!(Command::parse(long.as_bytes()), Err("a close reason that is too long"));
+        assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        // Whatever bytes they are.
+        for byte in 0..=255 {
+            Command::parse(&[byte, b'=', byte, b'%', byte]).expect_err("no command");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_cut_at_its_first_line_feed() {
+        let split = |frame: &'static str| {
+            let (query, payload) = Command::split(frame.as_bytes());
+            (std::str::from_utf8(query).expect("text"), std::str::from_utf8(payload).expect("text"))
+        };
+        assert_eq!(split(""), ("", ""));
+        assert_eq!(split("\n"), ("", ""));
+        assert_eq!(split("\nhello\n"), ("", "hello\n"));
+        assert_eq!(split("swio=ping"), ("swio=ping", ""));
+        assert_eq!(split("swio=send\n\r\n"), ("swio=send", "\r\n"));
+    }
+
+    #[test]
+    fn requests_are_commands_by_their_name() {
+        for name in NAMES {
+            assert!(is_one(&format!("room=1&swio={name}&session=x")), "{name}");
+        }
+        assert!(!is_one("") && !is_one("swio=poll") && !is_one("swio=stream") && !is_one("send"));
+    }
+}

@@ -1,0 +1,184 @@
+//! What a message has beside its payload, and how that is written for each kind of connection that is told it: events
+//! with envelopes and polled messages as members of a JSON object, frames of `swio.1` as a query in front of the
+//! payload. A notice is labels alone. Knows no connection; docs/PROTOCOL.md is its page.
+
+use super::json::quote;
+use super::ws::{Opcode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::io::Write as _;
+
+/// The subprotocol of WebSockets, and the `protocol` of event streams, that have labels.
+pub(crate) const PROTOCOL: &str = "swio.1";
+
+/// Ends each message of long polling while it waits. No JSON has it inside: it is escaped.
+pub(crate) const DELIMITER: u8 = b'\n';
+
+/// An event with nothing in it: it shows page and network that the stream is in use.
+pub(crate) const HEARTBEAT: &[u8] = b"data: {}\n\n";
+
+/// What a message has beside its payload; empty is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Labels {
+    pub(crate) topic: String,
+    pub(crate) id: String,
+    pub(crate) event: String,
+}
+
+impl Labels {
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = [("topic", &*self.topic), ("id", &*self.id), ("event", &*self.event)];
+        all.into_iter().filter(|(_, value)| !value.is_empty())
+    }
+}
+
+/// The labels of a notice: names and values.
+pub(crate) type Notice<'a> = &'a [(&'a str, &'a str)];
+
+/// A message as a whole WebSocket frame: `LABELS LF PAYLOAD`.
+pub(crate) fn frame(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
+    let query = query(labels.into_iter().flat_map(Labels::pairs));
+    whole_frame(if is_binary { Opcode::Binary } else { Opcode::Text }, &query, data)
+}
+
+/// The same of a notice, behind whose labels nothing comes.
+pub(crate) fn notice_frame(notice: Notice<'_>) -> Vec<u8> {
+    whole_frame(Opcode::Text, &query(notice.iter().copied()), b"")
+}
+
+fn query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    query.finish()
+}
+
+fn whole_frame(opcode: Opcode, query: &str, data: &[u8]) -> Vec<u8> {
+    let len = query.len() + 1 + data.len();
+    let header = header::encode(true, opcode, len);
+    let mut run = Vec::with_capacity(header.as_slice().len() + len);
+    run.extend_from_slice(header.as_slice());
+    run.extend_from_slice(query.as_bytes());
+    run.push(b'\n');
+    run.extend_from_slice(data);
+    run
+}
+
+/// A message as an object, `{"text":".."}` or `{"binary":"BASE64"}` with its labels, in an event.
+pub(crate) fn event(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
+    let mut run = Vec::with_capacity(data.len() + 48);
+    run.extend(b"data: ");
+    object(&mut run, labels, is_binary, data);
+    run.extend(b"\n\n");
+    run
+}
+
+/// The same of a notice, which has no payload.
+pub(crate) fn notice_event(notice: Notice<'_>) -> Vec<u8> {
+    let mut run = b"data: ".to_vec();
+    notice_object(&mut run, notice);
+    run.extend(b"\n\n");
+    run
+}
+
+/// A message as an object that waits for a poll.
+pub(crate) fn polled(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
+    let mut run = Vec::with_capacity(data.len() + 48);
+    object(&mut run, labels, is_binary, data);
+    run.push(DELIMITER);
+    run
+}
+
+/// The same of a notice.
+pub(crate) fn notice_polled(notice: Notice<'_>) -> Vec<u8> {
+    let mut run = Vec::new();
+    notice_object(&mut run, notice);
+    run.push(DELIMITER);
+    run
+}
+
+fn object(run: &mut Vec<u8>, labels: Option<&Labels>, is_binary: bool, data: &[u8]) {
+    match is_binary {
+        true => write!(run, "{{\"binary\":\"{}\"", STANDARD.encode(data)).expect("a Vec takes all"),
+        false => {
+            run.extend(b"{\"text\":");
+            quote(run, data);
+        }
+    }
+    labels.into_iter().flat_map(Labels::pairs).for_each(|(name, value)| {
+        run.push(b',');
+        member(run, name, value);
+    });
+    run.push(b'}');
+}
+
+fn notice_object(run: &mut Vec<u8>, notice: Notice<'_>) {
+    run.push(b'{');
+    for (number, (name, value)) in notice.iter().enumerate() {
+        if number > 0 {
+            run.push(b',');
+        }
+        member(run, name, value);
+    }
+    run.push(b'}');
+}
+
+/// The names are of this crate and need no escapes.
+fn member(run: &mut Vec<u8>, name: &str, value: &str) {
+    write!(run, "\"{name}\":").expect("a Vec takes all");
+    quote(run, value.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).expect("text")
+    }
+
+    fn all() -> Labels {
+        Labels { topic: "a b&c=ü".to_owned(), id: "k3-17".to_owned(), event: "x\ny".to_owned() }
+    }
+
+    #[test]
+    fn frames_have_their_labels_in_front() {
+        assert_eq!(frame(None, false, b"hello"), b"\x81\x06\nhello");
+        assert_eq!(frame(Some(&Labels::default()), true, b""), b"\x82\x01\n");
+        let labels = "topic=a+b%26c%3D%C3%BC&id=k3-17&event=x%0Ay\n\nhello";
+        let run = frame(Some(&all()), false, b"\nhello");
+        assert_eq!(run, [&[0x81, labels.len() as u8], labels.as_bytes()].concat());
+        let run = frame(Some(&all()), true, &[7; 70_000]);
+        assert_eq!(
+            (run[0], run[1], run.len()),
+            (0x82, 127, 10 + "topic=a+b%26c%3D%C3%BC&id=k3-17&event=x%0Ay\n".len() + 70_000)
+        );
+        assert_eq!(notice_frame(&[("pong", "1")]), b"\x81\x07pong=1\n");
+    }
+
+    #[test]
+    fn objects_have_their_labels_as_members() {
+        assert_eq!(text(polled(None, false, b"a\n\"b\"")), "{\"text\":\"a\\n\\\"b\\\"\"}\n");
+        assert_eq!(text(polled(None, true, b"\r\n\xff")), "{\"binary\":\"DQr/\"}\n");
+        let members = r#"{"text":"","topic":"a b&c=ü","id":"k3-17","event":"x\ny"}"#;
+        assert_eq!(text(polled(Some(&all()), false, b"")), format!("{members}\n"));
+        assert_eq!(text(event(Some(&all()), false, b"")), format!("data: {members}\n\n"));
+        assert_eq!(text(event(None, true, b"\r\n\xff")), "data: {\"binary\":\"DQr/\"}\n\n");
+        let notice: Notice<'_> = &[("subscribed", "a\r\nb"), ("id", "1")];
+        let members = r#"{"subscribed":"a\u000d\nb","id":"1"}"#;
+        assert_eq!(text(notice_polled(notice)), format!("{members}\n"));
+        assert_eq!(text(notice_event(notice)), format!("data: {members}\n\n"));
+    }
+
+    /// A line break of any kind in an event would end its line.
+    #[test]
+    fn an_event_is_one_line() {
+        for piece in ["\r", "\n", "\r\n", "\n\ndata: evil\n\n"] {
+            let labels = Labels { topic: piece.to_owned(), id: piece.to_owned(), event: piece.to_owned() };
+            for run in [event(Some(&labels), false, piece.as_bytes()), notice_event(&[("gap", piece)])] {
+                let run = text(run);
+                let line = run.strip_suffix("\n\n").expect("an event");
+                assert!(!line.contains(['\r', '\n']), "{line:?}");
+            }
+        }
+    }
+}
