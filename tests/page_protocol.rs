@@ -5,7 +5,11 @@ mod common;
 
 use common::*;
 use std::collections::{BTreeMap, VecDeque};
-use swio::{Builder, Config, Fd, History, Message, Opcode, PushError, Reach, Server};
+use std::time::Duration;
+use swio::{
+    Builder, Cause, Config, Fd, Handshake, History, Message, Opcode, Origins, PushError, Reach, Server, Side,
+    SlowConsumer,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -426,4 +430,621 @@ fn a_subscription_goes_on_where_it_was() {
         page.expect(&told(&[("gap", "plain")]));
         page.expect(&told(&[("subscribed", "plain")]));
     }
+}
+
+#[test]
+fn a_subscription_begins_where_the_handler_ends() {
+    for kind in KINDS {
+        let (builder, events) = histories(10);
+        let live = pages(builder.on_subscribe(|server, fd, topic| {
+            // Before it is in, and so not for who begins here; then the app puts it into another topic too.
+            server.publish(topic, "before").send();
+            if topic == "a" {
+                server.join(fd, "b").expect("open");
+                let one = Reach { queued: 1, ..Reach::default() };
+                assert_eq!(server.publish("b", "beside").send(), one);
+                assert_eq!(server.publish("b", "not for it").except(fd).send(), Reach::default());
+            }
+            topic != "secret"
+        }));
+        let mut page = Page::open(&live, kind);
+        page.command("swio=subscribe&topic=a", "");
+        let beside = page.next();
+        assert_eq!(beside, message("beside", &[("topic", "b"), ("id", &beside.labels["id"])]));
+        let head = beside.labels["id"].replace("-2", "-3");
+        page.expect(&told(&[("id", &head)]));
+        page.expect(&told(&[("subscribed", "a"), ("id", &head)]));
+        // Who comes back gets what was published before it was in again.
+        let fd = events.open();
+        live.ask(move |server| server.leave(fd, "a"));
+        page.command(&format!("swio=subscribe&topic=a&last-event-id={head}"), "");
+        // It is in `b`, where nothing waits.
+        let all = page.texts(&["beside", "before"]);
+        let topics: Vec<&str> = all.iter().map(|told| &*told.labels["topic"]).collect();
+        assert_eq!(topics, ["b", "a"]);
+        assert_eq!(page.next().labels["subscribed"], "a");
+        page.expect_nothing();
+    }
+}
+
+#[test]
+fn a_panic_in_on_subscribe_ends_the_session_that_asked() {
+    for kind in KINDS {
+        let (builder, events) = recorded();
+        let live = pages(builder.on_subscribe(|_, _, _| panic!("on purpose")));
+        let mut page = Page::open(&live, kind);
+        page.command("swio=subscribe&topic=news", "");
+        let (fd, text) = events.error();
+        assert_eq!(text, "on_subscribe panicked: on purpose");
+        if kind == Kind::Poll {
+            page.park();
+            assert_eq!(page.answer()["closed"]["code"], 1011);
+        }
+        let (closed, reason) = events.close();
+        assert_eq!((Some(closed), reason.code, reason.cause), (fd, 1011, Cause::Panic));
+        assert_eq!(live.ask(|server| server.usage().topics), 0);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- coming back
+
+/// A server that puts all pages into the topics `a` and `b` itself.
+fn both(messages: usize) -> (Live, Events) {
+    let (builder, events) = histories(messages);
+    let live = pages(builder.on_open(|server, request| {
+        server.join(request.fd, "a").expect("open");
+        server.join(request.fd, "b").expect("open");
+    }));
+    (live, events)
+}
+
+#[test]
+fn a_cut_anywhere_in_what_was_missed_of_two_topics_loses_nothing_and_doubles_nothing() {
+    for kind in KINDS {
+        let (live, _events) = both(10);
+        let mut page = Page::open(&live, kind);
+        let mut last_id = page.next().labels["id"].clone();
+        drop(page);
+        publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5"), ("b", "6")]);
+        let mut seen = Vec::new();
+        // Each time it is cut after one message more, or where nothing was missed.
+        for number in 0..4 {
+            let mut page = Page::come_back(&live, kind, &last_id);
+            for _ in 0..number {
+                let told = page.next();
+                last_id.clone_from(&told.labels["id"]);
+                seen.extend(told.text);
+            }
+        }
+        assert_eq!(seen, ["1", "2", "3", "4", "5", "6"]);
+        let mut page = Page::come_back(&live, kind, &last_id);
+        page.expect(&told(&[("id", &last_id)]));
+        page.expect_nothing();
+    }
+}
+
+#[test]
+fn a_gap_is_told_of_each_topic_and_before_what_is_left() {
+    for kind in KINDS {
+        let (live, _events) = both(2);
+        let mut page = Page::open(&live, kind);
+        let first_id = page.next().labels["id"].clone();
+        publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")]);
+        let last = page.texts(&["1", "2", "3", "4"]).pop().expect("four").labels["id"].clone();
+        let both = vec![told(&[("gap", "a")]), told(&[("gap", "b")])];
+        for (last_id, gaps, left) in [
+            (&*first_id, both[..1].to_vec(), vec!["2", "3", "4"]),
+            ("another-9", both.clone(), vec!["2", "3", "4"]),
+            ("nonsense", both.clone(), vec![]),
+            (&*last, vec![], vec![]),
+        ] {
+            let mut page = Page::come_back(&live, kind, last_id);
+            gaps.iter().for_each(|gap| page.expect(gap));
+            page.texts(&left);
+            page.expect(&told(&[("id", &last)]));
+            page.expect_nothing();
+        }
+    }
+}
+
+#[test]
+fn what_is_published_while_on_open_runs_arrives_once_and_in_order() {
+    for kind in KINDS {
+        let (builder, _events) = histories(10);
+        let live = pages(builder.on_open(|server, request| {
+            let fd = request.fd;
+            server.publish("a", "before").send();
+            server.join(fd, "b").expect("open");
+            let one = Reach { queued: 1, ..Reach::default() };
+            assert_eq!(server.publish("b", "one has come").send(), one);
+            server.join(fd, "a").expect("open");
+            assert_eq!(server.publish("a", "to others").except(fd).send(), Reach::default());
+            assert_eq!(server.publish("a", "to all").send(), one);
+            server.publish("plain", "to nobody").send();
+            server.push(fd, "welcome").expect("open");
+            server.join(fd, "left").expect("open");
+            server.leave(fd, "left");
+            server.leave(fd, "b");
+            server.join(fd, "b").expect("open");
+        }));
+        let mut page = Page::open(&live, kind);
+        // What was published to `b` before it left that again is not its any more.
+        page.texts(&["welcome", "to all"]);
+        let head = page.next().labels["id"].clone();
+        assert!(head.ends_with("-4"), "{head}");
+        page.expect_nothing();
+        live.ask(|server| server.connections().for_each(|fd| assert!(server.is_member(fd, "b"))));
+        live.ask(|server| {
+            let all: Vec<Fd> = server.connections().collect();
+            all.into_iter().for_each(|fd| assert!(server.reset(fd)));
+        });
+        let mut page = Page::come_back(&live, kind, &head);
+        page.texts(&["welcome", "before", "one has come", "to all"]);
+    }
+}
+
+#[test]
+fn one_that_does_not_fit_is_a_gap_where_the_session_lives_on() {
+    for kind in KINDS {
+        let (builder, events) = histories(10);
+        let live = pages_with(builder, |config| {
+            config.slow_consumer = SlowConsumer::DropNewest;
+            config.outbox_bytes_max = 64 << 10;
+            config.message_bytes_max = 32 << 10;
+            config.body_bytes_max = 32 << 10;
+        });
+        let mut page = Page::open(&live, kind);
+        let start = page.subscribe("a");
+        drop(page);
+        live.ask(|server| {
+            server.publish("a", "1").send();
+            server.publish("a", "x".repeat(100_000)).send();
+            server.publish("a", "3").send();
+        });
+        let mut page = Page::open(&live, kind);
+        page.command(&format!("swio=subscribe&topic=a&last-event-id={start}"), "");
+        page.texts(&["1"]);
+        page.expect(&told(&[("gap", "a")]));
+        assert_eq!(page.next().labels["subscribed"], "a");
+        page.expect_nothing();
+        drop(events);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- posting
+
+#[test]
+fn numbered_messages_are_taken_once_and_in_order() {
+    for kind in [Kind::Stream, Kind::Poll] {
+        let (builder, events) = histories(10);
+        let live = pages_with(builder, |config| config.message_bytes_max = 1_000);
+        let mut page = Page::open(&live, kind);
+        let taken = (204, String::new());
+        let missing = (409, "a message before it is missing".to_owned());
+        assert_eq!(page.post("swio=send&number=2", "two"), missing);
+        assert_eq!(page.post("swio=send&number=1", "one"), taken);
+        assert_eq!(page.post("swio=send&number=1", "one again"), taken);
+        assert_eq!(page.post("swio=send&number=3", "three"), missing);
+        // Commands are counted with messages; what has no number is not.
+        assert_eq!(page.post("swio=subscribe&topic=a&number=2", ""), taken);
+        assert_eq!(page.post("swio=send", "between"), taken);
+        assert_eq!(page.post("swio=subscribe&topic=b&number=2", ""), taken);
+        assert_eq!(page.post("swio=send&number=4294967295", "far"), missing);
+        for number in ["0", "-1", "4294967296", "x", ""] {
+            let bad = (400, "bad number".to_owned());
+            assert_eq!(page.post(&format!("swio=send&number={number}"), ""), bad, "{number}");
+        }
+        // What is refused is not taken, and may be sent again.
+        let too_big = "x".repeat(1_001);
+        assert_eq!(page.post("swio=send&number=3", &too_big), (413, "message too big".to_owned()));
+        assert_eq!(page.post("swio=nonsense&swio=send&number=3", "").0, 400);
+        let fd = events.open();
+        assert!(live.ask(move |server| server.pause(fd)));
+        assert_eq!(page.post("swio=send&number=3", "paused"), (503, "paused".to_owned()));
+        // Known without asking anybody.
+        assert_eq!(page.post("swio=send&number=2", "paused"), taken);
+        assert!(live.ask(move |server| server.resume(fd)));
+        live.until("it is read again", move |server| {
+            (!server.client_info(fd).expect("open").is_paused).then_some(())
+        });
+        assert_eq!(page.post("swio=send&number=3", "three"), taken);
+        let all: Vec<Vec<u8>> = (0..3).map(|_| events.message()).collect();
+        assert_eq!(all, [b"one".to_vec(), b"between".to_vec(), b"three".to_vec()]);
+        assert_eq!(page.next().labels["subscribed"], "a");
+        page.expect_nothing();
+        assert_eq!(events.rest(), []);
+    }
+}
+
+#[test]
+fn a_page_says_by_post_that_it_goes() {
+    for kind in [Kind::Stream, Kind::Poll] {
+        for is_parked in [false, true] {
+            for (query, code, reason) in [("", 1005, ""), ("&code=4001&reason=bye+bye", 4001, "bye bye")] {
+                let (builder, events) = recorded();
+                let live = pages(builder);
+                let mut page = Page::open(&live, kind);
+                let fd = events.open();
+                if is_parked && kind == Kind::Poll {
+                    page.park();
+                    until_parked(&live);
+                }
+                // Nothing is in the way of that, not even a pause.
+                assert!(live.ask(move |server| server.pause(fd)));
+                assert_eq!(page.post(&format!("swio=close{query}"), ""), (204, String::new()));
+                let (closed, told) = events.close();
+                assert_eq!((closed, told.by, told.code, &*told.text), (fd, Side::Peer, code, reason));
+                assert_eq!(told.cause, Cause::Requested);
+                assert_eq!(page.post("swio=close", ""), (404, "unknown session".to_owned()));
+                if kind == Kind::Stream {
+                    let data = format!(r#"{{"code":{code},"reason":"{reason}"}}"#);
+                    let event = page.client.take_rest();
+                    assert_eq!(
+                        String::from_utf8(event).expect("text"),
+                        format!("event: close\ndata: {data}\n\n")
+                    );
+                } else if is_parked {
+                    let closed = page.answer()["closed"].clone();
+                    assert_eq!(
+                        (closed["code"].clone(), closed["reason"].as_str()),
+                        (code.into(), Some(reason))
+                    );
+                }
+                drop(page);
+                live.until_empty();
+            }
+        }
+    }
+}
+
+fn until_parked(live: &Live) {
+    // A request that waits is held by its connection.
+    live.until("a request waits", |server| (server.usage().inbound_bytes > 0).then_some(()));
+}
+
+#[test]
+fn plain_streams_have_no_topics_to_ask_for() {
+    let (builder, events) = histories(10);
+    let live = pages(builder);
+    let mut stream = live.client();
+    stream.send("GET /?swio=stream HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    assert_eq!(stream.answer_head().status, 200);
+    let start = String::from_utf8(stream.take("retry: 3000\n\nevent: swio\ndata: {\"session\":\"".len()));
+    assert!(start.expect("text").ends_with("{\"session\":\""));
+    let mut page = Page::open(&live, Kind::Stream);
+    page.token = String::from_utf8(stream.take(22)).expect("text");
+    let refused = (409, "not on a stream without labels".to_owned());
+    for query in ["swio=subscribe&topic=a", "swio=unsubscribe&topic=a", "swio=ping"] {
+        assert_eq!(page.post(query, ""), refused, "{query}");
+    }
+    assert_eq!(page.post("swio=send&number=1", "one").0, 204);
+    assert_eq!(page.post("swio=close&code=3000", "").0, 204);
+    assert_eq!((events.message(), events.close().1.code), (b"one".to_vec(), 3000));
+}
+
+#[test]
+fn a_post_needs_its_own_sessions_token() {
+    let (builder, events) = histories(10);
+    let live = pages(builder);
+    let (mut stream, mut poll) = (Page::open(&live, Kind::Stream), Page::open(&live, Kind::Poll));
+    std::mem::swap(&mut stream.token, &mut poll.token);
+    // Whose token it is hears the answer.
+    assert_eq!(stream.post("swio=subscribe&topic=a", ""), (204, String::new()));
+    std::mem::swap(&mut stream.token, &mut poll.token);
+    assert_eq!(poll.next().labels["subscribed"], "a");
+    stream.expect_nothing();
+    for token in ["", "x", &"A".repeat(22), &"A".repeat(5_000)] {
+        stream.token = token.to_owned();
+        for query in ["swio=subscribe&topic=a", "swio=send&number=1", "swio=close", "swio=ping", "swio=send"]
+        {
+            assert_eq!(stream.post(query, ""), (404, "unknown session".to_owned()), "{query}");
+        }
+    }
+    assert!(events.rest().iter().all(|event| matches!(event, Event::Open(_))));
+}
+
+#[test]
+fn pages_of_other_origins_are_asked_for_as_for_messages() {
+    let live = pages_with(histories(1).0, |config| {
+        config.origins = Origins::List(vec!["https://a.test".into()]);
+    });
+    let mut page = Page::open(&live, Kind::Poll);
+    for name in ["send", "subscribe", "unsubscribe", "ping", "close"] {
+        let mut ask = |method: &str, origin: &str| {
+            let query = format!("swio={name}&topic=a&session={}", page.token);
+            page.poster.send(format!(
+                "{method} /?{query} HTTP/1.1\r\nHost: test\r\nOrigin: {origin}\r\nContent-Length: 0\r\n\r\n"
+            ));
+            page.poster.answer()
+        };
+        for method in ["OPTIONS", "POST"] {
+            let answer = ask(method, "https://a.test");
+            assert_eq!(answer.status, 204, "{name}");
+            assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("https://a.test"));
+            assert_eq!(answer.header("Access-Control-Allow-Methods").is_some(), method == "OPTIONS");
+        }
+        assert_eq!(ask("OPTIONS", "https://b.test").status, 403, "{name}");
+        page.poster = live.client();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- frames
+
+#[test]
+fn what_is_no_command_ends_a_websocket_and_is_refused_by_post() {
+    let (builder, events) = histories(10);
+    let live = pages_with(builder, |config| config.messages_per_second_max = None);
+    let long = format!("swio=subscribe&topic={}", "%00".repeat(1_025));
+    let (unknown, no_topic) = ("an unknown command", "a command without a topic");
+    let much_too_long = "the name of a topic that is much too long";
+    for (query, what) in [
+        ("hello", unknown),
+        ("topic=a\nhello", unknown),
+        ("swio=stream\n", unknown),
+        ("swio=subscribe", no_topic),
+        ("swio=unsubscribe&topic=\n", no_topic),
+        ("swio=close&code=1005", "a bad close code"),
+        ("swio=close", "a close command on a WebSocket"),
+        (&long, much_too_long),
+        (&long.replace("sub", "unsub"), much_too_long),
+    ] {
+        let mut page = Page::open(&live, Kind::Socket);
+        page.client.text(query);
+        assert_eq!(page.client.expect_close(1002), what, "{query}");
+        // Those who posted have gone meanwhile.
+        let reasons = std::iter::repeat_with(|| events.close().1);
+        let reason = reasons.into_iter().find(|reason| reason.by == Side::Server).expect("one of them");
+        assert_eq!((reason.code, reason.cause), (1002, Cause::Protocol(what)));
+        let is_for_post = query.starts_with("swio") && !query.contains('\n') && query != "swio=close";
+        for kind in [Kind::Stream, Kind::Poll].into_iter().filter(|_| is_for_post) {
+            let mut page = Page::open(&live, kind);
+            assert_eq!(page.post(query, ""), (400, what.to_owned()), "{query}");
+            page.expect_nothing();
+        }
+    }
+    // Whatever bytes stand there, in however many pieces.
+    let mut page = Page::open(&live, Kind::Socket);
+    page.client.frame(BINARY, b"\n\xff\n");
+    assert_eq!(events.message(), b"\xff\n");
+    page.client.send_in_pieces(masked(FIN | TEXT, b"swio=send&more=1\n\n"));
+    assert_eq!(events.message(), b"\n");
+    page.client.frame(BINARY, b"swio=subscribe&topic=%FF");
+    page.expect(&told(&[("subscribed", "\u{fffd}")]));
+    page.client.frame(BINARY, b"\xff\xfe\n");
+    assert_eq!(page.client.expect_close(1002), unknown);
+}
+
+#[test]
+fn messages_in_fragments_come_whole() {
+    let (builder, events) = recorded();
+    let live = pages_with(builder, |config| config.deliver_fragments = true);
+    let mut page = Page::open(&live, Kind::Socket);
+    page.client.send(masked(TEXT, b"swio=se"));
+    page.client.frame(PING, b"between");
+    page.client.expect(PONG, "between");
+    page.client.send(masked(CONTINUATION, b"nd\nhel"));
+    page.client.send(masked(FIN | CONTINUATION, b"lo"));
+    assert_eq!(events.message(), b"hello");
+    // Others beside it get them as they come.
+    let mut plain = live.open();
+    plain.send(masked(TEXT, b"\nhel"));
+    assert_eq!(events.message(), b"\nhel");
+}
+
+#[test]
+fn messages_in_parts_have_their_labels_in_front_and_what_comes_meanwhile_behind() {
+    let (builder, events) = histories(10);
+    let live = pages(builder);
+    let mut page = Page::open(&live, Kind::Socket);
+    let fd = events.open();
+    page.subscribe("a");
+    publish(&live, &[("b", "1")]);
+    let reach = live.ask(move |server| {
+        server.push_part(fd, Opcode::Text, "h\u{e9}".as_bytes()[..2].as_ref(), false).expect("open");
+        assert_eq!(server.push(fd, "not now"), Err(PushError::Unfinished));
+        assert_eq!(server.push(fd, Message::from("nor this").prepare()), Err(PushError::Unfinished));
+        let unfinished = Reach { unfinished: 1, ..Reach::default() };
+        assert_eq!(server.broadcast("nor this").send(), unfinished);
+        // What has a history may not be missed without a word.
+        server.publish("a", "kept").send()
+    });
+    assert_eq!(reach, Reach { queued: 1, ..Reach::default() });
+    page.command("swio=ping", "");
+    page.command("swio=subscribe&topic=b&last-event-id=other-1", "");
+    page.command("swio=subscribe&topic=secret", "");
+    page.send("go on");
+    assert_eq!(events.message(), b"go on");
+    live.ask(move |server| {
+        assert!(server.usage().inbound_bytes > 0);
+        server.push_part(fd, Opcode::Continuation, &"\u{e9}".as_bytes()[1..], false).expect("open");
+        server.push_part(fd, Opcode::Continuation, b"", true).expect("open");
+        server.push(fd, "after").expect("open");
+        assert_eq!(server.usage().inbound_bytes, 0);
+    });
+    let parts: Vec<Frame> = (0..3).map(|_| page.client.read_frame()).collect();
+    assert_eq!(parts.iter().map(|part| part.opcode).collect::<Vec<_>>(), [TEXT, CONTINUATION, CONTINUATION]);
+    let payload: Vec<u8> = parts.into_iter().flat_map(|part| part.payload).collect();
+    assert_eq!(payload, "\nh\u{e9}".as_bytes());
+    page.texts(&["kept"]);
+    page.expect(&told(&[("pong", "1")]));
+    page.expect(&told(&[("gap", "b")]));
+    page.texts(&["1"]);
+    assert_eq!(page.next().labels["subscribed"], "b");
+    assert_eq!(page.next().labels["denied"], "secret");
+    page.texts(&["after"]);
+    page.expect_nothing();
+    // What is held back for one that goes is given back.
+    live.ask(move |server| {
+        server.push_part(fd, Opcode::Binary, b"", false).expect("open");
+        server.publish("a", "kept").send();
+        assert!(server.usage().inbound_bytes > 0);
+    });
+    drop(page);
+    live.until_empty();
+    live.ask(|server| assert_eq!(server.usage().inbound_bytes, 0));
+}
+
+#[test]
+fn too_much_behind_a_message_in_parts_ends_its_connection() {
+    let (builder, events) = histories(10);
+    let live = pages_with(builder, |config| {
+        (config.outbox_bytes_max, config.message_bytes_max) = (4_000, 2_000);
+        config.body_bytes_max = 2_000;
+    });
+    let mut page = Page::open(&live, Kind::Socket);
+    let fd = events.open();
+    page.subscribe("a");
+    live.ask(move |server| {
+        server.push_part(fd, Opcode::Binary, b"", false).expect("open");
+        let reach = |queued, refused| Reach { queued, refused, ..Reach::default() };
+        for expected in [reach(1, 0), reach(1, 0), reach(0, 1)] {
+            assert_eq!(server.publish("a", vec![0; 1_500]).send(), expected);
+        }
+    });
+    assert_eq!(page.client.read_frame().payload, b"\n");
+    page.client.expect_close(1013);
+    drop(page);
+    assert_eq!(events.close().1.cause, Cause::SlowConsumer);
+    live.until_empty();
+    live.ask(|server| assert_eq!(server.usage().inbound_bytes, 0));
+}
+
+#[test]
+fn swio_is_chosen_where_it_is_offered_and_the_handler_does_not_choose_otherwise() {
+    let builder = Server::builder()
+        .on_handshake(|_, request| match request.query_param("choose") {
+            Some(name) => Handshake::accept().subprotocol(name.into_owned()),
+            None => Handshake::accept(),
+        })
+        .on_open(|server, request| server.push(request.fd, "hello").expect("open"));
+    let live = pages_with(builder, |config| config.subprotocols = vec!["other".into(), "swio.1".into()]);
+    for (choice, offered, expected) in [
+        ("", "swio.1", Some("swio.1")),
+        ("", "other, swio.1", Some("swio.1")),
+        ("?choose=other", "swio.1, other", Some("other")),
+        ("?choose=swio.1", "other, swio.1", Some("swio.1")),
+        ("", "other", Some("other")),
+        ("", "SWIO.1, other", Some("other")),
+    ] {
+        let mut client = live.client();
+        let upgrade = upgrade_with(&format!("Sec-WebSocket-Protocol: {offered}\r\n"));
+        client.send(upgrade.replace("GET /", &format!("GET /{choice}")));
+        assert_eq!(client.expect_101().header("Sec-WebSocket-Protocol"), expected, "{choice} {offered}");
+        client.expect_text(if expected == Some("swio.1") { "\nhello" } else { "hello" });
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- limits
+
+#[test]
+fn a_flood_of_commands_is_over_the_rate_as_messages_are() {
+    for kind in KINDS {
+        let (builder, events) = histories(10);
+        let live = pages_with(builder, |config| config.messages_per_second_max = Some(5));
+        let mut page = Page::open(&live, kind);
+        for number in 0..10 {
+            page.command(&format!("swio=subscribe&topic={number}"), "");
+        }
+        let flood = (0..200).find(|_| match kind {
+            Kind::Socket => {
+                page.client.try_send(masked(FIN | TEXT, b"swio=subscribe&topic=more"));
+                false
+            }
+            _ => page.post("swio=subscribe&topic=more&number=1", "").0 == 429,
+        });
+        for number in 0..10 {
+            page.expect(&told(&[("subscribed", &number.to_string())]));
+        }
+        if kind == Kind::Socket {
+            assert!(matches!(events.close().1.cause, Cause::RateLimited(_)));
+            continue;
+        }
+        assert!(flood.is_some(), "{kind:?}");
+        // The session lives, and what was refused is not taken: neither it nor its number.
+        let patience = Patience::new();
+        while page.post("swio=unsubscribe&topic=1&number=1", "").0 != 204 {
+            patience.check("the rate is kept to again");
+        }
+        let mut next = page.next();
+        while next == told(&[("subscribed", "more")]) {
+            next = page.next();
+        }
+        next.labels.remove("id");
+        // A number that was taken by the flood is not taken again.
+        let is_new = next == told(&[("unsubscribed", "1")]);
+        assert!(is_new || next == told(&[("pong", "1")]), "{next:?}");
+    }
+}
+
+#[test]
+fn signs_of_life_do_not_keep_from_the_idle_timeout() {
+    let (builder, events) = recorded();
+    let live = pages_with(builder, |config| {
+        config.idle_timeout = Some(Duration::from_millis(1_500));
+        config.ping_interval = None;
+    });
+    let mut idle = Page::open(&live, Kind::Socket);
+    let idle_fd = events.open();
+    let mut busy = Page::open(&live, Kind::Socket);
+    let patience = Patience::new();
+    let closed = loop {
+        patience.check("the idle one is closed");
+        idle.client.try_send(masked(FIN | TEXT, b"swio=ping"));
+        busy.send("message");
+        live.after(Duration::from_millis(100)).recv().expect("the server's time goes on");
+        let close = events.rest().into_iter().find_map(|event| match event {
+            Event::Close(fd, reason) => Some((fd, reason.cause)),
+            _ => None,
+        });
+        if let Some(close) = close {
+            break close;
+        }
+    };
+    assert_eq!(closed, (idle_fd, Cause::Idle));
+}
+
+#[test]
+fn an_event_stream_has_heartbeats_that_a_page_sees() {
+    let live = pages_with(Server::builder(), |config| {
+        config.ping_interval = Some(Duration::from_millis(100));
+        config.pong_timeout = Duration::from_millis(100);
+    });
+    let mut client = live.client();
+    client.send(
+        "GET /?swio=stream&protocol=swio.1 HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n",
+    );
+    assert_eq!(client.answer_head().status, 200);
+    let start = client.take("retry: 3000\n\ndata: {\"session\":\"\",\"heartbeat\":\"100\"}\n\n".len() + 22);
+    let start = String::from_utf8(start).expect("text");
+    assert!(start.ends_with("\",\"heartbeat\":\"100\"}\n\n"), "{start}");
+    for _ in 0..3 {
+        assert_eq!(client.take(10), b"data: {}\n\n");
+    }
+}
+
+#[test]
+fn one_that_reads_nothing_is_ended_and_not_left_without_its_answers() {
+    let (builder, events) = histories(10);
+    let live = pages_with(builder, |config| {
+        (config.outbox_bytes_max, config.message_bytes_max) = (4_000, 2_000);
+        config.body_bytes_max = 2_000;
+        config.slow_consumer = SlowConsumer::DropNewest;
+        config.messages_per_second_max = None;
+    });
+    let mut page = Page::open(&live, Kind::Poll);
+    // Nobody asks for the answers.
+    let patience = Patience::new();
+    while page.post("swio=subscribe&topic=a", "").0 == 204 {
+        patience.check("the session is ended");
+    }
+    let closed = loop {
+        page.park();
+        let answer = page.answer();
+        if let Some(closed) = answer.get("closed") {
+            break closed["code"].clone();
+        }
+    };
+    assert_eq!(closed, 1013);
+    assert!(page.waiting.len() > 50 && page.waiting.iter().all(|told| told.labels["subscribed"] == "a"));
+    assert_eq!(events.close().1.cause, Cause::SlowConsumer);
 }
