@@ -480,6 +480,7 @@ fn a_panic_in_on_subscribe_ends_the_session_that_asked() {
             page.park();
             assert_eq!(page.answer()["closed"]["code"], 1011);
         }
+        drop(page);
         let (closed, reason) = events.close();
         assert_eq!((Some(closed), reason.code, reason.cause), (fd, 1011, Cause::Panic));
         assert_eq!(live.ask(|server| server.usage().topics), 0);
@@ -672,17 +673,11 @@ fn a_page_says_by_post_that_it_goes() {
                 // Nothing is in the way of that, not even a pause.
                 assert!(live.ask(move |server| server.pause(fd)));
                 assert_eq!(page.post(&format!("swio=close{query}"), ""), (204, String::new()));
-                let (closed, told) = events.close();
-                assert_eq!((closed, told.by, told.code, &*told.text), (fd, Side::Peer, code, reason));
-                assert_eq!(told.cause, Cause::Requested);
                 assert_eq!(page.post("swio=close", ""), (404, "unknown session".to_owned()));
                 if kind == Kind::Stream {
                     let data = format!(r#"{{"code":{code},"reason":"{reason}"}}"#);
-                    let event = page.client.take_rest();
-                    assert_eq!(
-                        String::from_utf8(event).expect("text"),
-                        format!("event: close\ndata: {data}\n\n")
-                    );
+                    let event = String::from_utf8(page.client.take_rest()).expect("text");
+                    assert_eq!(event, format!("event: close\ndata: {data}\n\n"));
                 } else if is_parked {
                     let closed = page.answer()["closed"].clone();
                     assert_eq!(
@@ -691,6 +686,9 @@ fn a_page_says_by_post_that_it_goes() {
                     );
                 }
                 drop(page);
+                let (closed, told) = events.close();
+                assert_eq!((closed, told.by, told.code, &*told.text), (fd, Side::Peer, code, reason));
+                assert_eq!(told.cause, Cause::Requested);
                 live.until_empty();
             }
         }
@@ -719,6 +717,7 @@ fn plain_streams_have_no_topics_to_ask_for() {
     }
     assert_eq!(page.post("swio=send&number=1", "one").0, 204);
     assert_eq!(page.post("swio=close&code=3000", "").0, 204);
+    drop(stream);
     assert_eq!((events.message(), events.close().1.code), (b"one".to_vec(), 3000));
 }
 
@@ -791,6 +790,7 @@ fn what_is_no_command_ends_a_websocket_and_is_refused_by_post() {
         let mut page = Page::open(&live, Kind::Socket);
         page.client.text(query);
         assert_eq!(page.client.expect_close(1002), what, "{query}");
+        drop(page);
         // Those who posted have gone meanwhile.
         let reasons = std::iter::repeat_with(|| events.close().1);
         let reason = reasons.into_iter().find(|reason| reason.by == Side::Server).expect("one of them");
