@@ -38,17 +38,21 @@
 //! | do work that takes long | [`Server::task`], [`Server::offload`] |
 //! | keep data for each connection | [`FdMap`] |
 //! | serve several applications on one port | [`Builder::route`], [`Callbacks`], [`Request::param`] |
-//! | decide what becomes of clients that do not read | [`SlowConsumer`], [`Message::latest`], [`Builder::on_buffer_full`] |
+//! | decide what becomes of clients that do not read | [`SlowConsumer`], [`Message::latest`],
+//! [`Builder::on_buffer_full`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
+//! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
-//! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
+//! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`],
+//! [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
-//! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the [`log`] crate |
+//! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the
+//! [`log`] crate |
 //!
 //! # What is promised
 //!

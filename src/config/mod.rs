@@ -105,7 +105,8 @@ pub struct Config {
     ///
     /// A client that asks with `swio=stream` in the query is first sent an event `swio` with `{"session":"TOKEN"}`, and
     /// may then send messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary
-    /// where it is `application/octet-stream`. `on_message` gets it with the stream's fd; the answer is 204, or says
+    /// where it is `application/octet-stream`. With `protocol=swio.1` beside it, it speaks the protocol of pages
+    /// (docs/PROTOCOL.md). `on_message` gets it with the stream's fd; the answer is 204, or says
     /// what is wrong: 404 where there is no such session any more. Over
     /// [`message_bytes_max`](Config::message_bytes_max) or [`body_bytes_max`](Config::body_bytes_max) it is 413, over
     /// [`messages_per_second_max`](Config::messages_per_second_max) 429. Default false.
@@ -118,13 +119,15 @@ pub struct Config {
     /// [`on_open`](crate::Handler::on_open) on the session has an fd of its own, which can be pushed to, joins topics
     /// and counts as a connection.
     ///
-    /// The answer is JSON: `{"session":"TOKEN","cursor":0,"messages":[]}`. From then on the client asks with
-    /// `swio=poll&session=TOKEN&cursor=N`, where N is the last answer's `cursor`, and is answered as soon as there are
-    /// messages, each `{"text":".."}` or `{"binary":"BASE64"}`, perhaps with `event` and `id` of the message, up to
-    /// 64 KiB (or one longer message) at a time. What N does not acknowledge is sent again. Of two requests at a time
-    /// the newer one counts, the older is answered without messages. An answer with `closed`, as
-    /// `{"code":1000,"reason":""}`, is the last; a session that is over is 404, a cursor that can't be 400. Messages
-    /// to the server are sent by POST, as those of [`event_streams`](Config::event_streams).
+    /// The answer is JSON: `{"session":"TOKEN","hold":25000,"cursor":0,"messages":[]}`. From then on the client asks
+    /// with `swio=poll&session=TOKEN&cursor=N`, where N is the last answer's `cursor`, and is answered as soon as
+    /// there are messages, each `{"text":".."}` or `{"binary":"BASE64"}`, perhaps with `topic`, `event` and `id` of
+    /// the message, up to 64 KiB (or one longer message) at a time. An object without either is a notice of the
+    /// protocol of pages (docs/PROTOCOL.md): an `{"id":".."}` alone says where the client is in histories. What N does
+    /// not acknowledge is sent again. Of two requests at a time the newer one counts, the older is answered without
+    /// messages. An answer with `closed`, as `{"code":1000,"reason":""}`, is the last; a session that is over is 404,
+    /// a cursor that can't be 400. Messages to the server are sent by POST, as those of
+    /// [`event_streams`](Config::event_streams).
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
     /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) where no request came for

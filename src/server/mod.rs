@@ -50,7 +50,7 @@ use verbs::topics::Rooms;
 /// Every method acts at once and in the order of the calls, never blocks, and never calls back. Sending is
 /// queueing: what is pushed in one turn leaves in one write after the callback, or earlier where it is 16 KiB and
 /// more for one connection, always in the order of the pushes.
-/// A dead fd is an answer ([`PushError::Gone`]), never a panic and never another client.
+/// A dead fd is an answer ([`PushError::Gone`](crate::PushError::Gone)), never a panic and never another client.
 ///
 /// Made by [`Server::builder`]:
 ///

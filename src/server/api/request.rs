@@ -48,7 +48,7 @@ impl<'a> Request<'a> {
         self.head.headers()
     }
 
-    /// The last event that a client of an event stream has seen, where it comes back: the header `Last-Event-ID` that
+    /// The last message that a client has seen, where it comes back: the header `Last-Event-ID` that
     /// browsers send by themselves, or else the parameter `last-event-id` of the query. The client may say what it
     /// likes.
     pub fn last_event_id(&self) -> Option<Cow<'a, str>> {

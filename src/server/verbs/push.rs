@@ -21,7 +21,8 @@ impl Server {
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotWebSocket`], [`PushError::Unfinished`] in the
-    /// middle of a message pushed in parts, or [`PushError::Full`] over the limits of [`Config::outbox_bytes_max`].
+    /// middle of a message pushed in parts, or [`PushError::Full`] over the limits of
+    /// [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max).
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};
