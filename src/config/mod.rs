@@ -75,7 +75,8 @@ pub enum ForwardedHeader {
 #[non_exhaustive]
 pub struct Config {
     /// Connections at once; over it a new one gets 503. `None`, the default: as many as the limit of open
-    /// files allows, which is raised to the system's hard limit at start.
+    /// files allows, which is raised to the system's hard limit at start, and beside them as many sessions of
+    /// [`long_polling`](Config::long_polling), which are no files. A number holds for both together.
     pub connections_max: Option<usize>,
     /// Connections at once from one address (IPv6: one /64); over it a new one gets 429. Of those that a proxy of
     /// [`trusted_proxies`](Config::trusted_proxies) brings, WebSockets count, under the client's address.

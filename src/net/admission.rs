@@ -12,7 +12,7 @@ impl<S: Default> Connections<S> {
     /// Takes a new connection into the table; `None` where the table can't grow.
     pub(super) fn take_in(&mut self, stream: Stream, address: Option<IpAddr>) -> Option<(Fd, Admission)> {
         let mut admission = Admission::Welcome;
-        if self.len() - self.turned_away >= self.limits.connections_max {
+        if !self.has_room_for_socket() {
             admission = Admission::ServerFull;
         } else if self.is_nearly_full() {
             admission = Admission::MemoryFull;
@@ -39,6 +39,18 @@ impl<S: Default> Connections<S> {
 }
 
 impl<S> Connections<S> {
+    /// Whether there may be one more connection with a socket.
+    pub(super) fn has_room_for_socket(&self) -> bool {
+        let len = self.len() - self.turned_away;
+        len < self.limits.connections_max && len - self.socketless < self.limits.of_a_kind_max
+    }
+
+    /// Whether there may be one more without.
+    pub(super) fn has_room_for_socketless(&self) -> bool {
+        let len = self.len() - self.turned_away;
+        len < self.limits.connections_max && self.socketless < self.limits.of_a_kind_max
+    }
+
     /// Whether the other end of TCP is a proxy that is believed whom it speaks for.
     pub(crate) fn is_via_proxy(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::VIA_PROXY))

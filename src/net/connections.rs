@@ -50,6 +50,8 @@ pub(crate) struct Connections<S> {
     pub(crate) inbound_bytes: usize,
     /// Connections that are only being told that they may not stay.
     pub(super) turned_away: usize,
+    /// Connections without a socket.
+    pub(super) socketless: usize,
     /// Why connections end that are ending. Not in the connection: most are not.
     pub(super) reasons: HashMap<Fd, CloseReason>,
     pub(crate) losses: Losses,
@@ -103,6 +105,7 @@ impl<S: Default> Connections<S> {
             batch: Batch::default(),
             inbound_bytes: 0,
             turned_away: 0,
+            socketless: 0,
             reasons: HashMap::new(),
             losses: Losses::default(),
             crossings: Vec::new(),
@@ -118,7 +121,8 @@ impl<S: Default> Connections<S> {
     /// Puts a new connection in; `None` where the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
         let now = self.tick(self.now);
-        self.table.insert(|fd| Connection {
+        let is_socketless = matches!(stream, Stream::Socketless);
+        let fd = self.table.insert(|fd| Connection {
             fd,
             stream,
             outbox: None,
@@ -130,13 +134,15 @@ impl<S: Default> Connections<S> {
             meter: Meter::default(),
             life: Life::Open,
             flags: Flags::default(),
-        })
+        })?;
+        self.socketless += usize::from(is_socketless);
+        Some(fd)
     }
 
     /// Begins a connection to another's address. What comes of it is told by
     /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed), but not from in here.
     pub(crate) fn connect(&mut self, address: SocketAddr, session: S) -> io::Result<Fd> {
-        if self.len() - self.turned_away >= self.limits.connections_max {
+        if !self.has_room_for_socket() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
         }
         let stream = Stream::connect(address)?;

@@ -16,6 +16,8 @@ pub(crate) const OTHER_FILES: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
+    /// Of those with a socket, and of those without one.
+    pub(crate) of_a_kind_max: usize,
     pub(crate) connections_per_address_max: Option<u32>,
     pub(crate) handshakes_per_address_max: Option<u32>,
     trusted_proxies: Vec<Network>,
@@ -37,13 +39,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Raises the limit of open files on the way: every connection is one.
+    /// Raises the limit of open files on the way: every socket is one. Sessions of long polling are none, and where
+    /// files are the only limit, there may be as many of them as of sockets.
     pub(crate) fn new(config: &Config) -> Limits {
-        let files = raise_file_limit();
-        let connections_max =
-            config.connections_max.unwrap_or_else(|| files.saturating_sub(OTHER_FILES).max(1));
+        let files = raise_file_limit().saturating_sub(OTHER_FILES).max(1);
+        let of_a_kind_max = config.connections_max.unwrap_or(files);
+        let connections_max = match (config.connections_max, config.long_polling) {
+            (None, true) => files.saturating_mul(2),
+            _ => of_a_kind_max,
+        };
         Limits {
             connections_max: connections_max.min(Fd::INDEX_MAX as usize),
+            of_a_kind_max,
             connections_per_address_max: config.connections_per_address_max,
             handshakes_per_address_max: config.handshakes_per_address_max,
             trusted_proxies: config.trusted_proxies.clone(),

@@ -363,6 +363,7 @@ impl<A: App> Reactor<A> {
         }
         connections.losses.forget(fd);
         let reason = connections.take_reason(fd).unwrap_or_else(lost);
+        connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;

@@ -11,7 +11,7 @@ impl<S: Default> Connections<S> {
     /// Puts a connection in that others open by way of `by`, and that counts for the same address; `None` where there
     /// is no room for it.
     pub(crate) fn insert_socketless(&mut self, by: Fd, session: S) -> Option<Fd> {
-        if self.len() - self.turned_away >= self.limits.connections_max || self.is_nearly_full() {
+        if !self.has_room_for_socketless() || self.is_nearly_full() {
             return None;
         }
         let address = self.table.get(by).map_or(0, |connection| connection.address);
@@ -129,6 +129,24 @@ mod tests {
         assert_eq!(units(&[], 9), "");
         assert_eq!(units(&["", "long\n", "b\n"], 2), "long\n");
         assert_eq!(units(&["a\n", "long\n", "b\n"], 4), "a\n");
+    }
+
+    #[test]
+    fn those_without_a_socket_take_no_place_from_those_with_one_where_files_are_the_limit() {
+        let limits = Limits::new(&Config { long_polling: true, ..Config::default() });
+        assert_eq!(limits.connections_max, 2 * limits.of_a_kind_max);
+        let mut connections = Connections::<()>::new(4, limits, Instant::now());
+        (connections.limits.connections_max, connections.limits.of_a_kind_max) = (4, 2);
+        let by = Fd::new(0, 0, 9);
+        assert!([(); 2].iter().all(|()| connections.insert_socketless(by, ()).is_some()));
+        assert_eq!(connections.insert_socketless(by, ()), None);
+        assert!(connections.has_room_for_socket());
+        // A number that was asked for holds for both together.
+        let limits =
+            Limits::new(&Config { long_polling: true, connections_max: Some(2), ..Config::default() });
+        assert_eq!((limits.connections_max, limits.of_a_kind_max), (2, 2));
+        connections.limits = limits;
+        assert!(!connections.has_room_for_socket() && !connections.has_room_for_socketless());
     }
 
     #[test]
