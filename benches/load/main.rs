@@ -11,6 +11,7 @@
 mod churn;
 mod client;
 mod exchange;
+mod hold;
 mod options;
 mod process;
 
@@ -69,12 +70,17 @@ fn measure(plan: &Plan, line: &str, core: Option<&str>) -> Result<Outcome, Strin
     if plan.mode == Mode::Churn {
         return churn::run(plan, server.address);
     }
+    if let Some(kinds) = plan.mode.pushed() {
+        return hold::run(plan, &server, before, kinds);
+    }
     let mut client = Client::open(plan, server.address).map_err(|error| format!("opening: {error}"))?;
     server.check_holds(plan.connections)?;
     let outcome = match plan.mode {
         Mode::Echo | Mode::FanOut => client.exchange(plan, &server)?,
         Mode::Idle => client.hold(plan, &server, before)?,
-        Mode::Churn => unreachable!("it has clients of its own"),
+        Mode::Churn | Mode::Streams | Mode::Polls | Mode::Both => {
+            unreachable!("they have clients of their own")
+        }
     };
     client.close()?;
     Ok(outcome)
@@ -88,6 +94,9 @@ fn print(plan: &Plan, rounds: &[Vec<Outcome>]) {
         Mode::FanOut => ["deliveries/s", "server CPU µs/delivery", "median µs to the last", "client busy %"],
         Mode::Churn => ["connections/s", "half of turns under µs", "99.9 % under µs", "longest µs"],
         Mode::Idle => ["bytes/connection", "after a message each", "CPU µs/connection/s", "client busy %"],
+        Mode::Streams | Mode::Polls | Mode::Both => {
+            ["bytes/connection", "after 3 broadcasts", "CPU µs/connection/s", "server CPU µs/delivery"]
+        }
     };
     print_row("medians", headings.map(str::to_owned));
     for (number, line) in plan.servers.iter().enumerate() {

@@ -10,7 +10,10 @@ usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      withou
   idle             hold connections: memory and CPU time of each
   churn            hold connections that leave all the time and are replaced by new ones: how long the server's turns
                    take; swio only
-  --connections N  1 to 28000 (echo 100, fan-out 1000, idle and churn 10000)
+  streams          hold event streams: as idle, and a broadcast has to reach all
+  polls            hold parked long polls, the same; a poll's bytes are those of its connection and of its session
+  both             half of the connections are event streams, half are parked polls
+  --connections N  1 to 28000 (echo 100, fan-out 1000, both 19800, else 10000)
   --size BYTES     of a message, 12 to 1048576 (64)
   --window N       messages under way for each sender, 1 to 1024 (1)
   --senders N      of fan-out, 1 to 64 (1)
@@ -20,7 +23,8 @@ usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      withou
                    spaces and run without a shell; it listens on 127.0.0.1:{PORT}. 'swio {PORT} echo' and
                    'swio {PORT} fan-out' are this server once more and show how much is noise";
 
-const DEFAULT_SET: [&str; 6] = ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle", "churn"];
+const DEFAULT_SET: [&str; 8] =
+    ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle", "churn", "streams", "polls"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -28,6 +32,28 @@ pub(crate) enum Mode {
     FanOut,
     Idle,
     Churn,
+    Streams,
+    Polls,
+    Both,
+}
+
+/// What a connection without WebSocket is pushed to by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stream,
+    Poll,
+}
+
+impl Mode {
+    /// Of which kinds the connections are in turn, where they are no WebSockets.
+    pub(crate) fn pushed(self) -> Option<&'static [Kind]> {
+        match self {
+            Mode::Streams => Some(&[Kind::Stream]),
+            Mode::Polls => Some(&[Kind::Poll]),
+            Mode::Both => Some(&[Kind::Stream, Kind::Poll]),
+            Mode::Echo | Mode::FanOut | Mode::Idle | Mode::Churn => None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -64,6 +90,10 @@ impl Plan {
             "fan-out" => (Mode::FanOut, 1_000, "fan-out"),
             "idle" => (Mode::Idle, 10_000, "echo"),
             "churn" => (Mode::Churn, 10_000, "echo"),
+            "streams" => (Mode::Streams, 10_000, "echo"),
+            "polls" => (Mode::Polls, 10_000, "echo"),
+            // As many as a process may have files of.
+            "both" => (Mode::Both, 19_800, "echo"),
             other => return Err(format!("there is no mode {other}")),
         };
         let servers = vec![format!("swio {{PORT}} {kind}")];
@@ -93,8 +123,8 @@ impl Plan {
             "--senders" if self.mode == Mode::FanOut => self.senders = number(1..=64)?,
             "--seconds" => self.seconds = number(1..=20)?,
             "--rounds" => self.rounds = number(1..=99)?,
-            "--against" if self.mode == Mode::Churn => {
-                return Err("only swio tells the length of its turns".into());
+            "--against" if self.mode == Mode::Churn || self.mode.pushed().is_some() => {
+                return Err("only swio is asked for these figures".into());
             }
             "--against" if value.contains("{PORT}") => self.servers.push(value),
             "--against" => return Err("--against needs a start line with {PORT} in it".into()),

@@ -91,6 +91,10 @@ fn serve(port: &str, is_fan_out: bool) -> io::Error {
             config.outboxes_bytes_max = OUTBOX_BYTES_MAX;
             config.messages_per_second_max = None;
             config.bytes_per_second_max = None;
+            config.event_streams = true;
+            config.long_polling = true;
+            // Nobody asks again while they are counted.
+            config.poll_hold = Duration::from_secs(600);
         })
         .on_message(move |server, frame| {
             if is_fan_out {
@@ -99,7 +103,11 @@ fn serve(port: &str, is_fan_out: bool) -> io::Error {
                 server.push(frame.fd, frame.data).ok();
             }
         })
-        .on_request(|server, _| {
+        .on_request(|server, request| {
+            if let Some(text) = request.query_param("broadcast") {
+                let reach = server.broadcast(&*text).send();
+                return swio::Response::text(200, reach.queued.to_string());
+            }
             let turns = server.turns();
             let micros = [turns.p50, turns.p999, turns.longest].map(|length| length.as_micros().to_string());
             swio::Response::text(200, micros.join(" "))
