@@ -271,6 +271,34 @@ fn a_request_that_waits_may_vanish_and_the_session_stays() {
 }
 
 #[test]
+fn of_a_request_that_waits_only_what_its_answer_needs_is_kept() {
+    let live = polls_with(Server::builder(), |config| config.origins = Origins::Any);
+    let (mut page, _) = Page::open(&live);
+    let long = format!("Origin: https://a.example\r\nCookie: {}\r\n\r\n", "x".repeat(4_000));
+    let ask = |cursor| get(&format!("&session={}&cursor={cursor}", page.token)).replace("\r\n\r\n", "\r\n");
+    // The one behind it waits its turn, whole.
+    page.client.send(format!("{}{long}{}Connection: close\r\n{long}", ask(0), ask(1)));
+    let small = |server: &mut Server| {
+        let held = server.usage().inbound_bytes;
+        (4_000..5_000).contains(&held).then_some(())
+    };
+    live.until("the first one is parked", small);
+    for cursor in [1, 2] {
+        live.ask(|server| server.broadcast("now").send());
+        let answer = page.client.answer();
+        assert_eq!(answer.text(), format!("{{\"cursor\":{cursor},\"messages\":[{{\"text\":\"now\"}}]}}"));
+        assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("https://a.example"));
+        if cursor == 1 {
+            live.until("the second one is parked", |server| {
+                let held = server.usage().inbound_bytes;
+                (1..500).contains(&held).then_some(())
+            });
+        }
+    }
+    page.client.expect_fin();
+}
+
+#[test]
 fn a_request_waits_no_longer_than_it_may() {
     let live = polls_with(Server::builder(), |config| config.poll_hold = Duration::from_millis(50));
     let (mut page, _) = Page::open(&live);

@@ -8,6 +8,7 @@ use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
 use crate::fd::Fd;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 #[derive(Debug)]
@@ -288,6 +289,8 @@ pub(crate) struct EventStream {
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) route: Route,
+    /// The client's, as of the request that began it.
+    pub(crate) address: Option<SocketAddr>,
     /// The connection whose request waits, or waited last.
     pub(crate) parked: Option<Fd>,
     /// How many messages the client has said that it has.
@@ -301,8 +304,8 @@ pub(crate) struct Poll {
 }
 
 impl Poll {
-    pub(crate) fn new(route: Route) -> Poll {
-        Poll { route, parked: None, acknowledged: 0, taken: Vec::new(), posted: 0, end: None }
+    pub(crate) fn new(route: Route, address: Option<SocketAddr>) -> Poll {
+        Poll { route, address, parked: None, acknowledged: 0, taken: Vec::new(), posted: 0, end: None }
     }
 }
 

@@ -44,6 +44,7 @@ impl Dispatch {
                     let mut held = Box::<Held>::default();
                     held.progress = progress;
                     if held.keep(&bytes[start..], self.server.connections.inbound_room()) {
+                        held.condense();
                         self.hold(fd, held);
                     } else {
                         self.refuse(fd, NO_ROOM);
@@ -79,6 +80,7 @@ impl Dispatch {
         if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, is_new) {
             held.forget(start);
             held.progress = progress;
+            held.condense();
             self.hold(fd, held);
         }
     }

@@ -1,6 +1,7 @@
 //! Long polling: sessions that outlive the requests that carry them. What is pushed to one waits until a request asks
 //! for it, and stays until a later request acknowledges it: an answer that got lost is given again.
 
+use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
 use crate::codec::labels::DELIMITER;
 use crate::codec::poll;
@@ -13,7 +14,7 @@ use crate::server::Server;
 use crate::server::api::request::{Acceptance, Request};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Awaited, Poll, Session};
+use crate::server::session::{Awaited, Held, Poll, Session};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
 use crate::server::transports::http::NOT_NOW;
@@ -51,11 +52,8 @@ impl Dispatch {
             return Ok(());
         }
         let server = &mut self.server;
-        let session = Session::Poll(Box::new(Poll::new(route)));
+        let session = Session::Poll(Box::new(Poll::new(route, server.remote_addr(request.fd))));
         let fd = server.connections.insert_socketless(request.fd, session).ok_or(NOT_NOW)?;
-        if let Some(address) = server.remote_addr(request.fd) {
-            server.clients.insert(fd, address);
-        }
         server.polls += 1;
         server.stats.opened += 1;
         server.watch(fd);
@@ -243,6 +241,37 @@ impl Server {
         waiting.is_last = true;
         self.end_poll(session, reason.clone());
         true
+    }
+}
+
+impl Held {
+    /// Forgets of a request that waits for messages all that its answer does not depend on: a browser's head is
+    /// several hundred bytes, and most of them wait most of the time.
+    pub(crate) fn condense(&mut self) {
+        let Some(waiting) = self.progress.waiting.as_mut() else { return };
+        let Awaited::Messages(_) = waiting.awaited else { return };
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let parsed = Head::parse(&self.bytes[..waiting.head_len], &mut headers);
+        let head = parsed.ok().flatten().expect("parsed before").0;
+        let origin = head.value("origin");
+        let lines: [&[u8]; 5] = [
+            if head.is_1_1 { b"GET / HTTP/1.1\r\nHost:\r\n" } else { b"GET / HTTP/1.0\r\n" },
+            match (head.is_1_1, head.keeps_alive()) {
+                (true, false) => b"Connection: close\r\n",
+                (false, true) => b"Connection: keep-alive\r\n",
+                _ => b"",
+            },
+            if origin.is_some() { b"Origin: " } else { b"" },
+            origin.unwrap_or_default().as_bytes(),
+            if origin.is_some() { b"\r\n\r\n" } else { b"\r\n" },
+        ];
+        let behind = &self.bytes[waiting.len..];
+        let len: usize = lines.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(len + behind.len());
+        lines.iter().for_each(|part| bytes.extend_from_slice(part));
+        bytes.extend_from_slice(behind);
+        self.bytes = bytes;
+        (waiting.head_len, waiting.body_len, waiting.len) = (len, 0, len);
     }
 }
 

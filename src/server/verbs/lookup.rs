@@ -60,7 +60,10 @@ impl Server {
     /// most connections are never asked about. `None` where the connection is gone.
     pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
         let connection = self.connections.get(fd)?;
-        self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr())
+        match &connection.session {
+            Session::Poll(poll) => poll.address,
+            _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
+        }
     }
 
     /// What is known of a connection; `None` where it is gone.
