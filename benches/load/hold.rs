@@ -19,8 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BROADCASTS: usize = 3;
 /// Opened before the first of them is waited for, as fewer than a listener's backlog.
 const AT_ONCE: usize = 100;
-const STREAM: &[u8] = b"GET / HTTP/1.1\r\nHost: bench.example\r\nAccept: text/event-stream\r\n\r\n";
-const POLL: &[u8] = b"GET /?swio=poll HTTP/1.1\r\nHost: bench.example\r\n\r\n";
+const STREAM: &str = "/";
+const POLL: &str = "/?swio=poll";
+/// What a browser sends beside what is needed.
+const HEADERS: &str = "Host: bench.example\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+    Accept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n\
+    Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nPriority: u=1, i\r\n\
+    Referer: http://bench.example/\r\nConnection: keep-alive\r\n";
 
 struct Holder {
     poll: Poll,
@@ -112,9 +118,10 @@ impl Holder {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
-        stream.write_all(if kind == Kind::Stream { STREAM } else { POLL })?;
         let (unread, token) = (Vec::new(), String::new());
-        self.peers.push(Peer { stream, kind, unread, token, is_open: false, received: 0 });
+        let mut peer = Peer { stream, kind, unread, token, is_open: false, received: 0 };
+        peer.ask(if kind == Kind::Stream { STREAM } else { POLL })?;
+        self.peers.push(peer);
         Ok(())
     }
 
@@ -203,9 +210,13 @@ impl Peer {
 
     fn park(&mut self) -> Result<(), Failure> {
         let Peer { token, received, .. } = self;
-        let request = format!(
-            "GET /?swio=poll&session={token}&cursor={received} HTTP/1.1\r\nHost: bench.example\r\n\r\n"
-        );
+        let target = format!("{POLL}&session={token}&cursor={received}");
+        self.ask(&target)
+    }
+
+    fn ask(&mut self, target: &str) -> Result<(), Failure> {
+        let accept = if self.kind == Kind::Stream { "text/event-stream" } else { "*/*" };
+        let request = format!("GET {target} HTTP/1.1\r\nAccept: {accept}\r\n{HEADERS}\r\n");
         Ok(self.stream.write_all(request.as_bytes())?)
     }
 
