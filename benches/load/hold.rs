@@ -23,7 +23,7 @@ const STREAM: &str = "/";
 const POLL: &str = "/?swio=poll";
 /// What a browser sends beside what is needed.
 const HEADERS: &str = "Host: bench.example\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0\r\n\
     Accept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n\
     Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nPriority: u=1, i\r\n\
     Referer: http://bench.example/\r\nConnection: keep-alive\r\n";
