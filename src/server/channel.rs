@@ -30,6 +30,7 @@ impl Server {
         self.connections.get(fd).map_or(Role::Server, |connection| connection.session.role())
     }
 
+    #[inline]
     pub(super) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
         match (&connection.session, connection.life) {

@@ -270,6 +270,11 @@ impl WebSocket {
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
+
+    /// Whether it takes the same frames as all others, and takes them now.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.marks.has(Marks::UNFINISHED | Marks::LABELLED) && !self.route.is_outgoing()
+    }
 }
 
 /// An answer that goes on and on (WHATWG HTML §9.2).

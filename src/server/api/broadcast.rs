@@ -8,9 +8,9 @@ use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
 use crate::server::Server;
 use crate::server::api::message::Message;
-use crate::server::session::{Marks, Phase, Session};
+use crate::server::session::{Marks, Phase, Session, WebSocket};
 use crate::server::transports::labelled;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A message on its way to every established connection, or every one in a topic; see
@@ -50,6 +50,33 @@ pub struct Reach {
     pub unsendable: usize,
 }
 
+/// WebSockets that are meant, but can't be given the frame that all others are.
+#[derive(Debug, Default)]
+struct Others {
+    /// Each of their frames needs a mask of its own.
+    outgoing: Vec<Fd>,
+    /// How many are in the middle of a message.
+    unfinished: usize,
+    /// They are too, but get it behind that.
+    waiting: Vec<Fd>,
+}
+
+impl Others {
+    #[cold]
+    fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
+        let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
+        if websocket.role() == Role::Client {
+            if !is_for_all {
+                self.outgoing.push(fd);
+            }
+        } else if is_unfinished && is_kept && websocket.marks.has(Marks::LABELLED) {
+            self.waiting.push(fd);
+        } else {
+            self.unfinished += usize::from(is_unfinished);
+        }
+    }
+}
+
 impl<'s, 'm> Broadcast<'s, 'm> {
     pub(crate) fn new(server: &'s mut Server, target: Target, message: Message<'m>) -> Broadcast<'s, 'm> {
         Broadcast { server, target, message, except: Vec::new(), history: None }
@@ -79,37 +106,22 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             message = message.topic(server.rooms.topics.name(topic));
         }
         let (frame, shared) = message.frame();
-        let unfinished = Cell::new(0);
-        let (outgoing, waiting) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let others = RefCell::new(Others::default());
         let is_for_all = matches!(target, Target::All);
         let wants = |connection: &Connection<Session>| {
             let Session::WebSocket(websocket) = &connection.session else { return false };
-            if websocket.phase != Phase::Open {
+            if websocket.phase != Phase::Open || except.contains(&connection.fd) {
                 return false;
             }
-            if except.contains(&connection.fd) {
-                return false;
+            let is_plain = websocket.is_plain();
+            if !is_plain {
+                others.borrow_mut().note(connection.fd, websocket, is_for_all, is_kept);
             }
-            if websocket.role() == Role::Client {
-                if !is_for_all {
-                    // Each of its frames needs a mask of its own.
-                    outgoing.borrow_mut().push(connection.fd);
-                }
-                return false;
-            }
-            if !websocket.marks.has(Marks::UNFINISHED | Marks::LABELLED) {
-                return true;
-            }
-            if websocket.marks.has(Marks::UNFINISHED) {
-                match is_kept && websocket.marks.has(Marks::LABELLED) {
-                    true => waiting.borrow_mut().push(connection.fd),
-                    false => unfinished.set(unfinished.get() + 1),
-                }
-            }
-            false
+            is_plain
         };
         let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
-        reach.unfinished = unfinished.get();
+        let Others { outgoing, unfinished, waiting } = others.into_inner();
+        reach.unfinished = unfinished;
         reach.queued += usize::from(is_brought_later);
         if server.tcp.established > 0 {
             server.fan_out_packages(target, &message, &except, &mut reach);
@@ -124,11 +136,10 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         for (encoding, _) in used.iter().filter(|(_, count)| *count > 0) {
             server.fan_out_labelled(encoding, target, &message, &except, &mut reach);
         }
-        let waiting = waiting.into_inner();
         if !waiting.is_empty() {
             server.hold_back_kept(&message, waiting, &mut reach);
         }
-        for fd in outgoing.into_inner() {
+        for fd in outgoing {
             match server.push(fd, message.clone()) {
                 Ok(()) => reach.queued += 1,
                 Err(PushError::Unfinished) => reach.unfinished += 1,

@@ -72,10 +72,9 @@ impl Server {
         quota: Quota,
     ) -> Result<(), PushError> {
         let role = match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: true, .. } if !opcode.is_control() => {
-                return Err(PushError::Unfinished);
-            }
-            Channel::WebSocket { role, is_labelled, .. } if !is_labelled || opcode.is_control() => role,
+            Channel::WebSocket { is_unfinished: false, is_labelled: false, role } => role,
+            Channel::WebSocket { role, .. } if opcode.is_control() => role,
+            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
             Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
             channel => return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota),
         };
