@@ -150,6 +150,7 @@ fn sse_is_a_room_over_plain_http_that_remembers() {
         assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     };
     say("hello");
+    assert_eq!(until_field(&mut one, "event: "), "said");
     let id = until_field(&mut one, "id: ");
     assert_eq!(until_field(&mut one, "data: "), "1: hello");
     say("anybody?");
