@@ -24,6 +24,8 @@ pub(super) enum Fate {
 #[derive(Debug, Default)]
 pub(super) struct Pushes {
     accepted: Vec<(Opcode, Vec<u8>, Fate)>,
+    /// Those from here on may have been too many: then the connection ends.
+    doubtful: Option<usize>,
     /// By a policy that lets the connection live.
     pub(super) refused: u64,
 }
@@ -31,6 +33,11 @@ pub(super) struct Pushes {
 impl Pushes {
     pub(super) fn accept(&mut self, opcode: Opcode, data: Vec<u8>, fate: Fate) {
         self.accepted.push((opcode, data, fate));
+    }
+
+    /// Of what is accepted from now on only the beginning may arrive.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = Some(self.accepted.len());
     }
 
     /// Accepted and refused ones.
@@ -55,7 +62,8 @@ impl Pushes {
 
     /// Whether one that must arrive is among these.
     fn keeps(&self, numbers: std::ops::Range<usize>) -> bool {
-        numbers.into_iter().any(|number| self.fate(number) == Fate::Kept)
+        let certain = numbers.start..numbers.end.min(self.doubtful.unwrap_or(usize::MAX));
+        certain.into_iter().any(|number| self.fate(number) == Fate::Kept)
     }
 }
 
@@ -71,18 +79,21 @@ pub(super) struct Arrivals<'a> {
 }
 
 impl Arrivals<'_> {
-    pub(super) fn take(&mut self, opcode: Opcode, data: &[u8]) {
+    /// One came, as what is not known where the way does not tell.
+    pub(super) fn take(&mut self, opcode: impl Into<Option<Opcode>>, data: &[u8]) {
+        let opcode = opcode.into();
         self.count += 1;
         let pushes = self.pushes;
         let Some(&number) = self.unique.get(data) else {
             let kept = (self.next..pushes.accepted.len()).find(|number| pushes.fate(*number) == Fate::Kept);
             let number = kept.expect("no more was pushed");
             let (expected, bytes, _) = &pushes.accepted[number];
-            assert_eq!((opcode, data), (*expected, &**bytes), "push {number}");
+            assert_eq!(data, &**bytes, "push {number}");
+            assert!(opcode.is_none_or(|opcode| opcode == *expected), "push {number}");
             self.next = number + 1;
             return;
         };
-        assert_eq!(opcode, pushes.accepted[number].0);
+        assert!(opcode.is_none_or(|opcode| opcode == pushes.accepted[number].0), "push {number}");
         assert!(number >= self.next, "push {number} came after a later one");
         if let Fate::Latest(key) = pushes.fate(number) {
             // Where the first of its key was that had not arrived, at the earliest.

@@ -35,14 +35,19 @@ impl Rooms {
         self.users.iter().filter(|(_, other)| *other == uid).map(|(fd, _)| *fd).collect()
     }
 
-    pub(super) fn join(&mut self, server: &mut Server, fd: Fd, topic: &str) {
+    /// Whether it was not in it.
+    pub(super) fn join(&mut self, server: &mut Server, fd: Fd, topic: &str) -> bool {
         let is_new = self.members.get(topic).is_none_or(|members| !members.contains(&fd));
         match server.join(fd, topic) {
             Ok(joined) => {
                 assert_eq!(joined, is_new, "{fd}: {topic}");
                 self.members.entry(topic.to_owned()).or_default().insert(fd);
+                joined
             }
-            Err(error) => self.check_refused(server, fd, error),
+            Err(error) => {
+                self.check_refused(server, fd, error);
+                false
+            }
         }
     }
 

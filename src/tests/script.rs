@@ -3,6 +3,7 @@
 use super::Random;
 use crate::codec::ws::Opcode;
 use crate::codec::ws::header::encode_masked;
+use crate::{Framing, LengthType};
 
 /// What one client sends, byte for byte, and what the bytes mean.
 pub(super) struct Script {
@@ -38,21 +39,93 @@ pub(super) enum What {
 pub(super) enum Kind {
     WebSocket,
     Http,
+    /// Raw TCP of the framing with this number.
+    Tcp(u8),
+    /// An event stream: a request, and nothing more.
+    EventStream,
+    /// Requests of a session of its visitor: polls, and messages by POST.
+    Carrier,
 }
 
 pub(super) const HANDSHAKE: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
+/// How many kinds of packages there are.
+pub(super) const FRAMINGS: u64 = 3;
+
+/// The framings of the raw TCP listeners.
+pub(super) fn framings() -> [Framing; FRAMINGS as usize] {
+    [
+        Framing::EndMark(b"\r\n".into()),
+        Framing::Length { length_type: LengthType::U32Be, length_offset: 0, body_offset: 4 },
+        Framing::Length { length_type: LengthType::U16Le, length_offset: 0, body_offset: 0 },
+    ]
+}
+
+fn package(framing: u8, data: &[u8]) -> Vec<u8> {
+    match framing {
+        0 => [data, b"\r\n"].concat(),
+        1 => [&(data.len() as u32).to_be_bytes(), data].concat(),
+        _ => [&(data.len() as u16 + 2).to_le_bytes(), data].concat(),
+    }
+}
+
+/// The first package of `bytes` if it is whole, and what follows.
+pub(super) fn unpack(framing: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, body) = match framing {
+        0 => {
+            let len = bytes.windows(2).position(|two| two == b"\r\n")?;
+            return Some((&bytes[..len], &bytes[len + 2..]));
+        }
+        1 => (u32::from_be_bytes(*bytes.first_chunk()?) as usize, bytes.get(4..)?),
+        _ => (usize::from(u16::from_le_bytes(*bytes.first_chunk()?)) - 2, bytes.get(2..)?),
+    };
+    body.split_at_checked(len)
+}
+
 impl Script {
     pub(super) fn new(random: &mut Random) -> Script {
-        let kind = if random.chance(15) { Kind::Http } else { Kind::WebSocket };
-        let mut script = Script { bytes: Vec::new(), items: Vec::new(), kind };
+        let kind = match random.below(100) {
+            0..15 => Kind::Http,
+            15..30 => Kind::Tcp(random.below(FRAMINGS) as u8),
+            _ => Kind::WebSocket,
+        };
+        let mut script = Script::empty(kind);
         match kind {
             Kind::WebSocket => script.websocket(random),
-            Kind::Http => script.http(random),
+            Kind::Tcp(framing) => script.tcp(random, framing),
+            _ => script.http(random),
         }
         script
+    }
+
+    /// Of somebody who decides what to send by what comes.
+    pub(super) fn empty(kind: Kind) -> Script {
+        Script { bytes: Vec::new(), items: Vec::new(), kind }
+    }
+
+    fn tcp(&mut self, random: &mut Random, framing: u8) {
+        for _ in 0..random.below(40) {
+            let (_, data) = message(random);
+            self.bytes.extend(package(framing, &data));
+            self.item(What::Message(Opcode::Binary, data));
+        }
+        if random.chance(20) {
+            let code = match random.chance(50) {
+                true if framing == 2 => {
+                    self.bytes.extend([1, 0]);
+                    1002
+                }
+                _ => {
+                    self.bytes.extend(package(framing, &[b'e'; 20_001]));
+                    1009
+                }
+            };
+            self.item(What::Error(code));
+        } else if random.chance(30) {
+            self.bytes.extend(b"\x09\0");
+        }
     }
 
     fn item(&mut self, what: What) {
@@ -188,8 +261,8 @@ impl Script {
 }
 
 /// A message that tells the handler what to do: its first byte is the command, see the handler.
-fn message(random: &mut Random) -> (Opcode, Vec<u8>) {
-    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPUoonnKKKSzzzZqrff"[random.below(50) as usize];
+pub(super) fn message(random: &mut Random) -> (Opcode, Vec<u8>) {
+    let command = b"eeeeeebbBppdkxtLOs..jjjJlluuvPPPPPPUoonnKKKSzzzZqrffRR"[random.below(54) as usize];
     let len = match random.below(10) {
         0 => random.below(6_000),
         1..=3 => random.below(300),

@@ -199,6 +199,14 @@ impl Builder {
         self.prepare_unbound()?.reactor()
     }
 
+    /// The same, and raw TCP of these framings.
+    #[cfg(test)]
+    pub(crate) fn simulate_tcp(self, framings: &[Framing]) -> io::Result<Reactor<Dispatch>> {
+        let mut prepared = self.prepare_unbound()?;
+        prepared.framings = framings.into();
+        prepared.reactor()
+    }
+
     /// A loop that listens nowhere: for clients.
     pub(crate) fn build_unbound(self) -> io::Result<EventLoop> {
         self.prepare_unbound()?.build()

@@ -55,6 +55,14 @@ impl Tokens {
 }
 
 #[cfg(test)]
+impl crate::Server {
+    pub(crate) fn token_count(&self) -> usize {
+        assert_eq!(self.tokens.fds.len(), self.tokens.tokens.len());
+        self.tokens.fds.len()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

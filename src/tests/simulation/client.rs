@@ -1,6 +1,8 @@
 //! One simulated connection: what its client has sent and got, and what the naive model knows of it.
 
-use super::written::{behind_pages, frame};
+use super::json::Json;
+use super::visitors::{Ask, Seen};
+use super::written::{self, Answer, behind_pages, frame};
 use super::*;
 
 /// What the naive model knows of a connection that was opened.
@@ -12,6 +14,8 @@ pub(super) struct Model {
     /// What was pushed and accepted, in order.
     pub(super) pushed: Pushes,
     pub(super) is_closing: bool,
+    /// What the server pushed by itself may have been too much for it.
+    pub(super) is_doubtful: bool,
     pub(super) closed: Option<CloseReason>,
     pub(super) is_disconnected: bool,
     /// The server has begun to shut down.
@@ -42,6 +46,19 @@ pub(super) struct Client {
     /// How many bytes were written, and how many messages in them.
     pub(super) written: usize,
     pub(super) arrived: u64,
+    /// Who has it, of visitors.
+    pub(super) visitor: Option<usize>,
+    /// Requests without an answer, and answers that were not judged.
+    pub(super) asked: VecDeque<Ask>,
+    pub(super) answers: VecDeque<Answer>,
+    /// What its event stream told it.
+    pub(super) seen: Vec<Seen>,
+    /// How many bytes, or blocks of an event stream, were looked at for these.
+    pub(super) judged: usize,
+    /// No further answer comes.
+    pub(super) is_last: bool,
+    /// What is written from now on does not come to it.
+    pub(super) is_deaf: bool,
 }
 
 impl Client {
@@ -65,6 +82,7 @@ impl Client {
         let ended = self.script.items.iter().any(|item| ends(&item.what) && item.end <= self.sent + 20_001);
         !ended
             && !self.model.is_closing
+            && !self.model.is_doubtful
             && !self.model.is_shut
             && self.model.closed.is_none()
             && !wire(self.wire, |wire| wire.fin || wire.reset)
@@ -72,7 +90,10 @@ impl Client {
 
     /// Everything that the server took out of the socket has had its effect.
     pub(super) fn check_read(&self, server: &Server) {
-        if self.script.kind != Kind::WebSocket || !self.is_healthy() || !server.is_established(self.fd) {
+        if !matches!(self.script.kind, Kind::WebSocket | Kind::Tcp(_))
+            || !self.is_healthy()
+            || !server.is_established(self.fd)
+        {
             return;
         }
         if server.client_info(self.fd).is_some_and(|info| info.is_paused) {
@@ -95,6 +116,9 @@ impl Client {
         self.written = written.len();
         match self.script.kind {
             Kind::WebSocket => self.check_frames(&written),
+            Kind::Tcp(framing) => self.check_packages(framing, &written),
+            Kind::EventStream => self.check_events(&written),
+            Kind::Carrier => self.check_answers(&written),
             Kind::Http => self.check_responses(&written),
         }
         // What was not judged yet comes first the next time.
@@ -158,6 +182,80 @@ impl Client {
             rest = after;
         }
         if self.has_ended_well() {
+            arrivals.check_complete();
+        }
+        self.arrived = arrivals.count;
+    }
+
+    /// The accepted pushes in their order and nothing else.
+    fn check_packages(&mut self, framing: u8, written: &[u8]) {
+        let mut rest = written;
+        let mut arrivals = self.model.pushed.arrivals();
+        while let Some((data, after)) = script::unpack(framing, rest) {
+            arrivals.take(None, data);
+            rest = after;
+        }
+        if self.has_ended_well() {
+            assert_eq!(rest, [], "{}", self.fd);
+            arrivals.check_complete();
+        }
+        self.arrived = arrivals.count;
+    }
+
+    fn check_answers(&mut self, written: &[u8]) {
+        while let Some((answer, len)) = written::answer(&written[self.judged..]) {
+            self.judged += len;
+            self.answers.push_back(answer);
+        }
+    }
+
+    /// The head, then events: the accepted pushes in their order, and at most one of the end, the last.
+    fn check_events(&mut self, written: &[u8]) {
+        let Some(head) = written.windows(4).position(|four| four == b"\r\n\r\n") else { return };
+        if written.starts_with(b"HTTP/1.1 408 ") || written.starts_with(b"HTTP/1.1 503 ") {
+            return;
+        }
+        assert!(
+            written.starts_with(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+            "{}",
+            self.fd
+        );
+        let mut rest = &written[head + 4..];
+        let mut arrivals = self.model.pushed.arrivals();
+        let mut is_closed = false;
+        let mut number = 0;
+        while let Some((block, after)) = written::block(rest) {
+            assert!(!is_closed, "{}: an event after the end", self.fd);
+            assert_eq!(block.retry.is_some(), number == 0, "{}", self.fd);
+            rest = after;
+            number += 1;
+            let mut seen = None;
+            let data = match block.data {
+                Some(data) if block.event == "binary" => Some(STANDARD.decode(data).expect("base64")),
+                data => data.map(String::into_bytes),
+            };
+            match (block.event, &data) {
+                ("", Some(data)) => arrivals.take(Opcode::Text, data),
+                ("binary", Some(data)) => arrivals.take(Opcode::Binary, data),
+                ("gap", Some(data)) => {
+                    arrivals.take(Opcode::Text, &handler::notice(&[("gap", &String::from_utf8_lossy(data))]));
+                    seen = Some(Seen::Gap);
+                }
+                ("swio", Some(data)) => {
+                    let token = Json::read(data).text("session");
+                    seen = Some(Seen::Token(token.expect("a token")));
+                }
+                ("close", Some(_)) => is_closed = true,
+                ("", None) => {}
+                (event, _) => panic!("{}: an event {event:?}", self.fd),
+            }
+            let told = block.id.map(|id| Seen::Id(id.to_owned(), data));
+            if number > self.judged {
+                self.judged = number;
+                self.seen.extend(seen.into_iter().chain(told));
+            }
+        }
+        if self.has_ended_well() || is_closed {
             arrivals.check_complete();
         }
         self.arrived = arrivals.count;

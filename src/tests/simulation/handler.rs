@@ -7,9 +7,14 @@ pub(super) const PLANNED_PANIC: &str = "a planned panic";
 /// What the handler saw and did, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
-    Open(Fd),
+    /// With the number of the opening.
+    Open(Fd, Option<usize>),
     Message(Fd, Opcode, Vec<u8>),
     Push(Fd, Push, Result<(), PushError>),
+    /// The server pushed this by itself, in so far as the connection took it.
+    Brought(Fd, Vec<(Opcode, Vec<u8>)>),
+    /// Of what is pushed to it next only the beginning may have been taken.
+    Doubt(Fd),
     /// The server was told to close it.
     Closing(Fd),
     Close(Fd, CloseReason),
@@ -40,6 +45,7 @@ pub(super) struct Commanded {
     pub(super) count: Cell<u64>,
     pub(super) rooms: Rc<RefCell<Rooms>>,
     pub(super) controls: Rc<RefCell<Controls>>,
+    pub(super) annals: Rc<RefCell<Annals>>,
 }
 
 impl Commanded {
@@ -115,11 +121,95 @@ impl Commanded {
         });
     }
 
-    fn publish(&self, server: &mut Server, topic: &str, data: &[u8], except: Fd) {
-        let members = self.rooms.borrow().members(topic);
+    fn publish(&self, server: &mut Server, number: u8, opcode: Opcode, data: &[u8], except: Fd) {
+        let topic = topic(number);
+        let members = self.rooms.borrow().members(&topic);
         let everybody =
             members.into_iter().filter(|fd| *fd != except && server.is_established(*fd)).collect();
-        self.fan_out(server, data, everybody, |server| server.publish(topic, data).except(except).send());
+        let Some(number) = kept(number) else {
+            let send = |server: &mut Server| server.publish(&topic, data).except(except).send();
+            return self.fan_out(server, data, everybody, send);
+        };
+        // Whoever can't take it is to come back for it.
+        let policy = SlowConsumer::Close;
+        let mut data = data.to_vec();
+        self.make_unique(&mut data);
+        let opcode = if std::str::from_utf8(&data).is_ok() { opcode } else { Opcode::Binary };
+        let message = match opcode {
+            Opcode::Text => Message::text(&*data),
+            _ => Message::binary(&*data),
+        };
+        let reach = server.publish(&topic, message.slow_consumer(policy)).except(except).send();
+        let push = Push { opcode, data: data.clone(), fate: Fate::Kept, policy };
+        self.note_reach(server, &push, everybody, reach);
+        let now = server.connections.now();
+        self.annals.borrow_mut().publish(number, now, opcode, data, except);
+    }
+
+    /// Somebody is put into a topic, and told where it is where that has a history.
+    fn join(&self, server: &mut Server, fd: Fd, number: u8) {
+        let is_new = self.rooms.borrow_mut().join(server, fd, &topic(number));
+        if is_new && kept(number).is_some() {
+            self.note_missed(server, fd, self.position(server, fd));
+        }
+    }
+
+    /// Somebody comes, perhaps back: what it has missed of its topics comes behind the callback.
+    fn come_back(&mut self, server: &mut Server, request: &Request<'_>, numbers: &[u8]) {
+        let (fd, now) = (request.fd, server.connections.now());
+        self.policies.insert(fd, SlowConsumer::Close);
+        server.set_slow_consumer(fd, SlowConsumer::Close);
+        let (mut told, mut missed) = (Vec::new(), Vec::new());
+        for &number in numbers {
+            let is_new = self.rooms.borrow_mut().join(server, fd, &topic(number));
+            if let Some(id) = request.last_event_id().filter(|_| is_new) {
+                let (entries, is_complete) = self.annals.borrow().since(number, &id, now);
+                missed.extend(entries);
+                if !is_complete {
+                    told.push((Opcode::Text, notice(&[("gap", &topic(number))])));
+                }
+            }
+        }
+        missed.sort_by_key(|(number, ..)| *number);
+        told.extend(missed.into_iter().map(|(_, opcode, data)| (opcode, data)));
+        told.extend(self.position(server, fd));
+        self.note(Entry::Brought(fd, told));
+    }
+
+    /// How a connection is told where it is; event streams are by what is no event.
+    fn position(&self, server: &Server, fd: Fd) -> Option<(Opcode, Vec<u8>)> {
+        let transport = server.client_info(fd)?.transport;
+        let head = self.annals.borrow().head().to_string();
+        (transport == Transport::LongPolling).then(|| (Opcode::Text, notice(&[("id", &head)])))
+    }
+
+    fn recover(&self, server: &mut Server, fd: Fd, number: u8, id: &str) {
+        let Some(number) = kept(number) else { return };
+        if self.policy(fd) != SlowConsumer::Close || !server.is_established(fd) {
+            return;
+        }
+        let (missed, is_complete) = self.annals.borrow().since(number, id, server.connections.now());
+        if let Ok(recovered) = server.recover(fd, &topic(number), id) {
+            let found = (recovered.messages, recovered.is_complete);
+            assert_eq!(found, (missed.len(), is_complete), "{fd}: {id}");
+        }
+        let missed = missed.into_iter().map(|(_, opcode, data)| (opcode, data));
+        self.note_missed(server, fd, missed);
+    }
+
+    /// The server has pushed by itself what a connection has missed, as far as that could take it.
+    fn note_missed(&self, server: &mut Server, fd: Fd, missed: impl IntoIterator<Item = (Opcode, Vec<u8>)>) {
+        let is_doubtful = !server.is_established(fd);
+        if is_doubtful {
+            self.note(Entry::Doubt(fd));
+        }
+        for (opcode, data) in missed {
+            let push = Push { opcode, data, fate: Fate::Kept, policy: SlowConsumer::Close };
+            self.note(Entry::Push(fd, push, Ok(())));
+        }
+        if is_doubtful {
+            self.note(Entry::Closing(fd));
+        }
     }
 
     fn push_to_user(&self, server: &mut Server, uid: &str, data: &[u8]) {
@@ -141,6 +231,11 @@ impl Commanded {
             return everybody.into_iter().for_each(|fd| self.push(server, fd, Opcode::Binary, data));
         }
         let reach = send(server);
+        let push = self.describe(Opcode::Binary, data, SlowConsumer::Close);
+        self.note_reach(server, &push, everybody, reach);
+    }
+
+    fn note_reach(&self, server: &mut Server, push: &Push, everybody: Vec<Fd>, reach: Reach) {
         let (mut queued, mut full, mut gone) = (0, 0, 0);
         for fd in everybody {
             let result = match (server.is_established(fd), server.exists(fd)) {
@@ -152,32 +247,28 @@ impl Commanded {
             queued += usize::from(result.is_ok());
             full += usize::from(result == Err(PushError::Full));
             gone += usize::from(result == Err(PushError::Gone));
-            let push = self.describe(Opcode::Binary, data, SlowConsumer::Close);
-            self.note(Entry::Push(fd, push, result));
+            self.note(Entry::Push(fd, push.clone(), result));
         }
         // Who is gone may have been refused, or taken what a later write failed with, or not even have been asked.
         assert!((queued..=queued + gone).contains(&reach.queued), "{reach:?}");
         assert!((full..=full + gone).contains(&reach.refused), "{reach:?}");
     }
-}
 
-impl Handler for Commanded {
-    fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
-        self.note(Entry::Open(request.fd));
-        self.opened.push(request.fd);
-        self.push(server, request.fd, Opcode::Text, b"welcome");
+    fn opened(&mut self, server: &mut Server, fd: Fd, opening: Option<usize>) {
+        self.note(Entry::Open(fd, opening));
+        self.opened.push(fd);
+        self.push(server, fd, Opcode::Text, b"welcome");
     }
 
-    fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
-        let fd = frame.fd;
-        self.note(Entry::Message(fd, frame.opcode, frame.data.to_vec()));
+    /// Does what a message says.
+    fn obey(&mut self, server: &mut Server, fd: Fd, opcode: Opcode, data: &[u8]) {
         self.controls.borrow().check_read(fd);
-        let other = self.opened[usize::from(frame.data[1]) % self.opened.len()];
-        match frame.data[0] {
-            b'e' => self.push(server, fd, frame.opcode, &frame.data),
-            b'b' => self.broadcast(server, &frame.data, Some(fd)),
-            b'B' => self.broadcast(server, &frame.data, None),
-            b'p' => self.push(server, other, frame.opcode, &frame.data),
+        let other = self.opened[usize::from(data[1]) % self.opened.len()];
+        match data[0] {
+            b'e' => self.push(server, fd, opcode, data),
+            b'b' => self.broadcast(server, data, Some(fd)),
+            b'B' => self.broadcast(server, data, None),
+            b'p' => self.push(server, other, opcode, data),
             b'd' => {
                 self.push(server, fd, Opcode::Text, b"last words");
                 server.disconnect(fd, 4001, "told to");
@@ -193,7 +284,7 @@ impl Handler for Commanded {
             }
             b't' => {
                 let log = self.log.clone();
-                let number = frame.data[1];
+                let number = data[1];
                 server.after(Duration::from_millis(u64::from(number) * 20), move |server| {
                     let policy = SlowConsumer::Close;
                     let result = server.push(fd, Message::from("from a timer").slow_consumer(policy));
@@ -202,19 +293,17 @@ impl Handler for Commanded {
                     log.borrow_mut().push(Entry::Push(fd, push, result));
                 });
             }
-            b'L' => {
-                self.push(server, fd, Opcode::Binary, &vec![b'L'; 9_000 + 300 * usize::from(frame.data[1])])
-            }
+            b'L' => self.push(server, fd, Opcode::Binary, &vec![b'L'; 9_000 + 300 * usize::from(data[1])]),
             b'O' => {
-                let data = vec![b'O'; 9_000 + 300 * usize::from(frame.data[1])];
+                let data = vec![b'O'; 9_000 + 300 * usize::from(data[1])];
                 self.push_message(server, fd, &data, self.policy, None);
             }
-            b'o' => self.push_message(server, other, &frame.data, SlowConsumer::DropOldest, None),
-            b'n' => self.push_message(server, other, &frame.data, SlowConsumer::DropNewest, None),
+            b'o' => self.push_message(server, other, data, SlowConsumer::DropOldest, None),
+            b'n' => self.push_message(server, other, data, SlowConsumer::DropNewest, None),
             b'K' => {
-                let mut data = frame.data.to_vec();
+                let mut data = data.to_vec();
                 self.make_unique(&mut data);
-                let key = u64::from(frame.data[1]) % 3;
+                let key = u64::from(data[1]) % 3;
                 (0..3).for_each(|_| {
                     self.make_unique(&mut data);
                     self.push_message(server, fd, &data, SlowConsumer::Close, Some(key));
@@ -222,25 +311,57 @@ impl Handler for Commanded {
             }
             b'S' => {
                 let policies = [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest];
-                let policy = policies[usize::from(frame.data[1]) % 3];
+                let policy = policies[usize::from(data[1]) % 3];
                 assert!(server.set_slow_consumer(fd, policy));
                 self.policies.insert(fd, policy);
             }
-            b'j' => self.rooms.borrow_mut().join(server, fd, &topic(frame.data[1])),
-            b'J' => self.rooms.borrow_mut().join(server, other, &topic(frame.data[1])),
-            b'l' => self.rooms.borrow_mut().leave(server, fd, &topic(frame.data[1])),
-            b'u' => self.rooms.borrow_mut().bind(server, fd, &user(frame.data[1])),
+            b'j' => self.join(server, fd, data[1]),
+            b'J' => self.join(server, other, data[1]),
+            b'l' => self.rooms.borrow_mut().leave(server, fd, &topic(data[1])),
+            b'u' => self.rooms.borrow_mut().bind(server, fd, &user(data[1])),
             b'v' => self.rooms.borrow_mut().unbind(server, fd),
-            b'P' => self.publish(server, &topic(frame.data[1]), &frame.data, fd),
-            b'U' => self.push_to_user(server, &user(frame.data[1]), &frame.data),
+            b'P' => self.publish(server, data[1], opcode, data, fd),
+            b'R' => {
+                let id = self.annals.borrow().any_id(data.len() * 7 + usize::from(data[1]));
+                self.recover(server, fd, data[1], &id);
+            }
+            b'U' => self.push_to_user(server, &user(data[1]), data),
             b'z' => Controls::pause(&self.controls, server, fd),
             b'Z' => Controls::pause(&self.controls, server, other),
-            b'q' => drop(server.protect(other, frame.data[1] & 1 == 0)),
+            b'q' => drop(server.protect(other, data[1] & 1 == 0)),
             b'r' if server.reset(other) => self.note(Entry::Closing(other)),
-            b'f' => self.push_parts(server, fd, frame.opcode, &frame.data),
-            b's' => (0..30).for_each(|_| self.push(server, fd, frame.opcode, &frame.data)),
+            b'f' if is_websocket(server, fd) => self.push_parts(server, fd, opcode, data),
+            b'f' => self.push(server, fd, opcode, data),
+            b's' => (0..30).for_each(|_| self.push(server, fd, opcode, data)),
             _ => {}
         }
+    }
+}
+
+impl Handler for Commanded {
+    fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
+        let opening = request.query_param("opening").map(|number| number.parse().expect("a number"));
+        self.opened(server, request.fd, opening);
+        if let Some(numbers) = request.query_param("join") {
+            let numbers: Vec<u8> = numbers.bytes().map(|digit| digit - b'0').collect();
+            self.come_back(server, request, &numbers);
+        }
+    }
+
+    fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
+        self.note(Entry::Message(frame.fd, frame.opcode, frame.data.to_vec()));
+        self.obey(server, frame.fd, frame.opcode, &frame.data);
+    }
+
+    fn on_connect(&mut self, server: &mut Server, fd: Fd) {
+        if server.is_established(fd) {
+            self.opened(server, fd, None);
+        }
+    }
+
+    fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {
+        self.note(Entry::Message(fd, Opcode::Binary, data.to_vec()));
+        self.obey(server, fd, Opcode::Binary, data);
     }
 
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {
@@ -312,4 +433,19 @@ impl Handler for Commanded {
     fn on_presence(&mut self, _server: &mut Server, topic: &str, uid: &str, presence: Presence) {
         self.rooms.borrow_mut().presence_changed(topic, uid, presence);
     }
+}
+
+fn is_websocket(server: &Server, fd: Fd) -> bool {
+    server.client_info(fd).is_some_and(|info| info.transport == Transport::WebSocket)
+}
+
+/// The number of a topic, where it has a history.
+fn kept(number: u8) -> Option<u8> {
+    (0..annals::TOPICS).find(|kept| topic(*kept) == topic(number))
+}
+
+/// How the model notes what is told beside messages, by labels.
+pub(super) fn notice(labels: &[(&str, &str)]) -> Vec<u8> {
+    let labels = labels.iter().map(|(name, value)| format!("\0{name}={value}"));
+    labels.collect::<String>().into()
 }

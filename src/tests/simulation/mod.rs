@@ -1,39 +1,48 @@
-//! Deterministic simulation: the real reactor, dispatch and sessions on simulated sockets and a steered
-//! clock. A seed draws clients, what they send and how it is cut, what they read, resets, FINs, stale and
-//! spurious readiness, its order and delay, clock jumps, budgets and limits. After every turn everything is
+//! Deterministic simulation: the real reactor, dispatch and sessions on simulated sockets and a steered clock. A seed
+//! draws clients of every kind, what they send and how it is cut, what they read, resets, FINs, stale and spurious
+//! readiness, its order and delay, clock jumps, budgets and limits. After every turn everything is
 //! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
 
 use super::Random;
 use super::controls::Controls;
 use super::pushes::{Fate, Pushes};
 use super::rooms::{Rooms, topic, user};
-use super::script::{Kind, Script, What};
+use super::script::{self, Kind, Script, What};
 use crate::codec::ws::Opcode;
 use crate::net::App as _;
 use crate::net::connection::{Flags, Life};
+use crate::net::connections::TICK;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
+use crate::server::session::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, Message, Presence, PushError, Reach,
-    Request, Response, Server, SlowConsumer, TopicEvent,
+    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
+    Reach, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mio::Token;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+mod annals;
 mod client;
 mod handler;
+mod json;
 mod replay;
 mod totals;
+mod visitors;
 mod written;
 
+use annals::Annals;
 use client::{Client, Model};
 use handler::{Commanded, Entry, Log, PLANNED_PANIC, Push};
 use totals::Totals;
+use visitors::{Opening, Post, Sitting, Visitor};
 
 const SEEDS: u64 = 1_000;
 
@@ -75,6 +84,14 @@ struct Simulation {
     rooms: Rc<RefCell<Rooms>>,
     controls: Rc<RefCell<Controls>>,
     connections_max: usize,
+    /// Those who come by event streams and polls, in the order in which they came first.
+    visitors: Vec<Visitor>,
+    openings: Vec<Opening>,
+    /// Of long polling.
+    sessions: BTreeMap<Fd, Sitting>,
+    posts: Vec<Post>,
+    visitors_max: usize,
+    annals: Rc<RefCell<Annals>>,
     /// The server is shut down in this turn.
     shut_at: u64,
     is_shut: bool,
@@ -97,17 +114,31 @@ impl Simulation {
             config.message_bytes_max = 20_000;
             config.read_buffer_bytes = [16, 50, 300, 4_096, 65_536][random.below(5) as usize];
             config.reads_per_turn_max = 1 + random.below(4) as u32;
+            config.event_streams = true;
+            config.long_polling = true;
+            config.poll_hold = Duration::from_millis([25_000, 3_000, 500][random.below(3) as usize]);
+            config.poll_grace = Duration::from_millis([15_000, 1_000][random.below(2) as usize]);
             config.outbox_bytes_max = [10_000, 30_000, 1 << 20][random.below(3) as usize];
             config.outboxes_bytes_max = config.outbox_bytes_max * (1 + random.below(20) as usize);
             config.buffer_high_watermark = Some([2_000, 10_000][random.below(2) as usize]);
             config.buffer_low_watermark = [0, 1_500][random.below(2) as usize];
         });
         // Closures given to a builder must be `Send`; the simulation stays on its thread.
-        let mut reactor = builder.simulate().expect("a valid configuration");
+        let mut reactor = builder.simulate_tcp(&script::framings()).expect("a valid configuration");
+        let history = History {
+            messages: [2, 10, 1_000][random.below(3) as usize],
+            age: Duration::from_secs([10, 300][random.below(2) as usize]),
+            ..History::default()
+        };
+        for number in 0..annals::TOPICS {
+            reactor.app.server.keep_history(&topic(number), history).expect("room");
+        }
+        let annals = Rc::new(RefCell::new(Annals::new(history)));
         let rooms = Rc::<RefCell<Rooms>>::default();
         let controls = Rc::new(RefCell::new(Controls::new(seed)));
         let handler = Commanded {
             controls: controls.clone(),
+            annals: annals.clone(),
             log: log.clone(),
             opened: Vec::new(),
             policy,
@@ -123,6 +154,12 @@ impl Simulation {
             connections_max: 3 + random.below(20) as usize,
             shut_at: if random.chance(10) { random.below(150) } else { u64::MAX },
             is_shut: false,
+            visitors: Vec::new(),
+            openings: Vec::new(),
+            sessions: BTreeMap::new(),
+            posts: Vec::new(),
+            visitors_max: random.below(7) as usize,
+            annals,
             controls,
             random,
             reactor,
@@ -163,6 +200,7 @@ impl Simulation {
         {
             self.connect();
         }
+        self.live_visitors(is_welcome && !self.is_shut);
         for index in 0..self.clients.len() {
             if self.clients[index].is_silent || self.random.chance(40) {
                 continue;
@@ -188,14 +226,21 @@ impl Simulation {
         self.is_shut = true;
         self.totals.shutdowns += 1;
         self.clients.iter_mut().for_each(|client| client.model.is_shut = true);
+        self.sessions.values_mut().for_each(|sitting| sitting.model.is_shut = true);
         self.reactor.app.server.shutdown();
     }
 
     fn connect(&mut self) {
-        let (stream, number) = sim::socket();
         let script = Script::new(&mut self.random);
+        self.admit(script, None);
+    }
+
+    /// Somebody connects; gives its place.
+    fn admit(&mut self, script: Script, visitor: Option<usize>) -> usize {
+        let (stream, number) = sim::socket();
         self.reactor.app.connections().set_now(self.now);
-        self.reactor.admit(Stream::Sim(stream), 0, None);
+        let protocol = if let Kind::Tcp(framing) = script.kind { framing + 1 } else { 0 };
+        self.reactor.admit(Stream::Sim(stream), protocol, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
         self.by_fd.insert(fd, self.clients.len());
@@ -204,6 +249,7 @@ impl Simulation {
             wire: number,
             fd,
             script,
+            visitor,
             sent: 0,
             pending: None,
             is_slow: self.random.chance(15),
@@ -215,10 +261,17 @@ impl Simulation {
             written_checked: 0,
             written: 0,
             arrived: 0,
+            asked: VecDeque::new(),
+            answers: VecDeque::new(),
+            seen: Vec::new(),
+            judged: 0,
+            is_last: false,
+            is_deaf: false,
         });
         let index = self.clients.len() - 1;
         self.give_room(index);
         self.send(index);
+        index
     }
 
     fn pend(&mut self, index: usize, add: impl FnOnce(&mut Ready)) {
@@ -318,13 +371,14 @@ impl Simulation {
             let connection = self.reactor.app.server.connections.get(client.fd);
             client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             client.consumed = consumed;
+            client.asked.iter_mut().for_each(|ask| ask.note_read(consumed, self.now));
         }
         self.replay();
     }
 
     /// After every turn: what each client got, what is held, and what is left to do.
     fn check(&mut self) {
-        let mut established = 0;
+        let (mut websockets, mut tcp, mut event_streams) = (0, 0, 0);
         let mut outboxes = 0;
         let mut queued = 0;
         let mut inbound = 0;
@@ -340,12 +394,15 @@ impl Simulation {
                 let accounted = client.arrived + lost.dropped + lost.replaced;
                 assert_eq!(client.model.pushed.count(), accounted, "{}: {lost:?}", client.fd);
             }
-            established += usize::from(self.reactor.app.server.is_established(client.fd));
+            let is_established = self.reactor.app.server.is_established(client.fd);
+            websockets += usize::from(is_established && client.script.kind == Kind::WebSocket);
+            tcp += usize::from(is_established && matches!(client.script.kind, Kind::Tcp(_)));
+            event_streams += usize::from(is_established && client.script.kind == Kind::EventStream);
             inbound += self.reactor.app.server.client_info(client.fd).expect("it is there").held_bytes;
             outboxes += usize::from(connection.outbox.is_some());
             queued += connection.queued_bytes();
-            // Exempt from the limit: the 101, a close frame, and the pongs for one read.
-            let most = limit + 1_024 + self.reactor.app.server.config().read_buffer_bytes;
+            // Exempt from the limit: the 101, a close frame, and the pongs for one read; nearly: an answer.
+            let most = limit + 5_120 + self.reactor.app.server.config().read_buffer_bytes;
             assert!(connection.queued_bytes() <= most, "{}: over its limit", client.fd);
             if connection.outbox.is_some() {
                 let room = wire(client.wire, |wire| wire.room);
@@ -361,9 +418,14 @@ impl Simulation {
             }
         }
         let usage = self.reactor.app.server.usage();
-        assert_eq!((usage.websockets, usage.outboxes, usage.queued_bytes), (established, outboxes, queued));
+        let (long_polls, laden, waiting) = self.check_sessions();
+        (outboxes, queued) = (outboxes + laden, queued + waiting);
+        let of_kinds = (usage.websockets, usage.tcp, usage.event_streams, usage.long_polls);
+        assert_eq!(of_kinds, (websockets, tcp, event_streams, long_polls));
+        assert_eq!((usage.outboxes, usage.queued_bytes), (outboxes, queued));
         assert_eq!(usage.inbound_bytes, inbound);
         assert_eq!(usage.connections, self.reactor.app.server.connections.len());
+        self.read_visitors();
         if !self.reactor.app.has_notices() {
             self.rooms.borrow().check(&self.reactor.app.server);
         }
@@ -384,12 +446,15 @@ impl Simulation {
         for (index, client) in self.clients.iter().enumerate() {
             self.by_fd.insert(client.fd, index);
         }
+        let closed = self.sessions.iter().filter(|(_, sitting)| sitting.model.closed.is_some());
+        past.extend(closed.map(|(fd, _)| *fd));
     }
 
     /// Everybody leaves in one way or another; then nothing may be left.
     fn wind_up(&mut self) {
         for index in 0..self.clients.len() {
-            match self.random.below(3) {
+            let is_patient = matches!(self.clients[index].script.kind, Kind::Tcp(_) | Kind::EventStream);
+            match self.random.below(if is_patient { 2 } else { 3 }) {
                 0 => self.reset(index),
                 1 => self.finish(index),
                 _ => {}
@@ -397,8 +462,8 @@ impl Simulation {
         }
         for _ in 0..40 {
             self.now += Duration::from_secs(10);
-            for client in &self.clients {
-                self.reactor.app.server.protect(client.fd, false);
+            for fd in self.clients.iter().map(|client| &client.fd).chain(self.sessions.keys()) {
+                self.reactor.app.server.protect(*fd, false);
             }
             let ready: Vec<Ready> =
                 self.clients.iter_mut().filter_map(|client| client.pending.take()).collect();
@@ -409,11 +474,14 @@ impl Simulation {
             }
             self.check();
         }
+        let unended = self.sessions.iter().find(|(_, sitting)| sitting.model.closed.is_none());
+        assert_eq!(unended.map(|(fd, _)| fd), None, "a session never ends");
         if let Some(client) = self.clients.first() {
             let connection = self.reactor.app.server.connections.get(client.fd).expect("it is in the table");
             let life = (connection.life, connection.flags, connection.queued_bytes());
             panic!("{} never ends: {life:?}", client.fd);
         }
         assert_eq!(self.reactor.app.server.usage(), crate::Usage::default());
+        assert_eq!(self.reactor.app.server.token_count(), 0);
     }
 }

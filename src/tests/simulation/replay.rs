@@ -8,28 +8,54 @@ impl Simulation {
         let entries = std::mem::take(&mut *self.log.borrow_mut());
         for entry in entries {
             match entry {
-                Entry::Open(fd) => {
-                    let client = self.client(fd);
-                    assert!(client.script.kind == Kind::WebSocket && !client.model.is_opened, "{fd}");
-                    client.model.is_opened = true;
+                Entry::Open(fd, opening) => {
+                    if let Some(number) = opening.filter(|_| !self.by_fd.contains_key(&fd)) {
+                        assert!(self.openings[number].fd.replace(fd).is_none(), "{fd}: a second session");
+                        let sitting = Sitting::new(self.now, self.is_shut);
+                        let is_new = self.sessions.insert(fd, sitting).is_none();
+                        assert!(is_new && !self.past.contains(&fd), "{fd}: names two sessions");
+                        self.totals.sessions += 1;
+                    } else {
+                        let kind = self.client(fd).script.kind;
+                        assert!(!matches!(kind, Kind::Http | Kind::Carrier), "{fd}");
+                        self.totals.event_streams += u64::from(kind == Kind::EventStream);
+                    }
+                    assert!(!std::mem::replace(&mut self.model(fd).is_opened, true), "{fd}: opened twice");
                 }
                 Entry::Message(fd, opcode, data) => {
                     self.totals.messages += 1;
-                    let model = &mut self.client(fd).model;
+                    let model = self.model(fd);
                     assert!(!model.is_closing && model.closed.is_none(), "{fd}: a message after its end");
                     model.messages += 1;
                     let nth = model.messages;
-                    assert_eq!(
-                        self.client(fd).message(nth),
-                        Some((opcode, &data[..])),
-                        "{fd}: message {nth}"
-                    );
+                    let client = self.by_fd.get(&fd).map(|index| &self.clients[*index]);
+                    match client.filter(|client| client.script.kind != Kind::EventStream) {
+                        Some(client) => {
+                            assert_eq!(client.message(nth), Some((opcode, &data[..])), "{fd}: message {nth}");
+                        }
+                        None => self.delivered(fd, opcode, &data),
+                    }
                 }
                 Entry::Push(fd, push, result) => self.replay_push(fd, push, result),
-                Entry::Closing(fd) => self.client(fd).model.is_closing = true,
+                Entry::Brought(fd, told) => {
+                    let is_certain = self.reactor.app.server.is_established(fd);
+                    let model = self.model(fd);
+                    if !is_certain {
+                        model.is_doubtful = true;
+                        model.pushed.doubt();
+                    }
+                    for (opcode, data) in told {
+                        model.pushed.accept(opcode, data, Fate::Kept);
+                    }
+                }
+                Entry::Doubt(fd) => self.model(fd).pushed.doubt(),
+                Entry::Closing(fd) => self.model(fd).is_closing = true,
                 Entry::Close(fd, reason) => {
-                    self.judge_close(fd, &reason);
-                    let model = &mut self.client(fd).model;
+                    match self.sessions.contains_key(&fd) {
+                        true => self.judge_session_close(fd, &reason),
+                        false => self.judge_close(fd, &reason),
+                    }
+                    let model = self.model(fd);
                     assert!(model.closed.replace(reason).is_none(), "{fd}: closed twice");
                 }
                 Entry::Disconnect(fd) => {
@@ -53,17 +79,19 @@ impl Simulation {
         &mut self.clients[index]
     }
 
+    fn model(&mut self, fd: Fd) -> &mut Model {
+        match self.by_fd.get(&fd) {
+            Some(index) => &mut self.clients[*index].model,
+            None => &mut self.sessions.get_mut(&fd).expect("an fd that was given out").model,
+        }
+    }
+
     pub(super) fn replay_push(&mut self, fd: Fd, push: Push, result: Result<(), PushError>) {
         if self.past.contains(&fd) {
             return assert_eq!(result, Err(PushError::Gone), "{fd}");
         }
-        let now = self.now;
-        let client = self.client(fd);
-        // Its timeouts may have ended it as well; the shortest is the close handshake's.
-        let may_be_ending = !client.is_healthy()
-            || now - client.heard >= Duration::from_secs(3)
-            || wire(client.wire, |wire| wire.room == 0);
-        let model = &mut client.model;
+        let may_be_ending = self.may_be_ending(fd);
+        let model = self.model(fd);
         match result {
             Ok(()) => {
                 assert!(!model.is_closing && model.closed.is_none(), "{fd}: pushed after its end");
@@ -78,10 +106,24 @@ impl Simulation {
                 }
                 self.totals.refused_full += 1;
             }
-            // The server may know of the end before the handler is told.
             Err(PushError::Gone | PushError::Closing) => assert!(may_be_ending, "{fd}: {result:?} too early"),
             Err(error) => panic!("{fd}: {error}"),
         }
+    }
+
+    /// The server may know of a connection's end before the handler is told.
+    fn may_be_ending(&mut self, fd: Fd) -> bool {
+        let now = self.now;
+        if let Some(Sitting { model, heard, .. }) = self.sessions.get(&fd) {
+            let config = self.reactor.app.server.config();
+            let is_ending = model.is_closing || model.is_doubtful || model.is_shut || model.closed.is_some();
+            return is_ending || now + TICK - *heard >= config.poll_hold + config.poll_grace;
+        }
+        let client = self.client(fd);
+        // Its timeouts may have ended it as well; the shortest is the close handshake's.
+        !client.is_healthy()
+            || now - client.heard >= Duration::from_secs(3)
+            || wire(client.wire, |wire| wire.room == 0)
     }
 
     /// A connection ends for a reason that can be seen from outside.
@@ -95,7 +137,11 @@ impl Simulation {
         };
         match reason.cause {
             Cause::Requested if reason.by == crate::Side::Peer => {
-                assert!(read(&What::Close(reason.code)), "{fd}: {reason}");
+                let is_said = match client.script.kind {
+                    Kind::WebSocket => read(&What::Close(reason.code)),
+                    _ => is_fin && reason.code == 1005,
+                };
+                assert!(is_said, "{fd}: {reason}");
                 self.totals.clean_closes += 1;
             }
             Cause::Requested => assert!(client.model.is_closing, "{fd}: {reason}"),
@@ -110,7 +156,8 @@ impl Simulation {
             // Without a close code: it was blocked while all outboxes together were full.
             Cause::SlowConsumer => {
                 let is_blocked = wire(client.wire, |wire| wire.room == 0);
-                assert!(client.model.is_closing || (is_blocked && reason.code == 1006), "{fd}: {reason}");
+                let is_known = client.model.is_closing || client.model.is_doubtful;
+                assert!(is_known || (is_blocked && reason.code == 1006), "{fd}: {reason}");
             }
             Cause::Protocol(_) | Cause::TooBig(_) => {
                 assert!(read(&What::Error(reason.code)), "{fd}: {reason}");

@@ -20,6 +20,18 @@ pub(super) struct Totals {
     pub(super) pauses: u64,
     pub(super) late_answers: u64,
     pub(super) shutdowns: u64,
+    pub(super) sessions: u64,
+    pub(super) event_streams: u64,
+    pub(super) polls: u64,
+    pub(super) posts: u64,
+    pub(super) held: u64,
+    pub(super) sent_again: u64,
+    pub(super) lost_answers: u64,
+    pub(super) bad_cursors: u64,
+    pub(super) refused_posts: u64,
+    pub(super) expired_sessions: u64,
+    pub(super) returns: u64,
+    pub(super) gaps: u64,
 }
 
 impl Totals {
@@ -41,6 +53,18 @@ impl Totals {
         self.pauses += other.pauses;
         self.late_answers += other.late_answers;
         self.shutdowns += other.shutdowns;
+        self.sessions += other.sessions;
+        self.event_streams += other.event_streams;
+        self.polls += other.polls;
+        self.posts += other.posts;
+        self.held += other.held;
+        self.sent_again += other.sent_again;
+        self.lost_answers += other.lost_answers;
+        self.bad_cursors += other.bad_cursors;
+        self.refused_posts += other.refused_posts;
+        self.expired_sessions += other.expired_sessions;
+        self.returns += other.returns;
+        self.gaps += other.gaps;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -52,5 +76,9 @@ impl Totals {
         assert!(self.requests > 1_000 && self.room_events > 1_000, "{self:?}");
         assert!(self.pauses > 1_000 && self.late_answers > 1_000 && self.shutdowns > 10, "{self:?}");
         assert!(self.dropped > 500 && self.replaced > 500, "{self:?}");
+        assert!(self.sessions > 1_000 && self.event_streams > 1_000 && self.posts > 5_000, "{self:?}");
+        assert!(self.sent_again > 1_000 && self.lost_answers > 1_000 && self.held > 100, "{self:?}");
+        assert!(self.expired_sessions > 500 && self.refused_posts > 500 && self.bad_cursors > 5, "{self:?}");
+        assert!(self.returns > 1_000 && self.gaps > 50, "{self:?}");
     }
 }

@@ -1,0 +1,519 @@
+//! Those who come without a WebSocket: by an event stream that they open again when it broke, or by long polling over
+//! whatever connection there is. They lose answers, ask twice, post messages, and vanish.
+
+use super::written::{Answer, polled};
+use super::*;
+
+/// Somebody outside, over all its connections.
+pub(super) struct Visitor {
+    is_polling: bool,
+    /// The topics with histories that it is always in.
+    topics: Vec<u8>,
+    /// By which it posts and polls.
+    token: Option<String>,
+    /// Its session, or its last event stream.
+    pub(super) fd: Option<Fd>,
+    /// Nothing more comes from it.
+    is_over: bool,
+    is_opening: bool,
+    /// The last one.
+    opening: usize,
+    /// Of long polling: the number of the last message that it has got.
+    cursor: usize,
+    /// The last id that it was told, its number, and by which session.
+    last_id: String,
+    last: Option<(usize, Fd)>,
+    /// It lost its place, or was told that there is a gap: what comes next begins anew.
+    has_gap: bool,
+}
+
+/// A session of long polling, for as long as the simulation runs.
+pub(super) struct Sitting {
+    /// As a client has it where there is a connection.
+    pub(super) model: Model,
+    /// The greatest cursor that was ever asked with.
+    greatest: usize,
+    /// All messages in answers that were written, whether they came to the visitor or not.
+    numbered: Vec<(Opcode, Vec<u8>)>,
+    /// When the server at the earliest took the last request that it answered.
+    pub(super) heard: Instant,
+}
+
+/// A request to open a session, and what came of it.
+pub(super) struct Opening {
+    pub(super) fd: Option<Fd>,
+}
+
+/// A request on its way.
+pub(super) struct Ask {
+    what: Asked,
+    /// Where its last byte is in the script, plus one.
+    end: usize,
+    at: Instant,
+    /// When its last byte was read, at the earliest.
+    pub(super) taken: Option<Instant>,
+    /// Another was under way with it.
+    has_rival: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// With the number of the opening.
+    Open(usize),
+    /// With session and cursor.
+    Poll(Fd, usize),
+    Post(usize),
+}
+
+/// A message by POST.
+pub(super) struct Post {
+    fd: Fd,
+    carrier: Fd,
+    opcode: Opcode,
+    data: Vec<u8>,
+    is_delivered: bool,
+}
+
+/// What an event stream told its client.
+pub(super) enum Seen {
+    Token(String),
+    Gap,
+    /// An id, and the message that had it.
+    Id(String, Option<Vec<u8>>),
+}
+
+impl Ask {
+    pub(super) fn note_read(&mut self, consumed: usize, now: Instant) {
+        if self.end <= consumed {
+            self.taken.get_or_insert(now);
+        }
+    }
+}
+
+impl Visitor {
+    fn new(random: &mut Random) -> Visitor {
+        Visitor {
+            is_polling: random.chance(60),
+            topics: [&[0, 1][..], &[0], &[1]][random.below(3) as usize].into(),
+            token: None,
+            fd: None,
+            is_over: false,
+            is_opening: false,
+            opening: 0,
+            cursor: 0,
+            last_id: String::new(),
+            last: None,
+            has_gap: true,
+        }
+    }
+}
+
+impl Simulation {
+    pub(super) fn live_visitors(&mut self, is_welcome: bool) {
+        if is_welcome && self.visitors.len() < self.visitors_max && self.random.chance(15) {
+            let visitor = Visitor::new(&mut self.random);
+            self.visitors.push(visitor);
+        }
+        for number in 0..self.visitors.len() {
+            if self.visitors[number].is_over || self.random.chance(40) {
+                continue;
+            }
+            if self.random.below(300) == 0 {
+                self.visitors[number].is_over = true;
+            } else if is_welcome && self.visitors[number].is_polling {
+                self.poll(number);
+            } else if is_welcome {
+                self.stream(number);
+            }
+        }
+    }
+
+    /// A client of the visitor's that still seems to be connected.
+    fn clients_of(&self, number: usize, kind: Kind) -> Vec<usize> {
+        let is_usable = |client: &Client| {
+            client.visitor == Some(number)
+                && client.script.kind == kind
+                && !client.is_silent
+                && !client.is_last
+                && wire(client.wire, |wire| !(wire.fin || wire.reset || wire.server_fin || wire.closed))
+        };
+        (0..self.clients.len()).filter(|index| is_usable(&self.clients[*index])).collect()
+    }
+
+    fn stream(&mut self, number: usize) {
+        let Some(&index) = self.clients_of(number, Kind::EventStream).first() else {
+            return self.open_stream(number);
+        };
+        match self.random.below(100) {
+            0 => self.reset(index),
+            1 => self.finish(index),
+            2..50 if self.visitors[number].token.is_some() => self.post(number),
+            _ => {}
+        }
+    }
+
+    fn open_stream(&mut self, number: usize) {
+        let swio = if self.random.chance(70) { "swio=stream" } else { "swio=" };
+        let head = self.opening(number, swio, "Accept: text/event-stream\r\n");
+        let mut script = Script::empty(Kind::EventStream);
+        script.bytes.extend_from_slice(head.as_bytes());
+        let index = self.admit(script, Some(number));
+        self.visitors[number].fd = Some(self.clients[index].fd);
+    }
+
+    /// The request that opens a session, with the last id that its client was told.
+    fn opening(&mut self, number: usize, query: &str, headers: &str) -> String {
+        let visitor = &mut self.visitors[number];
+        (visitor.token, visitor.fd, visitor.has_gap) = (None, None, visitor.last.is_none());
+        let mut last_id = visitor.last_id.clone();
+        if self.random.chance(5) {
+            last_id = self.annals.borrow().any_id(self.random.below(1_000) as usize);
+            (visitor.has_gap, visitor.last) = (true, None);
+        }
+        let last_id = match last_id.is_empty() {
+            true => last_id,
+            false => format!("&last-event-id={last_id}"),
+        };
+        self.totals.returns += u64::from(!last_id.is_empty());
+        let join: String = visitor.topics.iter().map(u8::to_string).collect();
+        let opening = self.openings.len();
+        visitor.opening = opening;
+        self.openings.push(Opening { fd: None });
+        format!("GET /?opening={opening}&join={join}&{query}{last_id} HTTP/1.1\r\nHost: sim\r\n{headers}\r\n")
+    }
+
+    fn poll(&mut self, number: usize) {
+        let polls = |client: &Client| client.asked.iter().any(|ask| !matches!(ask.what, Asked::Post(_)));
+        let carriers = self.clients_of(number, Kind::Carrier);
+        let is_asking = carriers.iter().any(|index| polls(&self.clients[*index]));
+        let visitor = &mut self.visitors[number];
+        if visitor.token.is_none() {
+            if !visitor.is_opening {
+                visitor.is_opening = true;
+                let head = self.opening(number, "swio=poll", "");
+                self.ask(number, Asked::Open(self.visitors[number].opening), head.as_bytes());
+            } else if !is_asking {
+                // The answer with the token is lost.
+                visitor.is_opening = false;
+            }
+        } else if !is_asking || self.random.chance(5) {
+            self.ask_for_messages(number);
+        } else if self.random.chance(40) {
+            self.post(number);
+        }
+    }
+
+    fn ask_for_messages(&mut self, number: usize) {
+        let visitor = &self.visitors[number];
+        let (cursor, token) = (visitor.cursor, visitor.token.as_deref().expect("a session"));
+        let fd = visitor.fd.expect("a session");
+        let sitting = self.sessions.get_mut(&fd).expect("a session");
+        sitting.greatest = sitting.greatest.max(cursor);
+        let head = format!("GET /?swio=poll&session={token}&cursor={cursor} HTTP/1.1\r\nHost: sim\r\n\r\n");
+        self.ask(number, Asked::Poll(fd, cursor), head.as_bytes());
+        self.totals.polls += 1;
+    }
+
+    fn post(&mut self, number: usize) {
+        let (opcode, mut data) = script::message(&mut self.random);
+        data.extend_from_slice(format!("~{}", self.posts.len()).as_bytes());
+        let visitor = &self.visitors[number];
+        if matches!(data[0], b'l' | b'R') {
+            // It stays in its topics, and comes back by itself.
+            data[0] = b'e';
+        }
+        let token = visitor.token.as_deref().expect("a session");
+        let kind = if opcode == Opcode::Text { "text/plain" } else { "application/octet-stream" };
+        let head = format!(
+            "POST /?swio=send&session={token} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n",
+            data.len()
+        );
+        let post = self.posts.len();
+        let fd = visitor.fd;
+        let carrier = self.ask(number, Asked::Post(post), &[head.as_bytes(), &data].concat());
+        let fd = fd.expect("a session");
+        self.posts.push(Post { fd, carrier, opcode, data, is_delivered: false });
+    }
+
+    /// Sends a request on a connection that there is, or a new one.
+    fn ask(&mut self, number: usize, what: Asked, bytes: &[u8]) -> Fd {
+        let carriers = self.clients_of(number, Kind::Carrier);
+        let is_new = carriers.is_empty() || carriers.len() < 3 && self.random.chance(15);
+        let index = match is_new {
+            true => self.admit(Script::empty(Kind::Carrier), Some(number)),
+            false => carriers[self.random.below(carriers.len() as u64) as usize],
+        };
+        let mut has_rival = false;
+        if let Asked::Poll(session, _) = what {
+            let is_poll = |ask: &&mut Ask| matches!(ask.what, Asked::Poll(other, _) if other == session);
+            let others = self.clients.iter_mut().filter(|client| client.visitor == Some(number));
+            for other in others.flat_map(|client| client.asked.iter_mut()).filter(is_poll) {
+                (other.has_rival, has_rival) = (true, true);
+            }
+        }
+        let client = &mut self.clients[index];
+        client.script.bytes.extend_from_slice(bytes);
+        let end = client.script.bytes.len();
+        client.asked.push_back(Ask { what, end, at: self.now, taken: None, has_rival });
+        let fd = client.fd;
+        self.send(index);
+        fd
+    }
+
+    /// A message by POST is delivered: to whom its token belongs, once, and in the order of its connection.
+    pub(super) fn delivered(&mut self, fd: Fd, opcode: Opcode, data: &[u8]) {
+        let number = data
+            .iter()
+            .rposition(|byte| *byte == b'~')
+            .and_then(|at| std::str::from_utf8(&data[at + 1..]).ok()?.parse::<usize>().ok());
+        let number = number.expect("the number of a post");
+        let post = &mut self.posts[number];
+        assert_eq!((post.fd, post.opcode, &*post.data), (fd, opcode, data), "post {number}");
+        assert!(!std::mem::replace(&mut post.is_delivered, true), "post {number} came twice");
+        let carrier = post.carrier;
+        let later = self.posts[number + 1..].iter();
+        let overtook = later.filter(|other| other.carrier == carrier && other.is_delivered).count();
+        assert_eq!(overtook, 0, "post {number} was overtaken");
+        self.totals.posts += 1;
+    }
+
+    /// What event streams and answers told visitors since the last turn.
+    pub(super) fn read_visitors(&mut self) {
+        for index in 0..self.clients.len() {
+            let Some(number) = self.clients[index].visitor else { continue };
+            for seen in std::mem::take(&mut self.clients[index].seen) {
+                self.read_event(number, index, seen);
+            }
+            while let Some(answer) = self.clients[index].answers.pop_front() {
+                let client = &mut self.clients[index];
+                let ask = client.asked.pop_front().expect("a question for the answer");
+                client.is_last |= answer.is_last;
+                // One that is lost is judged all the same, but its client knows nothing of it.
+                if !client.is_deaf && self.random.chance(8) {
+                    self.clients[index].is_deaf = true;
+                    self.reset(index);
+                    self.totals.lost_answers += 1;
+                }
+                self.judge_answer(number, index, &ask, &answer);
+            }
+        }
+    }
+
+    fn read_event(&mut self, number: usize, index: usize, seen: Seen) {
+        let fd = self.clients[index].fd;
+        let visitor = &mut self.visitors[number];
+        if visitor.fd != Some(fd) {
+            return;
+        }
+        match seen {
+            Seen::Token(token) => visitor.token = Some(token),
+            Seen::Gap => {
+                visitor.has_gap = true;
+                self.totals.gaps += 1;
+            }
+            Seen::Id(id, data) => {
+                visitor.told(fd, id, data.as_deref(), &mut self.annals.borrow_mut());
+            }
+        }
+    }
+
+    fn judge_answer(&mut self, number: usize, index: usize, ask: &Ask, answer: &Answer) {
+        let is_deaf = self.clients[index].is_deaf;
+        let visitor = &mut self.visitors[number];
+        let what = (ask.what, answer.status);
+        match what {
+            (Asked::Open(opening), 200) => {
+                let fd = self.openings[opening].fd.expect("it was opened");
+                let is_old = visitor.opening != opening;
+                self.judge_messages(number, fd, ask, answer, is_deaf || is_old);
+            }
+            (Asked::Poll(fd, _), 200) => self.judge_messages(number, fd, ask, answer, is_deaf),
+            // The request, or what `on_handshake` had to say to it, took too long.
+            (Asked::Open(opening), 408 | 503) => visitor.is_opening &= visitor.opening != opening,
+            (_, 408) => {}
+            (Asked::Poll(fd, _), 404) => {
+                assert!(self.sessions[&fd].model.closed.is_some(), "{what:?} of a session that is there");
+                if visitor.fd == Some(fd) && !is_deaf {
+                    (visitor.token, visitor.is_opening) = (None, false);
+                }
+            }
+            (Asked::Poll(fd, cursor), 400) => {
+                assert!(cursor < self.sessions[&fd].greatest, "{what:?} is not old");
+                self.totals.bad_cursors += 1;
+            }
+            (Asked::Post(post), status) => {
+                let Post { fd, data, is_delivered, .. } = &self.posts[post];
+                assert!(*is_delivered == matches!(status, 204 | 500), "{what:?}");
+                match status {
+                    204 => {}
+                    500 => assert_eq!(data[0], b'x'),
+                    // Paused.
+                    503 => self.totals.refused_posts += 1,
+                    404 => assert!(!self.is_open(*fd), "{what:?} of a session that is there"),
+                    _ => panic!("{what:?}"),
+                }
+            }
+            _ => panic!("{what:?}"),
+        }
+    }
+
+    /// Whether nothing has happened that could have ended a session.
+    fn is_open(&self, fd: Fd) -> bool {
+        if let Some(Sitting { model, .. }) = self.sessions.get(&fd) {
+            let is_ending = model.is_closing || model.is_doubtful || model.is_shut;
+            return !is_ending && model.closed.is_none();
+        }
+        let client = self.by_fd.get(&fd).map(|index| &self.clients[*index]);
+        client.is_some_and(|client| client.is_healthy() && self.reactor.app.server.is_established(fd))
+    }
+
+    fn judge_messages(&mut self, number: usize, fd: Fd, ask: &Ask, answer: &Answer, is_deaf: bool) {
+        let polled = polled(&answer.body);
+        let sitting = self.sessions.get_mut(&fd).expect("a session");
+        sitting.heard = sitting.heard.max(ask.taken.unwrap_or(ask.at));
+        let len = polled.messages.len();
+        let from = polled.cursor.checked_sub(len).expect("a cursor behind its messages");
+        let (asked, is_opening) =
+            if let Asked::Poll(_, cursor) = ask.what { (cursor, false) } else { (0, true) };
+        if len > 0 {
+            assert_eq!(from, asked, "what follows a cursor begins there");
+        }
+        for (at, message) in polled.messages.iter().enumerate() {
+            match sitting.numbered.get(from + at) {
+                Some(known) => {
+                    assert_eq!(known, message, "message {} was another", from + at);
+                    self.totals.sent_again += 1;
+                }
+                None => {
+                    assert_eq!(sitting.numbered.len(), from + at, "messages are missing");
+                    sitting.numbered.push(message.clone());
+                }
+            }
+        }
+        assert!(polled.cursor <= sitting.numbered.len(), "a cursor of messages that were never sent");
+        if len == 0 && !is_opening && !ask.has_rival && polled.closed.is_none() {
+            let hold = self.reactor.app.server.config().poll_hold;
+            assert!(self.now + TICK - ask.at >= hold, "answered with nothing after {:?}", self.now - ask.at);
+            self.totals.held += 1;
+        }
+        sitting.check_arrivals(polled.closed);
+        let visitor = &mut self.visitors[number];
+        if is_opening && !is_deaf {
+            (visitor.token, visitor.fd, visitor.cursor) = (polled.session, Some(fd), 0);
+        }
+        if is_deaf || visitor.fd != Some(fd) {
+            return;
+        }
+        let known = visitor.cursor.saturating_sub(from).min(len);
+        visitor.cursor = visitor.cursor.max(polled.cursor);
+        if polled.closed.is_some() {
+            (visitor.token, visitor.is_opening) = (None, false);
+        }
+        for ((_, data), id) in polled.messages.into_iter().zip(polled.ids).skip(known) {
+            if let Some(id) = id {
+                let data = (data[0] != 0).then_some(&*data);
+                visitor.told(fd, id, data, &mut self.annals.borrow_mut());
+            } else if data.starts_with(b"\0gap=") {
+                visitor.has_gap = true;
+                self.totals.gaps += 1;
+            }
+        }
+    }
+
+    /// What waits for the sessions of long polling: outboxes, and bytes.
+    pub(super) fn check_sessions(&mut self) -> (usize, usize, usize) {
+        let (mut open, mut outboxes, mut queued) = (0, 0, 0);
+        let server = &self.reactor.app.server;
+        let has_notices = self.reactor.app.has_notices();
+        for (fd, Sitting { model, numbered, .. }) in &self.sessions {
+            let connection = server.connections.get(*fd);
+            assert_eq!(connection.is_none(), model.closed.is_some(), "{fd}");
+            let Some(connection) = connection else { continue };
+            let Session::Poll(poll) = &connection.session else { panic!("{fd}: no session") };
+            open += usize::from(server.is_established(*fd));
+            outboxes += usize::from(connection.outbox.is_some());
+            queued += connection.queued_bytes() + poll.taken.len();
+            assert!(connection.queued_bytes() <= server.config().outbox_bytes_max, "{fd}: over its limit");
+            let taken = poll.acknowledged + poll.taken.iter().filter(|byte| **byte == b'\n').count() as u64;
+            assert!(taken >= numbered.len() as u64, "{fd}: more was sent than taken");
+            if connection.queued_bytes() == 0 && server.is_established(*fd) {
+                let lost = server.client_info(*fd).expect("it is there").lost;
+                let accounted = taken + lost.dropped + lost.replaced;
+                assert_eq!(model.pushed.count(), accounted, "{fd}: {lost:?}");
+            }
+            let has_news = connection.queued_bytes() > 0 || !poll.taken.is_empty() || poll.end.is_some();
+            let is_waiting = || poll.parked.is_some_and(|by| self.is_parked(by, *fd));
+            assert!(has_notices || !has_news || !is_waiting(), "{fd}: messages wait, and so does a request");
+        }
+        (open, outboxes, queued)
+    }
+
+    fn is_parked(&self, by: Fd, session: Fd) -> bool {
+        let connection = self.reactor.app.server.connections.get(by);
+        let Some(Session::Http(http)) = connection.map(|connection| &connection.session) else {
+            return false;
+        };
+        let waiting = http.held.as_ref().and_then(|held| held.progress.waiting);
+        waiting.is_some_and(|waiting| waiting.awaited == Awaited::Messages(session) && !waiting.is_answered)
+    }
+
+    /// A session ends for a reason that can be seen from outside.
+    pub(super) fn judge_session_close(&mut self, fd: Fd, reason: &CloseReason) {
+        let config = self.reactor.app.server.config();
+        let Sitting { model, heard, .. } = &self.sessions[&fd];
+        let is_closing = model.is_closing || model.is_doubtful;
+        match reason.cause {
+            Cause::Requested | Cause::Panic => assert!(is_closing, "{fd}: {reason}"),
+            Cause::SlowConsumer => assert!(is_closing || reason.code == 1006, "{fd}: {reason}"),
+            Cause::Shutdown => assert!(model.is_shut, "{fd}: {reason}"),
+            Cause::Timeout => {
+                let silence = self.now + TICK - *heard;
+                assert!(silence >= config.poll_hold + config.poll_grace, "{fd}: {silence:?}");
+                self.totals.expired_sessions += 1;
+            }
+            _ => panic!("{fd}: {reason}"),
+        }
+    }
+}
+
+impl Visitor {
+    /// It was told an id: none of its messages is missing up to there, and none comes twice.
+    fn told(&mut self, fd: Fd, id: String, data: Option<&[u8]>, annals: &mut Annals) {
+        let now = match data {
+            Some(data) => annals.saw(&id, data),
+            None => annals.number(&id),
+        };
+        self.last_id = id;
+        if let Some((before, was)) = self.last {
+            // Told its place again, it stays where it is; it has all up to there.
+            let end = if data.is_some() { now } else { now + 1 };
+            assert!(end > before, "{fd}: {now} after {before}");
+            if !self.has_gap {
+                annals.check_not_missed(&self.topics, before + 1..end, was);
+            }
+        }
+        self.last = Some((now, fd));
+        // What comes of several topics is in order, but the gap may be of one.
+        self.has_gap &= data.is_some();
+    }
+}
+
+impl Sitting {
+    pub(super) fn new(now: Instant, is_shut: bool) -> Sitting {
+        let model = Model { is_shut, ..Model::default() };
+        Sitting { model, greatest: 0, numbered: Vec::new(), heard: now }
+    }
+
+    /// The messages of all answers are those that were pushed; with the last of an ended session, all of them.
+    fn check_arrivals(&self, closed: Option<u16>) {
+        let mut arrivals = self.model.pushed.arrivals();
+        for (opcode, data) in &self.numbered {
+            arrivals.take(*opcode, data);
+        }
+        if let Some(code) = closed {
+            arrivals.check_complete();
+            assert_eq!(self.model.closed.as_ref().map(|reason| reason.code), Some(code));
+        }
+    }
+}
