@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod transports;
+
 use socket2::SockRef;
 use std::fmt::Debug;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -338,7 +340,7 @@ impl Client {
         Client::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Client {
+    pub(crate) fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
@@ -448,15 +450,26 @@ impl Client {
     }
 
     pub(crate) fn read_frame(&mut self) -> Frame {
+        self.read_frame_of(false)
+    }
+
+    /// A frame of a client, where the test is the server.
+    pub(crate) fn read_masked_frame(&mut self) -> Frame {
+        self.read_frame_of(true)
+    }
+
+    fn read_frame_of(&mut self, is_client: bool) -> Frame {
         let head = self.take(2);
-        assert_eq!(head[0] & 0x70, 0, "reserved bits from the server");
-        assert_eq!(head[1] & 0x80, 0, "a mask from the server");
-        let len = match head[1] {
+        assert_eq!(head[0] & 0x70, 0, "reserved bits");
+        assert_eq!(head[1] & 0x80 != 0, is_client, "clients mask, servers don't");
+        let len = match head[1] & 0x7f {
             126 => u16::from_be_bytes(self.take(2).try_into().expect("2 bytes")).into(),
             127 => u64::from_be_bytes(self.take(8).try_into().expect("8 bytes")),
             len => u64::from(len),
         };
-        let payload = self.take(usize::try_from(len).expect("a length that can be"));
+        let mask = if is_client { self.take(4) } else { vec![0; 4] };
+        let mut payload = self.take(usize::try_from(len).expect("a length that can be"));
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
         Frame { fin: head[0] & FIN != 0, opcode: head[0] & 0xf, payload }
     }
 
@@ -519,16 +532,33 @@ impl Client {
         answer
     }
 
-    /// An HTTP answer up to its empty line.
-    pub(crate) fn answer_head(&mut self) -> Answer {
+    /// Everything up to `mark`, which is taken too; `None` where FIN comes instead of anything.
+    pub(crate) fn take_until(&mut self, mark: &[u8]) -> Option<String> {
+        let mut searched = 0;
         let end = loop {
             let unread = &self.buffer[self.taken..];
-            if let Some(at) = unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                break at + 4;
+            if let Some(at) = unread[searched..].windows(mark.len()).position(|bytes| bytes == mark) {
+                break searched + at;
             }
-            assert!(self.fill(), "FIN within an answer's head: {:?}", Excerpt(&self.buffer));
+            searched = (unread.len() + 1).saturating_sub(mark.len());
+            if !self.fill() {
+                assert_eq!(self.buffer.len(), self.taken, "FIN before {}", mark.escape_ascii());
+                return None;
+            }
         };
-        let head = String::from_utf8(self.take(end)).expect("a head is text");
+        let text = String::from_utf8(self.take(end)).expect("a text");
+        self.taken += mark.len();
+        Some(text)
+    }
+
+    /// A head without its empty line.
+    pub(crate) fn head(&mut self) -> String {
+        self.take_until(b"\r\n\r\n").expect("a head")
+    }
+
+    /// An HTTP answer up to its empty line.
+    pub(crate) fn answer_head(&mut self) -> Answer {
+        let head = self.head();
         let mut lines = head.trim_end().split("\r\n");
         let status_line = lines.next().expect("a status line");
         let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split(' ').next());
