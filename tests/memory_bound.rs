@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::transports::*;
 use common::*;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ const SERVER: &str = "SWIO_TEST_IS_SERVER";
 struct Process {
     child: Child,
     address: SocketAddr,
+    /// Where it speaks raw TCP.
+    tcp: SocketAddr,
     bound: usize,
 }
 
@@ -40,7 +43,8 @@ impl Process {
         };
         let bound = value("bound: ").parse().expect("a number");
         let address = value("address: ").parse().expect("an address");
-        Process { child, address, bound }
+        let tcp = value("raw TCP: ").parse().expect("an address");
+        Process { child, address, tcp, bound }
     }
 
     /// The most memory that it has taken so far, in bytes.
@@ -79,10 +83,10 @@ fn was_server(change: impl FnOnce(&mut Config)) -> bool {
     if std::env::var_os(SERVER).is_none() {
         return false;
     }
-    let event_loop = Server::builder()
-        .listen("127.0.0.1:0")
+    let event_loop = all_transports(Server::builder().listen("127.0.0.1:0"))
         .configure(|config| {
-            config.connections_max = Some(CLIENTS + 100);
+            // Polls are a session and a connection each.
+            config.connections_max = Some(2 * CLIENTS + 100);
             config.message_bytes_max = 256 << 10;
             config.body_bytes_max = 256 << 10;
             config.outbox_bytes_max = 1 << 20;
@@ -100,36 +104,123 @@ fn was_server(change: impl FnOnce(&mut Config)) -> bool {
         .build()
         .expect("a free port");
     println!("address: {}", event_loop.addresses()[0]);
+    println!("raw TCP: {}", event_loop.addresses()[1]);
     event_loop.run().expect("it is killed before it ends");
     true
 }
 
-#[test]
-fn readers_that_never_read() {
-    const OUTBOXES: usize = 64 << 20;
-    if was_server(|config| {
+const OUTBOXES: usize = 64 << 20;
+
+/// A server whose readers may hold so much; whether this process was it.
+fn was_server_to_readers() -> bool {
+    was_server(|config| {
         config.outboxes_bytes_max = OUTBOXES;
         config.inbound_bytes_max = 1 << 20;
         config.slow_consumer = SlowConsumer::DropNewest;
-    }) {
-        return;
-    }
-    let server = Process::start("readers_that_never_read");
+    })
+}
+
+/// Sends more than there may be memory for to all who are there; these readers get all of it.
+fn flood(server: &Process) {
     let mut readers: Vec<Client> = (0..50).map(|_| Client::open(server.address)).collect();
     let mut sender = Client::open(server.address);
-    let deaf: Vec<Client> =
-        (0..CLIENTS).map(|_| Client::connect_narrow(server.address).handshake()).collect();
     // Small ones are copied for each; large ones would be one for all. Together 1.8 GB, in 64 MiB.
     for number in 0..800_u32 {
         let len = [2_000, 1_000, 100, 1_500][number as usize % 4];
-        let message: Vec<u8> = number.to_be_bytes().into_iter().cycle().take(len).collect();
-        sender.frame(BINARY, &message);
+        let message: Vec<u8> = format!("{number:04}").into_bytes().into_iter().cycle().take(len).collect();
+        sender.frame(TEXT, &message);
         for reader in &mut readers {
-            reader.expect(BINARY, &message);
+            reader.expect(TEXT, &message);
         }
     }
-    server.check("2,000 that never read", OUTBOXES * 3 / 4);
+}
+
+fn never_read(server: &Process, kind: Kind) {
+    let deaf: Vec<Reader> =
+        (0..CLIENTS).map(|_| Reader::open(kind, server.address, server.tcp, true)).collect();
+    flood(server);
+    server.check(&format!("2,000 of {kind:?} that never read"), OUTBOXES * 3 / 4);
     drop(deaf);
+}
+
+#[test]
+fn websockets_that_never_read() {
+    if !was_server_to_readers() {
+        never_read(&Process::start("websockets_that_never_read"), Kind::WebSocket);
+    }
+}
+
+#[test]
+fn event_streams_that_never_read() {
+    if !was_server_to_readers() {
+        never_read(&Process::start("event_streams_that_never_read"), Kind::EventStream);
+    }
+}
+
+#[test]
+fn raw_tcp_that_never_reads() {
+    if !was_server_to_readers() {
+        never_read(&Process::start("raw_tcp_that_never_reads"), Kind::Tcp);
+    }
+}
+
+#[test]
+fn sessions_that_poll_once() {
+    if !was_server_to_readers() {
+        never_read(&Process::start("sessions_that_poll_once"), Kind::LongPolling);
+    }
+}
+
+/// What they were given counts as waiting until they say that they have it.
+#[test]
+fn sessions_that_never_acknowledge() {
+    if was_server_to_readers() {
+        return;
+    }
+    let server = Process::start("sessions_that_never_acknowledge");
+    let open = |_| Reader::open(Kind::LongPolling, server.address, server.tcp, false);
+    let mut sessions: Vec<Reader> = (0..CLIENTS).map(open).collect();
+    for round in 0..2 {
+        flood(&server);
+        for session in &mut sessions {
+            let given = session.poll_without_acknowledging();
+            assert!(!given.is_empty(), "round {round}");
+        }
+    }
+    server.check("2,000 sessions that never acknowledge", OUTBOXES * 3 / 4);
+}
+
+/// They are connections: over the limit there are no more of them, and each is bounded as any other.
+#[test]
+fn sessions_opened_in_a_loop() {
+    if was_server_to_readers() {
+        return;
+    }
+    let server = Process::start("sessions_opened_in_a_loop");
+    let mut before = Client::open(server.address);
+    let mut opener = Client::connect(server.address);
+    let mut opened = 0;
+    let refusal = loop {
+        opener.send("GET /?swio=poll HTTP/1.1\r\nHost: test\r\n\r\n");
+        let answer = opener.answer();
+        if answer.status != 200 {
+            break answer.status;
+        }
+        opened += 1;
+        assert!(opened <= 2 * CLIENTS + 100, "more sessions than connections may be");
+    };
+    assert_eq!((refusal, opened), (503, 2 * CLIENTS + 100 - 2));
+    // Who was there is served, and what is sent to all these sessions stays within the bound.
+    let mut sent = 0;
+    while sent < 2 * OUTBOXES {
+        // Small enough to be copied for each.
+        let message = format!("{sent:010}").repeat(150);
+        before.text(&message);
+        before.frame(PING, b"done?");
+        before.expect(PONG, b"done?");
+        sent += message.len() * opened;
+    }
+    server.check("4,000 sessions opened in a loop", OUTBOXES * 3 / 4);
 }
 
 /// What was begun and is not ended: of all together much more than the budget.
