@@ -161,6 +161,7 @@ pub use server::api::handler::Handler;
 pub use server::api::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use server::api::message::{Data, Frame, Message, Prepared};
 pub use server::api::request::{Handshake, Request};
+pub use server::transports::script::SCRIPT;
 pub use server::verbs::history::History;
 pub use server::verbs::memory::MemoryBound;
 pub use server::verbs::outgoing::{Backoff, ClientId};

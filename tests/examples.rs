@@ -200,6 +200,21 @@ fn long_polling_counts_for_who_asks() {
 }
 
 #[test]
+fn page_has_its_script_and_publishes_what_is_said() {
+    let example = Example::run("page", &[]);
+    assert!(example.get("/").contains(r#"<script src="/swio.js">"#));
+    assert!(example.get("/swio.js").ends_with(swio::SCRIPT));
+    let first = example.get("/?swio=poll");
+    let (_, token) = first.split_once(r#"{"session":""#).expect("a session");
+    let session = &token[..22];
+    for (command, said) in [("subscribe&topic=room", ""), ("send", "hello")] {
+        assert!(example.ask(&format!("POST /?swio={command}&session={session}"), said).contains(" 204 "));
+    }
+    let next = example.get(&format!("/?swio=poll&session={session}&cursor=0"));
+    assert!(next.contains(": hello\",\"topic\":\"room\""), "{next}");
+}
+
+#[test]
 fn client_sends_what_is_typed_and_shows_what_comes() {
     let echo = Example::run("echo", &[]);
     let mut child = Command::new(path("client"))
@@ -222,7 +237,7 @@ fn client_sends_what_is_typed_and_shows_what_comes() {
 
 #[test]
 fn a_wrong_argument_is_answered_with_the_usage() {
-    for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp", "long_polling"] {
+    for name in ["echo", "push_from_thread", "timers", "handler", "embed", "tcp", "long_polling", "page"] {
         let output = Command::new(path(name)).arg("--lisen").output().expect("the example starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{name}");
@@ -277,8 +292,15 @@ impl Example {
 
     /// A plain request's whole answer.
     fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path}"), "")
+    }
+
+    fn ask(&self, what: &str, body: &str) -> String {
         let mut stream = self.connect();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+        let len = body.len();
+        let head =
+            format!("{what} HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer and its end");
         answer

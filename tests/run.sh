@@ -23,7 +23,7 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   bench      the benchmarks compile
   autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
              (reports: target/autobahn/index.html, target/autobahn/client/index.html)
-  browser    the examples chat and sse in headless Chromium (screenshots: target/browser/)
+  browser    the examples chat and sse, and the script for pages, in headless Chromium (screenshots: target/browser/)
 
 What the last two need is installed where it is missing: Debian packages through apt-get (as root or with sudo),
 Python and npm packages under target/. Without a Python 2.7 or Docker, autobahn cannot run: that is said, and is a
@@ -88,7 +88,7 @@ step_autobahn() {
 }
 
 step_browser() {
-  cargo build --release --all-features --example chat --example sse
+  cargo build --release --all-features --example chat --example sse --example browser_server
   tests/browser/run.sh
 }
 

@@ -6,6 +6,7 @@ use super::api::handler::Handler;
 use super::api::routes::{Route, Routes};
 use super::notices::Notice;
 use super::session::{Marks, Phase, Session};
+use super::transports::script::Script;
 use super::verbs::shutdown::Stage;
 use super::{Server, Timer};
 use crate::codec::http::Refusal;
@@ -25,13 +26,14 @@ use std::time::Instant;
 pub(crate) struct Dispatch {
     pub(crate) server: Server,
     pub(crate) routes: Routes,
+    pub(crate) script: Option<Script>,
     /// Memory for messages that arrive in parts.
     pub(super) spare: Spare,
 }
 
 impl Dispatch {
-    pub(crate) fn new(server: Server, routes: Routes) -> Dispatch {
-        Dispatch { server, routes, spare: Spare::default() }
+    pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
+        Dispatch { server, routes, script, spare: Spare::default() }
     }
 
     /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Two and more people use the chat example in a real browser and clients of the sse example hear it (build them first:
-# cargo build --release --example chat --example sse).
+# Two and more people use the chat example in a real browser, clients of the sse example hear it, and the script for
+# pages is tried over each transport (build them first:
+# cargo build --release --example chat --example sse --example browser_server).
 # Screenshots to look at: target/browser/*.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -35,3 +36,6 @@ fi
 # Each wait inside has its own deadline; this is for a browser that hangs.
 CHAT=$target/release/examples/chat CHROMIUM=$(command -v chromium) timeout 300 node "$out/chat.mjs"
 SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) PYTHON=$python timeout 120 node "$out/streams.mjs"
+export SERVER=$target/release/examples/browser_server CHROMIUM
+CHROMIUM=$(command -v chromium)
+timeout 300 node "$out/page.mjs"

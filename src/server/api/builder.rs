@@ -19,6 +19,7 @@ use crate::server::api::message::Frame;
 use crate::server::api::request::{Handshake, Request};
 use crate::server::api::routes::{self, Routes};
 use crate::server::dispatch::Dispatch;
+use crate::server::transports::script::Script;
 use crate::server::transports::tcp::Tcp;
 use crate::server::verbs::presence::Presence;
 use crate::server::verbs::reload::Reread;
@@ -46,6 +47,7 @@ pub struct Builder {
     factory: Option<Factory>,
     closures: Vec<Install>,
     routes: Vec<(String, Factory)>,
+    script: Option<String>,
     signals: Option<bool>,
     #[cfg(feature = "toml")]
     settings: Option<std::path::PathBuf>,
@@ -152,6 +154,31 @@ impl Builder {
         self
     }
 
+    /// Serves the [script for pages](crate::SCRIPT) at a path, in front of all routes and `on_request`. Browsers ask
+    /// each time whether theirs is still the server's, and load it once.
+    ///
+    /// ```no_run
+    /// use swio::{Response, Server};
+    ///
+    /// const PAGE: &str = r#"<!doctype html><script src="/swio.js"></script><script>
+    ///   const swio = new Swio("/");
+    ///   swio.subscribe("news").onmessage = ({ data }) => document.body.append(data);
+    /// </script>"#;
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .configure(|config| (config.event_streams, config.long_polling) = (true, true))
+    ///     .script("/swio.js")
+    ///     .on_request(|_, _| Response::html(PAGE))
+    ///     .on_subscribe(|_, _, topic| topic == "news")
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn script(mut self, path: impl Into<String>) -> Builder {
+        self.script = Some(path.into());
+        self
+    }
+
     /// Whether the server takes the signals of its process. Without this, [`run`](Builder::run) does and
     /// [`start`](Builder::start) and [`build`](Builder::build) do not.
     ///
@@ -245,6 +272,7 @@ impl Builder {
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
         routes::check(self.routes.iter().map(|(pattern, _)| &**pattern)).map_err(invalid)?;
+        let script = self.script.map(Script::new).transpose().map_err(invalid)?;
         let closures = self.closures;
         let factory = self.factory.unwrap_or_else(|| {
             Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))
@@ -262,6 +290,7 @@ impl Builder {
             framings,
             factory,
             routes: self.routes,
+            script,
             poll,
             handle: Handle(sender),
             mailbox,
@@ -319,6 +348,7 @@ pub(crate) struct Prepared {
     framings: Vec<Framing>,
     factory: Factory,
     routes: Vec<(String, Factory)>,
+    script: Option<Script>,
     poll: Poll,
     pub(crate) handle: Handle,
     mailbox: crate::net::mailbox::Mailbox<crate::server::api::handle::Mail>,
@@ -351,7 +381,7 @@ impl Prepared {
         for (pattern, factory) in self.routes {
             routes.add(&pattern, factory());
         }
-        let dispatch = Dispatch::new(server, routes);
+        let dispatch = Dispatch::new(server, routes, self.script);
         Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, self.signals, read_buffer_bytes)
     }
 }

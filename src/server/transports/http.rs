@@ -179,6 +179,11 @@ impl Dispatch {
         if self.server.connections.is_via_proxy(fd) {
             self.note_client(fd, &head);
         }
+        if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
+            self.server.stats.requests += 1;
+            self.respond(fd, script, head.method == "HEAD", head.keeps_alive());
+            return Ok(Step::Done(*head_len + body_len));
+        }
         let router = self.routes.router();
         let matched = router.as_ref().map(|router| router.at(head.path()).ok());
         let (route, params) = match &matched {

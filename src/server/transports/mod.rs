@@ -12,6 +12,7 @@ pub(crate) mod polling;
 pub(crate) mod posting;
 pub(crate) mod proxies;
 pub(crate) mod refusal;
+pub(crate) mod script;
 pub(crate) mod tcp;
 pub(crate) mod tokens;
 pub(crate) mod upgrade;

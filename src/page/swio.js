@@ -1,0 +1,609 @@
+// swio: a page's side of a swio server. `new Swio(url)` has a WebSocket's surface, and beside it topics, coming back,
+// and two other ways to the server where no WebSocket comes through. Types and descriptions: swio.d.ts.
+//
+// Three classes carry messages, each for one session: WebSocketTransport, EventStream and LongPolling. They have the
+// same interface:
+//   new (base, lastEventId, options, to)     to.opened(), to.received(labels, data), to.lost(code, reason, wasClean)
+//   send(query, payload)                     in order; payload: a string or a Blob
+//   close(code, reason)                      behind all that was sent
+//   drop()                                   gone without a further word from it
+//   leave()                                  the page goes: what the server is to know, now
+//   unsent()                                 messages that the server has certainly not got
+//   bufferedAmount
+// Swio chooses among them, comes back when one is lost, and keeps subscriptions and positions.
+(() => {
+  "use strict";
+
+  const PROTOCOL = "swio.1";
+  // Labels of what is told beside messages; one of them is in each notice.
+  const NOTICES = ["subscribed", "unsubscribed", "denied", "gap", "position", "pong"];
+  const DEFAULTS = {
+    transports: ["websocket", "event-stream", "long-polling"],
+    connectTimeout: 4000,
+    silenceTimeout: 25000,
+    answerTimeout: 10000,
+    waitMin: 500,
+    waitMax: 30000,
+    attempts: Infinity,
+    queueBytesMax: 4 << 20,
+    lastEventId: "",
+    // Not after a code by which the server says that this page is not wanted, or can't be understood: 1000, 1002,
+    // 1008, 4000 and so on.
+    reconnect: ({ code }) => code === 1001 || code === 1005 || code === 1006 || (code > 1010 && code < 3000),
+  };
+  // A session that lived for less says nothing about whether the next one will.
+  const STABLE_MS = 3000;
+  // A POST that is slower is taken for lost.
+  const BYTES_PER_MS_MIN = 10;
+
+  const jittered = (ms) => Math.random() * ms;
+  const bytesOf = (payload) => (typeof payload === "string" ? new Blob([payload]) : payload).size;
+
+  // Whether an id, EPOCH-NUMBER, is of a later message, or of another epoch.
+  const isAfter = (id, last) => {
+    const [[epoch, number], [lastEpoch, lastNumber]] = [id.split("-"), last.split("-")];
+    return epoch !== lastEpoch || !(Number(number) <= Number(lastNumber));
+  };
+
+  // An EventTarget whose on... properties are called too.
+  class Target extends EventTarget {
+    constructor(types) {
+      super();
+      for (const type of types) {
+        this[`on${type}`] = null;
+        this.addEventListener(type, (event) => this[`on${type}`]?.(event));
+      }
+    }
+  }
+
+  class WebSocketTransport {
+    constructor(base, lastEventId, options, to) {
+      const url = new URL(base.href.replace(/^http/, "ws"));
+      if (lastEventId) url.searchParams.set("last-event-id", lastEventId);
+      this.options = options;
+      this.to = to;
+      this.socket = new WebSocket(url.href, PROTOCOL);
+      this.socket.binaryType = "arraybuffer";
+      this.socket.onopen = () => {
+        if (this.socket.protocol !== PROTOCOL) return this.lose(1006, "", false);
+        this.heard();
+        to.opened();
+      };
+      this.socket.onmessage = ({ data }) => {
+        this.heard();
+        this.receive(data);
+      };
+      this.socket.onclose = ({ code, reason, wasClean }) => this.lose(code, reason, wasClean);
+    }
+
+    receive(frame) {
+      let head;
+      let data;
+      if (typeof frame === "string") {
+        const end = frame.indexOf("\n");
+        head = frame.slice(0, end);
+        data = frame.slice(end + 1);
+      } else {
+        const end = new Uint8Array(frame).indexOf(10);
+        head = new TextDecoder().decode(frame.slice(0, end));
+        data = frame.slice(end + 1);
+      }
+      const labels = Object.fromEntries(new URLSearchParams(head));
+      const isNotice = Object.keys(labels).join() === "id" || NOTICES.some((name) => name in labels);
+      this.to.received(labels, data === "" && isNotice ? undefined : data);
+    }
+
+    // Pages are not told of the protocol's own pings; so the page asks, and an answer is a message.
+    heard() {
+      clearTimeout(this.silence);
+      this.silence = setTimeout(() => {
+        this.send("swio=ping", "");
+        this.silence = setTimeout(() => this.lose(1006, "", false), this.options.answerTimeout);
+      }, this.options.silenceTimeout);
+    }
+
+    send(query, payload) {
+      // A Blob of parts is a copy, and keeps its place among texts.
+      this.socket.send(typeof payload === "string" ? `${query}\n${payload}` : new Blob([query, "\n", payload]));
+    }
+
+    close(code, reason) {
+      this.socket.close(...(code ? [code, reason] : []));
+    }
+
+    lose(code, reason, wasClean) {
+      this.drop();
+      this.to.lost(code, reason, wasClean);
+    }
+
+    drop() {
+      clearTimeout(this.silence);
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      this.socket.close();
+    }
+
+    // The browser says it.
+    leave() {}
+
+    unsent() {
+      return [];
+    }
+
+    get bufferedAmount() {
+      return this.socket.bufferedAmount;
+    }
+  }
+
+  // What event streams and long polling share: what goes to the server, by POST, one after the other. Each has its
+  // number, so that one whose answer was lost can be sent again without being taken twice.
+  class PostingTransport {
+    constructor(base, lastEventId, options, to) {
+      this.base = base;
+      this.lastEventId = lastEventId;
+      this.options = options;
+      this.to = to;
+      this.session = undefined;
+      this.posts = [];
+      this.isPosting = false;
+      this.number = 1;
+      this.isOver = false;
+      this.abort = new AbortController();
+    }
+
+    url(parameters) {
+      const url = new URL(this.base);
+      for (const [name, value] of Object.entries(parameters)) if (value !== "") url.searchParams.append(name, value);
+      return url;
+    }
+
+    send(query, payload) {
+      this.posts.push({ query, payload, size: bytesOf(payload), isInDoubt: false });
+      if (!this.isPosting) this.post();
+    }
+
+    close(code, reason) {
+      this.send(new URLSearchParams({ swio: "close", ...(code && { code, reason }) }).toString(), "");
+      this.closing = code || 1005;
+    }
+
+    async post() {
+      this.isPosting = true;
+      let failures = 0;
+      while (this.posts.length > 0) {
+        const [post] = this.posts;
+        const wasInDoubt = post.isInDoubt;
+        post.isInDoubt = true;
+        const { status } = await this.request(this.postUrl(post.query), post.size / BYTES_PER_MS_MIN, {
+          method: "POST",
+          body: post.payload,
+        });
+        if (this.isOver) return;
+        if (status === 204) {
+          this.posts.shift();
+          this.number += 1;
+          failures = 0;
+          if (this.closing && this.posts.length === 0) return this.lose(this.closing, "", true);
+        } else if (status === 0 || status === 408 || status === 429 || status >= 500) {
+          if (status === 429) post.isInDoubt = wasInDoubt;
+          await this.pause(failures++);
+          if (this.isOver) return;
+        } else if (status === 413) {
+          return this.refuse(1009, "message too big");
+        } else {
+          if (status === 404) post.isInDoubt = wasInDoubt;
+          return this.lose(1006, "", false);
+        }
+      }
+      this.isPosting = false;
+    }
+
+    postUrl(query) {
+      const url = this.url({ session: this.session, number: this.number });
+      for (const [name, value] of new URLSearchParams(query || "swio=send")) url.searchParams.append(name, value);
+      return url;
+    }
+
+    // An answer, or one of status 0 where none came.
+    async request(url, ms, init = {}) {
+      const abort = new AbortController();
+      const stop = () => abort.abort();
+      const timer = setTimeout(stop, this.options.answerTimeout + ms);
+      this.abort.signal.addEventListener("abort", stop);
+      try {
+        const answer = await fetch(url, { credentials: "include", cache: "no-store", ...init, signal: abort.signal });
+        return { status: answer.status, body: answer.status === 200 ? await answer.json() : undefined };
+      } catch {
+        return { status: 0 };
+      } finally {
+        clearTimeout(timer);
+        this.abort.signal.removeEventListener("abort", stop);
+      }
+    }
+
+    // Within a session, whose life is short, waits stay short.
+    pause(failures) {
+      const ms = Math.min(this.options.waitMax, 5000, this.options.waitMin * 2 ** failures);
+      return new Promise((resolve) => setTimeout(resolve, ms / 4 + jittered(ms)));
+    }
+
+    // As over a WebSocket, a message that the server can't take is the end.
+    refuse(code, reason) {
+      this.leave(code, reason);
+      this.lose(code, reason, true);
+    }
+
+    lose(code, reason, wasClean) {
+      this.stop();
+      this.to.lost(code, reason, wasClean);
+    }
+
+    stop() {
+      this.isOver = true;
+      this.abort.abort();
+    }
+
+    drop() {
+      this.leave();
+      this.stop();
+    }
+
+    leave(code = 1001, reason = "") {
+      if (this.session === undefined || this.isOver) return;
+      // Nothing else is sent for certain while a page goes.
+      navigator.sendBeacon?.(this.url({ swio: "close", code, reason, session: this.session }).href, "");
+    }
+
+    unsent() {
+      return this.posts.filter(({ query, isInDoubt }) => query === "" && !isInDoubt);
+    }
+
+    get bufferedAmount() {
+      return this.posts.reduce((sum, { size }) => sum + size, 0);
+    }
+
+    receive({ text, binary, ...labels }) {
+      const bytes = () => Uint8Array.from(atob(binary), (byte) => byte.charCodeAt(0)).buffer;
+      this.to.received(labels, binary === undefined ? text : bytes());
+    }
+  }
+
+  class EventStream extends PostingTransport {
+    constructor(base, lastEventId, options, to) {
+      super(base, lastEventId, options, to);
+      const url = this.url({ swio: "stream", protocol: PROTOCOL, "last-event-id": lastEventId });
+      this.source = new EventSource(url, { withCredentials: true });
+      this.source.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        if (message.session !== undefined) {
+          this.session = message.session;
+          this.heartbeat = Number(message.heartbeat);
+          to.opened();
+        } else {
+          this.receive(message);
+        }
+        // Two heartbeats that did not come: the connection is gone, or something in between keeps them back.
+        clearTimeout(this.silence);
+        if (this.isOver || !this.heartbeat) return;
+        this.silence = setTimeout(() => {
+          this.drop();
+          to.lost(1006, "", false);
+        }, 2 * this.heartbeat);
+      };
+      this.source.addEventListener("close", ({ data }) => {
+        const { code, reason } = JSON.parse(data);
+        this.lose(code, reason, true);
+      });
+      // It would come back by itself, to another session.
+      this.source.onerror = () => this.lose(1006, "", false);
+    }
+
+    stop() {
+      super.stop();
+      clearTimeout(this.silence);
+      this.source.close();
+    }
+  }
+
+  class LongPolling extends PostingTransport {
+    constructor(base, lastEventId, options, to) {
+      super(base, lastEventId, options, to);
+      this.poll();
+    }
+
+    async poll() {
+      let next = { swio: "poll", "last-event-id": this.lastEventId };
+      let hold = 0;
+      let failures = 0;
+      let failingSince;
+      while (!this.isOver) {
+        const { status, body } = await this.request(this.url(next), hold);
+        if (this.isOver) return;
+        if (body) {
+          failures = 0;
+          if (this.session === undefined) {
+            this.session = body.session;
+            hold = body.hold;
+            this.to.opened();
+          }
+          next = { swio: "poll", session: this.session, cursor: body.cursor };
+          for (const message of body.messages) if (!this.isOver) this.receive(message);
+          if (body.closed && !this.isOver) this.lose(body.closed.code, body.closed.reason, true);
+          continue;
+        }
+        // The session outlives its requests; who asks again with the same cursor gets again what was lost.
+        if (failures === 0) failingSince = Date.now();
+        const isLasting = Date.now() - failingSince > this.options.answerTimeout;
+        const isRefused = status >= 400 && status < 500 && status !== 429 && status !== 408;
+        if (this.session === undefined || isRefused || isLasting) {
+          if (!isRefused) this.leave();
+          return this.lose(1006, "", false);
+        }
+        await this.pause(failures++);
+      }
+    }
+  }
+
+  const TRANSPORTS = {
+    websocket: WebSocketTransport,
+    "event-stream": EventStream,
+    "long-polling": LongPolling,
+  };
+
+  class Subscription extends Target {
+    constructor(swio, topic, lastEventId) {
+      super(["message", "subscribed", "denied", "gap"]);
+      this.topic = topic;
+      this.state = "pending";
+      // The position in the topic's history, from which it goes on after a cut.
+      this.lastEventId = lastEventId;
+      this._swio = swio;
+    }
+
+    unsubscribe() {
+      this._swio._unsubscribe(this);
+    }
+  }
+
+  class Swio extends Target {
+    constructor(url, options = {}) {
+      super(["open", "message", "close", "error", "gap"]);
+      this._options = { ...DEFAULTS, ...options };
+      this._base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+      this._base.protocol = this._base.protocol.replace("ws", "http");
+      this._base.hash = "";
+      this.readyState = Swio.CONNECTING;
+      this.binaryType = "blob";
+      this._subscriptions = new Map();
+      this._queue = [];
+      // Of the topics that the server puts the page into by itself.
+      this._position = this._options.lastEventId;
+      this._transport = null;
+      this._name = null;
+      this._proven = 0;
+      this._rounds = 0;
+      this._listeners = {
+        online: () => this._transport || this.reconnect(),
+        pagehide: ({ persisted }) => (persisted ? this._lost(1001, "", false) : this._transport?.leave()),
+        pageshow: ({ persisted }) => persisted && this.reconnect(),
+      };
+      // A page that goes may come back as it was, but not with a connection open.
+      for (const type in this._listeners) globalThis.addEventListener(type, this._listeners[type]);
+      // Whoever made it has the time to add listeners.
+      this._wait = setTimeout(() => this._round(), 0);
+    }
+
+    get url() {
+      return this._base.href.replace(/^http/, "ws");
+    }
+
+    get protocol() {
+      return this.transport === null ? "" : PROTOCOL;
+    }
+
+    get transport() {
+      return this.readyState === Swio.OPEN || this.readyState === Swio.CLOSING ? this._name : null;
+    }
+
+    get bufferedAmount() {
+      return this._queue.reduce((sum, { size }) => sum + size, this._transport?.bufferedAmount ?? 0);
+    }
+
+    send(data) {
+      if (this.readyState >= Swio.CLOSING) return;
+      const isBinary = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+      // A POST says by its type that it is binary. A Blob is a copy: what becomes of the original meanwhile is no matter.
+      const payload = isBinary ? new Blob([data], { type: "application/octet-stream" }) : String(data);
+      const size = bytesOf(payload);
+      if (this.bufferedAmount + size > this._options.queueBytesMax) {
+        throw new DOMException("more than queueBytesMax would wait to be sent", "QuotaExceededError");
+      }
+      if (this.readyState === Swio.OPEN) this._transport.send("", payload);
+      else this._queue.push({ payload, size });
+    }
+
+    subscribe(topic, lastEventId = "") {
+      let subscription = this._subscriptions.get(topic);
+      if (subscription === undefined) {
+        subscription = new Subscription(this, topic, lastEventId);
+        this._subscriptions.set(topic, subscription);
+        if (this.readyState === Swio.OPEN) this._subscribe(subscription);
+      }
+      return subscription;
+    }
+
+    unsubscribe(topic) {
+      this._subscriptions.get(topic)?.unsubscribe();
+    }
+
+    close(code, reason = "") {
+      if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
+        throw new DOMException(`${code} is neither 1000 nor between 3000 and 4999`, "InvalidAccessError");
+      }
+      if (bytesOf(reason) > 123) throw new DOMException("a reason has at most 123 bytes", "SyntaxError");
+      if (this.readyState >= Swio.CLOSING) return;
+      const isOpen = this.readyState === Swio.OPEN;
+      this.readyState = Swio.CLOSING;
+      if (!isOpen) return this._lost(1006, "", false);
+      this._transport.close(code, reason);
+      this._wait = setTimeout(() => this._lost(1006, "", false), this._options.answerTimeout);
+    }
+
+    // Drops the session, ends a wait, and tries again at once.
+    reconnect() {
+      if (this.readyState >= Swio.CLOSING) return;
+      if (this.readyState === Swio.OPEN) this._lost(1006, "", false);
+      if (this.readyState !== Swio.CONNECTING) return;
+      this._drop();
+      this._rounds = 0;
+      this._round();
+    }
+
+    // One try of each transport, the best first. After a loss those above the best that has worked so far need not be
+    // tried again at first: the network is most likely as it was.
+    _round() {
+      const { transports } = this._options;
+      this._try(transports.slice(this._rounds === 0 ? this._proven : 0));
+    }
+
+    _try([name, ...others]) {
+      clearTimeout(this._wait);
+      const isCurrent = () => this._transport === transport;
+      const next = (code, reason, wasClean) => {
+        if (others.length === 0) return this._lost(code, reason, wasClean);
+        this._drop();
+        this._try(others);
+      };
+      let isOpen = false;
+      const to = {
+        opened: () => {
+          isOpen = true;
+          this._opened(name);
+        },
+        received: (labels, data) => isCurrent() && this._received(labels, data),
+        lost: (code, reason, wasClean) => {
+          if (isCurrent()) (isOpen ? this._lost(code, reason, wasClean) : next(code, reason, wasClean));
+        },
+      };
+      let transport;
+      try {
+        transport = new TRANSPORTS[name](this._base, this._position, this._options, to);
+      } catch {
+        // From a page that came by https browsers open nothing that is not encrypted.
+        return next(1006, "", false);
+      }
+      this._transport = transport;
+      this._wait = setTimeout(() => next(1006, "", false), this._options.connectTimeout);
+    }
+
+    _opened(name) {
+      clearTimeout(this._wait);
+      this._wait = undefined;
+      this._openedAt = Date.now();
+      this._name = name;
+      const rank = this._options.transports.indexOf(name);
+      this._proven = this._hasWorked ? Math.min(this._proven, rank) : rank;
+      this._hasWorked = true;
+      this.readyState = Swio.OPEN;
+      for (const subscription of this._subscriptions.values()) this._subscribe(subscription);
+      for (const { payload } of this._queue.splice(0)) this._transport.send("", payload);
+      this.dispatchEvent(new Event("open"));
+    }
+
+    _subscribe({ topic, lastEventId }) {
+      const query = new URLSearchParams({ swio: "subscribe", topic });
+      if (lastEventId) query.set("last-event-id", lastEventId);
+      this._transport.send(query.toString(), "");
+    }
+
+    _unsubscribe(subscription) {
+      const { topic } = subscription;
+      if (this._subscriptions.get(topic) !== subscription) return;
+      this._subscriptions.delete(topic);
+      subscription.state = "unsubscribed";
+      if (this.readyState !== Swio.OPEN) return;
+      this._transport.send(new URLSearchParams({ swio: "unsubscribe", topic }).toString(), "");
+    }
+
+    _received(labels, data) {
+      if (this.readyState !== Swio.OPEN) return;
+      if (data === undefined) return this._noticed(labels);
+      const { topic = "", id = "", event = "" } = labels;
+      const subscription = this._subscriptions.get(topic);
+      if (id && subscription) {
+        // The server had joined the page to it as well, and brings up to date by its own position.
+        if (!isAfter(id, subscription.lastEventId)) return;
+        subscription.lastEventId = id;
+      }
+      // What a subscription missed comes out of the order of the others, until it has all of it.
+      if (id && topic && subscription?.state !== "pending") this._position = id;
+      const isBlob = data instanceof ArrayBuffer && this.binaryType === "blob";
+      const init = { data: isBlob ? new Blob([data]) : data, lastEventId: id, origin: this._base.origin };
+      const message = Object.assign(new MessageEvent(event || "message", init), { topic });
+      subscription?.dispatchEvent(message);
+      this.dispatchEvent(message);
+    }
+
+    _noticed({ subscribed, denied, gap, position, id, reason }) {
+      const subscription = this._subscriptions.get(subscribed ?? denied ?? gap);
+      const tell = (target, type, members) => target?.dispatchEvent(Object.assign(new Event(type), members));
+      if (subscribed !== undefined && subscription) {
+        subscription.state = "subscribed";
+        if (id) subscription.lastEventId = id;
+        tell(subscription, "subscribed", { topic: subscribed });
+      } else if (denied !== undefined && subscription) {
+        this._subscriptions.delete(denied);
+        subscription.state = "denied";
+        tell(subscription, "denied", { topic: denied, reason });
+      } else if (gap !== undefined) {
+        tell(subscription, "gap", { topic: gap });
+        tell(this, "gap", { topic: gap });
+      } else if (position ?? (subscribed === undefined && id)) {
+        this._position = position ?? id;
+      }
+    }
+
+    _drop() {
+      clearTimeout(this._wait);
+      this._wait = undefined;
+      this._transport?.drop();
+      this._transport = null;
+    }
+
+    // A session has ended, or a whole round of tries was in vain.
+    _lost(code, reason, wasClean) {
+      this._queue.unshift(...(this._transport?.unsent() ?? []));
+      this._drop();
+      if (this.readyState === Swio.OPEN && Date.now() - this._openedAt >= STABLE_MS) this._rounds = 0;
+      for (const subscription of this._subscriptions.values()) subscription.state = "pending";
+      const isClosing = this.readyState === Swio.CLOSING;
+      const { attempts, reconnect, waitMin, waitMax } = this._options;
+      const event = new CloseEvent("close", { code, reason, wasClean });
+      event.willReconnect = !isClosing && this._rounds < attempts && reconnect(event);
+      event.retryIn = null;
+      if (event.willReconnect) {
+        event.retryIn = jittered(Math.min(waitMax, waitMin * 2 ** this._rounds));
+        this.readyState = Swio.CONNECTING;
+        this._wait = setTimeout(() => this._round(), event.retryIn);
+        this._rounds += 1;
+      } else {
+        this._end();
+      }
+      if (!wasClean) this.dispatchEvent(new Event("error"));
+      this.dispatchEvent(event);
+    }
+
+    _end() {
+      this.readyState = Swio.CLOSED;
+      this._queue = [];
+      for (const subscription of this._subscriptions.values()) subscription.state = "unsubscribed";
+      this._subscriptions.clear();
+      for (const type in this._listeners) globalThis.removeEventListener(type, this._listeners[type]);
+    }
+  }
+
+  ["CONNECTING", "OPEN", "CLOSING", "CLOSED"].forEach((name, value) => {
+    Swio[name] = Swio.prototype[name] = value;
+  });
+  globalThis.Swio = Swio;
+  if (typeof module === "object") module.exports = Swio;
+})();

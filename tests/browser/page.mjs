@@ -1,0 +1,338 @@
+// The page's script in Chromium, each transport forced in turn: the same suite for each.
+
+import assert from 'node:assert/strict';
+import { launch, open, Server, TRANSPORTS } from './stage.mjs';
+
+const TEXTS = ['hello', '', '\n', 'a\r\nb\rc\n', ' two\n\nlines ', 'data: x\n\nid: 7', '{"text":"x"}', '\u{1f600} ü \0 \u{feff}', '&=%+'];
+
+let server;
+let browser;
+let passed = 0;
+
+const TESTS = {
+  async 'says what it is, and opens'(page, transport) {
+    const seen = await page.evaluate(() => {
+      const { url, protocol, readyState, binaryType, bufferedAmount, transport } = swio;
+      return { url, protocol, readyState, binaryType, bufferedAmount, transport, OPEN: Swio.OPEN, own: swio.CLOSED };
+    });
+    const url = server.url.replace('http', 'ws');
+    assert.deepEqual(seen, {
+      url: `${url}/`, protocol: 'swio.1', readyState: 1, binaryType: 'arraybuffer', bufferedAmount: 0, transport, OPEN: 1,
+      own: 3,
+    });
+  },
+
+  async 'messages come back as they were, texts, bytes and large ones'(page) {
+    await page.evaluate(async (texts) => {
+      const message = (data) => JSON.stringify({ type: 'message', data });
+      const equal = async (expected) => {
+        const seen = JSON.stringify(await next());
+        if (seen !== message(expected)) throw new Error(`${seen.slice(0, 300)} and not ${message(expected).slice(0, 300)}`);
+      };
+      for (const text of texts) {
+        swio.send(text);
+        await equal(text);
+      }
+      const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+      for (const data of [[], [10], [13, 10, 0], bytes]) {
+        const array = Uint8Array.from(data);
+        for (const form of [array, array.buffer, new Blob([array]), new DataView(array.buffer)]) {
+          swio.send(form);
+          array.fill(7);
+          await equal(data);
+          array.set(data);
+        }
+      }
+      const large = 'äß\n\u{1f600}'.repeat(80_000);
+      swio.send(large);
+      await equal(large);
+      swio.binaryType = 'blob';
+      const coming = new Promise((resolve) => { swio.onmessage = resolve; });
+      swio.send(Uint8Array.from(bytes));
+      const { data } = await coming;
+      const back = [...new Uint8Array(await data.arrayBuffer())];
+      if (JSON.stringify(back) !== JSON.stringify(bytes)) throw new Error(`a blob of ${back}`);
+    }, TEXTS);
+  },
+
+  async '200 messages of both kinds keep their order'(page) {
+    const seen = await page.evaluate(async () => {
+      for (let n = 0; n < 200; n += 1) swio.send(n % 2 ? Uint8Array.of(n) : String(n));
+      await until('all', () => heard.length === 200);
+      return heard.map(({ data }) => Number(data));
+    });
+    assert.deepEqual(seen, Array.from({ length: 200 }, (_, n) => n));
+  },
+
+  async 'events have names'(page) {
+    assert.deepEqual(await page.evaluate(() => { swio.send('/event named some text'); return next(); }), {
+      type: 'named', data: 'some text',
+    });
+  },
+
+  async 'topics: subscribed, heard, denied, left'(page) {
+    const from = server.lines.length;
+    const steps = await page.evaluate(async () => {
+      const news = swio.subscribe('news');
+      const again = swio.subscribe('news') === news;
+      const own = [];
+      listen(news, ['subscribed', 'message', 'denied', 'gap'], own);
+      const states = [news.state];
+      await until('subscribed', () => own.length > 0);
+      states.push(news.state);
+      swio.send('/publish news one');
+      swio.send('/publish news two');
+      await until('two messages', () => own.length === 3);
+      const secret = swio.subscribe('secret');
+      const reason = await new Promise((resolve) => { secret.ondenied = (event) => resolve(event.reason); });
+      states.push(secret.state);
+      news.unsubscribe();
+      states.push(news.state);
+      swio.send('/publish news three');
+      swio.send('the end');
+      await until('the end', () => heard.some(({ data }) => data === 'the end'));
+      return { own, again, reason, states, heard };
+    });
+    const ids = steps.own.map(({ id }) => id);
+    assert.ok(ids[1] && ids[2] && ids[1] !== ids[2], ids);
+    const messages = ['one', 'two'].map((data, n) => ({ type: 'message', data, topic: 'news', id: ids[n + 1] }));
+    assert.deepEqual(steps.own, [{ type: 'subscribed', topic: 'news' }, ...messages]);
+    assert.deepEqual(steps.heard, [...messages, { type: 'message', data: 'the end' }]);
+    assert.deepEqual([steps.again, steps.reason], [true, 'not allowed']);
+    assert.deepEqual(steps.states, ['pending', 'subscribed', 'denied', 'unsubscribed']);
+    assert.equal(server.lines.slice(from).length, 0);
+  },
+
+  async 'who comes back gets what was published meanwhile, once'(page) {
+    const topics = ['news', 'more'];
+    await page.evaluate(async () => {
+      for (const topic of ['news', 'more']) {
+        const subscription = swio.subscribe(topic);
+        await new Promise((resolve) => { subscription.onsubscribed = resolve; });
+      }
+      swio.send('/publish news before');
+      await next();
+      // Comes back when it is told to.
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio._transport.drop();
+      swio._lost(1006, '', false);
+    });
+    for (let n = 0; n < 20; n += 1) await server.publish(topics[n % 2], `missed ${n}`);
+    const seen = await page.evaluate(async () => {
+      swio.reconnect();
+      await until('all', () => heard.filter(({ data }) => data?.startsWith('missed')).length === 20);
+      swio.send('the end');
+      await until('the end', () => heard.some(({ data }) => data === 'the end'));
+      return heard;
+    });
+    const types = seen.map(({ type }) => type).filter((type) => type !== 'message');
+    assert.deepEqual(types, ['error', 'close', 'error', 'close', 'open'].slice(-types.length));
+    for (const topic of topics) {
+      const expected = Array.from({ length: 20 }, (_, n) => n).filter((n) => topics[n % 2] === topic);
+      const missed = seen.filter((event) => event.topic === topic).map(({ data }) => data);
+      assert.deepEqual(missed, expected.map((n) => `missed ${n}`));
+    }
+  },
+
+  async 'what the server joins it to comes back too'(page, transport) {
+    await page.evaluate(async (transport) => {
+      await done();
+      await connect('/?join=more', { transports: [transport] });
+      swio.send('/publish more seen');
+      await until('it', () => heard.some(({ data }) => data === 'seen'));
+      heard.length = 0;
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio._lost(1006, '', false);
+    }, transport);
+    await server.publish('more', 'missed');
+    assert.deepEqual(await page.evaluate(async () => {
+      swio.reconnect();
+      await until('it', () => heard.some(({ data }) => data === 'missed'));
+      swio.send('the end');
+      await until('the end', () => heard.some(({ data }) => data === 'the end'));
+      return heard.filter(({ type }) => type === 'message').map(({ data }) => data);
+    }), ['missed', 'the end']);
+  },
+
+  async 'a gap is told'(page) {
+    await page.evaluate(async () => {
+      const short = swio.subscribe('short');
+      await new Promise((resolve) => { short.onsubscribed = resolve; });
+      swio.send('/publish short seen');
+      await next();
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio._lost(1006, '', false);
+      heard.length = 0;
+    });
+    for (let n = 0; n < 5; n += 1) await server.publish('short', `missed ${n}`);
+    assert.deepEqual(await page.evaluate(async () => {
+      const own = [];
+      listen(swio.subscribe('short'), ['subscribed', 'message', 'gap'], own);
+      swio.reconnect();
+      await until('subscribed', () => own.some(({ type }) => type === 'subscribed'));
+      return own.map(({ type, data }) => data ?? type);
+    }), ['gap', 'missed 2', 'missed 3', 'missed 4', 'subscribed']);
+    assert.ok(await page.evaluate(() => heard.some(({ type, topic }) => type === 'gap' && topic === 'short')));
+  },
+
+  async 'the page closes, behind all that it has sent'(page) {
+    const from = server.lines.length;
+    const seen = await page.evaluate(async () => {
+      for (let n = 0; n < 5; n += 1) swio.send(`/note last${n}`);
+      swio.close(4001, 'that was ü it');
+      const state = swio.readyState;
+      const closed = await next();
+      return { state, closed, after: swio.readyState, transport: swio.transport, more: heard.length };
+    });
+    // The server answers with the code alone.
+    const closed = { type: 'close', code: 4001, reason: '', wasClean: true, willReconnect: false };
+    assert.deepEqual(seen, { state: 2, closed, after: 3, transport: null, more: 0 });
+    await server.line(/^close \d+ 4001 Peer that was ü it$/, from);
+    const notes = server.lines.slice(from).filter((line) => line.startsWith('note'));
+    assert.deepEqual(notes, [0, 1, 2, 3, 4].map((n) => `note last${n}`));
+  },
+
+  async 'the server closes: for good by 4000 and 1008, for now by 1001'(page) {
+    const from = server.lines.length;
+    const seen = await page.evaluate(async () => {
+      swio.send('/disconnect 1001 soon "back"');
+      const first = [await next(), await next()];
+      swio.send('/disconnect 4000 no more');
+      return [...first, await next(), swio.readyState];
+    });
+    assert.deepEqual(seen, [
+      { type: 'close', code: 1001, reason: 'soon "back"', wasClean: true, willReconnect: true }, { type: 'open' },
+      { type: 'close', code: 4000, reason: 'no more', wasClean: true, willReconnect: false }, 3,
+    ]);
+    await server.line(/^close \d+ 4000 Server no more$/, from);
+  },
+
+  async 'a page that is left says so, and comes back as it was'(page) {
+    const from = server.lines.length;
+    const [, fd] = server.matching(/^open (\d+)/).at(-1);
+    await page.evaluate(() => { window.isTheSame = true; swio.subscribe('news'); });
+    await page.goto('about:blank');
+    await server.line(new RegExp(`^close ${fd} 100[15] Peer`), from);
+    await server.publish('news', 'while it was away');
+    await page.goBack({ waitUntil: 'commit' });
+    assert.equal(await page.evaluate(() => window.isTheSame), true, 'the browser did not keep the page');
+    await page.evaluate(() => until('it', () => heard.some(({ data }) => data === 'while it was away')));
+  },
+
+  async 'a page that is loaded again says so'(page) {
+    const from = server.lines.length;
+    const [, fd] = server.matching(/^open (\d+)/).at(-1);
+    await page.reload();
+    await server.line(new RegExp(`^close ${fd} 100[15] Peer`), from);
+  },
+
+  async 'no network: it tries again, and at once when there is one'(page, transport) {
+    await page.evaluate(() => {
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio.subscribe('news');
+    });
+    await page.context().setOffline(true);
+    // Browsers cut no WebSocket for this.
+    await page.evaluate(() => swio._lost(1006, '', false));
+    await server.publish('news', 'unheard');
+    assert.equal(await page.evaluate(() => swio.readyState), 0);
+    await page.evaluate(() => { swio.send('queued'); heard.length = 0; });
+    await page.context().setOffline(false);
+    const seen = await page.evaluate(async () => {
+      await until('both', () => heard.filter(({ type }) => type === 'message').length === 2);
+      return heard.map(({ type, data }) => data ?? type);
+    });
+    assert.deepEqual(seen.slice(0, 1), ['open']);
+    assert.deepEqual(seen.slice(1).sort(), ['queued', 'unheard']);
+    assert.equal(await page.evaluate(() => swio.transport), transport);
+  },
+
+  async 'what waits is bounded'(page, transport) {
+    const seen = await page.evaluate(async (transport) => {
+      await done();
+      window.swio = new Swio('/', { transports: [transport], queueBytesMax: 10 });
+      swio.send('12345');
+      swio.send(Uint8Array.of(6, 7, 8, 9));
+      const waiting = swio.bufferedAmount;
+      let error;
+      try { swio.send('ü'); } catch ({ name }) { error = name; }
+      swio.send('0');
+      swio.binaryType = 'arraybuffer';
+      listen(swio, ['message']);
+      await until('three', () => heard.length === 3);
+      return { waiting, error, heard: heard.map(({ data }) => data), rest: swio.bufferedAmount };
+    }, transport);
+    assert.deepEqual(seen, { waiting: 9, error: 'QuotaExceededError', heard: ['12345', [6, 7, 8, 9], '0'], rest: 0 });
+  },
+
+  async 'attempts run out, and a page that is told not to come back does not'(page, transport) {
+    const seen = await page.evaluate(async (transport) => {
+      await done();
+      const all = { transports: [transport], waitMin: 1, attempts: 2 };
+      window.swio = new Swio('http://127.0.0.1:1/', all);
+      listen(swio, ['open', 'close']);
+      await until('the last', () => heard.length === 3);
+      const first = heard.splice(0).map(({ code, willReconnect }) => [code, willReconnect]);
+      window.swio = new Swio('http://127.0.0.1:1/', { ...all, reconnect: () => false });
+      listen(swio, ['open', 'close']);
+      await until('it', () => heard.length === 1);
+      return [first, heard.map(({ code, willReconnect }) => [code, willReconnect]), swio.readyState];
+    }, transport);
+    assert.deepEqual(seen, [[[1006, true], [1006, true], [1006, false]], [[1006, false]], 3]);
+  },
+
+  async 'the server goes, and another comes: the page goes on, and is told of the gap'(page) {
+    await page.evaluate(async () => {
+      const news = swio.subscribe('news');
+      await new Promise((resolve) => { news.onsubscribed = resolve; });
+      swio.send('/publish news here');
+      await next();
+    });
+    const { host } = server;
+    await server.stop();
+    await page.evaluate(async () => {
+      await until('a close', () => heard.some(({ type }) => type === 'close'));
+      if (heard[0].code !== 1001 || !heard[0].willReconnect) throw new Error(JSON.stringify(heard));
+    });
+    server = await Server.start(host);
+    await page.evaluate(async () => {
+      await until('a gap', () => heard.some(({ type }) => type === 'gap'));
+      await until('an opening', () => swio.readyState === Swio.OPEN);
+    });
+    const { child } = server;
+    child.kill('SIGKILL');
+    await page.evaluate(() => until('a close', () => swio.readyState === Swio.CONNECTING));
+    server = await Server.start(host);
+    await page.evaluate(async () => {
+      await until('an opening', () => swio.readyState === Swio.OPEN);
+      heard.length = 0;
+      swio.send('still here');
+      await until('it', () => heard.some(({ data }) => data === 'still here'));
+    });
+  },
+};
+
+async function suite(transport) {
+  for (const [name, test] of Object.entries(TESTS)) {
+    const page = await open(browser, server.url);
+    try {
+      await page.evaluate((transport) => connect('/', { transports: [transport] }), transport);
+      await test(page, transport);
+      await page.context().close();
+    } catch (error) {
+      console.log(`FAIL  ${transport}: ${name}\n${error.stack}`);
+      process.exit(1);
+    }
+    passed += 1;
+  }
+  console.log(`ok    ${transport}`);
+}
+
+process.on('exit', () => server?.child.kill('SIGKILL'));
+server = await Server.start();
+// Pages that are gone back to are kept as they were, as browsers in use do it.
+browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+for (const transport of process.argv[2]?.split(',') ?? TRANSPORTS) await suite(transport);
+await browser.close();
+await server.stop();
+console.log(`page: ${passed} passed`);

@@ -1,0 +1,81 @@
+//! What the browser tests talk to. A message comes back as it is, but for those that begin with a slash, which say what
+//! the server is to do. What happens to sessions is printed, one line each, for the tests to read.
+
+use std::io;
+use std::time::Duration;
+use swio::{Fd, Frame, History, Message, Origins, Request, Response, Server};
+
+const PAGE: &str = "<!doctype html><title>swio</title><script src=\"/swio.js\"></script>";
+
+fn main() -> io::Result<()> {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
+    let event_loop = Server::builder()
+        .listen(address)
+        .configure(|config| {
+            (config.event_streams, config.long_polling) = (true, true);
+            // Pages behind proxies and on another port are let in as well.
+            config.origins = Origins::Any;
+            config.ping_interval = Some(Duration::from_secs(1));
+            config.poll_hold = Duration::from_secs(3);
+            config.poll_grace = Duration::from_secs(3);
+            config.event_stream_retry = Duration::from_millis(100);
+            config.messages_per_second_max = None;
+            config.handshakes_per_address_max = None;
+            config.connections_per_address_max = None;
+        })
+        .script("/swio.js")
+        .on_start(|server| {
+            for (topic, messages) in [("news", 100_000), ("more", 100_000), ("short", 3)] {
+                server.keep_history(topic, History { messages, ..History::default() }).expect("a short name");
+            }
+        })
+        .on_request(serve)
+        .on_subscribe(|_, _, topic| topic != "secret")
+        .on_open(|server, request| {
+            println!("open {}", request.fd);
+            for topic in request.query_pairs().filter(|(name, _)| name == "join") {
+                server.join(request.fd, &topic.1).expect("a short name");
+            }
+        })
+        .on_message(take)
+        .on_close(|_, fd, reason| println!("close {fd} {} {:?} {}", reason.code, reason.by, reason.text))
+        .signals(true)
+        .build()?;
+    for address in event_loop.addresses() {
+        println!("listening {address}");
+    }
+    event_loop.run()
+}
+
+/// The page, and `POST /publish?topic=T` for who publishes from outside.
+fn serve(server: &mut Server, request: &Request<'_>) -> Response {
+    match (request.method(), request.path(), request.query_param("topic")) {
+        ("POST", "/publish", Some(topic)) => {
+            server.publish(&topic, String::from_utf8_lossy(request.body()).into_owned()).send();
+            Response::new(204)
+        }
+        ("GET", "/", _) => Response::html(PAGE),
+        _ => Response::not_found(),
+    }
+}
+
+fn take(server: &mut Server, frame: Frame<'_>) {
+    let Some(text) = frame.data.as_str().filter(|text| text.starts_with('/')) else {
+        server.push(frame.fd, Message::from(frame.data)).ok();
+        return;
+    };
+    let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+    obey(server, frame.fd, verb, rest.split_once(' ').unwrap_or((rest, "")));
+}
+
+fn obey(server: &mut Server, fd: Fd, verb: &str, (first, rest): (&str, &str)) {
+    match verb {
+        // Heard and printed, nothing else.
+        "/note" => println!("note {first}"),
+        "/event" => drop(server.push(fd, Message::from(rest).event(first))),
+        "/publish" => drop(server.publish(first, rest).send()),
+        "/disconnect" => drop(server.disconnect(fd, first.parse().expect("a code"), rest)),
+        _ => panic!("no such verb: {verb}"),
+    }
+}
