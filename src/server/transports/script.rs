@@ -7,7 +7,7 @@ use sha1::{Digest as _, Sha1};
 
 /// The script for pages, `swio.js`: a page that has it writes `new Swio(url)` and has a WebSocket's surface, topics
 /// that it subscribes to, and sessions that come back, over WebSocket, event stream and long polling alike. It needs
-/// nothing else. [`Builder::script`](crate::Builder::script) serves it; this is for those who serve files by other means.
+/// nothing else. [`Builder::script`](crate::Builder::script) serves it; this is for who serves files by other means.
 ///
 /// Its types and descriptions are in `swio.d.ts` beside it, in the crate's `src/page`.
 pub const SCRIPT: &str = include_str!("../../page/swio.js");
