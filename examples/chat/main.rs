@@ -3,7 +3,8 @@
 //!
 //! `main.rs` answers the library's callbacks, `room.rs` knows which rooms there are and what was said, `wire.rs` is the
 //! JSON between page and server, `index.html` is the page. Rooms are topics, people are users, and who comes and goes
-//! the library tells. Nothing is stored: a restart forgets everything.
+//! the library tells. The page talks through the library's script: by WebSocket, or by an event stream or long polling
+//! where no WebSocket comes through; the code here is the same for all. Nothing is stored: a restart forgets everything.
 
 mod room;
 mod wire;
@@ -32,8 +33,11 @@ fn main() -> io::Result<()> {
         .configure(|config| {
             config.message_bytes_max = MESSAGE_BYTES_MAX;
             config.presence_grace = PRESENCE_GRACE;
+            config.event_streams = true;
+            config.long_polling = true;
         })
         .listen(listen_address())
+        .script("/swio.js")
         .handler(Chat::new)
         .signals(true)
         .build()?;

@@ -1,4 +1,5 @@
-// Drives the chat example as its users do: several people in separate browsers, a server that dies and comes back.
+// Drives the chat example as its users do: several people in separate browsers, each on another transport, a server that
+// dies and comes back.
 // The names of elements that this relies on are listed at the top of examples/chat/index.html.
 // One story, each test going on where the one before it stopped; so the first failure ends it.
 
@@ -20,6 +21,7 @@ const CHROMIUM_ARGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
+const TRANSPORTS = { websocket: 'WebSocket', 'event-stream': 'event stream', 'long-polling': 'long polling' };
 const MARKUP = '<img src=x onerror=window.pwned=1><b>x</b>';
 
 let server;
@@ -34,8 +36,13 @@ async function story() {
   server = await startServer(0);
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: CHROMIUM_ARGS });
   const ada = await arrive('Ada', DESKTOP);
-  const bert = await arrive('Bert', DESKTOP);
+  const bert = await arrive('Bert', DESKTOP, 'event-stream');
   let chloe;
+
+  await test('each is told which transport is in use', async () => {
+    await connectedBy(ada, 'websocket');
+    await connectedBy(bert, 'event-stream');
+  });
 
   await test('two people see each other in the list', async () => {
     for (const person of [ada, bert]) {
@@ -73,7 +80,8 @@ async function story() {
   });
 
   await test('who comes late reads what was said before, in order', async () => {
-    chloe = await arrive('Chloe', DESKTOP);
+    chloe = await arrive('Chloe', DESKTOP, 'long-polling');
+    await connectedBy(chloe, 'long-polling');
     await reads(chloe, 'Ada', MARKUP);
     assert.deepEqual(await chloe.page.locator('#log .message .text').allTextContents(), [
       'Good morning! Is the new server up?', 'Since eight, and it is quick.', 'It even shows when I type.', MARKUP,
@@ -104,12 +112,29 @@ async function story() {
   });
 
   await test('a reload keeps name and history, and goes on talking', async () => {
-    await ada.page.reload();
-    await online(ada);
-    await reads(ada, 'Ada', 'Chloe is upstairs.');
-    await say(ada, 'I have reloaded the page.');
-    await reads(bert, 'Ada', 'I have reloaded the page.');
-    assert.equal(await bert.page.locator('#people li[data-name="Ada"]').count(), 1);
+    for (const [person, other] of [[ada, bert], [bert, chloe], [chloe, ada]]) {
+      await person.page.reload();
+      await online(person);
+      await reads(person, 'Ada', 'Chloe is upstairs.');
+      await say(person, `${person.nick} has reloaded the page.`);
+      await reads(other, person.nick, `${person.nick} has reloaded the page.`);
+      assert.equal(await other.page.locator(`#people li[data-name="${person.nick}"]`).count(), 1);
+    }
+  });
+
+  await test('the transport is switched in the page, and nothing is lost or there twice', async () => {
+    for (const transport of ['long-polling', 'event-stream', 'websocket', '']) {
+      await ada.page.locator('#transport').selectOption(transport);
+      await connectedBy(ada, transport || 'websocket');
+      const [told, heard] = [`Ada by ${transport || 'any way'}.`, `Bert to Ada by ${transport || 'any way'}.`];
+      await say(ada, told);
+      for (const person of [bert, chloe]) await reads(person, 'Ada', told);
+      await say(bert, heard);
+      await reads(ada, 'Bert', heard);
+    }
+    const [first, ...others] = await Promise.all(people.map(({ page }) => page.locator('#log .message .text').allTextContents()));
+    for (const texts of others) assert.deepEqual(texts, first);
+    assert.equal(new Set(first).size, first.length);
   });
 
   await test('desktop and phone, light and dark, nothing wider than the phone', async () => {
@@ -152,6 +177,9 @@ async function story() {
       await online(person, RECONNECT_DEADLINE_MS);
       await gone(person, '#banner');
     }
+    await connectedBy(ada, 'websocket');
+    await connectedBy(bert, 'event-stream');
+    await connectedBy(chloe, 'long-polling');
     for (const person of people) {
       for (const other of people) await sees(person, `#people li[data-name="${other.nick}"]`);
     }
@@ -209,7 +237,7 @@ async function deadline(promise, what) {
 }
 
 // A new person: a browser context of their own shares no cookies or storage with the others.
-async function arrive(nick, device) {
+async function arrive(nick, device, transport) {
   const context = await browser.newContext(device);
   context.setDefaultTimeout(DEADLINE_MS);
   const page = await context.newPage();
@@ -217,6 +245,10 @@ async function arrive(nick, device) {
   people.push(person);
   watch(person);
   await page.goto(`http://127.0.0.1:${server.port}/`);
+  if (transport) {
+    await page.evaluate((value) => localStorage.setItem('chat.transport', value), transport);
+    await page.reload();
+  }
   await page.locator('#welcome[open] #nick').fill(nick);
   await page.locator('#join').click();
   await online(person);
@@ -227,7 +259,7 @@ async function arrive(nick, device) {
 function watch({ nick, page }) {
   page.on('pageerror', (error) => complaints.push(`${nick}: ${error}`));
   page.on('console', (message) => {
-    const expected = serverHasDied && /^WebSocket connection to .* failed/.test(message.text());
+    const expected = serverHasDied && /^(WebSocket connection to .* failed|Failed to load resource: net::ERR_)/.test(message.text());
     if (message.type() === 'error' && !expected) complaints.push(`${nick}: ${message.text()}`);
   });
   page.on('request', (request) => {
@@ -241,6 +273,11 @@ async function online(person, timeout = DEADLINE_MS) {
   // On a phone this is in the drawer, there but not in sight.
   await person.page.locator('#me', { hasText: person.nick }).waitFor({ state: 'attached' });
   await gone(person, '#welcome[open]');
+}
+
+async function connectedBy(person, transport) {
+  await sees(person, `#status[data-transport="${transport}"]`);
+  assert.equal(await person.page.locator('#status').innerText(), `Connected by ${TRANSPORTS[transport]}`);
 }
 
 const sees = ({ page }, selector, timeout = DEADLINE_MS) => page.locator(selector).waitFor({ timeout });
