@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two and more people use the chat example in a real browser, clients of the sse example hear it, and the script for
-# pages is tried over each transport (build them first:
-# cargo build --release --example chat --example sse --example browser_server).
+# pages is tried over each transport, also where connections are cut (build them first:
+# cargo build --release --example chat --example sse --example page --example browser_server).
 # Screenshots to look at: target/browser/*.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -39,3 +39,4 @@ SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) PYTHON=$python 
 export SERVER=$target/release/examples/browser_server CHROMIUM
 CHROMIUM=$(command -v chromium)
 timeout 300 node "$out/page.mjs"
+PAGE=$target/release/examples/page timeout 200 node "$out/cuts.mjs"
