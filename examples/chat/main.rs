@@ -4,7 +4,8 @@
 //! `main.rs` answers the library's callbacks, `room.rs` knows which rooms there are and what was said, `wire.rs` is the
 //! JSON between page and server, `index.html` is the page. Rooms are topics, people are users, and who comes and goes
 //! the library tells. The page talks through the library's script: by WebSocket, or by an event stream or long polling
-//! where no WebSocket comes through; the code here is the same for all. Nothing is stored: a restart forgets everything.
+//! where no WebSocket comes through; the code here is the same for all. Nothing is stored: a restart forgets
+//! everything.
 
 mod room;
 mod wire;
