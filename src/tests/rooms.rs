@@ -4,7 +4,9 @@
 use crate::{Fd, JoinError, Presence, Server, TopicEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
-const TOPICS: u8 = 5;
+const TOPICS: u8 = 7;
+/// Of these, those that the handler puts anybody into; only clients themselves subscribe to the others.
+pub(super) const JOINED: u8 = 5;
 const USERS: u8 = 4;
 
 #[derive(Debug, Default)]

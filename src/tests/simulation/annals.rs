@@ -4,8 +4,9 @@
 use super::*;
 use crate::History;
 
-/// The first of the topics have a history.
-pub(super) const TOPICS: u8 = 2;
+/// The topics that have a history, and those of them that clients subscribe to.
+pub(super) const TOPICS: [u8; 4] = [0, 1, 5, 6];
+pub(super) const SUBSCRIBED: [u8; 2] = [5, 6];
 
 #[derive(Debug)]
 pub(super) struct Annals {

@@ -1,8 +1,8 @@
 //! One simulated connection: what its client has sent and got, and what the naive model knows of it.
 
 use super::json::Json;
-use super::visitors::{Ask, Seen};
-use super::written::{self, Answer, behind_pages, frame};
+use super::visitors::Ask;
+use super::written::{self, Answer, Item, behind_pages, frame};
 use super::*;
 
 /// What the naive model knows of a connection that was opened.
@@ -52,7 +52,7 @@ pub(super) struct Client {
     pub(super) asked: VecDeque<Ask>,
     pub(super) answers: VecDeque<Answer>,
     /// What its event stream told it.
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<Item>,
     /// How many bytes, or blocks of an event stream, were looked at for these.
     pub(super) judged: usize,
     /// No further answer comes.
@@ -222,37 +222,31 @@ impl Client {
         );
         let mut rest = &written[head + 4..];
         let mut arrivals = self.model.pushed.arrivals();
-        let mut is_closed = false;
+        let (mut is_closed, mut is_labelled) = (false, false);
         let mut number = 0;
         while let Some((block, after)) = written::block(rest) {
             assert!(!is_closed, "{}: an event after the end", self.fd);
             assert_eq!(block.retry.is_some(), number == 0, "{}", self.fd);
             rest = after;
             number += 1;
-            let mut seen = None;
-            let data = match block.data {
-                Some(data) if block.event == "binary" => Some(STANDARD.decode(data).expect("base64")),
-                data => data.map(String::into_bytes),
+            let item = match (block.event, block.data) {
+                ("close", Some(_)) => {
+                    is_closed = true;
+                    continue;
+                }
+                (event, Some(data)) => plain_item(event, data, block.id),
+                ("", None) => block.id.map(|id| Item::new(&Json::Object(vec![label("id", id)]))),
+                (event, None) => panic!("{}: {event:?} without data", self.fd),
             };
-            match (block.event, &data) {
-                ("", Some(data)) => arrivals.take(Opcode::Text, data),
-                ("binary", Some(data)) => arrivals.take(Opcode::Binary, data),
-                ("gap", Some(data)) => {
-                    arrivals.take(Opcode::Text, &handler::notice(&[("gap", &String::from_utf8_lossy(data))]));
-                    seen = Some(Seen::Gap);
-                }
-                ("swio", Some(data)) => {
-                    let token = Json::read(data).text("session");
-                    seen = Some(Seen::Token(token.expect("a token")));
-                }
-                ("close", Some(_)) => is_closed = true,
-                ("", None) => {}
-                (event, _) => panic!("{}: an event {event:?}", self.fd),
+            let Some(item) = item else { continue };
+            // The position of a stream without labels is no event, the token is none of the messages.
+            if item.session.is_none() && (item.id.is_none() || !item.is_notice || is_labelled) {
+                arrivals.take(item.message.0, &item.message.1);
             }
-            let told = block.id.map(|id| Seen::Id(id.to_owned(), data));
+            is_labelled |= item.session.is_some() && block.event.is_empty();
             if number > self.judged {
                 self.judged = number;
-                self.seen.extend(seen.into_iter().chain(told));
+                self.seen.push(item);
             }
         }
         if self.has_ended_well() || is_closed {
@@ -293,4 +287,23 @@ impl Client {
         let is_closed = self.model.closed.is_some();
         assert_eq!((is_opened, !is_opened), (is_closed, is_disconnected), "{}: no pair", self.fd);
     }
+}
+
+/// An event, labelled or not; `None`: a heartbeat.
+fn plain_item(event: &str, data: String, id: Option<&str>) -> Option<Item> {
+    let json = match event {
+        "" if data == "{}" => return None,
+        "" if data.starts_with('{') => Json::read(data.as_bytes()),
+        "swio" => Json::read(data.as_bytes()),
+        "" => Json::Object(vec![label("text", &data)]),
+        "binary" | "gap" => Json::Object(vec![label(event, &data)]),
+        _ => panic!("an event {event:?}"),
+    };
+    let mut item = Item::new(&json);
+    item.id = item.id.or(id.map(str::to_owned));
+    Some(item)
+}
+
+fn label(name: &str, value: &str) -> (String, Json) {
+    (name.to_owned(), Json::Text(value.to_owned()))
 }

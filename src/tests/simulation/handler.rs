@@ -21,6 +21,8 @@ pub(super) enum Entry {
     /// It ended before it was opened.
     Disconnect(Fd),
     Request(Fd, String),
+    /// It asks to be in a topic.
+    Subscribe(Fd, String),
     /// A callback panicked that should not have.
     Broken(String),
 }
@@ -32,6 +34,9 @@ pub(super) struct Push {
     pub(super) fate: Fate,
     pub(super) policy: SlowConsumer,
 }
+
+/// What sessions have asked to be in, and with which id.
+pub(super) type Subscribing = Rc<RefCell<BTreeMap<(Fd, String), Option<String>>>>;
 
 pub(super) type Log = Rc<RefCell<Vec<Entry>>>;
 
@@ -46,6 +51,9 @@ pub(super) struct Commanded {
     pub(super) rooms: Rc<RefCell<Rooms>>,
     pub(super) controls: Rc<RefCell<Controls>>,
     pub(super) annals: Rc<RefCell<Annals>>,
+    pub(super) subscribing: Subscribing,
+    /// Event streams that have labels.
+    pub(super) labelled: BTreeSet<Fd>,
 }
 
 impl Commanded {
@@ -179,8 +187,9 @@ impl Commanded {
     /// How a connection is told where it is; event streams are by what is no event.
     fn position(&self, server: &Server, fd: Fd) -> Option<(Opcode, Vec<u8>)> {
         let transport = server.client_info(fd)?.transport;
+        let has_notices = transport == Transport::LongPolling || self.labelled.contains(&fd);
         let head = self.annals.borrow().head().to_string();
-        (transport == Transport::LongPolling).then(|| (Opcode::Text, notice(&[("id", &head)])))
+        has_notices.then(|| (Opcode::Text, notice(&[("id", &head)])))
     }
 
     fn recover(&self, server: &mut Server, fd: Fd, number: u8, id: &str) {
@@ -315,9 +324,9 @@ impl Commanded {
                 assert!(server.set_slow_consumer(fd, policy));
                 self.policies.insert(fd, policy);
             }
-            b'j' => self.join(server, fd, data[1]),
-            b'J' => self.join(server, other, data[1]),
-            b'l' => self.rooms.borrow_mut().leave(server, fd, &topic(data[1])),
+            b'j' => self.join(server, fd, data[1] % rooms::JOINED),
+            b'J' => self.join(server, other, data[1] % rooms::JOINED),
+            b'l' => self.rooms.borrow_mut().leave(server, fd, &topic(data[1] % rooms::JOINED)),
             b'u' => self.rooms.borrow_mut().bind(server, fd, &user(data[1])),
             b'v' => self.rooms.borrow_mut().unbind(server, fd),
             b'P' => self.publish(server, data[1], opcode, data, fd),
@@ -341,6 +350,9 @@ impl Commanded {
 impl Handler for Commanded {
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
         let opening = request.query_param("opening").map(|number| number.parse().expect("a number"));
+        if request.query_param("protocol").is_some() {
+            self.labelled.insert(request.fd);
+        }
         self.opened(server, request.fd, opening);
         if let Some(numbers) = request.query_param("join") {
             let numbers: Vec<u8> = numbers.bytes().map(|digit| digit - b'0').collect();
@@ -351,6 +363,29 @@ impl Handler for Commanded {
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
         self.note(Entry::Message(frame.fd, frame.opcode, frame.data.to_vec()));
         self.obey(server, frame.fd, frame.opcode, &frame.data);
+    }
+
+    fn on_subscribe(&mut self, server: &mut Server, fd: Fd, name: &str) -> bool {
+        self.note(Entry::Subscribe(fd, name.to_owned()));
+        let last_id = self.subscribing.borrow_mut().remove(&(fd, name.to_owned()));
+        let last_id = last_id.unwrap_or_else(|| panic!("{fd} did not ask for {name}"));
+        let Some(number) = annals::SUBSCRIBED.into_iter().find(|number| topic(*number) == name) else {
+            let denied = notice(&[("denied", name), ("reason", "not allowed")]);
+            self.note(Entry::Brought(fd, vec![(Opcode::Text, denied)]));
+            return false;
+        };
+        let is_new = self.rooms.borrow_mut().join(server, fd, name);
+        assert!(is_new, "{fd}: asked for what it is in");
+        let annals = self.annals.borrow();
+        let now = server.connections.now();
+        let missed = last_id.map(|id| annals.since(number, &id, now));
+        let (missed, is_complete) = missed.unwrap_or((Vec::new(), true));
+        let gap = (!is_complete).then(|| (Opcode::Text, notice(&[("gap", name)])));
+        let missed = missed.into_iter().map(|(_, opcode, data)| (opcode, data));
+        let subscribed = notice(&[("subscribed", name), ("id", &annals.head().to_string())]);
+        let told = gap.into_iter().chain(missed).chain([(Opcode::Text, subscribed)]);
+        self.note(Entry::Brought(fd, told.collect()));
+        true
     }
 
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {
@@ -441,7 +476,7 @@ fn is_websocket(server: &Server, fd: Fd) -> bool {
 
 /// The number of a topic, where it has a history.
 fn kept(number: u8) -> Option<u8> {
-    (0..annals::TOPICS).find(|kept| topic(*kept) == topic(number))
+    annals::TOPICS.into_iter().find(|kept| topic(*kept) == topic(number))
 }
 
 /// How the model notes what is told beside messages, by labels.

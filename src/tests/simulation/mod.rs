@@ -6,7 +6,7 @@
 use super::Random;
 use super::controls::Controls;
 use super::pushes::{Fate, Pushes};
-use super::rooms::{Rooms, topic, user};
+use super::rooms::{self, Rooms, topic, user};
 use super::script::{self, Kind, Script, What};
 use crate::codec::ws::Opcode;
 use crate::net::App as _;
@@ -21,8 +21,6 @@ use crate::{
     Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
     Reach, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use mio::Token;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,7 +38,7 @@ mod written;
 
 use annals::Annals;
 use client::{Client, Model};
-use handler::{Commanded, Entry, Log, PLANNED_PANIC, Push};
+use handler::{Commanded, Entry, Log, PLANNED_PANIC, Push, Subscribing};
 use totals::Totals;
 use visitors::{Opening, Post, Sitting, Visitor};
 
@@ -92,6 +90,7 @@ struct Simulation {
     posts: Vec<Post>,
     visitors_max: usize,
     annals: Rc<RefCell<Annals>>,
+    subscribing: Subscribing,
     /// The server is shut down in this turn.
     shut_at: u64,
     is_shut: bool,
@@ -130,15 +129,18 @@ impl Simulation {
             age: Duration::from_secs([10, 300][random.below(2) as usize]),
             ..History::default()
         };
-        for number in 0..annals::TOPICS {
+        for number in annals::TOPICS {
             reactor.app.server.keep_history(&topic(number), history).expect("room");
         }
         let annals = Rc::new(RefCell::new(Annals::new(history)));
+        let subscribing = Subscribing::default();
         let rooms = Rc::<RefCell<Rooms>>::default();
         let controls = Rc::new(RefCell::new(Controls::new(seed)));
         let handler = Commanded {
             controls: controls.clone(),
             annals: annals.clone(),
+            subscribing: subscribing.clone(),
+            labelled: BTreeSet::new(),
             log: log.clone(),
             opened: Vec::new(),
             policy,
@@ -160,6 +162,7 @@ impl Simulation {
             posts: Vec::new(),
             visitors_max: random.below(7) as usize,
             annals,
+            subscribing,
             controls,
             random,
             reactor,

@@ -63,6 +63,7 @@ impl Simulation {
                     assert!(!std::mem::replace(&mut model.is_disconnected, true), "{fd}: disconnected twice");
                 }
                 Entry::Broken(message) => panic!("a callback panicked: {message}"),
+                Entry::Subscribe(fd, topic) => self.subscribed(fd, &topic),
                 Entry::Request(fd, path) => {
                     self.totals.requests += 1;
                     let client = self.client(fd);

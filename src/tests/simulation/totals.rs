@@ -32,6 +32,7 @@ pub(super) struct Totals {
     pub(super) expired_sessions: u64,
     pub(super) returns: u64,
     pub(super) gaps: u64,
+    pub(super) subscriptions: u64,
 }
 
 impl Totals {
@@ -65,6 +66,7 @@ impl Totals {
         self.expired_sessions += other.expired_sessions;
         self.returns += other.returns;
         self.gaps += other.gaps;
+        self.subscriptions += other.subscriptions;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -79,6 +81,6 @@ impl Totals {
         assert!(self.sessions > 1_000 && self.event_streams > 1_000 && self.posts > 5_000, "{self:?}");
         assert!(self.sent_again > 1_000 && self.lost_answers > 1_000 && self.held > 100, "{self:?}");
         assert!(self.expired_sessions > 500 && self.refused_posts > 500 && self.bad_cursors > 5, "{self:?}");
-        assert!(self.returns > 1_000 && self.gaps > 50, "{self:?}");
+        assert!(self.returns > 1_000 && self.gaps > 50 && self.subscriptions > 500, "{self:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Those who come without a WebSocket: by an event stream that they open again when it broke, or by long polling over
 //! whatever connection there is. They lose answers, ask twice, post messages, and vanish.
 
-use super::written::{Answer, polled};
+use super::written::{Answer, Item, polled};
 use super::*;
 
 /// Somebody outside, over all its connections.
@@ -16,6 +16,13 @@ pub(super) struct Visitor {
     /// Nothing more comes from it.
     is_over: bool,
     is_opening: bool,
+    /// Of event streams: those of polls always have labels.
+    is_labelled: bool,
+    /// What it asked to be in, in this session.
+    subscribing: BTreeSet<String>,
+    /// Where it is in each topic that it subscribes to: the id, its number, by which session; and those with a gap.
+    places: BTreeMap<u8, (String, usize, Fd)>,
+    gaps: BTreeSet<u8>,
     /// The last one.
     opening: usize,
     /// Of long polling: the number of the last message that it has got.
@@ -34,7 +41,7 @@ pub(super) struct Sitting {
     /// The greatest cursor that was ever asked with.
     greatest: usize,
     /// All messages in answers that were written, whether they came to the visitor or not.
-    numbered: Vec<(Opcode, Vec<u8>)>,
+    numbered: Vec<Item>,
     /// When the server at the earliest took the last request that it answered.
     pub(super) heard: Instant,
 }
@@ -71,15 +78,9 @@ pub(super) struct Post {
     carrier: Fd,
     opcode: Opcode,
     data: Vec<u8>,
+    /// It is no message, but asks to be in a topic.
+    topic: Option<String>,
     is_delivered: bool,
-}
-
-/// What an event stream told its client.
-pub(super) enum Seen {
-    Token(String),
-    Gap,
-    /// An id, and the message that had it.
-    Id(String, Option<Vec<u8>>),
 }
 
 impl Ask {
@@ -99,6 +100,10 @@ impl Visitor {
             fd: None,
             is_over: false,
             is_opening: false,
+            is_labelled: random.chance(50),
+            subscribing: BTreeSet::new(),
+            places: BTreeMap::new(),
+            gaps: BTreeSet::new(),
             opening: 0,
             cursor: 0,
             last_id: String::new(),
@@ -153,12 +158,18 @@ impl Simulation {
     }
 
     fn open_stream(&mut self, number: usize) {
-        let swio = if self.random.chance(70) { "swio=stream" } else { "swio=" };
+        let swio = match (self.visitors[number].is_labelled, self.random.chance(70)) {
+            (true, _) => "swio=stream&protocol=swio.1",
+            (false, true) => "swio=stream",
+            (false, false) => "swio=",
+        };
         let head = self.opening(number, swio, "Accept: text/event-stream\r\n");
         let mut script = Script::empty(Kind::EventStream);
         script.bytes.extend_from_slice(head.as_bytes());
         let index = self.admit(script, Some(number));
-        self.visitors[number].fd = Some(self.clients[index].fd);
+        let visitor = &mut self.visitors[number];
+        visitor.fd = Some(self.clients[index].fd);
+        visitor.subscribing.clear();
     }
 
     /// The request that opens a session, with the last id that its client was told.
@@ -215,6 +226,10 @@ impl Simulation {
     }
 
     fn post(&mut self, number: usize) {
+        let visitor = &self.visitors[number];
+        if (visitor.is_polling || visitor.is_labelled) && self.random.chance(20) {
+            return self.subscribe(number);
+        }
         let (opcode, mut data) = script::message(&mut self.random);
         data.extend_from_slice(format!("~{}", self.posts.len()).as_bytes());
         let visitor = &self.visitors[number];
@@ -233,7 +248,38 @@ impl Simulation {
         let fd = visitor.fd;
         let carrier = self.ask(number, Asked::Post(post), &[head.as_bytes(), &data].concat());
         let fd = fd.expect("a session");
-        self.posts.push(Post { fd, carrier, opcode, data, is_delivered: false });
+        self.posts.push(Post { fd, carrier, opcode, data, topic: None, is_delivered: false });
+    }
+
+    fn subscribe(&mut self, number: usize) {
+        let topics = annals::SUBSCRIBED.map(topic).into_iter().chain(["secret".to_owned()]);
+        let drawn = self.random.below(3) as usize;
+        let visitor = &mut self.visitors[number];
+        let Some(name) =
+            topics.into_iter().nth(drawn).filter(|name| visitor.subscribing.insert(name.clone()))
+        else {
+            return;
+        };
+        let last_id = annals::SUBSCRIBED.get(drawn).and_then(|topic| visitor.places.get(topic));
+        let last_id = last_id.map(|(id, ..)| id.clone());
+        let (token, fd) = (visitor.token.as_deref().expect("a session"), visitor.fd.expect("a session"));
+        let position = last_id.as_deref().map_or_else(String::new, |id| format!("&last-event-id={id}"));
+        let head = format!(
+            "POST /?swio=subscribe&topic={}{position}&session={token} HTTP/1.1\r\nHost: sim\r\n\
+             Content-Length: 0\r\n\r\n",
+            name.replace(' ', "+")
+        );
+        self.subscribing.borrow_mut().insert((fd, name.clone()), last_id);
+        let carrier = self.ask(number, Asked::Post(self.posts.len()), head.as_bytes());
+        let (opcode, data, topic) = (Opcode::Text, Vec::new(), Some(name));
+        self.posts.push(Post { fd, carrier, opcode, data, topic, is_delivered: false });
+    }
+
+    /// A subscription was asked for.
+    pub(super) fn subscribed(&mut self, fd: Fd, topic: &str) {
+        let is_it = |post: &&mut Post| post.fd == fd && post.topic.as_deref() == Some(topic);
+        let post = self.posts.iter_mut().rev().find(is_it).expect("somebody asked for it");
+        assert!(!std::mem::replace(&mut post.is_delivered, true), "{fd}: {topic} twice");
     }
 
     /// Sends a request on a connection that there is, or a new one.
@@ -282,8 +328,8 @@ impl Simulation {
     pub(super) fn read_visitors(&mut self) {
         for index in 0..self.clients.len() {
             let Some(number) = self.clients[index].visitor else { continue };
-            for seen in std::mem::take(&mut self.clients[index].seen) {
-                self.read_event(number, index, seen);
+            for item in std::mem::take(&mut self.clients[index].seen) {
+                self.read_event(number, index, item);
             }
             while let Some(answer) = self.clients[index].answers.pop_front() {
                 let client = &mut self.clients[index];
@@ -300,22 +346,17 @@ impl Simulation {
         }
     }
 
-    fn read_event(&mut self, number: usize, index: usize, seen: Seen) {
+    fn read_event(&mut self, number: usize, index: usize, item: Item) {
         let fd = self.clients[index].fd;
-        let visitor = &mut self.visitors[number];
-        if visitor.fd != Some(fd) {
-            return;
+        if self.visitors[number].fd == Some(fd) {
+            self.read_item(number, fd, &item);
         }
-        match seen {
-            Seen::Token(token) => visitor.token = Some(token),
-            Seen::Gap => {
-                visitor.has_gap = true;
-                self.totals.gaps += 1;
-            }
-            Seen::Id(id, data) => {
-                visitor.told(fd, id, data.as_deref(), &mut self.annals.borrow_mut());
-            }
-        }
+    }
+
+    fn read_item(&mut self, number: usize, fd: Fd, item: &Item) {
+        self.totals.gaps += u64::from(item.gap.is_some());
+        self.totals.subscriptions += u64::from(item.subscribed.is_some());
+        self.visitors[number].read(fd, item, &mut self.annals.borrow_mut());
     }
 
     fn judge_answer(&mut self, number: usize, index: usize, ask: &Ask, answer: &Answer) {
@@ -343,13 +384,18 @@ impl Simulation {
                 self.totals.bad_cursors += 1;
             }
             (Asked::Post(post), status) => {
-                let Post { fd, data, is_delivered, .. } = &self.posts[post];
+                let Post { fd, data, topic, is_delivered, .. } = &self.posts[post];
                 assert!(*is_delivered == matches!(status, 204 | 500), "{what:?}");
                 match status {
                     204 => {}
                     500 => assert_eq!(data[0], b'x'),
                     // Paused.
-                    503 => self.totals.refused_posts += 1,
+                    503 => {
+                        self.totals.refused_posts += 1;
+                        if let Some(topic) = topic.as_ref().filter(|_| visitor.fd == Some(*fd)) {
+                            visitor.subscribing.remove(topic);
+                        }
+                    }
                     404 => assert!(!self.is_open(*fd), "{what:?} of a session that is there"),
                     _ => panic!("{what:?}"),
                 }
@@ -372,14 +418,14 @@ impl Simulation {
         let polled = polled(&answer.body);
         let sitting = self.sessions.get_mut(&fd).expect("a session");
         sitting.heard = sitting.heard.max(ask.taken.unwrap_or(ask.at));
-        let len = polled.messages.len();
+        let len = polled.items.len();
         let from = polled.cursor.checked_sub(len).expect("a cursor behind its messages");
         let (asked, is_opening) =
             if let Asked::Poll(_, cursor) = ask.what { (cursor, false) } else { (0, true) };
         if len > 0 {
             assert_eq!(from, asked, "what follows a cursor begins there");
         }
-        for (at, message) in polled.messages.iter().enumerate() {
+        for (at, message) in polled.items.iter().enumerate() {
             match sitting.numbered.get(from + at) {
                 Some(known) => {
                     assert_eq!(known, message, "message {} was another", from + at);
@@ -401,6 +447,7 @@ impl Simulation {
         let visitor = &mut self.visitors[number];
         if is_opening && !is_deaf {
             (visitor.token, visitor.fd, visitor.cursor) = (polled.session, Some(fd), 0);
+            visitor.subscribing.clear();
         }
         if is_deaf || visitor.fd != Some(fd) {
             return;
@@ -410,14 +457,8 @@ impl Simulation {
         if polled.closed.is_some() {
             (visitor.token, visitor.is_opening) = (None, false);
         }
-        for ((_, data), id) in polled.messages.into_iter().zip(polled.ids).skip(known) {
-            if let Some(id) = id {
-                let data = (data[0] != 0).then_some(&*data);
-                visitor.told(fd, id, data, &mut self.annals.borrow_mut());
-            } else if data.starts_with(b"\0gap=") {
-                visitor.has_gap = true;
-                self.totals.gaps += 1;
-            }
+        for item in polled.items.iter().skip(known) {
+            self.read_item(number, fd, item);
         }
     }
 
@@ -478,6 +519,44 @@ impl Simulation {
 }
 
 impl Visitor {
+    fn read(&mut self, fd: Fd, item: &Item, annals: &mut Annals) {
+        let subscribed = |name: &Option<String>| {
+            annals::SUBSCRIBED.into_iter().find(|number| name.as_ref() == Some(&topic(*number)))
+        };
+        if item.session.is_some() {
+            self.token = item.session.clone();
+        }
+        match (subscribed(&item.gap), &item.gap) {
+            (Some(number), _) => drop(self.gaps.insert(number)),
+            (None, gap) => self.has_gap |= gap.is_some(),
+        }
+        let data = (!item.is_notice).then_some(&*item.message.1);
+        match (subscribed(&item.topic).or(subscribed(&item.subscribed)), &item.id) {
+            (Some(number), Some(id)) => self.told_of(number, fd, id, data, annals),
+            (None, Some(id)) => self.told(fd, id.clone(), data, annals),
+            _ => {}
+        }
+    }
+
+    /// The same of a topic that it subscribes to.
+    fn told_of(&mut self, topic: u8, fd: Fd, id: &str, data: Option<&[u8]>, annals: &mut Annals) {
+        let now = match data {
+            Some(data) => annals.saw(id, data),
+            None => annals.number(id),
+        };
+        let end = if data.is_some() { now } else { now + 1 };
+        if let Some((_, before, was)) = self.places.get(&topic) {
+            assert!(end > *before, "{fd}: {now} after {before}");
+            if !self.gaps.contains(&topic) {
+                annals.check_not_missed(&[topic], before + 1..end, *was);
+            }
+        }
+        if data.is_none() {
+            self.gaps.remove(&topic);
+        }
+        self.places.insert(topic, (id.to_owned(), now, fd));
+    }
+
     /// It was told an id: none of its messages is missing up to there, and none comes twice.
     fn told(&mut self, fd: Fd, id: String, data: Option<&[u8]>, annals: &mut Annals) {
         let now = match data {
@@ -508,7 +587,7 @@ impl Sitting {
     /// The messages of all answers are those that were pushed; with the last of an ended session, all of them.
     fn check_arrivals(&self, closed: Option<u16>) {
         let mut arrivals = self.model.pushed.arrivals();
-        for (opcode, data) in &self.numbered {
+        for Item { message: (opcode, data), .. } in &self.numbered {
             arrivals.take(*opcode, data);
         }
         if let Some(code) = closed {

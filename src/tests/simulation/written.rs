@@ -98,13 +98,37 @@ pub(super) fn answer(bytes: &[u8]) -> Option<(Answer, usize)> {
     Some((Answer { status, body, is_last: header("Connection") == Some("close") }, end + len))
 }
 
-/// Messages in the answer to a poll.
+/// A message or a notice, with its labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    /// A notice as the model has it.
+    pub(super) message: (Opcode, Vec<u8>),
+    pub(super) is_notice: bool,
+    pub(super) id: Option<String>,
+    pub(super) topic: Option<String>,
+    pub(super) gap: Option<String>,
+    pub(super) subscribed: Option<String>,
+    pub(super) session: Option<String>,
+}
+
+impl Item {
+    pub(super) fn new(json: &Json) -> Item {
+        let (message, is_notice) = match (json.text("text"), json.text("binary")) {
+            (Some(text), None) => ((Opcode::Text, text.into_bytes()), false),
+            (None, Some(base64)) => ((Opcode::Binary, STANDARD.decode(base64).expect("base64")), false),
+            _ => ((Opcode::Text, notice(json)), true),
+        };
+        let [id, topic, gap, subscribed, session] =
+            ["id", "topic", "gap", "subscribed", "session"].map(|name| json.text(name));
+        Item { message, is_notice, id, topic, gap, subscribed, session }
+    }
+}
+
+/// What an answer to a poll says.
 pub(super) struct Polled {
     pub(super) session: Option<String>,
     pub(super) cursor: usize,
-    pub(super) messages: Vec<(Opcode, Vec<u8>)>,
-    /// Of each message.
-    pub(super) ids: Vec<Option<String>>,
+    pub(super) items: Vec<Item>,
     /// The code of the session's end.
     pub(super) closed: Option<u16>,
 }
@@ -126,16 +150,10 @@ fn notice(json: &Json) -> Vec<u8> {
 pub(super) fn polled(body: &[u8]) -> Polled {
     let body = Json::read(body);
     let Some(Json::List(messages)) = body.member("messages") else { panic!("no messages: {body:?}") };
-    let message = |message: &Json| match (message.text("text"), message.text("binary")) {
-        (Some(text), None) => (Opcode::Text, text.into_bytes()),
-        (None, Some(base64)) => (Opcode::Binary, STANDARD.decode(base64).expect("base64")),
-        _ => (Opcode::Text, notice(message)),
-    };
     Polled {
         session: body.text("session"),
         cursor: body.number("cursor").expect("a cursor") as usize,
-        messages: messages.iter().map(message).collect(),
-        ids: messages.iter().map(|message| message.text("id")).collect(),
+        items: messages.iter().map(Item::new).collect(),
         closed: body.member("closed").and_then(|closed| closed.number("code")).map(|code| code as u16),
     }
 }
