@@ -60,6 +60,23 @@ fn all_callbacks_have_their_place() {
 }
 
 #[test]
+fn the_programs_are_those_that_run() {
+    let page = read("docs/PROGRAMS.md");
+    let mut programs = files("examples/programs");
+    programs.sort();
+    let names: Vec<_> = programs.iter().filter(|path| path.ends_with(".rs")).collect();
+    assert_eq!(page.matches("```rust\n").count(), names.len(), "a block for each of {names:?}");
+    for path in &programs {
+        let text = read(path);
+        let (kind, code) = match path.ends_with(".rs") {
+            true => ("rust", &text[text.find("use ").expect("a program of the crate")..]),
+            false => ("html", &*text),
+        };
+        assert!(page.contains(&format!("```{kind}\n{code}```\n")), "docs/PROGRAMS.md has another {path}");
+    }
+}
+
+#[test]
 fn rows_and_code_are_read_as_they_are_meant() {
     let text = "| a | b | c |\n|---|---|---|\n| `x \\| y` | `Server::push`, `on_open` | why |\n\ntext | x\n";
     let rows = rows(text);

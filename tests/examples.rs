@@ -2,7 +2,7 @@
 //! reader would. The chat is tested in a browser, by tests/browser.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -245,6 +245,131 @@ fn a_wrong_argument_is_answered_with_the_usage() {
     }
 }
 
+#[test]
+fn welcome_greets_and_answers() {
+    let program = Example::program("welcome");
+    let mut client = program.open();
+    let line = program.line();
+    let fd = line.strip_suffix(" is here").expect("its words");
+    assert_eq!(text(&mut client), "hello, welcome");
+    client.send(Message::text("good day")).expect("sent");
+    assert_eq!(program.line(), "good day");
+    assert_eq!(text(&mut client), r#"["hello","world"]"#);
+    client.close(None).expect("a close frame");
+    assert_eq!(program.line(), format!("{fd} has left"));
+}
+
+#[test]
+fn frame_fields_are_printed_and_answered_with_the_time() {
+    let program = Example::program("frame_fields");
+    let mut client = program.open();
+    let line = program.line();
+    let fd = line.strip_prefix("handshake success with fd ").expect("its words");
+    client.send(Message::text("hi")).expect("sent");
+    assert_eq!(program.line(), format!("fd {fd}: hi, opcode 1, finish true"));
+    let answer = text(&mut client);
+    let date = answer.strip_prefix("this is server, ").expect("its words");
+    assert!(httpdate::parse_http_date(date).is_ok(), "{date}");
+    client.send(Message::binary(b"bytes".to_vec())).expect("sent");
+    assert_eq!(program.line(), format!("fd {fd}: bytes, opcode 2, finish true"));
+    client.close(None).expect("a close frame");
+    assert_eq!(program.line(), format!("fd {fd} closed"));
+}
+
+#[test]
+fn component_relays_to_everybody_else_and_ends_who_errs() {
+    let program = Example::program("component");
+    let (mut one, mut two) = (program.open(), program.open());
+    let lines = [program.line(), program.line()];
+    let fds = lines.each_ref().map(|line| line.strip_prefix("New connection: ").expect("its words"));
+    one.send(Message::text("hello")).expect("sent");
+    assert_eq!(text(&mut two), "hello");
+    // Had its own words come back, they would come before the other's.
+    two.send(Message::text("good day")).expect("sent");
+    assert_eq!(text(&mut one), "good day");
+    one.close(None).expect("a close frame");
+    assert_eq!(program.line(), format!("Connection {} has left", fds[0]));
+    let header = FrameHeader { opcode: OpCode::from(3), mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
+    two.send(Message::Frame(Frame::from_payload(header, "".into()))).expect("sent");
+    assert!(program.line().starts_with("Error: the peer broke the protocol (1002)"));
+    assert_eq!(program.line(), format!("Connection {} has left", fds[1]));
+}
+
+#[test]
+fn chat_page_has_a_page_and_its_chat() {
+    let program = Example::program("chat_page");
+    assert!(program.get("/").contains("function sendMessage("));
+    let mut clients = [program.open_at("/chat"), program.open_at("/chat")];
+    clients[0].send(Message::text("to all")).expect("sent");
+    for client in &mut clients {
+        assert_eq!(text(client), "to all");
+    }
+}
+
+#[test]
+fn client_class_says_hello_and_leaves_or_says_why_not() {
+    let run = |url: String| Command::new(path("client_class")).arg(url).output().expect("the program starts");
+    let echo = Example::run("echo", &[]);
+    let output = run(format!("ws://{}/", echo.address));
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "Connected\nReceived: Hello, World!\nClosed: 1000 \n");
+    // No server is there.
+    let output = run(format!("ws://{}/", free_address()));
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with("Error: can't connect to ws://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn long_poll_holds_until_there_is_a_message() {
+    let program = Example::program("long_poll");
+    let mut held = program.connect();
+    write!(held, "GET /?since=0 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+    // Another request is answered meanwhile; this one waits.
+    held.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    assert!(held.read(&mut [0]).is_err(), "it was not held");
+    held.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    assert!(program.ask("POST /", "say \"hi\"").starts_with("HTTP/1.1 204 "));
+    let mut answer = String::new();
+    held.read_to_string(&mut answer).expect("an answer and its end");
+    let timestamp = |answer: &str| {
+        let (_, json) = answer.split_once("\r\n\r\n").expect("a head");
+        let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+        assert_eq!(json["message"], "say \"hi\"");
+        json["timestamp"].as_u64().expect("a number")
+    };
+    let first = timestamp(&answer);
+    // Who has not seen it gets it at once.
+    assert_eq!(timestamp(&program.get("/?since=0")), first);
+    // Who has is held, and let go in time.
+    let start = Instant::now();
+    assert!(program.get(&format!("/?since={first}")).starts_with("HTTP/1.1 204 "));
+    assert!(start.elapsed() < DEADLINE);
+}
+
+#[test]
+fn event_stream_goes_on_with_each_message() {
+    let program = Example::program("event_stream");
+    let mut stream = BufReader::new(program.connect());
+    let head = "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n";
+    stream.get_mut().write_all(head.as_bytes()).expect("sent");
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).expect("a line in time"), 0, "an end in the head");
+    }
+    for text in ["one", "two"] {
+        assert!(program.ask("POST /", text).starts_with("HTTP/1.1 204 "));
+        while !line.starts_with("data:") {
+            line.clear();
+            assert_ne!(stream.read_line(&mut line).expect("a line in time"), 0, "an end before {text}");
+        }
+        assert_eq!(line, format!("data: {text}\n"));
+        line.clear();
+    }
+}
+
 type Client = WebSocket<TcpStream>;
 
 /// A running example; ended when dropped.
@@ -263,15 +388,33 @@ impl Example {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let (sender, lines) = mpsc::channel();
-        // Reads to the end whether anybody listens or not: an example that prints into a closed pipe panics.
-        thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let lines = lines_of(&mut child);
         let mut example = Example { child, address: String::new(), lines };
         let line = example.line();
         let (_, url) = line.split_once("://").expect("a URL");
         example.address = url.trim_end_matches('/').to_owned();
         example
+    }
+
+    /// One of examples/programs, which says nothing of where it listens. Trying whether it does costs an fd or more:
+    /// its first client need not be 1.
+    fn program(name: &str) -> Example {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            assert!(Instant::now() < deadline, "{name} does not listen");
+            let address = free_address();
+            let mut child =
+                Command::new(path(name)).arg(&address).stdout(Stdio::piped()).spawn().expect("it starts");
+            let lines = lines_of(&mut child);
+            let mut example = Example { child, address, lines };
+            // It has ended where somebody else was quicker to take the port.
+            while Instant::now() < deadline && example.child.try_wait().expect("a child").is_none() {
+                if TcpStream::connect(&example.address).is_ok() {
+                    return example;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 
     fn line(&self) -> String {
@@ -286,7 +429,11 @@ impl Example {
 
     /// A client behind its handshake.
     fn open(&self) -> Client {
-        let url = format!("ws://{}/", self.address);
+        self.open_at("/")
+    }
+
+    fn open_at(&self, path: &str) -> Client {
+        let url = format!("ws://{}{path}", self.address);
         tungstenite::client(url, self.connect()).expect("a handshake").0
     }
 
@@ -305,6 +452,20 @@ impl Example {
         stream.read_to_string(&mut answer).expect("an answer and its end");
         answer
     }
+}
+
+/// Reads to the end whether anybody listens or not: an example that prints into a closed pipe panics.
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+    lines
+}
+
+/// Where nobody listens, for now.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").to_string()
 }
 
 impl Drop for Example {

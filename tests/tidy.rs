@@ -148,8 +148,14 @@ fn lines_are_not_too_long() {
 fn each_example_says_how_to_run_it() {
     let mut wrong = Vec::new();
     let is_code = |entry: &String| !entry.ends_with(".toml");
-    for entry in list(Path::new("examples")).into_iter().filter(is_code) {
-        let name = entry.trim_start_matches("examples/").trim_end_matches(".rs").to_owned();
+    // A folder is one example, but for that of the documents' programs.
+    let mut entries = list(Path::new("examples"));
+    entries.retain(|entry| entry != "examples/programs");
+    let programs = list(Path::new("examples/programs"));
+    entries.extend(programs.into_iter().filter(|entry| entry.ends_with(".rs")));
+    for entry in entries.into_iter().filter(is_code) {
+        let path = entry.trim_end_matches(".rs");
+        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         let file = if entry.ends_with(".rs") { entry } else { format!("{entry}/main.rs") };
         let text = read(&file);
         let header: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
