@@ -190,15 +190,14 @@ fn binary(bytes: &[u8], labels: &[(&str, &str)]) -> Told {
     Told { binary: Some(bytes.to_vec()), ..told(labels) }
 }
 
-const NOTICES: [&str; 6] = ["subscribed", "unsubscribed", "denied", "gap", "pong", "reason"];
+const NOTICES: [&str; 6] = ["subscribed", "unsubscribed", "denied", "gap", "position", "pong"];
 
 fn from_frame(frame: &Frame) -> Told {
     assert!(frame.fin && [TEXT, BINARY].contains(&frame.opcode), "{frame:?}");
     let at = frame.payload.iter().position(|byte| *byte == b'\n').expect("a line feed");
     let (query, payload) = (&frame.payload[..at], &frame.payload[at + 1..]);
     let labels: BTreeMap<_, _> = form_urlencoded::parse(query).into_owned().collect();
-    let is_position = labels.len() == 1 && labels.contains_key("id") && payload.is_empty();
-    if is_position || labels.keys().any(|name| NOTICES.contains(&&**name)) {
+    if labels.keys().any(|name| NOTICES.contains(&&**name)) {
         assert!(payload.is_empty() && frame.opcode == TEXT, "{frame:?}");
         return Told { labels, ..Told::default() };
     }
@@ -324,8 +323,7 @@ fn plain_clients_beside_them_are_told_payloads_alone() {
     });
     assert_eq!(reach, Reach { queued: 5, ..Reach::default() });
     for page in &mut all {
-        let position = page.next();
-        assert_eq!(position.labels.keys().collect::<Vec<_>>(), ["id"]);
+        assert_eq!(page.next().labels.keys().collect::<Vec<_>>(), ["position"]);
         let next = page.next();
         let id = &next.labels["id"];
         assert_eq!(next, message("to all", &[("topic", "a"), ("id", id), ("event", "e")]));
@@ -453,7 +451,7 @@ fn a_subscription_begins_where_the_handler_ends() {
         let beside = page.next();
         assert_eq!(beside, message("beside", &[("topic", "b"), ("id", &beside.labels["id"])]));
         let head = beside.labels["id"].replace("-2", "-3");
-        page.expect(&told(&[("id", &head)]));
+        page.expect(&told(&[("position", &head)]));
         page.expect(&told(&[("subscribed", "a"), ("id", &head)]));
         // Who comes back gets what was published before it was in again.
         let fd = events.open();
@@ -505,7 +503,7 @@ fn a_cut_anywhere_in_what_was_missed_of_two_topics_loses_nothing_and_doubles_not
     for kind in KINDS {
         let (live, _events) = both(10);
         let mut page = Page::open(&live, kind);
-        let mut last_id = page.next().labels["id"].clone();
+        let mut last_id = page.next().labels["position"].clone();
         drop(page);
         publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5"), ("b", "6")]);
         let mut seen = Vec::new();
@@ -520,7 +518,7 @@ fn a_cut_anywhere_in_what_was_missed_of_two_topics_loses_nothing_and_doubles_not
         }
         assert_eq!(seen, ["1", "2", "3", "4", "5", "6"]);
         let mut page = Page::come_back(&live, kind, &last_id);
-        page.expect(&told(&[("id", &last_id)]));
+        page.expect(&told(&[("position", &last_id)]));
         page.expect_nothing();
     }
 }
@@ -530,7 +528,7 @@ fn a_gap_is_told_of_each_topic_and_before_what_is_left() {
     for kind in KINDS {
         let (live, _events) = both(2);
         let mut page = Page::open(&live, kind);
-        let first_id = page.next().labels["id"].clone();
+        let first_id = page.next().labels["position"].clone();
         publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")]);
         let last = page.texts(&["1", "2", "3", "4"]).pop().expect("four").labels["id"].clone();
         let both = vec![told(&[("gap", "a")]), told(&[("gap", "b")])];
@@ -543,7 +541,7 @@ fn a_gap_is_told_of_each_topic_and_before_what_is_left() {
             let mut page = Page::come_back(&live, kind, last_id);
             gaps.iter().for_each(|gap| page.expect(gap));
             page.texts(&left);
-            page.expect(&told(&[("id", &last)]));
+            page.expect(&told(&[("position", &last)]));
             page.expect_nothing();
         }
     }
@@ -572,7 +570,7 @@ fn what_is_published_while_on_open_runs_arrives_once_and_in_order() {
         let mut page = Page::open(&live, kind);
         // What was published to `b` before it left that again is not its any more.
         page.texts(&["welcome", "to all"]);
-        let head = page.next().labels["id"].clone();
+        let head = page.next().labels["position"].clone();
         assert!(head.ends_with("-4"), "{head}");
         page.expect_nothing();
         live.ask(|server| server.connections().for_each(|fd| assert!(server.is_member(fd, "b"))));
@@ -1107,9 +1105,9 @@ impl Reader {
             self.is_up_to_date(&[known(topic)], &id);
             self.positions.insert(known(topic), id);
             self.asked -= 1;
-        } else if !id.is_empty() {
-            self.is_up_to_date(&["x", "y"], &id);
-            self.overall = id;
+        } else if let Some(position) = label("position") {
+            self.is_up_to_date(&["x", "y"], position);
+            self.overall = position.to_owned();
         }
         told
     }

@@ -124,7 +124,7 @@ pub struct Config {
     /// with `swio=poll&session=TOKEN&cursor=N`, where N is the last answer's `cursor`, and is answered as soon as
     /// there are messages, each `{"text":".."}` or `{"binary":"BASE64"}`, perhaps with `topic`, `event` and `id` of
     /// the message, up to 64 KiB (or one longer message) at a time. An object without either is a notice of the
-    /// protocol of pages (docs/PROTOCOL.md): an `{"id":".."}` alone says where the client is in histories. What N does
+    /// protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in histories. What N does
     /// not acknowledge is sent again. Of two requests at a time the newer one counts, the older is answered without
     /// messages. An answer with `closed`, as `{"code":1000,"reason":""}`, is the last; a session that is over is 404,
     /// a cursor that can't be 400. Messages to the server are sent by POST, as those of

@@ -170,7 +170,7 @@ impl Server {
             Ok(Channel::EventStream { is_labelled: false }) => {
                 self.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
             }
-            Ok(_) => self.tell(fd, &[("id", &id)]),
+            Ok(_) => self.tell(fd, &[("position", &id)]),
             Err(_) => {}
         }
     }

@@ -189,7 +189,7 @@ impl Commanded {
         let transport = server.client_info(fd)?.transport;
         let has_notices = transport == Transport::LongPolling || self.labelled.contains(&fd);
         let head = self.annals.borrow().head().to_string();
-        has_notices.then(|| (Opcode::Text, notice(&[("id", &head)])))
+        has_notices.then(|| (Opcode::Text, notice(&[("position", &head)])))
     }
 
     fn recover(&self, server: &mut Server, fd: Fd, number: u8, id: &str) {

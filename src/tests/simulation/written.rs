@@ -118,8 +118,9 @@ impl Item {
             (None, Some(base64)) => ((Opcode::Binary, STANDARD.decode(base64).expect("base64")), false),
             _ => ((Opcode::Text, notice(json)), true),
         };
-        let [id, topic, gap, subscribed, session] =
-            ["id", "topic", "gap", "subscribed", "session"].map(|name| json.text(name));
+        let [id, position, topic, gap, subscribed, session] =
+            ["id", "position", "topic", "gap", "subscribed", "session"].map(|name| json.text(name));
+        let id = id.or(position);
         Item { message, is_notice, id, topic, gap, subscribed, session }
     }
 }
@@ -139,7 +140,9 @@ fn notice(json: &Json) -> Vec<u8> {
     let labels: Vec<(&str, &str)> = members
         .iter()
         .map(|(name, value)| match value {
-            Json::Text(id) if name == "id" => (&**name, id.rsplit('-').next().unwrap_or_default()),
+            Json::Text(id) if ["id", "position"].contains(&&**name) => {
+                (&**name, id.rsplit('-').next().unwrap_or_default())
+            }
             Json::Text(value) => (&**name, &**value),
             _ => panic!("no label: {json:?}"),
         })
