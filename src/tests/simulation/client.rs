@@ -18,6 +18,8 @@ pub(super) struct Model {
     pub(super) is_doubtful: bool,
     pub(super) closed: Option<CloseReason>,
     pub(super) is_disconnected: bool,
+    /// Its client has said that it goes, with this code.
+    pub(super) left: Option<u16>,
     /// The server has begun to shut down.
     pub(super) is_shut: bool,
     pub(super) requests: usize,
@@ -83,6 +85,7 @@ impl Client {
         !ended
             && !self.model.is_closing
             && !self.model.is_doubtful
+            && self.model.left.is_none()
             && !self.model.is_shut
             && self.model.closed.is_none()
             && !wire(self.wire, |wire| wire.fin || wire.reset)

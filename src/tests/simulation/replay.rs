@@ -80,7 +80,7 @@ impl Simulation {
         &mut self.clients[index]
     }
 
-    fn model(&mut self, fd: Fd) -> &mut Model {
+    pub(super) fn model(&mut self, fd: Fd) -> &mut Model {
         match self.by_fd.get(&fd) {
             Some(index) => &mut self.clients[*index].model,
             None => &mut self.sessions.get_mut(&fd).expect("an fd that was given out").model,
@@ -118,6 +118,7 @@ impl Simulation {
         if let Some(Sitting { model, heard, .. }) = self.sessions.get(&fd) {
             let config = self.reactor.app.server.config();
             let is_ending = model.is_closing || model.is_doubtful || model.is_shut || model.closed.is_some();
+            let is_ending = is_ending || model.left.is_some();
             return is_ending || now + TICK - *heard >= config.poll_hold + config.poll_grace;
         }
         let client = self.client(fd);
@@ -140,7 +141,7 @@ impl Simulation {
             Cause::Requested if reason.by == crate::Side::Peer => {
                 let is_said = match client.script.kind {
                     Kind::WebSocket => read(&What::Close(reason.code)),
-                    _ => is_fin && reason.code == 1005,
+                    _ => is_fin && reason.code == 1005 || client.model.left == Some(reason.code),
                 };
                 assert!(is_said, "{fd}: {reason}");
                 self.totals.clean_closes += 1;

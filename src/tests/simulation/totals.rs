@@ -33,6 +33,8 @@ pub(super) struct Totals {
     pub(super) returns: u64,
     pub(super) gaps: u64,
     pub(super) subscriptions: u64,
+    pub(super) leaves: u64,
+    pub(super) repeated_posts: u64,
 }
 
 impl Totals {
@@ -67,6 +69,8 @@ impl Totals {
         self.returns += other.returns;
         self.gaps += other.gaps;
         self.subscriptions += other.subscriptions;
+        self.leaves += other.leaves;
+        self.repeated_posts += other.repeated_posts;
     }
 
     /// A simulation in which nothing goes wrong proves nothing.
@@ -81,6 +85,7 @@ impl Totals {
         assert!(self.sessions > 1_000 && self.event_streams > 1_000 && self.posts > 5_000, "{self:?}");
         assert!(self.sent_again > 1_000 && self.lost_answers > 1_000 && self.held > 100, "{self:?}");
         assert!(self.expired_sessions > 500 && self.refused_posts > 500 && self.bad_cursors > 5, "{self:?}");
+        assert!(self.repeated_posts > 100 && self.leaves > 50, "{self:?}");
         assert!(self.returns > 1_000 && self.gaps > 50 && self.subscriptions > 500, "{self:?}");
     }
 }

@@ -18,6 +18,9 @@ pub(super) struct Visitor {
     is_opening: bool,
     /// Of event streams: those of polls always have labels.
     is_labelled: bool,
+    /// The number of its next post, where it has numbers, and the one that is not answered.
+    next_number: Option<u32>,
+    unanswered: Option<usize>,
     /// What it asked to be in, in this session.
     subscribing: BTreeSet<String>,
     /// Where it is in each topic that it subscribes to: the id, its number, by which session; and those with a gap.
@@ -72,15 +75,23 @@ enum Asked {
     Post(usize),
 }
 
-/// A message by POST.
+/// What a visitor says by POST.
 pub(super) struct Post {
     fd: Fd,
     carrier: Fd,
-    opcode: Opcode,
-    data: Vec<u8>,
-    /// It is no message, but asks to be in a topic.
-    topic: Option<String>,
+    content: Content,
+    /// The whole request.
+    bytes: Vec<u8>,
+    is_repeated: bool,
     is_delivered: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Content {
+    Message(Opcode, Vec<u8>),
+    /// It asks to be in this topic.
+    Topic(String),
+    Leave,
 }
 
 impl Ask {
@@ -101,6 +112,8 @@ impl Visitor {
             is_over: false,
             is_opening: false,
             is_labelled: random.chance(50),
+            next_number: random.chance(50).then_some(1),
+            unanswered: None,
             subscribing: BTreeSet::new(),
             places: BTreeMap::new(),
             gaps: BTreeSet::new(),
@@ -169,7 +182,7 @@ impl Simulation {
         let index = self.admit(script, Some(number));
         let visitor = &mut self.visitors[number];
         visitor.fd = Some(self.clients[index].fd);
-        visitor.subscribing.clear();
+        visitor.begin_session();
     }
 
     /// The request that opens a session, with the last id that its client was told.
@@ -227,28 +240,55 @@ impl Simulation {
 
     fn post(&mut self, number: usize) {
         let visitor = &self.visitors[number];
+        if let Some(post) = visitor.unanswered {
+            return self.repeat(number, post);
+        }
+        if self.random.chance(2) {
+            return self.leave(number);
+        }
         if (visitor.is_polling || visitor.is_labelled) && self.random.chance(20) {
             return self.subscribe(number);
         }
         let (opcode, mut data) = script::message(&mut self.random);
         data.extend_from_slice(format!("~{}", self.posts.len()).as_bytes());
-        let visitor = &self.visitors[number];
         if matches!(data[0], b'l' | b'R') {
             // It stays in its topics, and comes back by itself.
             data[0] = b'e';
         }
-        let token = visitor.token.as_deref().expect("a session");
         let kind = if opcode == Opcode::Text { "text/plain" } else { "application/octet-stream" };
+        self.send_post(number, "swio=send", kind, Content::Message(opcode, data));
+    }
+
+    /// Sends a numbered message again, where its answer can't come any more.
+    fn repeat(&mut self, number: usize, post: usize) {
+        let is_it = |ask: &Ask| ask.what == Asked::Post(post);
+        let carriers = self.clients_of(number, Kind::Carrier);
+        if carriers.iter().any(|index| self.clients[*index].asked.iter().any(is_it)) {
+            return;
+        }
+        self.totals.repeated_posts += 1;
+        self.posts[post].is_repeated = true;
+        let bytes = self.posts[post].bytes.clone();
+        self.posts[post].carrier = self.ask(number, Asked::Post(post), &bytes);
+    }
+
+    fn send_post(&mut self, number: usize, query: &str, kind: &str, content: Content) {
+        let visitor = &mut self.visitors[number];
+        let (token, fd) = (visitor.token.as_deref().expect("a session"), visitor.fd.expect("a session"));
+        let body = if let Content::Message(_, data) = &content { &**data } else { &[] };
+        let is_numbered = visitor.next_number.is_some() && !matches!(content, Content::Leave);
+        let own = visitor.next_number.filter(|_| is_numbered);
+        let own = own.map_or_else(String::new, |next| format!("&number={next}"));
         let head = format!(
-            "POST /?swio=send&session={token} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\n\
+            "POST /?{query}&session={token}{own} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\n\
              Content-Length: {}\r\n\r\n",
-            data.len()
+            body.len()
         );
+        let bytes = [head.as_bytes(), body].concat();
         let post = self.posts.len();
-        let fd = visitor.fd;
-        let carrier = self.ask(number, Asked::Post(post), &[head.as_bytes(), &data].concat());
-        let fd = fd.expect("a session");
-        self.posts.push(Post { fd, carrier, opcode, data, topic: None, is_delivered: false });
+        visitor.unanswered = is_numbered.then_some(post);
+        let carrier = self.ask(number, Asked::Post(post), &bytes);
+        self.posts.push(Post { fd, carrier, content, bytes, is_repeated: false, is_delivered: false });
     }
 
     fn subscribe(&mut self, number: usize) {
@@ -262,22 +302,28 @@ impl Simulation {
         };
         let last_id = annals::SUBSCRIBED.get(drawn).and_then(|topic| visitor.places.get(topic));
         let last_id = last_id.map(|(id, ..)| id.clone());
-        let (token, fd) = (visitor.token.as_deref().expect("a session"), visitor.fd.expect("a session"));
+        let fd = visitor.fd.expect("a session");
         let position = last_id.as_deref().map_or_else(String::new, |id| format!("&last-event-id={id}"));
-        let head = format!(
-            "POST /?swio=subscribe&topic={}{position}&session={token} HTTP/1.1\r\nHost: sim\r\n\
-             Content-Length: 0\r\n\r\n",
-            name.replace(' ', "+")
-        );
+        let query = format!("swio=subscribe&topic={}{position}", name.replace(' ', "+"));
         self.subscribing.borrow_mut().insert((fd, name.clone()), last_id);
-        let carrier = self.ask(number, Asked::Post(self.posts.len()), head.as_bytes());
-        let (opcode, data, topic) = (Opcode::Text, Vec::new(), Some(name));
-        self.posts.push(Post { fd, carrier, opcode, data, topic, is_delivered: false });
+        self.send_post(number, &query, "text/plain", Content::Topic(name));
+    }
+
+    /// Says that it goes; half of those come back.
+    fn leave(&mut self, number: usize) {
+        let code = 4000 + self.random.below(100) as u16;
+        self.send_post(number, &format!("swio=close&code={code}&reason=bye"), "text/plain", Content::Leave);
+        let fd = self.visitors[number].fd.expect("a session");
+        self.model(fd).left = Some(code);
+        let visitor = &mut self.visitors[number];
+        (visitor.token, visitor.is_opening) = (None, false);
+        visitor.is_over = self.random.chance(50);
+        self.totals.leaves += 1;
     }
 
     /// A subscription was asked for.
     pub(super) fn subscribed(&mut self, fd: Fd, topic: &str) {
-        let is_it = |post: &&mut Post| post.fd == fd && post.topic.as_deref() == Some(topic);
+        let is_it = |post: &&mut Post| post.fd == fd && post.content == Content::Topic(topic.to_owned());
         let post = self.posts.iter_mut().rev().find(is_it).expect("somebody asked for it");
         assert!(!std::mem::replace(&mut post.is_delivered, true), "{fd}: {topic} twice");
     }
@@ -315,7 +361,7 @@ impl Simulation {
             .and_then(|at| std::str::from_utf8(&data[at + 1..]).ok()?.parse::<usize>().ok());
         let number = number.expect("the number of a post");
         let post = &mut self.posts[number];
-        assert_eq!((post.fd, post.opcode, &*post.data), (fd, opcode, data), "post {number}");
+        assert!(post.fd == fd && post.content == Content::Message(opcode, data.to_vec()), "post {number}");
         assert!(!std::mem::replace(&mut post.is_delivered, true), "post {number} came twice");
         let carrier = post.carrier;
         let later = self.posts[number + 1..].iter();
@@ -384,30 +430,48 @@ impl Simulation {
                 self.totals.bad_cursors += 1;
             }
             (Asked::Post(post), status) => {
-                let Post { fd, data, topic, is_delivered, .. } = &self.posts[post];
-                assert!(*is_delivered == matches!(status, 204 | 500), "{what:?}");
-                match status {
-                    204 => {}
-                    500 => assert_eq!(data[0], b'x'),
-                    // Paused.
-                    503 => {
-                        self.totals.refused_posts += 1;
-                        if let Some(topic) = topic.as_ref().filter(|_| visitor.fd == Some(*fd)) {
-                            visitor.subscribing.remove(topic);
-                        }
-                    }
-                    404 => assert!(!self.is_open(*fd), "{what:?} of a session that is there"),
-                    _ => panic!("{what:?}"),
+                if !is_deaf && visitor.unanswered == Some(post) && !matches!(status, 408 | 503) {
+                    visitor.unanswered = None;
+                    visitor.next_number = visitor.next_number.map(|number| number + 1);
                 }
+                self.judge_post(number, post, status);
             }
             _ => panic!("{what:?}"),
+        }
+    }
+
+    fn judge_post(&mut self, number: usize, post: usize, status: u16) {
+        let Post { fd, content, is_repeated, is_delivered, .. } = &self.posts[post];
+        if *content == Content::Leave {
+            assert!(status == 204 || status == 404 && !self.is_open(*fd), "{status}: post {post}");
+            return assert!(!self.reactor.app.server.is_established(*fd), "post {post}: it stays");
+        }
+        let is_taken = matches!(status, 204 | 500);
+        // Of one that was sent again the other may have been taken.
+        assert!(*is_delivered == is_taken || *is_delivered && *is_repeated, "{status}: post {post}");
+        match (status, content) {
+            (204, _) => {}
+            (500, Content::Message(_, data)) => assert_eq!(data[0], b'x'),
+            // Paused.
+            (503, _) => {
+                self.totals.refused_posts += 1;
+                let visitor = &mut self.visitors[number];
+                if let Content::Topic(topic) = content
+                    && visitor.fd == Some(*fd)
+                    && visitor.next_number.is_none()
+                {
+                    visitor.subscribing.remove(topic);
+                }
+            }
+            (404, _) => assert!(!self.is_open(*fd), "{status}: post {post}"),
+            _ => panic!("{status}: post {post}"),
         }
     }
 
     /// Whether nothing has happened that could have ended a session.
     fn is_open(&self, fd: Fd) -> bool {
         if let Some(Sitting { model, .. }) = self.sessions.get(&fd) {
-            let is_ending = model.is_closing || model.is_doubtful || model.is_shut;
+            let is_ending = model.is_closing || model.is_doubtful || model.is_shut || model.left.is_some();
             return !is_ending && model.closed.is_none();
         }
         let client = self.by_fd.get(&fd).map(|index| &self.clients[*index]);
@@ -447,7 +511,7 @@ impl Simulation {
         let visitor = &mut self.visitors[number];
         if is_opening && !is_deaf {
             (visitor.token, visitor.fd, visitor.cursor) = (polled.session, Some(fd), 0);
-            visitor.subscribing.clear();
+            visitor.begin_session();
         }
         if is_deaf || visitor.fd != Some(fd) {
             return;
@@ -504,6 +568,9 @@ impl Simulation {
         let config = self.reactor.app.server.config();
         let Sitting { model, heard, .. } = &self.sessions[&fd];
         let is_closing = model.is_closing || model.is_doubtful;
+        if reason.by == crate::Side::Peer {
+            return assert_eq!((&reason.cause, Some(reason.code)), (&Cause::Requested, model.left), "{fd}");
+        }
         match reason.cause {
             Cause::Requested | Cause::Panic => assert!(is_closing, "{fd}: {reason}"),
             Cause::SlowConsumer => assert!(is_closing || reason.code == 1006, "{fd}: {reason}"),
@@ -519,6 +586,12 @@ impl Simulation {
 }
 
 impl Visitor {
+    fn begin_session(&mut self) {
+        self.subscribing.clear();
+        self.unanswered = None;
+        self.next_number = self.next_number.map(|_| 1);
+    }
+
     fn read(&mut self, fd: Fd, item: &Item, annals: &mut Annals) {
         let subscribed = |name: &Option<String>| {
             annals::SUBSCRIBED.into_iter().find(|number| name.as_ref() == Some(&topic(*number)))
@@ -591,7 +664,9 @@ impl Sitting {
             arrivals.take(*opcode, data);
         }
         if let Some(code) = closed {
-            arrivals.check_complete();
+            if self.model.left.is_none() {
+                arrivals.check_complete();
+            }
             assert_eq!(self.model.closed.as_ref().map(|reason| reason.code), Some(code));
         }
     }
