@@ -49,6 +49,15 @@ impl Response {
         Response::new(200).header("Content-Type", "text/html; charset=utf-8").body(into_bytes(page.into()))
     }
 
+    /// A JSON text, with status 200: made by whatever library you like, for it is sent as it is.
+    ///
+    /// ```
+    /// let answer = swio::Response::json(r#"{"online":12}"#).header("Cache-Control", "no-store");
+    /// ```
+    pub fn json(text: impl Into<Cow<'static, str>>) -> Response {
+        Response::new(200).header("Content-Type", "application/json").body(into_bytes(text.into()))
+    }
+
     /// 404 with a short text.
     pub fn not_found() -> Response {
         Response::text(404, "Not found\n")

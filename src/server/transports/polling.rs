@@ -276,8 +276,5 @@ impl Held {
 }
 
 pub(crate) fn answer(answer: &poll::Answer<'_>) -> Response {
-    Response::new(200)
-        .header("Content-Type", "application/json")
-        .header("Cache-Control", "no-store")
-        .body(answer.encode())
+    Response::json("").header("Cache-Control", "no-store").body(answer.encode())
 }
