@@ -39,10 +39,11 @@
   const jittered = (ms) => Math.random() * ms;
   const bytesOf = (payload) => (typeof payload === "string" ? new Blob([payload]) : payload).size;
 
-  // Whether an id, EPOCH-NUMBER, is of a later message, or of another epoch.
-  const isAfter = (id, last) => {
+  // How far behind the message with the id `last` the one with `id` is; NaN where they are not of one server's count,
+  // EPOCH-NUMBER. Ids that the application gives its messages are no positions.
+  const distance = (id, last) => {
     const [[epoch, number], [lastEpoch, lastNumber]] = [id.split("-"), last.split("-")];
-    return epoch !== lastEpoch || !(Number(number) <= Number(lastNumber));
+    return epoch === lastEpoch ? number - lastNumber : NaN;
   };
 
   // An EventTarget whose on... properties are called too.
@@ -332,7 +333,7 @@
         }
         // The session outlives its requests; who asks again with the same cursor gets again what was lost.
         if (failures === 0) failingSince = Date.now();
-        const isLasting = Date.now() - failingSince > this.options.answerTimeout;
+        const isLasting = Date.now() - failingSince > hold + this.options.answerTimeout;
         const isRefused = status >= 400 && status < 500 && status !== 429 && status !== 408;
         if (this.session === undefined || isRefused || isLasting) {
           if (!isRefused) this.leave();
@@ -529,13 +530,12 @@
       if (data === undefined) return this._noticed(labels);
       const { topic = "", id = "", event = "" } = labels;
       const subscription = this._subscriptions.get(topic);
-      if (id && subscription) {
-        // The server had joined the page to it as well, and brings up to date by its own position.
-        if (!isAfter(id, subscription.lastEventId)) return;
-        subscription.lastEventId = id;
-      }
+      const ahead = subscription ? distance(id, subscription.lastEventId) : NaN;
+      // It is here already: the server has joined the page to this topic too, and resumed from the page's own position.
+      if (ahead <= 0) return;
+      if (ahead > 0) subscription.lastEventId = id;
       // What a subscription missed comes out of the order of the others, until it has all of it.
-      if (id && topic && subscription?.state !== "pending") this._position = id;
+      if (subscription?.state !== "pending" && distance(id, this._position) > 0) this._position = id;
       const isBlob = data instanceof ArrayBuffer && this.binaryType === "blob";
       const init = { data: isBlob ? new Blob([data]) : data, lastEventId: id, origin: this._base.origin };
       const message = Object.assign(new MessageEvent(event || "message", init), { topic });

@@ -210,7 +210,11 @@ const TESTS = {
   async 'a page that is left says so, and comes back as it was'(page) {
     const from = server.lines.length;
     const [, fd] = server.matching(/^open (\d+)/).at(-1);
-    await page.evaluate(() => { window.isTheSame = true; swio.subscribe('news'); });
+    await page.evaluate(async () => {
+      window.isTheSame = true;
+      const news = swio.subscribe('news');
+      await new Promise((resolve) => { news.onsubscribed = resolve; });
+    });
     await page.goto('about:blank');
     await server.line(new RegExp(`^close ${fd} 100[15] Peer`), from);
     await server.publish('news', 'while it was away');
@@ -227,9 +231,10 @@ const TESTS = {
   },
 
   async 'no network: it tries again, and at once when there is one'(page, transport) {
-    await page.evaluate(() => {
+    await page.evaluate(async () => {
       swio._options.waitMin = swio._options.waitMax = 1e9;
-      swio.subscribe('news');
+      const news = swio.subscribe('news');
+      await new Promise((resolve) => { news.onsubscribed = resolve; });
     });
     await page.context().setOffline(true);
     // Browsers cut no WebSocket for this.

@@ -14,6 +14,8 @@ need node nodejs
 need npm npm
 need python3 python3
 need curl curl
+# Debian keeps it where PATH of ordinary users does not look.
+[ -x /usr/sbin/nginx ] || need nginx nginx-light
 # A fresh machine may have no font at all, and then the screenshots show boxes.
 need chromium chromium fonts-dejavu-core
 
@@ -39,4 +41,5 @@ SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) PYTHON=$python 
 export SERVER=$target/release/examples/browser_server CHROMIUM
 CHROMIUM=$(command -v chromium)
 timeout 300 node "$out/page.mjs"
+PROXY=$(command -v nginx || echo /usr/sbin/nginx) timeout 120 node "$out/proxies.mjs"
 PAGE=$target/release/examples/page timeout 200 node "$out/cuts.mjs"

@@ -17,8 +17,8 @@ fn main() -> io::Result<()> {
             // Pages behind proxies and on another port are let in as well.
             config.origins = Origins::Any;
             config.ping_interval = Some(Duration::from_secs(1));
-            config.poll_hold = Duration::from_secs(3);
-            config.poll_grace = Duration::from_secs(3);
+            config.poll_hold = Duration::from_secs(1);
+            config.poll_grace = Duration::from_secs(10);
             config.event_stream_retry = Duration::from_millis(100);
             config.messages_per_second_max = None;
             config.handshakes_per_address_max = None;
@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
         .on_request(serve)
         .on_subscribe(|_, _, topic| topic != "secret")
         .on_open(|server, request| {
-            println!("open {}", request.fd);
+            println!("open {} {}", request.fd, request.cookie("who").unwrap_or("nobody"));
             for topic in request.query_pairs().filter(|(name, _)| name == "join") {
                 server.join(request.fd, &topic.1).expect("a short name");
             }
