@@ -40,6 +40,9 @@ CHAT=$target/release/examples/chat CHROMIUM=$(command -v chromium) timeout 300 n
 SSE=$target/release/examples/sse CHROMIUM=$(command -v chromium) PYTHON=$python timeout 120 node "$out/streams.mjs"
 export SERVER=$target/release/examples/browser_server CHROMIUM
 CHROMIUM=$(command -v chromium)
+cp src/page/swio.d.ts tests/browser/usage.ts "$out/"
+"$out/node_modules/.bin/tsc" --noEmit --ignoreConfig --strict --target es2020 --lib es2020,dom --types '' \
+  "$out/usage.ts" "$out/swio.d.ts"
 timeout 300 node "$out/page.mjs"
 PROXY=$(command -v nginx || echo /usr/sbin/nginx) timeout 120 node "$out/proxies.mjs"
 PAGE=$target/release/examples/page timeout 200 node "$out/cuts.mjs"
