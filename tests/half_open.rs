@@ -21,15 +21,19 @@ mod common;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::common::{self, Client, Event, Live};
+    use super::common::transports::{Kind, Reader, all_transports};
+    use super::common::{self, Event, Events, Live};
     use std::io::{BufRead as _, BufReader, Lines, Write as _, stdin};
-    use std::net::SocketAddr;
+    use std::net::{SocketAddr, TcpListener};
     use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
-    use swio::{Cause, Config, Fd};
+    use swio::{Cause, Config, Fd, Server};
 
     const SERVER: &str = "10.77.0.1";
     const CLIENT: &str = "10.77.0.2";
+    /// Where the other end waits for the server's own WebSockets; the network is all its own.
+    const CALLED: &str = "10.77.0.2:9501";
     /// More than any socket's buffers take.
     const MUCH: usize = 6 << 20;
 
@@ -37,7 +41,7 @@ mod linux {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
         match arguments[..] {
-            ["--inside", "client", port] => be_cut_off(port),
+            ["--inside", "client", port, tcp] => be_cut_off(port, tcp),
             ["--inside", "tests"] => tests(),
             ["--inside", "defaults"] => measure_defaults(),
             ["--list", ..] => {}
@@ -78,13 +82,13 @@ mod linux {
     }
 
     impl Peer {
-        /// With its network up, and `count` WebSockets open.
-        fn start(port: u16, count: usize) -> Peer {
+        /// With its network up, and two connections of this kind open or ready to be.
+        fn start(kind: Kind, port: u16, tcp: u16) -> Peer {
             let exe = std::env::current_exe().expect("this program");
             let mut process = Command::new("unshare")
                 .arg("-n")
                 .arg(exe)
-                .args(["--inside", "client", &port.to_string()])
+                .args(["--inside", "client", &port.to_string(), &tcp.to_string()])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -96,7 +100,7 @@ mod linux {
             ip(&format!("link add swio0 type veth peer name swio1 netns {}", peer.process.id()));
             ip(&format!("addr add {SERVER}/24 dev swio0"));
             ip("link set swio0 up");
-            peer.tell(&format!("open {count}"));
+            peer.tell(&format!("open {kind:?}"));
             peer.expect("open");
             peer
         }
@@ -124,18 +128,27 @@ mod linux {
         }
     }
 
-    fn be_cut_off(port: &str) {
+    fn be_cut_off(port: &str, tcp: &str) {
         println!("ready");
-        let address: SocketAddr = format!("{SERVER}:{port}").parse().expect("an address");
-        let mut clients = Vec::new();
+        let address = |port: &str| format!("{SERVER}:{port}").parse::<SocketAddr>().expect("an address");
+        let mut readers = Vec::new();
+        let mut accepted = Vec::new();
         for line in stdin().lines() {
             match line.expect("a text").split_once(' ') {
-                Some(("open", count)) => {
+                Some(("open", kind)) => {
                     ip(&format!("addr add {CLIENT}/24 dev swio1"));
                     ip("link set swio1 up");
-                    let count: usize = count.parse().expect("a number");
-                    clients.extend((0..count).map(|_| Client::open(address)));
+                    match Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind).expect("a kind") {
+                        Kind::Outgoing => accepted.push(TcpListener::bind(CALLED).expect("it is free")),
+                        kind => {
+                            readers.extend([(); 2].map(|()| open(kind, address(port), address(tcp))));
+                        }
+                    }
                     println!("open");
+                }
+                Some(("accept", _)) => {
+                    readers.extend([(); 2].map(|()| Reader::accept(&accepted[0])));
+                    println!("accepted");
                 }
                 _ => {
                     ip(&format!("route add blackhole {SERVER}/32"));
@@ -143,23 +156,46 @@ mod linux {
                 }
             }
         }
-        drop(clients);
+        drop(readers);
+    }
+
+    /// Those that poll have a request waiting, which is to vanish with them.
+    fn open(kind: Kind, address: SocketAddr, tcp: SocketAddr) -> Reader {
+        let mut reader = Reader::open(kind, address, tcp, false);
+        reader.ask();
+        reader
     }
 
     /// Cuts an idle client and one with output waiting off, and gives how long each lived on and why it ended.
-    fn cut_off(change: impl FnOnce(&mut Config), patience: Duration) -> [(Duration, Cause); 2] {
-        let (builder, events) = common::recorded();
-        let running = builder.configure(change).listen(format!("{SERVER}:0"));
+    fn cut_off(kind: Kind, change: impl FnOnce(&mut Config), patience: Duration) -> [(Duration, Cause); 2] {
+        let (tell, told) = mpsc::channel();
+        let (opened, connected, closed) = (tell.clone(), tell.clone(), tell.clone());
+        let builder = Server::builder()
+            .on_open(move |_, request| common::tell(&opened, Event::Open(request.fd)))
+            .on_close(move |_, fd, reason| common::tell(&closed, Event::Close(fd, reason.clone())));
+        // Of HTTP it is not the connection that is asked about.
+        let builder = match kind {
+            Kind::Tcp => builder.on_connect(move |_, fd| common::tell(&connected, Event::Open(fd))),
+            _ => builder,
+        };
+        let builder = builder.listen(format!("{SERVER}:0"));
+        let builder = all_transports(builder, format!("{SERVER}:0")).configure(change);
         ip("link set lo up");
         ip(&format!("addr replace {SERVER}/32 dev lo"));
-        let running = running.start().expect("an address of this network");
-        let (address, handle) = (running.addresses()[0], running.handle());
+        let running = builder.start().expect("an address of this network");
+        let (addresses, handle) = (running.addresses().to_vec(), running.handle());
         ip(&format!("addr del {SERVER}/32 dev lo"));
-        let mut peer = Peer::start(address.port(), 2);
+        let mut peer = Peer::start(kind, addresses[0].port(), addresses[1].port());
+        if kind == Kind::Outgoing {
+            handle.run(move |server| [(); 2].iter().for_each(|()| call(server, &tell))).expect("it runs");
+            peer.tell("accept 2");
+            peer.expect("accepted");
+        }
+        let events = Events(told);
         let [idle, busy]: [Fd; 2] = [events.open(), events.open()];
         peer.cut();
         let begun = Instant::now();
-        handle.push(busy, vec![0; MUCH]).expect("it runs");
+        handle.push(busy, "x".repeat(MUCH)).expect("it runs");
         let mut ends = [None, None];
         while ends.iter().any(Option::is_none) {
             let left = patience.checked_sub(begun.elapsed()).expect("they end in time");
@@ -168,7 +204,7 @@ mod linux {
                     assert!(fd == idle || fd == busy);
                     ends[usize::from(fd == busy)] = Some((begun.elapsed(), reason.cause));
                 }
-                event => assert!(matches!(event, Event::Error(..)), "{event:?}"),
+                event => panic!("{event:?}"),
             }
         }
         handle.shutdown().expect("it runs");
@@ -176,35 +212,65 @@ mod linux {
         ends.map(|end| end.expect("both"))
     }
 
-    fn check(what: &str, ends: [(Duration, Cause); 2], within: Duration) {
+    /// Opens a WebSocket to the other end.
+    fn call(server: &mut Server, tell: &mpsc::Sender<Event>) {
+        let (opened, closed) = (tell.clone(), tell.clone());
+        let (set, fd) = mpsc::channel();
+        let client = swio::Client::connect(format!("ws://{CALLED}/"))
+            .on_open(move |link, _| {
+                let fd = link.fd().expect("it is open");
+                common::tell(&set, fd);
+                common::tell(&opened, Event::Open(fd));
+            })
+            .on_close(move |_, reason| {
+                common::tell(&closed, Event::Close(fd.try_recv().expect("it was open"), reason.clone()));
+            });
+        server.connect(client).expect("a good address");
+    }
+
+    fn check(what: &str, kind: Kind, ends: [(Duration, Cause); 2], within: Duration) {
         for (of, (lived, cause)) in ["idle", "with output waiting"].iter().zip(ends) {
-            println!("half_open: {what}, {of}: ended after {lived:?}: {cause}");
-            assert_eq!(cause, Cause::Timeout, "{what}, {of}");
-            assert!(lived <= within, "{what}, {of}: {lived:?}");
+            println!("half_open: {what}, {kind:?}, {of}: ended after {lived:?}: {cause}");
+            // Of raw TCP nothing is asked, so there it is its silence that ends it.
+            let is_silent = kind == Kind::Tcp && what == "by heartbeats";
+            let expected = if is_silent { Cause::Idle } else { Cause::Timeout };
+            assert_eq!(cause, expected, "{what}, {kind:?}, {of}");
+            assert!(lived <= within, "{what}, {kind:?}, {of}: {lived:?}");
         }
     }
 
     fn tests() {
         let second = Duration::from_secs(1);
-        let ends = cut_off(
-            |config| {
-                config.ping_interval = Some(second);
-                config.pong_timeout = second;
-                config.close_timeout = second;
-            },
-            30 * second,
-        );
-        // The ping, its answer, a last word, and the room to go on that a slow machine needs.
-        check("by heartbeats", ends, 8 * second);
-        let ends = cut_off(
-            |config| {
-                config.ping_interval = None;
-                config.tcp_user_timeout = Some(2 * second);
-                config.tcp_keepalive = Some(second);
-            },
-            30 * second,
-        );
-        check("by TCP", ends, 10 * second);
+        for kind in Kind::ALL {
+            let ends = cut_off(
+                kind,
+                |config| {
+                    config.ping_interval = Some(second);
+                    config.pong_timeout = second;
+                    config.close_timeout = second;
+                    (config.poll_hold, config.poll_grace) = (second, second);
+                    // Where nothing is asked of the peer, silence alone ends it, or the system.
+                    config.idle_timeout = (kind == Kind::Tcp).then_some(2 * second);
+                    config.tcp_user_timeout = Some(4 * second);
+                },
+                30 * second,
+            );
+            // The ping, its answer, a last word, and the room to go on that a slow machine needs.
+            check("by heartbeats", kind, ends, 10 * second);
+        }
+        for kind in [Kind::WebSocket, Kind::EventStream, Kind::Tcp, Kind::Outgoing] {
+            let ends = cut_off(
+                kind,
+                |config| {
+                    config.ping_interval = None;
+                    config.tcp_user_timeout = Some(2 * second);
+                    config.tcp_keepalive = Some(second);
+                },
+                30 * second,
+            );
+            // The system looks at the time when it sends again, which it does ever more seldom.
+            check("by TCP", kind, ends, 15 * second);
+        }
         // Nobody would notice otherwise that all of this proves nothing.
         check_that_the_living_live();
         println!("half_open: passed");
@@ -224,7 +290,12 @@ mod linux {
 
     fn measure_defaults() {
         let minute = Duration::from_secs(60);
-        check("by the defaults", cut_off(|_| {}, 3 * minute), 2 * minute);
-        check("without pings", cut_off(|config| config.ping_interval = None, 4 * minute), 3 * minute);
+        check("by the defaults", Kind::WebSocket, cut_off(Kind::WebSocket, |_| {}, 3 * minute), 2 * minute);
+        check(
+            "without pings",
+            Kind::WebSocket,
+            cut_off(Kind::WebSocket, |config| config.ping_interval = None, 4 * minute),
+            3 * minute,
+        );
     }
 }

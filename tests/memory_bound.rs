@@ -83,7 +83,7 @@ fn was_server(change: impl FnOnce(&mut Config)) -> bool {
     if std::env::var_os(SERVER).is_none() {
         return false;
     }
-    let event_loop = all_transports(Server::builder().listen("127.0.0.1:0"))
+    let event_loop = all_transports(Server::builder().listen("127.0.0.1:0"), "127.0.0.1:0")
         .configure(|config| {
             // Polls are a session and a connection each.
             config.connections_max = Some(2 * CLIENTS + 100);

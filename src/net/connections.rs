@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
 use super::wheel::Wheel;
-use crate::config::SlowConsumer;
+use crate::config::{Config, SlowConsumer};
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use std::collections::HashMap;
@@ -141,11 +141,11 @@ impl<S: Default> Connections<S> {
 
     /// Begins a connection to another's address. What comes of it is told by
     /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed), but not from in here.
-    pub(crate) fn connect(&mut self, address: SocketAddr, session: S) -> io::Result<Fd> {
+    pub(crate) fn connect(&mut self, address: SocketAddr, session: S, config: &Config) -> io::Result<Fd> {
         if !self.has_room_for_socket() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
         }
-        let stream = Stream::connect(address)?;
+        let stream = Stream::connect(address, config)?;
         let fd = self.insert(stream).ok_or(io::ErrorKind::QuotaExceeded)?;
         if let Some(connection) = self.table.get_mut(fd) {
             (connection.life, connection.session) = (Life::Connecting, session);

@@ -56,7 +56,7 @@ pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Re
     if let Some(bytes) = config.socket_recv_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
-    watch_peers(&socket, config)?;
+    watch_peer(&socket, config)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
@@ -64,8 +64,8 @@ pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Re
     Ok(Listener { socket, protocol, is_pending: false, retry_at: None })
 }
 
-/// What is accepted inherits it.
-fn watch_peers(socket: &Socket, config: &Config) -> io::Result<()> {
+/// Has the system find out that a peer is gone. What a listener accepts inherits it.
+pub(super) fn watch_peer(socket: &Socket, config: &Config) -> io::Result<()> {
     if let Some(idle) = config.tcp_keepalive {
         let keepalive = TcpKeepalive::new().with_time(idle);
         #[cfg(any(unix, windows))]

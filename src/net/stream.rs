@@ -1,6 +1,8 @@
 //! A non-blocking byte stream: real, or simulated for tests and benches. Knows nothing of what the bytes
 //! mean.
 
+use super::listener::watch_peer;
+use crate::config::Config;
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read as _, Write as _};
@@ -31,9 +33,10 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Begins to connect; [`Stream::is_connected`] tells how it goes.
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Stream> {
+    pub(crate) fn connect(address: SocketAddr, config: &Config) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
+        watch_peer(&SockRef::from(&stream), config)?;
         Ok(Stream::Tcp(stream))
     }
 

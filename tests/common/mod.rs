@@ -171,7 +171,7 @@ pub(crate) enum Event {
 }
 
 /// What happened on a recorded server, in order.
-pub(crate) struct Events(Receiver<Event>);
+pub(crate) struct Events(pub(crate) Receiver<Event>);
 
 impl Events {
     pub(crate) fn next(&self) -> Event {

@@ -28,8 +28,8 @@ pub(crate) struct World {
 }
 
 /// Switches all transports on, and limits off that many clients of one address meet.
-pub(crate) fn all_transports(builder: Builder) -> Builder {
-    builder.listen_tcp("127.0.0.1:0", Framing::EndMark(b"\n".into())).configure(|config| {
+pub(crate) fn all_transports(builder: Builder, tcp: impl std::fmt::Display) -> Builder {
+    builder.listen_tcp(tcp, Framing::EndMark(b"\n".into())).configure(|config| {
         config.event_streams = true;
         config.long_polling = true;
         config.connections_per_address_max = None;
@@ -41,7 +41,7 @@ impl World {
     pub(crate) fn start(change: impl FnOnce(&mut Config)) -> World {
         let (tell, closed) = mpsc::channel();
         let sender = tell.clone();
-        let builder = all_transports(Server::builder())
+        let builder = all_transports(Server::builder(), "127.0.0.1:0")
             .configure(change)
             .on_close(move |_, fd, reason| super::tell(&sender, (fd, reason.clone())));
         World { live: Live::start(builder), closed, tell }
@@ -76,19 +76,11 @@ impl World {
                 });
             server.connect(client).expect("a good address")
         });
-        let (stream, _) = listener.accept().expect("it connects");
-        let mut client = Client::over(stream);
-        let request = client.head();
-        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
-        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-        client.send(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        ));
+        let reader = Reader::accept(&listener);
         let fd = self
             .live
             .until("it is open", move |server| server.client_fd(id).filter(|fd| server.is_established(*fd)));
-        (fd, Reader::over(Kind::Outgoing, client))
+        (fd, reader)
     }
 
     /// Why this one is gone, of which the callback was told.
@@ -147,6 +139,20 @@ impl Reader {
             Kind::Tcp | Kind::Outgoing => {}
         }
         reader
+    }
+
+    /// The other end of a WebSocket that the server opens.
+    pub(crate) fn accept(listener: &TcpListener) -> Reader {
+        let (stream, _) = listener.accept().expect("it connects");
+        let mut client = Client::over(stream);
+        let request = client.head();
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        client.send(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        ));
+        Reader::over(Kind::Outgoing, client)
     }
 
     fn over(kind: Kind, client: Client) -> Reader {

@@ -256,7 +256,8 @@ impl Dispatch {
             let Some(client) = self.server.outgoing.client_mut(id) else { return };
             let address = if client.is_stopped { None } else { client.addresses.next() };
             let Some(address) = address else { return self.attempt_failed(id, cause, text) };
-            match self.server.connections.connect(address, Session::Dialing(Dialing::default())) {
+            let dialing = Session::Dialing(Dialing::default());
+            match self.server.connections.connect(address, dialing, &self.server.config) {
                 Ok(fd) => {
                     log::debug!("{fd}: connecting to {address}");
                     client.fd = Some(fd);
