@@ -29,7 +29,7 @@ fn main() -> std::io::Result<()> {
             }
             held.retain(|&fd| server.exists(fd));
             held.push(fd);
-            server.after(Duration::from_secs(8), move |server| drop(server.respond(fd, Response::new(204))));
+            server.after(Duration::from_secs(8), move |server| _ = server.respond(fd, Response::new(204)));
             Response::later()
         })
         .run()
