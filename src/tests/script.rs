@@ -181,6 +181,15 @@ impl Script {
         }
     }
 
+    /// A message with labels in front, and what a handler sees of it.
+    pub(super) fn labelled(&mut self, random: &mut Random, query: &str, message: Option<(Opcode, Vec<u8>)>) {
+        let (opcode, data) = message.clone().unwrap_or((Opcode::Text, Vec::new()));
+        self.frame(random, true, opcode, &[query.as_bytes(), b"\n", &data].concat());
+        self.items.extend(
+            message.map(|(opcode, data)| Item { end: self.bytes.len(), what: What::Message(opcode, data) }),
+        );
+    }
+
     fn frame(&mut self, random: &mut Random, fin: bool, opcode: Opcode, payload: &[u8]) {
         let mask = (random.next() as u32).to_ne_bytes();
         encode_masked(fin, opcode, mask, payload, &mut self.bytes);

@@ -155,6 +155,20 @@ impl Client {
         let mut arrivals = self.model.pushed.arrivals();
         let mut is_closed = false;
         let mut begun: Option<(Opcode, Vec<u8>)> = None;
+        let is_labelled = self.visitor.is_some();
+        let mut number = 0;
+        let mut take = |opcode, data: &[u8]| {
+            if !is_labelled {
+                return arrivals.take(opcode, data);
+            }
+            let item = written::labelled(opcode, data);
+            arrivals.take(item.message.0, &item.message.1);
+            number += 1;
+            if number > self.judged {
+                self.judged = number;
+                self.seen.push(item);
+            }
+        };
         while let Some((first, payload, after)) = frame(rest) {
             assert!(!is_closed, "{}: a frame after the close frame", self.fd);
             match first {
@@ -166,12 +180,12 @@ impl Client {
                 0x80 => {
                     let (opcode, mut data) = begun.take().expect("a message that is continued");
                     data.extend_from_slice(payload);
-                    arrivals.take(opcode, &data);
+                    take(opcode, &data);
                 }
                 0x81 | 0x82 => {
                     assert!(begun.is_none(), "{}: a message within another", self.fd);
                     let opcode = if first == 0x81 { Opcode::Text } else { Opcode::Binary };
-                    arrivals.take(opcode, payload);
+                    take(opcode, payload);
                 }
                 0x88 => is_closed = true,
                 0x89 => assert!(payload.len() == 8, "{}: a ping of the server's own", self.fd),

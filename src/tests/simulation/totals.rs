@@ -34,6 +34,7 @@ pub(super) struct Totals {
     pub(super) gaps: u64,
     pub(super) subscriptions: u64,
     pub(super) leaves: u64,
+    pub(super) labelled_sockets: u64,
     pub(super) repeated_posts: u64,
 }
 
@@ -70,6 +71,7 @@ impl Totals {
         self.gaps += other.gaps;
         self.subscriptions += other.subscriptions;
         self.leaves += other.leaves;
+        self.labelled_sockets += other.labelled_sockets;
         self.repeated_posts += other.repeated_posts;
     }
 
@@ -85,7 +87,7 @@ impl Totals {
         assert!(self.sessions > 1_000 && self.event_streams > 1_000 && self.posts > 5_000, "{self:?}");
         assert!(self.sent_again > 1_000 && self.lost_answers > 1_000 && self.held > 100, "{self:?}");
         assert!(self.expired_sessions > 500 && self.refused_posts > 500 && self.bad_cursors > 5, "{self:?}");
-        assert!(self.repeated_posts > 100 && self.leaves > 50, "{self:?}");
+        assert!(self.repeated_posts > 100 && self.leaves > 50 && self.labelled_sockets > 500, "{self:?}");
         assert!(self.returns > 1_000 && self.gaps > 50 && self.subscriptions > 500, "{self:?}");
     }
 }

@@ -7,6 +7,8 @@ use super::*;
 /// Somebody outside, over all its connections.
 pub(super) struct Visitor {
     is_polling: bool,
+    /// By a WebSocket with labels.
+    is_socket: bool,
     /// The topics with histories that it is always in.
     topics: Vec<u8>,
     /// By which it posts and polls.
@@ -104,8 +106,10 @@ impl Ask {
 
 impl Visitor {
     fn new(random: &mut Random) -> Visitor {
+        let way = random.below(10);
         Visitor {
-            is_polling: random.chance(60),
+            is_polling: way < 5,
+            is_socket: way >= 8,
             topics: [&[0, 1][..], &[0], &[1]][random.below(3) as usize].into(),
             token: None,
             fd: None,
@@ -159,12 +163,15 @@ impl Simulation {
     }
 
     fn stream(&mut self, number: usize) {
-        let Some(&index) = self.clients_of(number, Kind::EventStream).first() else {
-            return self.open_stream(number);
+        let is_socket = self.visitors[number].is_socket;
+        let kind = if is_socket { Kind::WebSocket } else { Kind::EventStream };
+        let Some(&index) = self.clients_of(number, kind).first() else {
+            return if is_socket { self.open_socket(number) } else { self.open_stream(number) };
         };
         match self.random.below(100) {
             0 => self.reset(index),
             1 => self.finish(index),
+            2..50 if is_socket => self.say(number, index),
             2..50 if self.visitors[number].token.is_some() => self.post(number),
             _ => {}
         }
@@ -183,6 +190,47 @@ impl Simulation {
         let visitor = &mut self.visitors[number];
         visitor.fd = Some(self.clients[index].fd);
         visitor.begin_session();
+    }
+
+    fn open_socket(&mut self, number: usize) {
+        let headers = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: swio.1\r\n";
+        let head = self.opening(number, "protocol=swio.1", headers);
+        let mut script = Script::empty(Kind::WebSocket);
+        script.bytes.extend_from_slice(head.as_bytes());
+        self.totals.labelled_sockets += 1;
+        let index = self.admit(script, Some(number));
+        let visitor = &mut self.visitors[number];
+        visitor.fd = Some(self.clients[index].fd);
+        visitor.begin_session();
+    }
+
+    /// A frame of a WebSocket with labels: a message, or a subscription.
+    fn say(&mut self, number: usize, index: usize) {
+        let is_subscription = self.random.chance(20);
+        let script = &mut self.clients[index].script;
+        if !is_subscription {
+            let (opcode, mut data) = script::message(&mut self.random);
+            if matches!(data[0], b'l' | b'R') {
+                data[0] = b'e';
+            }
+            let query = if self.random.chance(50) { "swio=send" } else { "" };
+            script.labelled(&mut self.random, query, Some((opcode, data)));
+        } else if let Some((name, query)) = self.subscription(number) {
+            let client = &mut self.clients[index];
+            client.script.labelled(&mut self.random, &query, None);
+            let (fd, content) = (client.fd, Content::Topic(name));
+            let bytes = Vec::new();
+            self.posts.push(Post {
+                fd,
+                carrier: fd,
+                content,
+                bytes,
+                is_repeated: false,
+                is_delivered: false,
+            });
+        }
+        self.send(index);
     }
 
     /// The request that opens a session, with the last id that its client was told.
@@ -292,21 +340,24 @@ impl Simulation {
     }
 
     fn subscribe(&mut self, number: usize) {
-        let topics = annals::SUBSCRIBED.map(topic).into_iter().chain(["secret".to_owned()]);
+        if let Some((name, query)) = self.subscription(number) {
+            self.send_post(number, &query, "text/plain", Content::Topic(name));
+        }
+    }
+
+    /// A topic that it did not ask for in this session, and the command that does.
+    fn subscription(&mut self, number: usize) -> Option<(String, String)> {
+        let mut topics = annals::SUBSCRIBED.map(topic).into_iter().chain(["secret".to_owned()]);
         let drawn = self.random.below(3) as usize;
         let visitor = &mut self.visitors[number];
-        let Some(name) =
-            topics.into_iter().nth(drawn).filter(|name| visitor.subscribing.insert(name.clone()))
-        else {
-            return;
-        };
+        let name = topics.nth(drawn).filter(|name| visitor.subscribing.insert(name.clone()))?;
         let last_id = annals::SUBSCRIBED.get(drawn).and_then(|topic| visitor.places.get(topic));
         let last_id = last_id.map(|(id, ..)| id.clone());
         let fd = visitor.fd.expect("a session");
         let position = last_id.as_deref().map_or_else(String::new, |id| format!("&last-event-id={id}"));
         let query = format!("swio=subscribe&topic={}{position}", name.replace(' ', "+"));
         self.subscribing.borrow_mut().insert((fd, name.clone()), last_id);
-        self.send_post(number, &query, "text/plain", Content::Topic(name));
+        Some((name, query))
     }
 
     /// Says that it goes; half of those come back.

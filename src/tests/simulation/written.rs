@@ -125,6 +125,21 @@ impl Item {
     }
 }
 
+/// A message of a WebSocket with labels in front.
+pub(super) fn labelled(opcode: Opcode, data: &[u8]) -> Item {
+    let at = data.iter().position(|byte| *byte == b'\n').expect("the end of the labels");
+    let labels = form_urlencoded::parse(&data[..at]);
+    let members = labels.map(|(name, value)| (name.into_owned(), Json::Text(value.into_owned())));
+    let members: Vec<_> = members.collect();
+    let names = ["gap", "subscribed", "denied", "position"];
+    let is_notice = members.iter().any(|(name, _)| names.contains(&&**name));
+    let mut item = Item::new(&Json::Object(members));
+    if !is_notice {
+        (item.message, item.is_notice) = ((opcode, data[at + 1..].to_vec()), false);
+    }
+    item
+}
+
 /// What an answer to a poll says.
 pub(super) struct Polled {
     pub(super) session: Option<String>,
