@@ -45,7 +45,7 @@ impl Server {
             (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
                 Ok(Channel::EventStream { is_labelled: stream.is_labelled })
             }
-            (session, Life::Open) if session.is_poll() => Ok(Channel::LongPolling),
+            (Session::Poll(poll), Life::Open) if poll.end.is_none() => Ok(Channel::LongPolling),
             (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
             _ => Err(PushError::Closing),
         }
@@ -59,17 +59,10 @@ impl Server {
     }
 
     pub(super) fn set_phase(&mut self, fd: Fd, phase: Phase) {
-        let Some(websocket) = self.websocket_mut(fd) else { return };
-        let was_open = std::mem::replace(&mut websocket.phase, phase) == Phase::Open;
-        if was_open && phase != Phase::Open {
-            let (role, marks) = (websocket.role(), websocket.marks);
-            self.uncount(role, marks);
-        }
-    }
-
-    /// A WebSocket is open no more.
-    pub(super) fn uncount(&mut self, role: Role, marks: Marks) {
-        self.established -= usize::from(role == Role::Server);
-        self.labelled -= usize::from(marks.has(Marks::LABELLED));
+        self.change_session(fd, |session| {
+            if let Session::WebSocket(websocket) = session {
+                websocket.phase = phase;
+            }
+        });
     }
 }

@@ -220,6 +220,7 @@ impl App for Dispatch {
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         self.server.connections.inbound_bytes -= session.held_bytes();
+        self.server.census.recount(session.kind(), None);
         self.forget_client(fd);
         if !self.server.pauses.is_empty() {
             self.let_go(fd);
@@ -241,9 +242,6 @@ impl App for Dispatch {
             }
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
             Session::WebSocket(websocket) => {
-                if websocket.phase == Phase::Open {
-                    self.server.uncount(websocket.role(), websocket.marks);
-                }
                 if websocket.marks.has(Marks::UNFINISHED) {
                     self.server.texts.remove(&fd);
                     self.server.take_held_back(fd);
@@ -251,16 +249,11 @@ impl App for Dispatch {
                 websocket.route
             }
             Session::EventStream(stream) => {
-                if !stream.is_ended {
-                    self.server.stream_ended(fd, stream.is_labelled);
-                }
+                self.server.tokens.revoke(fd);
                 stream.route
             }
             Session::Poll(poll) => self.poll_closed(fd, *poll),
-            session => {
-                self.server.tcp.established -= usize::from(session.framing().is_some());
-                Route::ROOT
-            }
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
         };
         self.server.depart(fd);
         let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);

@@ -9,6 +9,7 @@ pub(crate) mod transports;
 pub(crate) mod verbs;
 
 // What all of them share.
+pub(crate) mod census;
 mod channel;
 pub(crate) mod dispatch;
 mod notices;
@@ -24,6 +25,7 @@ use api::builder::Builder;
 use api::handle::Handle;
 use api::info::Stats;
 use api::routes::Route;
+use census::Census;
 use channel::Channel;
 use notices::Notice;
 use session::Session;
@@ -32,7 +34,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use transports::date::Date;
-use transports::event_stream::EventStreams;
 use transports::liveness::Liveness;
 use transports::tcp::Tcp;
 use transports::tokens::Tokens;
@@ -70,9 +71,7 @@ pub struct Server {
     config: Config,
     timers: Timers<Timer>,
     handle: Handle,
-    established: usize,
-    /// WebSockets among them whose messages have labels.
-    labelled: usize,
+    census: Census,
     stage: Stage,
     date: Date,
     answering: Option<Answering>,
@@ -94,9 +93,6 @@ pub struct Server {
     held_back: HashMap<Fd, Vec<u8>>,
     rooms: Rooms,
     tcp: Tcp,
-    event_streams: EventStreams,
-    /// Sessions of long polling that are open.
-    polls: usize,
     outgoing: Outgoing,
     random: Random,
     tokens: Tokens,
@@ -134,8 +130,7 @@ impl Server {
             config,
             timers: Timers::default(),
             handle,
-            established: 0,
-            labelled: 0,
+            census: Census::default(),
             stage: Stage::Serving,
             date: Date::default(),
             answering: None,
@@ -151,8 +146,6 @@ impl Server {
             held_back: HashMap::new(),
             rooms: Rooms::default(),
             tcp: Tcp::default(),
-            event_streams: EventStreams::default(),
-            polls: 0,
             outgoing: Outgoing::default(),
             random: Random::default(),
             tokens: Tokens::default(),

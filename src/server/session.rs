@@ -3,6 +3,7 @@
 
 use super::api::info::Transport;
 use super::api::routes::Route;
+use super::census::Kind;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
@@ -67,10 +68,20 @@ impl Session {
         }
     }
 
-    /// The event stream that it is, where that is not ending.
-    pub(crate) fn event_stream(&self) -> Option<&EventStream> {
+    /// As what it counts, while it is established.
+    pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
-            Session::EventStream(stream) if !stream.is_ended => Some(stream),
+            Session::WebSocket(websocket) if websocket.phase == Phase::Open => match websocket.role() {
+                Role::Server if websocket.marks.has(Marks::LABELLED) => Some(Kind::LabelledWebSocket),
+                Role::Server => Some(Kind::WebSocket),
+                Role::Client => None,
+            },
+            Session::EventStream(stream) if !stream.is_ended => match stream.is_labelled {
+                true => Some(Kind::LabelledEventStream),
+                false => Some(Kind::EventStream),
+            },
+            Session::Poll(poll) if poll.end.is_none() => Some(Kind::LongPolling),
+            Session::Tcp(_) | Session::TcpHeld(_) => Some(Kind::Tcp),
             _ => None,
         }
     }
@@ -82,11 +93,6 @@ impl Session {
             Session::Poll(poll) => Some(&mut poll.posted),
             _ => None,
         }
-    }
-
-    /// Whether it is a session of long polling that is not ending.
-    pub(crate) fn is_poll(&self) -> bool {
-        matches!(self, Session::Poll(poll) if poll.end.is_none())
     }
 
     /// Memory of what is only partly here.

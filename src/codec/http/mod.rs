@@ -1,5 +1,5 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112): request heads over httparse, bodies, responses. Enough of it to serve pages
-//! and to be the ground that WebSocket handshakes and, later, event streams stand on.
+//! and to be the ground that WebSocket handshakes, event streams and long polling stand on.
 
 pub(crate) mod answer;
 pub(crate) mod body;

@@ -8,8 +8,8 @@ use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
 use crate::server::Server;
 use crate::server::api::message::Message;
+use crate::server::census::Kind;
 use crate::server::session::{Marks, Phase, Session, WebSocket};
-use crate::server::transports::labelled;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -102,7 +102,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if let Some(topic) = history {
             (message, is_brought_later) = server.record(&topic, message, &mut except);
         }
-        if let (Target::Topic(topic), true) = (target, server.has_labels()) {
+        if let (Target::Topic(topic), true) = (target, server.census.has_labels()) {
             message = message.topic(server.rooms.topics.name(topic));
         }
         let (frame, shared) = message.frame();
@@ -123,19 +123,10 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         let Others { outgoing, unfinished, waiting } = others.into_inner();
         reach.unfinished = unfinished;
         reach.queued += usize::from(is_brought_later);
-        if server.tcp.established > 0 {
+        if server.census[Kind::Tcp] > 0 {
             server.fan_out_packages(target, &message, &except, &mut reach);
         }
-        let streams = &server.event_streams;
-        let used = [
-            (labelled::FRAMES, server.labelled),
-            (labelled::EVENTS, streams.open - streams.labelled),
-            (labelled::LABELLED_EVENTS, streams.labelled),
-            (labelled::POLLED, server.polls),
-        ];
-        for (encoding, _) in used.iter().filter(|(_, count)| *count > 0) {
-            server.fan_out_labelled(encoding, target, &message, &except, &mut reach);
-        }
+        server.fan_out_labelled(target, &message, &except, &mut reach);
         if !waiting.is_empty() {
             server.hold_back_kept(&message, waiting, &mut reach);
         }
@@ -151,11 +142,6 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 }
 
 impl Server {
-    /// Whether there is a connection that is told more of a message than its payload.
-    fn has_labels(&self) -> bool {
-        self.labelled + self.event_streams.labelled + self.polls > 0
-    }
-
     /// Queues one run for each that is meant and that `wants` it.
     pub(crate) fn fan_out(
         &mut self,

@@ -66,7 +66,7 @@ pub enum Status {
     Http,
     /// It was begun from [here](crate::Server::connect), and is not open yet.
     Connecting,
-    /// An open WebSocket or event stream, or raw TCP.
+    /// An open WebSocket, event stream or session of long polling, or raw TCP.
     Established,
     /// It is ending.
     Closing,
@@ -92,7 +92,7 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections gone.
     pub closed: u64,
-    /// WebSockets and event streams opened.
+    /// WebSockets, event streams and sessions of long polling opened.
     pub opened: u64,
     /// Plain HTTP requests given to a handler.
     pub requests: u64,

@@ -18,14 +18,6 @@ use crate::server::transports::liveness::jittered;
 use crate::server::{Channel, Server};
 use std::fmt::Write as _;
 
-/// What a server has for its event streams.
-#[derive(Debug, Default)]
-pub(crate) struct EventStreams {
-    pub(crate) open: usize,
-    /// Those among them whose messages have labels.
-    pub(crate) labelled: usize,
-}
-
 /// Whether a request asks for an event stream. A `HEAD` asks about the page that a `GET` without `Accept` gets.
 pub(crate) fn is_asked(head: &Head<'_>) -> bool {
     let is_event_stream = |member: &str| {
@@ -57,13 +49,9 @@ impl Dispatch {
         {
             return;
         }
-        let is_labelled = is_labelled(request);
-        if let Some(session) = self.server.connections.session_mut(fd) {
-            *session = Session::EventStream(EventStream { route, is_labelled, ..EventStream::default() });
-            self.server.event_streams.open += 1;
-            self.server.event_streams.labelled += usize::from(is_labelled);
-            self.server.stats.opened += 1;
-        }
+        let stream = EventStream { route, is_labelled: is_labelled(request), ..EventStream::default() };
+        self.server.change_session(fd, |session| *session = Session::EventStream(stream));
+        self.server.stats.opened += 1;
         self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
         if wants_token(request) {

@@ -9,45 +9,39 @@ use crate::fd::Fd;
 use crate::net::output::{Quota, Refused};
 use crate::server::api::broadcast::{Reach, Target};
 use crate::server::api::message::Message;
-use crate::server::session::{Marks, Phase, Session};
+use crate::server::census::Kind;
+use crate::server::session::{Marks, Session};
 use crate::server::{Channel, Server};
 
-pub(crate) struct Encoding {
+struct Encoding {
     message: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
     /// `None`: they know none.
     notice: Option<fn(Notice<'_>) -> Vec<u8>>,
-    is_used_by: fn(&Session) -> bool,
+    /// Who is told by it.
+    kind: Kind,
 }
 
-pub(crate) const EVENTS: Encoding = Encoding {
-    message: sse::encode,
-    notice: None,
-    is_used_by: |session| session.event_stream().is_some_and(|stream| !stream.is_labelled),
-};
+const EVENTS: Encoding = Encoding { message: sse::encode, notice: None, kind: Kind::EventStream };
 
-pub(crate) const LABELLED_EVENTS: Encoding = Encoding {
-    message: labels::event,
-    notice: Some(labels::notice_event),
-    is_used_by: |session| session.event_stream().is_some_and(|stream| stream.is_labelled),
-};
+const LABELLED_EVENTS: Encoding =
+    Encoding { message: labels::event, notice: Some(labels::notice_event), kind: Kind::LabelledEventStream };
 
-pub(crate) const POLLED: Encoding =
-    Encoding { message: labels::polled, notice: Some(labels::notice_polled), is_used_by: Session::is_poll };
+const POLLED: Encoding =
+    Encoding { message: labels::polled, notice: Some(labels::notice_polled), kind: Kind::LongPolling };
 
-pub(crate) const FRAMES: Encoding = Encoding {
-    message: labels::frame,
-    notice: Some(labels::notice_frame),
-    is_used_by: |session| match session {
-        Session::WebSocket(websocket) => {
-            websocket.phase == Phase::Open && websocket.marks.has(Marks::LABELLED)
-        }
-        _ => false,
-    },
-};
+const FRAMES: Encoding =
+    Encoding { message: labels::frame, notice: Some(labels::notice_frame), kind: Kind::LabelledWebSocket };
+
+impl Encoding {
+    fn run(&self, message: &Message<'_>) -> Vec<u8> {
+        let is_binary = message.opcode() == Opcode::Binary;
+        (self.message)(message.labels(), is_binary, message.as_bytes())
+    }
+}
 
 impl Channel {
     /// How messages are encoded where they have labels.
-    pub(crate) fn encoding(&self) -> Option<&'static Encoding> {
+    fn encoding(&self) -> Option<&'static Encoding> {
         match self {
             Channel::WebSocket { is_labelled: true, .. } => Some(&FRAMES),
             Channel::EventStream { is_labelled: false } => Some(&EVENTS),
@@ -113,31 +107,33 @@ impl Server {
         }
     }
 
-    /// Queues a message for all of those that are meant who use this encoding.
+    /// Queues a message for all of those that are meant who have labels.
     pub(crate) fn fan_out_labelled(
         &mut self,
-        encoding: &Encoding,
         target: Target,
         message: &Message<'_>,
         except: &[Fd],
         reach: &mut Reach,
     ) {
-        let is_binary = message.opcode() == Opcode::Binary;
-        let run = (encoding.message)(message.labels(), is_binary, message.as_bytes());
-        let reached = self.fan_out(target, &run, None, message.delivery(), |connection| {
-            (encoding.is_used_by)(&connection.session)
-                && !is_unfinished(&connection.session)
-                && !except.contains(&connection.fd)
-        });
-        reach.queued += reached.queued;
-        reach.refused += reached.refused;
+        for encoding in [FRAMES, EVENTS, LABELLED_EVENTS, POLLED] {
+            if self.census[encoding.kind] == 0 {
+                continue;
+            }
+            let run = encoding.run(message);
+            let reached = self.fan_out(target, &run, None, message.delivery(), |connection| {
+                connection.session.kind() == Some(encoding.kind)
+                    && !is_unfinished(&connection.session)
+                    && !except.contains(&connection.fd)
+            });
+            reach.queued += reached.queued;
+            reach.refused += reached.refused;
+        }
     }
 
     /// A message of a history may not be missed without a word: whoever is in the middle of another gets it behind
     /// that.
     pub(crate) fn hold_back_kept(&mut self, message: &Message<'_>, unfinished: Vec<Fd>, reach: &mut Reach) {
-        let is_binary = message.opcode() == Opcode::Binary;
-        let run = (FRAMES.message)(message.labels(), is_binary, message.as_bytes());
+        let run = FRAMES.run(message);
         for fd in unfinished {
             match self.hold_back(fd, &run) {
                 Ok(()) => reach.queued += 1,
@@ -172,13 +168,6 @@ impl Server {
         if let Some(run) = self.take_held_back(fd) {
             self.write_certain(fd, run);
         }
-    }
-
-    /// An event stream has ended, or is about to.
-    pub(crate) fn stream_ended(&mut self, fd: Fd, is_labelled: bool) {
-        self.event_streams.open -= 1;
-        self.event_streams.labelled -= usize::from(is_labelled);
-        self.tokens.revoke(fd);
     }
 }
 

@@ -53,8 +53,9 @@ impl Dispatch {
         }
         let server = &mut self.server;
         let session = Session::Poll(Box::new(Poll::new(route, server.remote_addr(request.fd))));
+        let kind = session.kind();
         let fd = server.connections.insert_socketless(request.fd, session).ok_or(NOT_NOW)?;
-        server.polls += 1;
+        server.census.recount(None, kind);
         server.stats.opened += 1;
         server.watch(fd);
         let token = server.tokens.issue(fd);
@@ -128,7 +129,6 @@ impl Dispatch {
 
     /// A session is over: whose it was.
     pub(crate) fn poll_closed(&mut self, fd: Fd, mut poll: Poll) -> Route {
-        self.server.polls -= usize::from(poll.end.is_none());
         self.server.tokens.revoke(fd);
         let len = poll.taken.len();
         self.server.connections.release_taken(&mut poll.taken, len);
@@ -225,12 +225,17 @@ impl Server {
     /// or to the next. A server that goes waits for no next one.
     pub(crate) fn end_poll(&mut self, fd: Fd, reason: CloseReason) {
         let is_parked = self.parked(fd).is_some();
-        let Some(poll) = self.poll_mut(fd).filter(|poll| poll.end.is_none()) else { return };
+        if self.poll_mut(fd).is_none_or(|poll| poll.end.is_some()) {
+            return;
+        }
         if reason.cause == Cause::Shutdown && !is_parked {
             return self.connections.kill(fd, reason);
         }
-        poll.end = Some(Box::new(reason));
-        self.polls -= 1;
+        self.change_session(fd, |session| {
+            if let Session::Poll(poll) = session {
+                poll.end = Some(Box::new(reason));
+            }
+        });
         self.connections.tell_laden(fd);
     }
 

@@ -22,12 +22,11 @@ use std::rc::Rc;
 pub(crate) struct Tcp {
     /// One for each listener.
     framers: Rc<[Framer]>,
-    pub(crate) established: usize,
 }
 
 impl Tcp {
     pub(crate) fn new(framings: &[Framing]) -> Tcp {
-        Tcp { framers: framings.iter().map(Framer::new).collect(), established: 0 }
+        Tcp { framers: framings.iter().map(Framer::new).collect() }
     }
 }
 
@@ -39,9 +38,7 @@ impl Dispatch {
                 CloseReason::new(Side::Server, close::TRY_AGAIN_LATER, "", Cause::Overload("too many"));
             return self.server.connections.finish(fd, reason);
         }
-        let Some(session) = self.server.connections.session_mut(fd) else { return };
-        *session = Session::Tcp(framing);
-        self.server.tcp.established += 1;
+        self.server.change_session(fd, |session| *session = Session::Tcp(framing));
         self.server.watch(fd);
         if self.server.config.delay_receive {
             self.server.pause(fd);

@@ -136,14 +136,10 @@ impl Dispatch {
         // A pong may overtake messages, but not the answer that makes it one.
         self.server.connections.pin(fd);
         let is_labelled = subprotocol == Some(PROTOCOL);
-        if let Some(session) = self.server.connections.session_mut(fd) {
-            let mut websocket = WebSocket { route, ..WebSocket::default() };
-            websocket.marks.set(Marks::LABELLED, is_labelled);
-            *session = Session::WebSocket(websocket);
-            self.server.established += 1;
-            self.server.labelled += usize::from(is_labelled);
-            self.server.stats.opened += 1;
-        }
+        let mut websocket = WebSocket { route, ..WebSocket::default() };
+        websocket.marks.set(Marks::LABELLED, is_labelled);
+        self.server.change_session(fd, |session| *session = Session::WebSocket(websocket));
+        self.server.stats.opened += 1;
         self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
         match is_labelled {

@@ -6,7 +6,7 @@ use crate::fd::Fd;
 use crate::net::output::Quota;
 use crate::server::Server;
 use crate::server::channel::Channel;
-use crate::server::session::Phase;
+use crate::server::session::{Phase, Session};
 
 impl Server {
     /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
@@ -91,14 +91,8 @@ impl Server {
     /// Ends a connection once its outbox is empty.
     pub(crate) fn end(&mut self, fd: Fd, reason: CloseReason) {
         self.set_phase(fd, Phase::Closed);
-        if let Some(session) = self.connections.session_mut(fd) {
-            self.tcp.established -= usize::from(session.framing().is_some());
-            let stream = session.event_stream().map(|stream| stream.is_labelled);
-            let held_bytes = session.forget();
+        if let Some(held_bytes) = self.change_session(fd, Session::forget) {
             self.connections.inbound_bytes -= held_bytes;
-            if let Some(is_labelled) = stream {
-                self.stream_ended(fd, is_labelled);
-            }
         }
         self.connections.finish(fd, reason);
     }

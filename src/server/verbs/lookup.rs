@@ -5,7 +5,8 @@ use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::server::Server;
 use crate::server::api::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
-use crate::server::session::{Phase, Session, WebSocket};
+use crate::server::census::Kind;
+use crate::server::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ impl Server {
         self.connections.get(fd).is_some()
     }
 
-    /// Whether the fd names an open WebSocket, event stream or raw TCP connection: one that can be pushed to.
+    /// Whether the fd names an open WebSocket, event stream, session of long polling or raw TCP connection: one that
+    /// can be pushed to.
     pub fn is_established(&self, fd: Fd) -> bool {
         self.check_established(fd).is_ok()
     }
 
-    /// How many WebSockets, event streams and raw TCP connections are open: those that others opened, not those that
-    /// [`Server::connect`] did.
+    /// How many connections are established: those that others opened, not those that [`Server::connect`] did.
     pub fn connection_count(&self) -> usize {
-        self.established + self.tcp.established + self.event_streams.open + self.polls
+        self.census.all()
     }
 
-    /// All established connections that others opened, WebSockets, event streams and raw TCP, in the order of the
-    /// table. Collect them where you want to push meanwhile, or use [`Server::connections_page`].
+    /// All established connections that others opened, of every kind, in the order of the table. Collect them where
+    /// you want to push meanwhile, or use [`Server::connections_page`].
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -72,12 +73,7 @@ impl Server {
         let status = match (&connection.session, connection.life) {
             (Session::Http(_), Life::Open) => Status::Http,
             (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
-            (Session::WebSocket(WebSocket { phase: Phase::Open, .. }), Life::Open) => Status::Established,
-            (session, Life::Open)
-                if session.framing().is_some() || session.event_stream().is_some() || session.is_poll() =>
-            {
-                Status::Established
-            }
+            _ if self.is_established(fd) => Status::Established,
             _ => Status::Closing,
         };
         Some(ClientInfo {
@@ -118,10 +114,10 @@ impl Server {
         let traffic = &self.connections.traffic;
         Stats {
             connections: self.connections.len(),
-            websockets: self.established,
-            tcp: self.tcp.established,
-            event_streams: self.event_streams.open,
-            long_polls: self.polls,
+            websockets: self.census.websockets(),
+            tcp: self.census[Kind::Tcp],
+            event_streams: self.census.event_streams(),
+            long_polls: self.census[Kind::LongPolling],
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -142,10 +138,10 @@ impl Server {
         let holdings = self.connections.holdings();
         Usage {
             connections: holdings.connections,
-            websockets: self.established,
-            tcp: self.tcp.established,
-            event_streams: self.event_streams.open,
-            long_polls: self.polls,
+            websockets: self.census.websockets(),
+            tcp: self.census[Kind::Tcp],
+            event_streams: self.census.event_streams(),
+            long_polls: self.census[Kind::LongPolling],
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

@@ -382,6 +382,7 @@ impl Simulation {
 
     /// After every turn: what each client got, what is held, and what is left to do.
     fn check(&mut self) {
+        self.reactor.app.server.check_census();
         let (mut websockets, mut tcp, mut event_streams) = (0, 0, 0);
         let mut outboxes = 0;
         let mut queued = 0;
