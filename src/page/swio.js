@@ -90,7 +90,7 @@
         data = frame.slice(end + 1);
       }
       const labels = Object.fromEntries(new URLSearchParams(head));
-      const isNotice = Object.keys(labels).join() === "id" || NOTICES.some((name) => name in labels);
+      const isNotice = NOTICES.some((name) => name in labels);
       this.to.received(labels, data === "" && isNotice ? undefined : data);
     }
 
@@ -557,8 +557,8 @@
       } else if (gap !== undefined) {
         tell(subscription, "gap", { topic: gap });
         tell(this, "gap", { topic: gap });
-      } else if (position ?? (subscribed === undefined && id)) {
-        this._position = position ?? id;
+      } else if (position !== undefined) {
+        this._position = position;
       }
     }
 

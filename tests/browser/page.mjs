@@ -70,6 +70,18 @@ const TESTS = {
     });
   },
 
+  async 'messages may have an id of the application, empty ones too'(page) {
+    const seen = await page.evaluate(async () => {
+      swio.send('/id k3-17 text');
+      swio.send('/id k3-18 ');
+      return [await next(), await next()];
+    });
+    assert.deepEqual(seen, [
+      { type: 'message', data: 'text', id: 'k3-17' },
+      { type: 'message', data: '', id: 'k3-18' },
+    ]);
+  },
+
   async 'topics: subscribed, heard, denied, left'(page) {
     const from = server.lines.length;
     const steps = await page.evaluate(async () => {

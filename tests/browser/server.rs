@@ -74,6 +74,7 @@ fn obey(server: &mut Server, fd: Fd, verb: &str, (first, rest): (&str, &str)) {
         // Heard and printed, nothing else.
         "/note" => println!("note {first}"),
         "/event" => drop(server.push(fd, Message::from(rest).event(first))),
+        "/id" => drop(server.push(fd, Message::from(rest).id(first))),
         "/publish" => drop(server.publish(first, rest).send()),
         "/disconnect" => drop(server.disconnect(fd, first.parse().expect("a code"), rest)),
         _ => panic!("no such verb: {verb}"),
