@@ -611,6 +611,84 @@ fn one_that_does_not_fit_is_a_gap_where_the_session_lives_on() {
     }
 }
 
+/// Under either policy, and however little fits: plain event streams too, whose gap is an event like any other.
+#[test]
+fn nothing_of_what_was_missed_makes_room_for_the_rest_without_a_gap() {
+    for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+        let (builder, events) = histories(1_000);
+        let builder = builder.on_open(|server, request| {
+            server.join(request.fd, "a").expect("open");
+        });
+        let live = pages_with(builder, move |config| {
+            config.slow_consumer = policy;
+            config.outbox_bytes_max = 64 << 10;
+            config.message_bytes_max = 32 << 10;
+            config.body_bytes_max = 32 << 10;
+            config.socket_send_buffer_bytes = Some(4_096);
+        });
+        let mut page = Page::open(&live, Kind::Poll);
+        let start = page.next().labels["position"].clone();
+        drop(page);
+        live.ask(|server| {
+            (0..600).for_each(|_| {
+                server.publish("a", "x".repeat(1_000)).send();
+            });
+        });
+        let mut client = Client::connect_narrow(live.address);
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\nLast-Event-ID: {start}\r\n\r\n"
+        ));
+        live.until("the stream is there", |server| (server.stats().event_streams == 1).then_some(()));
+        client.answer_head();
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|(_, data): &(u64, String)| data != "position") {
+            let event = client.take_until(b"\n\n").expect("an event");
+            seen.extend(match event.split_once('\n') {
+                Some(("event: gap", data)) => Some((0, data.to_owned())),
+                Some((id, _)) => Some((number(id), "message".to_owned())),
+                None => event.strip_prefix("id: ").map(|id| (number(id), "position".to_owned())),
+            });
+        }
+        let count = seen.len() as u64 - 2;
+        let expected = (1..=count).map(|seq| (seq, "message".to_owned()));
+        let expected = expected.chain([(0, "data: a".to_owned()), (600, "position".to_owned())]);
+        assert_eq!(seen, expected.collect::<Vec<_>>(), "{policy:?}");
+        assert!((1..600).contains(&count), "{count}");
+        for kind in KINDS {
+            let mut page = Page::come_back(&live, kind, &start);
+            let told = std::iter::from_fn(|| Some(page.next()))
+                .take_while(|told| !told.labels.contains_key("position"));
+            let told: Vec<Told> = told.collect();
+            let ids = told.iter().filter_map(|told| told.labels.get("id")).map(|id| number(id));
+            let ids: Vec<u64> = ids.collect();
+            assert!(ids.iter().copied().eq(1..=ids.len() as u64), "{kind:?}, {policy:?}: {ids:?}");
+            let is_told = told.last().is_some_and(|told| told.labels.contains_key("gap"));
+            assert!(is_told || ids.len() == 600, "{kind:?}, {policy:?}: {}", ids.len());
+        }
+        drop(events);
+    }
+}
+
+fn number(id: &str) -> u64 {
+    id.rsplit_once('-').expect("an id of the server's").1.parse().expect("a number")
+}
+
+/// A client's position is the id of the last message that it saw: one that overtook another would make it skip that.
+#[test]
+fn the_latest_of_a_key_does_not_overtake_what_is_kept() {
+    let (builder, events) = histories(10);
+    let live = pages(builder);
+    let mut page = Page::open(&live, Kind::Poll);
+    page.subscribe("a");
+    live.ask(|server| {
+        for (text, key) in [("1", 7), ("2", 8), ("3", 7)] {
+            assert_eq!(server.publish("a", Message::from(text).latest(key)).send().queued, 1);
+        }
+    });
+    page.texts(&["1", "2", "3"]);
+    drop(events);
+}
+
 // ---------------------------------------------------------------------------------------------- posting
 
 #[test]

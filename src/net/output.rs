@@ -303,7 +303,7 @@ impl<S> Connections<S> {
     }
 
     /// What becomes of a message where there is no room for it. Of what is no message nothing can be dropped.
-    pub(super) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
+    pub(crate) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
         let own = || self.table.get(fd).and_then(|connection| connection.flags.policy());
         match quota {
             Quota::Message(delivery) => {

@@ -194,7 +194,8 @@ impl<'a> Message<'a> {
     /// Lets only the latest message with this key wait: where an earlier one waits for the same connection, this one
     /// takes its place, in the queue too. For states rather than events, such as positions, prices and scores: a
     /// slow client gets fewer of them, and never an old one behind a newer. The key is a number of yours, for example
-    /// that of the thing whose state it is; each connection has keys of its own.
+    /// that of the thing whose state it is; each connection has keys of its own. Where it is kept in a
+    /// [history](crate::Server::keep_history) it has no key: clients come back by the order of what they saw.
     ///
     /// ```no_run
     /// # use swio::{Fd, Message, PushError, Server};
@@ -204,6 +205,12 @@ impl<'a> Message<'a> {
     /// ```
     pub fn latest(mut self, key: u64) -> Message<'a> {
         self.delivery.key = Some(key);
+        self
+    }
+
+    /// It takes no other's place.
+    pub(crate) fn in_order(mut self) -> Message<'a> {
+        self.delivery.key = None;
         self
     }
 

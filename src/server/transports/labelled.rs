@@ -100,7 +100,7 @@ impl Server {
         }
     }
 
-    fn write_certain(&mut self, fd: Fd, run: Vec<u8>) {
+    pub(crate) fn write_certain(&mut self, fd: Fd, run: Vec<u8>) {
         if let Err(Refused::Full(_)) = self.connections.write_owned(fd, &[], run, Quota::Control) {
             log::debug!("{fd}: the outbox is full, closing");
             self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);

@@ -1,7 +1,9 @@
 //! Histories on the server: topics that have one, and connections that are brought up to date from it.
 
+use crate::codec::labels::Labels;
 use crate::codec::sse;
 use crate::codec::ws::Opcode;
+use crate::config::SlowConsumer;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
 use crate::net::output::{Delivery, Quota};
@@ -178,7 +180,8 @@ impl Server {
     fn tell_gap(&mut self, fd: Fd, topic: &str) {
         match self.channel(fd) {
             Ok(Channel::EventStream { is_labelled: false }) => {
-                self.push(fd, Message::from(topic).event("gap")).ok();
+                let labels = Labels { event: "gap".to_owned(), ..Labels::default() };
+                self.write_certain(fd, sse::encode(Some(&labels), false, topic.as_bytes()));
             }
             _ => self.tell(fd, &[("gap", topic)]),
         }
@@ -206,10 +209,16 @@ impl Server {
             Opcode::Text => Message::text(&*entry.bytes),
             _ => Message::binary(&*entry.bytes),
         };
+        // What makes room for the next one would be lost without a word.
+        let policy = match self.connections.policy(fd, Quota::Message(Delivery::default())).0 {
+            SlowConsumer::DropOldest => SlowConsumer::DropNewest,
+            policy => policy,
+        };
         let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).topic(topic);
+        let message = message.slow_consumer(policy);
         let channel = self.channel(fd)?;
         if channel.has_notices() {
-            let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(Delivery::default()));
+            let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(message.delivery()));
             return self.push_labelled(fd, &channel, content, message.labels(), quota);
         }
         self.push(fd, message)
@@ -236,6 +245,6 @@ impl Server {
                 false => returning.excepted.push(seq),
             }
         }
-        (message.id(self.histories.id(seq)), waits)
+        (message.id(self.histories.id(seq)).in_order(), waits)
     }
 }
