@@ -88,7 +88,7 @@ step_autobahn() {
 }
 
 step_browser() {
-  cargo build --release --all-features --example chat --example sse --example page --example browser_server
+  cargo build --release --all-features --example chat --example sse --example browser_server
   tests/browser/run.sh
 }
 

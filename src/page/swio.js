@@ -90,8 +90,7 @@
         data = frame.slice(end + 1);
       }
       const labels = Object.fromEntries(new URLSearchParams(head));
-      const isNotice = NOTICES.some((name) => name in labels);
-      this.to.received(labels, data === "" && isNotice ? undefined : data);
+      this.to.received(labels, NOTICES.some((name) => name in labels) ? undefined : data);
     }
 
     // Pages are not told of the protocol's own pings; so the page asks, and an answer is a message.

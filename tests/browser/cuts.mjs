@@ -1,209 +1,159 @@
-// Pages behind a network that cuts their connections again and again, one page for each transport: which messages are
-// lost, come twice or out of order, in either direction. Prints the table of docs/DELIVERY.md and holds its promises.
-//
-// All pages subscribe to one topic with a history, and what a page sends the server publishes to it. One page whose
-// connection is never cut is the reference: what it saw is what was published.
+// What becomes of messages when connections are cut: a proxy between Chromium and the server cuts each at a random moment,
+// by RST, by FIN, by RST in place of what the server says next, or by passing on nothing any more. Meanwhile numbered
+// messages go both ways, and are counted. Prints the table of docs/DELIVERY.md and holds its promises.
+//   node cuts.mjs [MESSAGES] [SEED]
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import net from 'node:net';
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { connect, createServer } from 'node:net';
+import { launch, open, Server, TRANSPORTS } from './stage.mjs';
 
-const TRANSPORTS = ['websocket', 'event-stream', 'long-polling'];
-const MESSAGES = Number(process.env.CUTS_MESSAGES ?? 300);
-const SEND_EVERY_MS = 20;
-const CUT_EVERY_MS = 150;
-const DEADLINE_MS = 60_000;
-const CHROMIUM_ARGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
+const MESSAGES = Number(process.argv[2] ?? 300);
+const SEED = Number(process.argv[3] ?? 1);
+// One message each way in so many milliseconds, and connections that live for up to so many.
+const PACE_MS = 10;
+const LIFE_MS = 700;
+const TOPICS = ['news', 'more'];
+const OPTIONS = { silenceTimeout: 400, answerTimeout: 1000, connectTimeout: 1500, waitMin: 40, waitMax: 160 };
 
-// ---- the network
-
-// Small and seeded, so that a run can be repeated as far as a network can.
+// Mulberry32: small, and the same everywhere.
 function randomOf(seed) {
-  return (below) => {
-    seed = Math.imul(seed ^ (seed >>> 15), 0x2c1b3c6d) + 0x9e3779b9 | 0;
-    return (seed >>> 0) % below;
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
 
-// Passes bytes on, until a connection is cut: by a FIN or an RST to both sides, or by an RST in the middle of what comes next,
-// from the server or from the page.
-class Network {
-  constructor(server, seed) {
-    this.random = randomOf(seed);
-    this.lines = new Set();
-    this.cuts = 0;
-    this.proxy = net.createServer((near) => this.connect(near, net.connect(server, '127.0.0.1')));
+class CuttingProxy {
+  static async start(port, seed) {
+    const proxy = new CuttingProxy();
+    proxy.random = randomOf(seed);
+    proxy.cuts = { rst: 0, fin: 0, reply: 0, silence: 0 };
+    proxy.isCalm = false;
+    proxy.live = new Set();
+    proxy.server = createServer((client) => proxy.carry(client, connect(port, '127.0.0.1')));
+    await new Promise((resolve) => proxy.server.listen(0, '127.0.0.1', resolve));
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}/`;
+    return proxy;
   }
 
-  async listen() {
-    await new Promise((resolve) => this.proxy.listen(0, '127.0.0.1', resolve));
-    return this.proxy.address().port;
-  }
-
-  connect(near, far) {
-    const line = { near, far, cutting: null };
-    this.lines.add(line);
-    const end = () => {
-      this.lines.delete(line);
-      near.destroy();
-      far.destroy();
+  carry(client, upstream) {
+    const pair = [client, upstream];
+    let isSilent = false;
+    let isReplyLost = false;
+    const end = (how) => {
+      clearTimeout(timer);
+      this.live.delete(end);
+      for (const socket of pair) (how === 'rst' ? socket.resetAndDestroy() : socket.destroySoon());
     };
-    for (const [from, to] of [[near, far], [far, near]]) {
-      from.setNoDelay(true);
-      from.on('error', end);
-      from.on('close', end);
-      from.on('data', (bytes) => {
-        if (line.cutting !== from) return to.write(bytes);
-        to.write(bytes.subarray(0, this.random(bytes.length)), () => this.reset(line));
+    const cut = () => {
+      if (this.isCalm) return;
+      const how = Object.keys(this.cuts)[Math.floor(this.random() * 4)];
+      this.cuts[how] += 1;
+      if (how === 'silence') isSilent = true;
+      else if (how === 'reply') isReplyLost = true;
+      else end(how);
+    };
+    const timer = setTimeout(cut, this.random() * LIFE_MS);
+    this.live.add(end);
+    for (const [socket, other] of [[client, upstream], [upstream, client]]) {
+      socket.setNoDelay(true);
+      socket.on('data', (data) => {
+        if (isReplyLost && socket === upstream) end('rst');
+        else if (!isSilent) other.write(data);
       });
+      socket.on('error', () => {});
+      // Who is silent does not tell the other side that this one has gone.
+      socket.on('close', () => isSilent || end('fin'));
     }
   }
 
-  reset({ near, far }) {
-    near.resetAndDestroy();
-    far.resetAndDestroy();
+  stop() {
+    this.server.close();
+    for (const end of this.live) end('rst');
   }
+}
 
-  cut() {
-    const lines = [...this.lines].filter((line) => !line.cutting);
-    if (lines.length === 0) return;
-    const line = lines[this.random(lines.length)];
-    this.cuts += 1;
-    switch (this.random(4)) {
-      case 0:
-        line.near.end();
-        line.far.end();
-        break;
-      case 1:
-        this.reset(line);
-        break;
-      case 2:
-        line.cutting = line.near;
-        break;
-      default:
-        line.cutting = line.far;
+// Of the numbers that came: how many never did, came again, or came behind a higher one.
+function count(numbers) {
+  const seen = new Set();
+  let [twice, disordered, last] = [0, 0, -1];
+  for (const number of numbers) {
+    if (seen.has(number)) twice += 1;
+    else if (number < last) disordered += 1;
+    seen.add(number);
+    last = Math.max(last, number);
+  }
+  return { lost: MESSAGES - seen.size, twice, disordered };
+}
+
+async function trial(browser, transport, seed) {
+  const server = await Server.start();
+  process.on('exit', () => server.child.kill('SIGKILL'));
+  const proxy = await CuttingProxy.start(new URL(server.url).port, seed);
+  const page = await open(browser, server.url);
+  await page.evaluate(async ([url, options]) => {
+    // One topic that the page subscribes to, one that the server puts it into.
+    window.swio = new Swio(`${url}?join=more`, options);
+    window.sessions = 0;
+    swio.onopen = () => { window.sessions += 1; };
+    listen(swio, ['message', 'gap']);
+    const news = swio.subscribe('news');
+    await new Promise((resolve) => { news.onsubscribed = resolve; });
+  }, [proxy.url, { ...OPTIONS, transports: [transport] }]);
+  const sending = page.evaluate(async ([messages, pace]) => {
+    for (let n = 0; n < messages; n += 1) {
+      swio.send(`/note ${n}`);
+      await new Promise((resolve) => setTimeout(resolve, pace));
     }
+  }, [MESSAGES, PACE_MS]);
+  for (let n = 0; n < MESSAGES; n += 1) {
+    for (const topic of TOPICS) await server.publish(topic, String(n));
+    await new Promise((resolve) => setTimeout(resolve, PACE_MS));
   }
-
-  close() {
-    this.proxy.close();
-    for (const line of this.lines) this.reset(line);
-  }
+  await sending;
+  proxy.isCalm = true;
+  for (const topic of TOPICS) await server.publish(topic, 'end');
+  const heard = await page.evaluate(async (topics) => {
+    await until('what was published', () => topics.every((topic) =>
+      heard.some((event) => event.topic === topic && event.data === 'end')), 60_000);
+    for (let tries = 0; tries < 1000; tries += 1) {
+      await until('a session', () => swio.readyState === Swio.OPEN);
+      swio.send('/note end');
+      // On a connection that is silent by now it would be lost.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (tries > 30 && swio.bufferedAmount === 0) break;
+    }
+    return heard.filter(({ type, data }) => type === 'gap' || (type === 'message' && data !== 'end'));
+  }, TOPICS);
+  const sessions = await page.evaluate(() => window.sessions);
+  await server.line(/^note end$/);
+  const topics = TOPICS.map((topic) => count(heard.filter((event) => event.topic === topic).map(({ data }) => Number(data))));
+  const posted = count(server.matching(/^note (\d+)$/).map(([, number]) => Number(number)));
+  const gaps = heard.filter(({ type }) => type === 'gap').length;
+  proxy.stop();
+  await page.context().close();
+  await server.stop();
+  return { transport, cuts: proxy.cuts, sessions, gaps, topics, posted };
 }
 
-// ---- the pages
-
-async function open(browser, port, transport) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(DEADLINE_MS);
-  await page.goto(`http://127.0.0.1:${port}/`);
-  await page.evaluate((transport) => {
-    window.seen = [];
-    window.gaps = 0;
-    window.opened = 0;
-    window.link = new Swio('/', { transports: [transport], waitMin: 50, waitMax: 400 });
-    link.onopen = () => { opened += 1; };
-    const room = link.subscribe('room');
-    room.onmessage = ({ data }) => { seen.push(data); };
-    room.ongap = () => { gaps += 1; };
-    return new Promise((resolve) => { room.onsubscribed = resolve; });
-  }, transport);
-  return page;
-}
-
-const send = (page, name) => page.evaluate(async ([name, messages, every]) => {
-  for (let number = 0; number < messages; number += 1) {
-    link.send(`${name} ${number}`);
-    await new Promise((resolve) => { setTimeout(resolve, every); });
-  }
-}, [name, MESSAGES, SEND_EVERY_MS]);
-
-async function until(what, holds) {
-  const late = Date.now() + DEADLINE_MS;
-  while (!await holds()) {
-    if (Date.now() > late) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
-}
-
-// How often each of these should have come, and did.
-function judge(seen, name) {
-  const said = new RegExp(`^\\d+: ${name} (\\d+)$`);
-  const numbers = seen.map((text) => said.exec(text)).filter(Boolean).map(([, number]) => Number(number));
-  const different = new Set(numbers);
-  return {
-    lost: MESSAGES - different.size,
-    twice: numbers.length - different.size,
-    disorder: numbers.filter((number, index) => index > 0 && number < numbers[index - 1]).length,
-  };
-}
-
-// ---- the run
-
-async function startServer() {
-  const child = spawn(process.env.PAGE, ['--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const line = await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve);
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
-  });
-  return { child, port: Number(/127\.0\.0\.1:(\d+)/.exec(line)[1]) };
-}
-
-const server = await startServer();
-process.on('exit', () => server.child.kill('SIGKILL'));
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: CHROMIUM_ARGS });
-const reference = await open(browser, server.port, 'websocket');
-const rows = [];
-for (const [index, transport] of TRANSPORTS.entries()) {
-  const network = new Network(server.port, index + 1);
-  const page = await open(browser, await network.listen(), transport);
-  await reference.evaluate(() => { window.seen.length = 0; });
-  const [mine, theirs] = [`page by ${transport}`, `reference to ${transport}`];
-  const cutting = setInterval(() => network.cut(), CUT_EVERY_MS);
-  await Promise.all([send(page, mine), send(reference, theirs)]);
-  clearInterval(cutting);
-
-  const last = `last by ${transport}`;
-  await page.evaluate((last) => link.send(last), last);
-  for (const one of [reference, page]) {
-    await until(`${transport}: the last message is there`, () => one.evaluate((last) => seen.some((text) => text.endsWith(last)), last));
-  }
-  const [published, { seen, gaps, opened }] = await Promise.all([
-    reference.evaluate(() => seen), page.evaluate(() => ({ seen, gaps, opened })),
-  ]);
-  rows.push({
-    transport,
-    cuts: network.cuts,
-    sessions: opened,
-    gaps,
-    toPage: judge(seen, theirs),
-    toServer: judge(published, mine),
-    isWhole: JSON.stringify(seen) === JSON.stringify(published),
-  });
-  await page.close();
-  network.close();
-}
+const browser = await launch();
+const results = await Promise.all(TRANSPORTS.map((transport, n) => trial(browser, transport, SEED + n)));
 await browser.close();
-
-const cell = ({ lost, twice, disorder }) => `${lost} lost, ${twice} twice, ${disorder} out of order`;
-console.log(`| transport | cuts | sessions | server to page, ${MESSAGES} messages | page to server, ${MESSAGES} messages |`);
-console.log('|---|---|---|---|---|');
-for (const { transport, cuts, sessions, toPage, toServer } of rows) {
-  console.log(`| ${transport} | ${cuts} | ${sessions} | ${cell(toPage)} | ${cell(toServer)} |`);
+console.log(`${MESSAGES} messages each way, seed ${SEED}; lost / twice / out of order`);
+console.log('| transport | cuts | sessions | topic subscribed to | topic that the server joins | page to server |\n|---|---|---|---|---|---|');
+const show = ({ lost, twice, disordered }) => `${lost} / ${twice} / ${disordered}`;
+for (const { transport, cuts, sessions, topics, posted } of results) {
+  const row = [transport, Object.values(cuts).reduce((a, b) => a + b), sessions, ...[...topics, posted].map(show)];
+  console.log(`| ${row.join(' | ')} |`);
 }
-const none = { lost: 0, twice: 0, disorder: 0 };
-for (const { transport, cuts, gaps, toPage, toServer, isWhole } of rows) {
-  assert(cuts > 10, `${transport}: only ${cuts} cuts`);
-  assert.equal(gaps, 0, `${transport}: a gap, though the history is long enough`);
-  assert.deepEqual(toPage, none, transport);
-  assert(isWhole, `${transport}: the page saw something else than was published`);
-  assert.equal(toServer.twice + toServer.disorder, 0, transport);
-  if (transport === 'long-polling') assert.equal(toServer.lost, 0, transport);
+for (const { transport, gaps, sessions, topics, posted } of results) {
+  const none = { lost: 0, twice: 0, disordered: 0 };
+  assert.deepEqual(topics, [none, none], `${transport}: published messages`);
+  assert.equal(gaps, 0, `${transport}: nothing was forgotten`);
+  assert.deepEqual([posted.twice, posted.disordered], [0, 0], `${transport}: sent messages`);
+  // One message at most is under way when a session ends, and nobody knows then whether it arrived.
+  if (transport !== 'websocket') assert.ok(posted.lost < sessions, `${transport}: ${posted.lost} lost in ${sessions} sessions`);
 }
-console.log(`cuts: ${rows.length} transports passed`);
-process.exit(0);

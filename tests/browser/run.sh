@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two and more people use the chat example in a real browser, clients of the sse example hear it, and the script for
 # pages is tried over each transport, also where connections are cut (build them first:
-# cargo build --release --example chat --example sse --example page --example browser_server).
+# cargo build --release --example chat --example sse --example browser_server).
 # Screenshots to look at: target/browser/*.png.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -45,4 +45,4 @@ cp src/page/swio.d.ts tests/browser/usage.ts "$out/"
   "$out/usage.ts" "$out/swio.d.ts"
 timeout 300 node "$out/page.mjs"
 PROXY=$(command -v nginx || echo /usr/sbin/nginx) timeout 120 node "$out/proxies.mjs"
-PAGE=$target/release/examples/page timeout 200 node "$out/cuts.mjs"
+timeout 200 node "$out/cuts.mjs"
