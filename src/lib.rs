@@ -18,11 +18,13 @@
 //!
 //! One thread waits for all sockets and calls you back: [`on_open`](Builder::on_open) when a WebSocket is
 //! open, [`on_message`](Builder::on_message) for each message, [`on_close`](Builder::on_close) when it has
-//! ended, and [`on_request`](Builder::on_request) for plain HTTP on the same port. Every callback gets the
-//! live [`Server`] and may act on any connection by its [`Fd`]: [`push`](Server::push),
-//! [`broadcast`](Server::broadcast), [`disconnect`](Server::disconnect). Nothing blocks and nothing calls
-//! back from within, so there is no lock to take and no order to guess. Callbacks should be quick, because
-//! everybody else waits meanwhile: [`Server::task`] does long work on another thread and calls back with its result.
+//! ended, and [`on_request`](Builder::on_request) for plain HTTP on the same port. Event streams and sessions of long
+//! polling are connections as WebSockets are, with the same callbacks.
+//!
+//! Every callback gets the live [`Server`] and may act on any connection by its [`Fd`]: [`push`](Server::push),
+//! [`broadcast`](Server::broadcast), [`disconnect`](Server::disconnect). Nothing blocks and nothing calls back from
+//! within, so there is no lock to take and no order to guess. Callbacks should be quick, because everybody else waits
+//! meanwhile: [`Server::task`] does long work on another thread and calls back with its result.
 //!
 //! Behaviour is given as closures or, where it has state of its own, as one type that implements [`Handler`].
 //!
@@ -45,6 +47,7 @@
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
+//! | give pages a script that finds its way to the server and comes back | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
 //! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`],
@@ -88,10 +91,10 @@
 //!
 //! # Security
 //!
-//! Browsers let any page open a WebSocket to any server and send the server's cookies along, so the default
-//! is to let in pages of the same origin only: see [`Origins`]. Programs that are no browsers name no origin
-//! and are let in; [`on_handshake`](Builder::on_handshake) is the place to ask them who they are. TLS is left
-//! to a proxy in front.
+//! Browsers let any page open a WebSocket or event stream to any server, or post to it, and send the server's cookies
+//! along, so the default is to let in pages of the same origin only: see [`Origins`]. Programs that are no browsers
+//! name no origin and are let in; [`on_handshake`](Builder::on_handshake) is the place to ask them who they are. TLS is
+//! left to a proxy in front.
 //!
 //! # Limits
 //!
@@ -114,9 +117,17 @@
 //!
 //! # Layout of the source
 //!
-//! Layers, each knowing only those below: `client` (what users see of clients) over `server` (callbacks,
-//! sessions) over `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, packages on TCP: bytes
-//! in, events out), which do not know each other, over `fd`, `error` and `config`. Each file opens with what it is for.
+//! Layers, each knowing only those below:
+//!
+//! - `client`: what users see of clients;
+//! - `server`: `dispatch`, from the reactor to the handlers; `session`, a connection's state; and three folders: `api`
+//!   (what users hold), `verbs` (what they do with a server), `transports` (the protocols, from bytes to callbacks);
+//! - `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, event streams, long polling, packages
+//!   on TCP: bytes in, events out), which do not know each other;
+//! - `error`, `config`, `fd`, `random`.
+//!
+//! `page` is the script for pages and its types; `sim`, `bench` and `tests` are for tests and benches alone. Each file
+//! opens with what it is for.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");

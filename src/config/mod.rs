@@ -82,8 +82,8 @@ pub struct Config {
     /// [`trusted_proxies`](Config::trusted_proxies) brings, WebSockets count, under the client's address.
     /// Default 1,024: a large office, or a mobile network's gateway, is one address.
     pub connections_per_address_max: Option<u32>,
-    /// WebSocket handshakes a second from one address, with a burst of ten seconds' worth; over it 429. Default 100: so
-    /// that 1,000 clients behind one address may come back at once.
+    /// WebSockets, event streams and sessions of long polling opened a second from one address, with a burst of ten
+    /// seconds' worth; over it 429. Default 100: so that 1,000 clients behind one address may come back at once.
     pub handshakes_per_address_max: Option<u32>,
     /// Reverse proxies that are believed whom they speak for: a connection from there is not counted under its own
     /// address, and where a request has the [`forwarded_header`](Config::forwarded_header), the right-most address in
@@ -93,7 +93,8 @@ pub struct Config {
     /// The header that all of these proxies add to, or replace. One only: the other one may be passed on as a client
     /// made it up. Default: `X-Forwarded-For`.
     pub forwarded_header: ForwardedHeader,
-    /// Which pages may open a WebSocket. Default: same origin.
+    /// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it. Default: same
+    /// origin.
     pub origins: Origins,
     /// Subprotocols in the order the server prefers them (RFC 6455 §4.2.2). The first that a client offers is
     /// chosen; a client that offers only others gets 400. Default: none, and none is chosen.
@@ -153,10 +154,10 @@ pub struct Config {
     /// Fragments of one message; over it 1009. Default 4,096: real clients send a few dozen, and each costs
     /// work out of proportion to its bytes.
     pub fragments_max: u32,
-    /// Messages a second of one WebSocket, with a burst of two seconds' worth; pings, pongs and fragments count as
-    /// messages, and so do packages of raw TCP. Over it 1008. Default 2,500: games and pointers send a few hundred,
-    /// and a client that was offline may send 5,000 kept messages, or one in [`fragments_max`](Config::fragments_max)
-    /// fragments, at once.
+    /// Messages a second of one connection, with a burst of two seconds' worth; pings, pongs and fragments count as
+    /// messages, and so do packages of raw TCP. Over it 1008, or 429 for what is posted. Default 2,500: games and
+    /// pointers send a few hundred, and a client that was offline may send 5,000 kept messages, or one in
+    /// [`fragments_max`](Config::fragments_max) fragments, at once.
     pub messages_per_second_max: Option<u32>,
     /// Bytes a second of one connection, with a burst of two seconds' worth; each read counts as a 65,536th of the
     /// burst at least. Over it 1008, or 429 for HTTP. Default 32 MiB: a quarter of a gigabit line, which no chat needs;

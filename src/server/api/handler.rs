@@ -88,8 +88,9 @@ pub trait Handler {
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
 
     /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it. So too a request for an
-    /// [event stream](crate::Config::event_streams), which has no subprotocol; browsers come back for one again and
-    /// again until they are refused with 204.
+    /// [event stream](crate::Config::event_streams) or for a session of [long polling](crate::Config::long_polling),
+    /// which have no subprotocol; browsers come back for an event stream again and again until they are refused with
+    /// 204.
     fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
         Handshake::accept()
     }
@@ -100,7 +101,7 @@ pub trait Handler {
         websockets_only(request)
     }
 
-    /// A WebSocket or event stream is open. Pushing to it is possible from now on.
+    /// A WebSocket, event stream or session of long polling is open. Pushing to it is possible from now on.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
 
     /// A WebSocket that a [`Client`](crate::Client) of this handler's opened is open. What comes of it is told by the
@@ -147,12 +148,12 @@ pub trait Handler {
     /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket or event stream has ended: exactly once for each that `on_open` was called for; or raw TCP:
-    /// exactly once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise. The fd is gone
-    /// already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    /// A WebSocket, event stream or session of long polling has ended: exactly once for each that `on_open` was called
+    /// for; or raw TCP: exactly once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise.
+    /// The fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that spoke HTTP and never became a WebSocket. HTTP has no close codes: the reason's is
+    /// A connection has ended that spoke HTTP and became nothing else. HTTP has no close codes: the reason's is
     /// 1006, also where all was well.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 

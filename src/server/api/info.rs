@@ -96,7 +96,7 @@ pub struct Stats {
     pub opened: u64,
     /// Plain HTTP requests given to a handler.
     pub requests: u64,
-    /// HTTP answers queued, refusals included, the 101 of a WebSocket not.
+    /// HTTP answers queued, refusals and those to polls included, the start of a WebSocket or event stream not.
     pub responses: u64,
     /// Messages received, whole: not their fragments; and packages of raw TCP.
     pub messages_received: u64,
@@ -183,10 +183,10 @@ pub struct Refusals {
     pub message_rate: u64,
     /// Connections closed over [`bytes_per_second_max`](crate::Config::bytes_per_second_max).
     pub byte_rate: u64,
-    /// Connections closed over [`message_bytes_max`](crate::Config::message_bytes_max) or
+    /// Connections closed, and posts refused, over [`message_bytes_max`](crate::Config::message_bytes_max) or
     /// [`fragments_max`](crate::Config::fragments_max).
     pub message_too_big: u64,
-    /// WebSockets closed for a text that is not UTF-8.
+    /// Texts that are not UTF-8: WebSockets closed, posts refused.
     pub invalid_utf8: u64,
     /// WebSockets closed for any other breach of RFC 6455, and raw TCP for one of its framing.
     pub protocol: u64,
@@ -196,7 +196,7 @@ pub struct Refusals {
     pub slow_consumer: u64,
     /// Connections ended because nothing was heard of them: no request, no answer to a ping or close frame.
     pub timeout: u64,
-    /// WebSockets closed because their clients said nothing in [`idle_timeout`](crate::Config::idle_timeout).
+    /// WebSockets and raw TCP closed because their peers said nothing in [`idle_timeout`](crate::Config::idle_timeout).
     pub idle: u64,
     /// Calls of callbacks, timers and deferred closures that panicked.
     pub panics: u64,

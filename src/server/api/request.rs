@@ -6,7 +6,8 @@ use crate::fd::Fd;
 use crate::server::api::routes::Params;
 use std::borrow::Cow;
 
-/// An HTTP request, or the one that opened a WebSocket. Borrows what was received: copy what you keep.
+/// An HTTP request, or the one that opens a WebSocket, event stream or session of long polling. Borrows what was
+/// received: copy what you keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The connection.
@@ -123,7 +124,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The answer to a WebSocket handshake: what `on_handshake` gives.
+/// The answer to a handshake: what [`on_handshake`](crate::Handler::on_handshake) gives.
 ///
 /// ```
 /// use swio::{Handshake, Response};
@@ -212,7 +213,7 @@ impl Handshake {
         self
     }
 
-    /// Adds a header to the 101 response.
+    /// Adds a header to the 101 response, to the head of the event stream, or to the first answer of long polling.
     ///
     /// # Panics
     /// Where the name is no token, the value has a control character, or the header is the handshake's own.

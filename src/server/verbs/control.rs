@@ -26,7 +26,7 @@ impl Server {
     ///
     /// Pushing goes on. Neither silence nor [`idle_timeout`](crate::Config::idle_timeout) end a paused WebSocket,
     /// for its pongs are not read either; an error of its socket does, an end of the peer's side is seen after the
-    /// pause. To HTTP the timeouts still apply.
+    /// pause. To HTTP the timeouts still apply. What is posted to an event stream or session of long polling gets 503.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};
@@ -71,9 +71,10 @@ impl Server {
         self.resume(fd)
     }
 
-    /// Exempts a WebSocket from [`idle_timeout`](crate::Config::idle_timeout) and
-    /// [`pong_timeout`](crate::Config::pong_timeout), or ends that, and then both begin anew. It is pinged all the
-    /// same. False where there is no such connection, or it is ending.
+    /// Exempts a connection from what ends silent ones, or ends that, and then it begins anew: a WebSocket from
+    /// [`idle_timeout`](crate::Config::idle_timeout) and [`pong_timeout`](crate::Config::pong_timeout) (it is pinged
+    /// all the same), an event stream that is not read, a session of long polling that is not asked for. False where
+    /// there is no such connection, or it is ending.
     pub fn protect(&mut self, fd: Fd, is_protected: bool) -> bool {
         let Some(connection) = self.connections.open_mut(fd) else { return false };
         if is_protected {
