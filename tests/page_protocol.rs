@@ -851,11 +851,13 @@ fn what_is_no_command_ends_a_websocket_and_is_refused_by_post() {
     let (builder, events) = histories(10);
     let live = pages_with(builder, |config| config.messages_per_second_max = None);
     let long = format!("swio=subscribe&topic={}", "%00".repeat(1_025));
+    let none = "no command: a message begins with a line feed";
     let (unknown, no_topic) = ("an unknown command", "a command without a topic");
     let much_too_long = "the name of a topic that is much too long";
     for (query, what) in [
-        ("hello", unknown),
-        ("topic=a\nhello", unknown),
+        ("hello", none),
+        ("topic=a\nhello", none),
+        ("swio=publish&topic=news", unknown),
         ("swio=stream\n", unknown),
         ("swio=subscribe", no_topic),
         ("swio=unsubscribe&topic=\n", no_topic),
@@ -888,7 +890,7 @@ fn what_is_no_command_ends_a_websocket_and_is_refused_by_post() {
     page.client.frame(BINARY, b"swio=subscribe&topic=%FF");
     page.expect(&told(&[("subscribed", "\u{fffd}")]));
     page.client.frame(BINARY, b"\xff\xfe\n");
-    assert_eq!(page.client.expect_close(1002), unknown);
+    assert_eq!(page.client.expect_close(1002), none);
 }
 
 #[test]

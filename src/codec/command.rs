@@ -25,11 +25,10 @@ pub(crate) enum Command<'a> {
     },
 }
 
-const NAMES: [&str; 5] = ["send", "subscribe", "unsubscribe", "ping", "close"];
-
-/// Whether a request's query is a command, good or bad.
+/// Whether a request's query is a command, good or bad: it has `swio`, and opens no session.
 pub(crate) fn is_one(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "swio" && NAMES.contains(&&*value))
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "swio" && !matches!(&*value, "stream" | "poll"))
 }
 
 impl<'a> Command<'a> {
@@ -76,7 +75,9 @@ impl<'a> Command<'a> {
                 }
                 Command::Close { code, reason }
             }
-            Some(_) | None => return Err("an unknown command"),
+            Some(_) => return Err("an unknown command"),
+            // Of a client that does not know what it has agreed to.
+            None => return Err("no command: a message begins with a line feed"),
         })
     }
 }
@@ -113,12 +114,12 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_said() {
-        let unknown = "an unknown command";
+        let (none, unknown) = ("no command: a message begins with a line feed", "an unknown command");
         let (no_topic, bad_code) = ("a command without a topic", "a bad close code");
         for (query, expected) in [
-            ("hello", unknown),
-            ("&", unknown),
-            ("topic=news", unknown),
+            ("hello", none),
+            ("&", none),
+            ("topic=news", none),
             ("swio", unknown),
             ("swio=Send", unknown),
             ("swio=publish&topic=news", unknown),
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn requests_are_commands_by_their_name() {
-        for name in NAMES {
+        for name in ["send", "subscribe", "unsubscribe", "ping", "close", "publish", ""] {
             assert!(is_one(&format!("room=1&swio={name}&session=x")), "{name}");
         }
         assert!(!is_one("") && !is_one("swio=poll") && !is_one("swio=stream") && !is_one("send"));
