@@ -70,6 +70,10 @@ declare class Swio extends EventTarget {
   /** Messages with an event name. */
   addEventListener(
     type: string, listener: (event: Swio.MessageEvent) => void, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof Swio.Events>(
+    type: K, listener: (this: Swio, event: Swio.Events[K]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    type: string, listener: (event: Swio.MessageEvent) => void, options?: boolean | EventListenerOptions): void;
 }
 
 declare namespace Swio {
@@ -78,7 +82,7 @@ declare namespace Swio {
   /** Times are in milliseconds. */
   interface Options {
     /** Those that are tried, the best first. Default: all three. */
-    transports?: Transport[];
+    transports?: readonly Transport[];
     /** For each of them, until the session must stand. Default 4000. */
     connectTimeout?: number;
     /** A WebSocket that was silent for so long is asked for a sign of life. Default 25,000. */
@@ -156,5 +160,9 @@ declare namespace Swio {
     /** Messages with an event name. */
     addEventListener(
       type: string, listener: (event: MessageEvent) => void, options?: boolean | AddEventListenerOptions): void;
+    removeEventListener<K extends keyof SubscriptionEvents>(
+      type: K, listener: (event: SubscriptionEvents[K]) => void, options?: boolean | EventListenerOptions): void;
+    removeEventListener(
+      type: string, listener: (event: MessageEvent) => void, options?: boolean | EventListenerOptions): void;
   }
 }

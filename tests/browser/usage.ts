@@ -1,6 +1,7 @@
 // Code of a page's as it would be written with the types of swio.js: that it compiles is the test. What is marked must not.
 
-const swio = new Swio("/", { transports: ["event-stream", "long-polling"], attempts: 5, reconnect: ({ code }) => code !== 1000 });
+const transports = ["event-stream", "long-polling"] as const;
+const swio = new Swio("/", { transports, attempts: 5, reconnect: ({ code }) => code !== 1000 });
 
 swio.onopen = () => console.log(swio.transport?.length, swio.url, swio.protocol, swio.bufferedAmount);
 swio.onmessage = ({ data, topic, lastEventId }) => console.log(data, topic.length, lastEventId.length);
@@ -8,7 +9,9 @@ swio.onclose = ({ code, reason, willReconnect, retryIn }) => {
   if (willReconnect) console.log(code, reason, retryIn === null ? 0 : retryIn / 1000);
 };
 swio.addEventListener("close", (event) => console.log(event.retryIn));
-swio.addEventListener("price", (event) => console.log(event.data, event.topic));
+const showPrice = (event: Swio.MessageEvent) => console.log(event.data, event.topic);
+swio.addEventListener("price", showPrice);
+swio.removeEventListener("price", showPrice);
 swio.binaryType = "arraybuffer";
 swio.send("text");
 swio.send(Uint8Array.of(1, 2));
@@ -17,6 +20,8 @@ swio.send(new Blob(["x"]));
 const news: Swio.Subscription = swio.subscribe("news", "k3f0-17");
 news.ondenied = ({ topic, reason }) => console.log(topic, reason);
 news.addEventListener("gap", ({ topic }) => console.log(topic, news.state === "subscribed", news.lastEventId));
+news.addEventListener("message", showPrice);
+news.removeEventListener("message", showPrice);
 news.unsubscribe();
 swio.unsubscribe("news");
 if (swio.readyState === Swio.OPEN) swio.close(4000, "bye");
