@@ -50,8 +50,8 @@
 //! | give pages a script that finds its way to the server and comes back | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
-//! | talk to peers without WebSockets, devices or netcat | [`Builder::listen_tcp`], [`Framing`],
-//! [`Builder::on_receive`] |
+//! | give pages a connection that comes back, over whatever comes through | [`Builder::script`] |
+//! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
 //! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the
