@@ -7,6 +7,10 @@ use swio::{Fd, Frame, History, Message, Origins, Request, Response, Server};
 
 const PAGE: &str = "<!doctype html><title>swio</title><script src=\"/swio.js\"></script>";
 
+/// As strict as pages have it.
+const POLICY: &str =
+    "default-src 'none'; script-src 'self'; connect-src http: ws:; require-trusted-types-for 'script'";
+
 fn main() -> io::Result<()> {
     env_logger::init();
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
@@ -55,7 +59,7 @@ fn serve(server: &mut Server, request: &Request<'_>) -> Response {
             server.publish(&topic, String::from_utf8_lossy(request.body()).into_owned()).send();
             Response::new(204)
         }
-        ("GET", "/", _) => Response::html(PAGE),
+        ("GET", "/", _) => Response::html(PAGE).header("Content-Security-Policy", POLICY),
         _ => Response::not_found(),
     }
 }
