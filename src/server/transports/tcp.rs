@@ -160,7 +160,7 @@ impl Server {
         }
         let framers = self.tcp.framers.clone();
         let Package { head, body, mark } =
-            framers[usize::from(framing)].frame(bytes).ok_or(PushError::Unsendable)?;
+            framers[usize::from(framing)].frame(bytes).ok_or_else(unsendable)?;
         if head.as_slice().is_empty() && body.is_empty() && mark.is_empty() {
             return Ok(());
         }
@@ -204,6 +204,15 @@ impl Server {
             reach.refused += reached.refused;
             // Nothing, on raw TCP, is sent at once.
             *(if run.is_some() { &mut reach.queued } else { &mut reach.unsendable }) += without_run.get();
+            if run.is_none() && without_run.get() > 0 {
+                unsendable();
+            }
         }
     }
+}
+
+/// Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
+fn unsendable() -> PushError {
+    log::debug!("raw TCP: a message with the end mark in it, or too long for its length, is not sent");
+    PushError::Unsendable
 }
