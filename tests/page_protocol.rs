@@ -844,6 +844,29 @@ fn pages_of_other_origins_are_asked_for_as_for_messages() {
     }
 }
 
+/// As an image, a script, or by a `fetch` whose answer it can't read: Chromium sends cookies along, and no `Origin`.
+#[test]
+fn a_page_of_another_origin_opens_no_session_blindly() {
+    let (builder, events) = recorded();
+    let live = pages(builder);
+    for (target, accept) in [
+        ("/?swio=poll", "image/avif,*/*;q=0.8"),
+        ("/", "text/event-stream"),
+        ("/?swio=stream&protocol=swio.1", "text/event-stream"),
+    ] {
+        for site in ["same-site", "cross-site"] {
+            let mut client = live.client();
+            client.send(format!(
+                "GET {target} HTTP/1.1\r\nHost: test\r\nCookie: user=1\r\nSec-Fetch-Mode: no-cors\r\n\
+                 Sec-Fetch-Site: {site}\r\nAccept: {accept}\r\n\r\n"
+            ));
+            assert_eq!(client.answer().status, 403, "{target}");
+        }
+    }
+    live.until_empty();
+    assert!(events.rest().is_empty());
+}
+
 // ---------------------------------------------------------------------------------------------- frames
 
 #[test]

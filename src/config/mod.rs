@@ -40,7 +40,8 @@ pub enum SlowConsumer {
 }
 
 /// Which pages may open a WebSocket or an event stream here, and post to one (RFC 6455 §10.2). Browsers name
-/// the page's origin in the request; clients that are no browsers name none and are always let in.
+/// the page's origin in the request; clients that are no browsers name none and are always let in. Nor do browsers for
+/// an image or the like of another origin, but they say that it is one (`Sec-Fetch-Site`): it is not let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {

@@ -62,11 +62,17 @@ pub(crate) fn accept(key: &[u8]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// Whether the page that asks may (RFC 6455 §10.2). Clients that name no origin are no browsers.
+/// Whether the page that asks may (RFC 6455 §10.2). Clients that name no origin are no browsers, or one with a `GET` of
+/// a page of its own or of one that has no say in what comes of it, as by an image: those are told apart by what the
+/// browser itself adds (W3C Fetch Metadata §2.4).
 pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Refusal> {
     const REFUSED: Refusal = Refusal::new(403, "origin not allowed");
     let mut origins = head.values("origin");
-    let Some(origin) = origins.next() else { return Ok(()) };
+    let Some(origin) = origins.next() else {
+        let is_foreign =
+            head.values("sec-fetch-site").any(|site| [&b"cross-site"[..], b"same-site"].contains(&site));
+        return if is_foreign && *allowed != Origins::Any { Err(REFUSED) } else { Ok(()) };
+    };
     if *allowed == Origins::Any {
         return Ok(());
     }
@@ -200,6 +206,15 @@ mod tests {
         assert!(judge("a", "Origin: https://b.example\r\n", &list));
         assert!(!judge("a", "Origin: http://b.example\r\n", &list));
         assert!(judge("a", "Origin: null\r\n", &Origins::Any));
+        for (site, is_foreign) in
+            [("none", false), ("same-origin", false), ("same-site", true), ("cross-site", true)]
+        {
+            let line = format!("Sec-Fetch-Site: {site}\r\n");
+            assert_eq!(judge("a", &line, &Origins::Same), !is_foreign, "{site}");
+            assert_eq!(judge("a", &line, &list), !is_foreign, "{site}");
+            assert!(judge("a", &line, &Origins::Any), "{site}");
+            assert!(judge("a", &format!("{line}Origin: https://b.example\r\n"), &list), "{site}");
+        }
     }
 
     #[test]
