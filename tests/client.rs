@@ -946,6 +946,39 @@ fn a_script_waits_only_so_long() {
     rogue.done();
 }
 
+/// What never ends does not keep a script for longer than it wants to wait: neither while it waits for a message nor
+/// while it closes.
+#[test]
+fn a_script_leaves_a_server_that_never_stops_talking() {
+    let endless = |what: Vec<u8>| {
+        Rogue::start(1, move |peer| {
+            peer.open();
+            let mut reader = peer.stream.try_clone().expect("another handle");
+            let reading = thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            while peer.stream.write_all(&what).is_ok() {}
+            reading.join().expect("it reads").ok();
+        })
+    };
+    let (ping, message) = (plain(FIN | PING, b""), plain(FIN | TEXT, b"hello"));
+    let closed = [close_frame(1000), vec![0; 1 << 16]].concat();
+    let began = Instant::now();
+    for what in [ping, message, closed] {
+        let rogue = endless(what.repeat(1 + 60_000 / what.len()));
+        let script = || Caller::connect(rogue.url()).configure(patient(100)).open().expect("a connection");
+        let mut waiting = script();
+        waiting.receive(Duration::from_millis(50)).ok();
+        drop(waiting);
+        rogue.done();
+    }
+    for what in [plain(FIN | PING, b""), plain(FIN | TEXT, b"hello")] {
+        let rogue = endless(what.repeat(1 + 60_000 / what.len()));
+        let script = Caller::connect(rogue.url()).configure(patient(100)).open().expect("a connection");
+        assert_eq!(script.close(1000, "").cause, Cause::Timeout);
+        rogue.done();
+    }
+    assert!(began.elapsed() < DEADLINE);
+}
+
 #[test]
 fn a_script_that_can_t_open_says_why() {
     type Answer = fn(&mut Peer);

@@ -44,6 +44,9 @@ impl Client {
     }
 }
 
+/// As many bytes at least a read or a pong counts for once it is late: each is a system call.
+const LATE_BYTES_MIN: usize = 4096;
+
 /// An open WebSocket that is used without a loop; made by [`connect`] or [`Client::open`].
 ///
 /// Pings are answered while [`receive`](Connection::receive) waits, and only then: a program that does other things
@@ -212,12 +215,12 @@ impl Connection {
         let deadline = Instant::now().checked_add(self.config.close_timeout);
         loop {
             match self.next_event(deadline) {
-                Ok(Some(Received::Message(_))) => {}
+                Ok(Some(Received::Message(_))) if !is_over(deadline) => {}
                 Ok(Some(Received::Close(..))) => {
                     self.await_end();
                     return CloseReason::new(Side::Server, code, reason, Cause::Requested);
                 }
-                Ok(None) => return CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
+                Ok(_) => return CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
                 Err(ended) => return ended,
             }
         }
@@ -225,8 +228,19 @@ impl Connection {
 
     /// What comes next that the caller has to hear of; `None` at the deadline.
     fn next_event(&mut self, deadline: Option<Instant>) -> Result<Option<Received>, CloseReason> {
+        // Once it is over: a whole message may be there already, but what goes on for ever is none.
+        let mut late_bytes = self.limits.message_bytes_max.saturating_add(self.buffer.len());
+        let mut spend = |bytes: usize| {
+            if is_over(deadline) {
+                late_bytes = late_bytes.saturating_sub(bytes.max(LATE_BYTES_MIN));
+            }
+            late_bytes > 0
+        };
         loop {
             if self.start == self.end {
+                if !spend(self.end) {
+                    return Ok(None);
+                }
                 self.start = 0;
                 match self.stream.read(&mut self.buffer, deadline) {
                     Ok(0) => {
@@ -261,6 +275,9 @@ impl Connection {
                     let pong =
                         ControlFrame::new(Opcode::Pong, payload.bytes(input), Some(self.random.bytes()));
                     self.write(pong.as_slice())?;
+                    if !spend(0) {
+                        return Ok(None);
+                    }
                 }
                 Some(Event::Close(code, reason)) => return Ok(Some(Received::Close(code, reason))),
                 // Parts are not asked for.
@@ -301,7 +318,7 @@ impl Connection {
     /// RFC 6455 §7.1.1: the server is the one to end TCP.
     fn await_end(&mut self) {
         let deadline = Instant::now().checked_add(self.config.close_timeout);
-        while self.stream.read(&mut self.buffer, deadline).is_ok_and(|len| len > 0) {}
+        while !is_over(deadline) && self.stream.read(&mut self.buffer, deadline).is_ok_and(|len| len > 0) {}
     }
 
     fn end(&mut self, reason: CloseReason) -> CloseReason {
@@ -312,6 +329,10 @@ impl Connection {
     fn check(&self) -> Result<(), CloseReason> {
         self.ended.clone().map_or(Ok(()), Err)
     }
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// What the caller has to hear of.
