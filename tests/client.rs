@@ -463,6 +463,8 @@ fn answers_before_the_answer_are_passed_over() {
     client.run().expect("a good end");
     is_open(&told);
     rogue.done();
+    let (cause, _) = answered(|right| format!("{}{right}", "HTTP/1.1 100 Continue\r\n\r\n".repeat(400)));
+    assert!(matches!(cause, Cause::TooBig(_)), "{cause}");
 }
 
 #[test]

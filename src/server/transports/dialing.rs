@@ -47,7 +47,8 @@ impl Dispatch {
             let Ok(Some((answer, len))) = Answer::parse(&held.bytes, &mut headers) else {
                 return self.refuse_answer(fd, Cause::Protocol("malformed answer"), "");
             };
-            if len > self.server.config.head_bytes_max {
+            held.progress.judged += len;
+            if held.progress.judged > self.server.config.head_bytes_max {
                 return self.refuse_answer(fd, Cause::TooBig("the head of the answer"), "");
             }
             match answer.status() {
@@ -55,7 +56,7 @@ impl Dispatch {
                     let (head, rest) = held.bytes.split_at(len);
                     return self.judge_answer(fd, head, &mut rest.to_vec());
                 }
-                // RFC 9110 §15.2: an answer before the answer.
+                // RFC 9110 §15.2: an answer before the answer. All together they are no longer than one may be.
                 100..=199 => {
                     held.forget(len);
                     held.progress.searched = 0;
