@@ -115,7 +115,7 @@ impl Server {
         except: &[Fd],
         reach: &mut Reach,
     ) {
-        for encoding in [FRAMES, EVENTS, LABELLED_EVENTS, POLLED] {
+        for encoding in [&FRAMES, &EVENTS, &LABELLED_EVENTS, &POLLED] {
             if self.census[encoding.kind] == 0 {
                 continue;
             }
