@@ -1,18 +1,13 @@
-//! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, a sign of
-//! life, their session's end.
+//! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
+//! sign of life.
 
 use crate::codec::command::Command;
-use crate::codec::poll;
 use crate::codec::ws::{Opcode, close};
-use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::message::Frame;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::Awaited;
-use crate::server::transports::polling::answer;
-use crate::server::verbs::waiting::Answer;
 
 /// A topic's name up to this length is answered, though it may be longer than topics' names may be.
 const ANSWERED_BYTES_MAX: usize = 1024;
@@ -104,19 +99,5 @@ impl Server {
             }
             None => self.tell(fd, &[("subscribed", topic)]),
         }
-    }
-
-    /// The client of a session that messages are posted to goes.
-    pub(crate) fn leave_session(&mut self, fd: Fd, code: u16, reason: &str) {
-        let reason = CloseReason::new(Side::Peer, code, reason, Cause::Requested);
-        let Some(poll) = self.poll_mut(fd) else { return self.end_stream(fd, reason) };
-        let (cursor, parked) = (poll.acknowledged, poll.parked);
-        if let Some(by) = parked {
-            let closed = Some((code, &*reason.text));
-            let last = answer(&poll::Answer { cursor, closed, ..poll::Answer::default() });
-            self.answer_waiting(by, Awaited::Messages(fd), Answer::Response(last));
-        }
-        // What still waits for it nobody wants any more.
-        self.connections.kill(fd, reason);
     }
 }

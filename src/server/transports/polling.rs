@@ -239,6 +239,18 @@ impl Server {
         self.connections.tell_laden(fd);
     }
 
+    /// The client of a session goes: what still waits for it nobody wants any more.
+    pub(crate) fn leave_poll(&mut self, fd: Fd, reason: CloseReason) {
+        let Some(poll) = self.poll_mut(fd) else { return };
+        let cursor = poll.acknowledged;
+        if let Some(by) = poll.parked {
+            let closed = Some((reason.code, &*reason.text));
+            let last = answer(&poll::Answer { cursor, closed, ..poll::Answer::default() });
+            self.answer_waiting(by, Awaited::Messages(fd), Answer::Response(last));
+        }
+        self.connections.kill(fd, reason);
+    }
+
     /// The server goes, and with it a connection: where a session's request waits on it, that is answered first.
     pub(crate) fn end_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
         let Some(waiting) = self.waiting(by) else { return false };
@@ -280,6 +292,6 @@ impl Held {
     }
 }
 
-pub(crate) fn answer(answer: &poll::Answer<'_>) -> Response {
+fn answer(answer: &poll::Answer<'_>) -> Response {
     Response::json("").header("Cache-Control", "no-store").body(answer.encode())
 }

@@ -4,15 +4,16 @@
 use crate::codec::command::{self, Command};
 use crate::codec::http::{Head, Refusal, Response};
 use crate::codec::ws::{Opcode, handshake, utf8};
+use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::server::Server;
 use crate::server::api::message::Frame;
 use crate::server::api::request::Request;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::session::Session;
 use crate::server::transports::cors;
+use crate::server::{Channel, Server};
 use std::num::NonZeroU32;
 
 /// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
@@ -77,7 +78,11 @@ impl Dispatch {
             Command::Send => self.take_message(fd, number, request),
             // Nothing is in the way of who goes.
             Command::Close { code, reason } => {
-                self.server.leave_session(fd, *code, reason);
+                let reason = CloseReason::new(Side::Peer, *code, reason, Cause::Requested);
+                match channel {
+                    Channel::LongPolling => self.server.leave_poll(fd, reason),
+                    _ => self.server.end_stream(fd, reason),
+                }
                 Ok(())
             }
             _ if !channel.has_notices() => Err(Refused(409, "not on a stream without labels")),

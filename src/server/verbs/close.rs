@@ -90,11 +90,16 @@ impl Server {
 
     /// Ends a connection once its outbox is empty.
     pub(crate) fn end(&mut self, fd: Fd, reason: CloseReason) {
+        self.hear_no_more(fd);
+        self.connections.finish(fd, reason);
+    }
+
+    /// What comes from a connection is of no use any more, nor what is only partly here.
+    pub(crate) fn hear_no_more(&mut self, fd: Fd) {
         self.set_phase(fd, Phase::Closed);
         if let Some(held_bytes) = self.change_session(fd, Session::forget) {
             self.connections.inbound_bytes -= held_bytes;
         }
-        self.connections.finish(fd, reason);
     }
 
     pub(crate) fn write_close(&mut self, fd: Fd, code: u16, text: &str) {

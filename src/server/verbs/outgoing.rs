@@ -15,7 +15,7 @@ use crate::server::api::handler::Handler;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::notices::Notice;
-use crate::server::session::{Dialing, Phase, Session};
+use crate::server::session::{Dialing, Session};
 use crate::server::verbs::shutdown::Stage;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -192,11 +192,7 @@ impl Server {
 
     /// Both close frames are sent: the peer, which is the server, ends TCP (RFC 6455 §7.1.1).
     pub(crate) fn await_end(&mut self, fd: Fd, reason: CloseReason) {
-        self.set_phase(fd, Phase::Closed);
-        if let Some(session) = self.connections.session_mut(fd) {
-            let held_bytes = session.forget();
-            self.connections.inbound_bytes -= held_bytes;
-        }
+        self.hear_no_more(fd);
         self.connections.note_reason(fd, reason);
         self.connections.deadline(fd, self.config.close_timeout);
     }
