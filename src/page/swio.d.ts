@@ -115,6 +115,11 @@ declare namespace Swio {
     readonly willReconnect: boolean;
     /** Milliseconds until the next try; null where there is none. */
     readonly retryIn: number | null;
+    /**
+     * What was sent and may not have arrived, in order; what is not sent for sure is kept and sent again, unless all is
+     * over. A page may send these again where the server knows messages apart.
+     */
+    readonly unconfirmed: readonly (string | Blob)[];
   }
 
   interface TopicEvent extends Event {

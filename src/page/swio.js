@@ -9,6 +9,7 @@
 //   drop()                                   gone without a further word from it
 //   leave()                                  the page goes: what the server is to know, now
 //   unsent()                                 messages that the server has certainly not got
+//   unconfirmed()                            payloads of messages that it may have got
 //   bufferedAmount
 // Swio chooses among them, comes back when one is lost, and keeps subscriptions and positions.
 (() => {
@@ -16,7 +17,7 @@
 
   const PROTOCOL = "swio.1";
   // Labels of what is told beside messages; one of them is in each notice.
-  const NOTICES = ["subscribed", "unsubscribed", "denied", "gap", "position", "pong"];
+  const NOTICES = ["subscribed", "unsubscribed", "denied", "gap", "position"];
   const DEFAULTS = {
     transports: ["websocket", "event-stream", "long-polling"],
     connectTimeout: 4000,
@@ -33,6 +34,8 @@
   };
   // A session that lived for less says nothing about whether the next one will.
   const STABLE_MS = 3000;
+  // So often a WebSocket that messages are sent over is asked which have arrived.
+  const CONFIRM_MS = 1000;
   // A POST that is slower is taken for lost.
   const BYTES_PER_MS_MIN = 10;
 
@@ -63,6 +66,10 @@
       if (lastEventId) url.searchParams.set("last-event-id", lastEventId);
       this.options = options;
       this.to = to;
+      // Messages that may not have arrived, how many were sent before the first of them, and before each ping under way.
+      this.sent = [];
+      this.arrived = 0;
+      this.marks = [];
       this.socket = new WebSocket(url.href, PROTOCOL);
       this.socket.binaryType = "arraybuffer";
       this.socket.onopen = () => {
@@ -90,6 +97,7 @@
         data = frame.slice(end + 1);
       }
       const labels = Object.fromEntries(new URLSearchParams(head));
+      if ("pong" in labels) return this.confirmed();
       this.to.received(labels, NOTICES.some((name) => name in labels) ? undefined : data);
     }
 
@@ -97,14 +105,36 @@
     heard() {
       clearTimeout(this.silence);
       this.silence = setTimeout(() => {
-        this.send("swio=ping", "");
+        this.ping();
         this.silence = setTimeout(() => this.lose(1006, "", false), this.options.answerTimeout);
       }, this.options.silenceTimeout);
+    }
+
+    // Frames are in order: with the answer to a ping all that was sent before it has arrived.
+    ping() {
+      this.marks.push(this.arrived + this.sent.length);
+      this.send("swio=ping", "");
+    }
+
+    confirmed() {
+      const mark = this.marks.shift() ?? this.arrived;
+      this.sent.splice(0, mark - this.arrived);
+      this.arrived = mark;
+      clearTimeout(this.asking);
+      this.asking = undefined;
+      if (this.sent.length > 0) this.askSoon();
+    }
+
+    askSoon() {
+      this.asking ??= setTimeout(() => this.ping(), CONFIRM_MS);
     }
 
     send(query, payload) {
       // A Blob of parts is a copy, and keeps its place among texts.
       this.socket.send(typeof payload === "string" ? `${query}\n${payload}` : new Blob([query, "\n", payload]));
+      if (query !== "") return;
+      this.sent.push(payload);
+      this.askSoon();
     }
 
     close(code, reason) {
@@ -118,6 +148,7 @@
 
     drop() {
       clearTimeout(this.silence);
+      clearTimeout(this.asking);
       this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
       this.socket.close();
     }
@@ -127,6 +158,10 @@
 
     unsent() {
       return [];
+    }
+
+    unconfirmed() {
+      return this.sent;
     }
 
     get bufferedAmount() {
@@ -255,6 +290,10 @@
 
     unsent() {
       return this.posts.filter(({ query, isInDoubt }) => query === "" && !isInDoubt);
+    }
+
+    unconfirmed() {
+      return this.posts.filter(({ query, isInDoubt }) => query === "" && isInDoubt).map(({ payload }) => payload);
     }
 
     get bufferedAmount() {
@@ -570,21 +609,25 @@
 
     // A session has ended, or a whole round of tries was in vain.
     _lost(code, reason, wasClean) {
+      const isClosing = this.readyState === Swio.CLOSING;
       this._queue.unshift(...(this._transport?.unsent() ?? []));
+      // Who is answered its own goodbye was heard to the end.
+      const unconfirmed = isClosing && wasClean ? [] : (this._transport?.unconfirmed() ?? []);
       this._drop();
       if (this.readyState === Swio.OPEN && Date.now() - this._openedAt >= STABLE_MS) this._rounds = 0;
       for (const subscription of this._subscriptions.values()) subscription.state = "pending";
-      const isClosing = this.readyState === Swio.CLOSING;
       const { attempts, reconnect, waitMin, waitMax } = this._options;
       const event = new CloseEvent("close", { code, reason, wasClean });
       event.willReconnect = !isClosing && this._rounds < attempts && reconnect(event);
       event.retryIn = null;
+      event.unconfirmed = unconfirmed;
       if (event.willReconnect) {
         event.retryIn = jittered(Math.min(waitMax, waitMin * 2 ** this._rounds));
         this.readyState = Swio.CONNECTING;
         this._wait = setTimeout(() => this._round(), event.retryIn);
         this._rounds += 1;
       } else {
+        unconfirmed.push(...this._queue.map(({ payload }) => payload));
         this._end();
       }
       if (!wasClean) this.dispatchEvent(new Event("error"));

@@ -98,7 +98,9 @@ async function trial(browser, transport, seed) {
     // One topic that the page subscribes to, one that the server puts it into.
     window.swio = new Swio(`${url}?join=more`, options);
     window.sessions = 0;
+    window.unconfirmed = [];
     swio.onopen = () => { window.sessions += 1; };
+    swio.onclose = (event) => { window.unconfirmed.push(...event.unconfirmed); };
     listen(swio, ['message', 'gap']);
     const news = swio.subscribe('news');
     await new Promise((resolve) => { news.onsubscribed = resolve; });
@@ -128,11 +130,14 @@ async function trial(browser, transport, seed) {
     }
     return heard.filter(({ type, data }) => type === 'gap' || (type === 'message' && data !== 'end'));
   }, TOPICS);
-  const sessions = await page.evaluate(() => window.sessions);
+  const [sessions, unconfirmed] = await page.evaluate(() => [window.sessions, window.unconfirmed]);
   await server.line(/^note end$/);
   const of = (topic) => heard.filter((event) => event.topic === topic).map(({ data }) => Number(data));
   const topics = TOPICS.map((topic) => count(of(topic)));
-  const posted = count(server.matching(/^note (\d+)$/).map(([, number]) => Number(number)));
+  const arrived = server.matching(/^note (\d+)$/).map(([, number]) => Number(number));
+  const posted = count(arrived);
+  const told = new Set([...arrived, ...unconfirmed.map((text) => Number(text.slice('/note '.length)))]);
+  posted.untold = MESSAGES - [...told].filter((number) => number >= 0).length;
   const gaps = heard.filter(({ type }) => type === 'gap').length;
   proxy.stop();
   await page.context().close();
@@ -144,11 +149,11 @@ const browser = await launch();
 const results = await Promise.all(TRANSPORTS.map((transport, n) => trial(browser, transport, SEED + n)));
 await browser.close();
 console.log(`${MESSAGES} messages each way, seed ${SEED}; lost / twice / out of order`);
-console.log('| transport | cuts | sessions | topic subscribed to | topic that the server joins | page to server |');
-console.log('|---|---|---|---|---|---|');
+console.log('| transport | cuts | sessions | topic subscribed to | topic that the server joins | page to server | lost untold |');
+console.log('|---|---|---|---|---|---|---|');
 const show = ({ lost, twice, disordered }) => `${lost} / ${twice} / ${disordered}`;
 for (const { transport, cuts, sessions, topics, posted } of results) {
-  const row = [transport, Object.values(cuts).reduce((a, b) => a + b), sessions, ...[...topics, posted].map(show)];
+  const row = [transport, Object.values(cuts).reduce((a, b) => a + b), sessions, ...[...topics, posted].map(show), posted.untold];
   console.log(`| ${row.join(' | ')} |`);
 }
 for (const { transport, gaps, sessions, topics, posted } of results) {
@@ -156,6 +161,7 @@ for (const { transport, gaps, sessions, topics, posted } of results) {
   assert.deepEqual(topics, [none, none], `${transport}: published messages`);
   assert.equal(gaps, 0, `${transport}: nothing was forgotten`);
   assert.deepEqual([posted.twice, posted.disordered], [0, 0], `${transport}: sent messages`);
+  assert.equal(posted.untold, 0, `${transport}: lost, and not among the unconfirmed`);
   // One message at most is under way when a session ends, and nobody knows then whether it arrived.
   if (transport === 'websocket') continue;
   assert.ok(posted.lost < sessions, `${transport}: ${posted.lost} lost in ${sessions} sessions`);

@@ -64,6 +64,32 @@ const TESTS = {
     assert.deepEqual(seen, Array.from({ length: 200 }, (_, n) => n));
   },
 
+  async 'what has arrived is not in doubt, and what was never sent is given back at the end'(page) {
+    const seen = await page.evaluate(async (url) => {
+      const closed = (swio) => new Promise((resolve) => { swio.onclose = ({ unconfirmed }) => resolve(unconfirmed); });
+      swio.send('one');
+      swio.send('two');
+      await until('both', () => heard.length === 2);
+      // A WebSocket asks once a second.
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const lost = closed(swio);
+      swio.reconnect();
+      const arrived = await lost;
+      const never = new Swio(url);
+      never.send('three');
+      never.send(Uint8Array.of(4));
+      const over = closed(never);
+      never.close();
+      const [text, bytes] = await over;
+      await until('a session', () => swio.readyState === Swio.OPEN);
+      swio.send('five');
+      const ended = closed(swio);
+      swio.close();
+      return [arrived, [text, bytes.size], await ended];
+    }, server.url);
+    assert.deepEqual(seen, [[], ['three', 1], []]);
+  },
+
   async 'events have names'(page) {
     assert.deepEqual(await page.evaluate(() => { swio.send('/event named some text'); return next(); }), {
       type: 'named', data: 'some text',

@@ -5,8 +5,9 @@ const swio = new Swio("/", { transports, attempts: 5, reconnect: ({ code }) => c
 
 swio.onopen = () => console.log(swio.transport?.length, swio.url, swio.protocol, swio.bufferedAmount);
 swio.onmessage = ({ data, topic, lastEventId }) => console.log(data, topic.length, lastEventId.length);
-swio.onclose = ({ code, reason, willReconnect, retryIn }) => {
+swio.onclose = ({ code, reason, willReconnect, retryIn, unconfirmed }) => {
   if (willReconnect) console.log(code, reason, retryIn === null ? 0 : retryIn / 1000);
+  for (const message of unconfirmed) swio.send(message);
 };
 swio.addEventListener("close", (event) => console.log(event.retryIn));
 const showPrice = (event: Swio.MessageEvent) => console.log(event.data, event.topic);
