@@ -219,6 +219,13 @@ impl Config {
                 self.outbox_bytes_max, self.message_bytes_max
             ));
         }
+        if (self.event_streams || self.long_polling) && self.body_bytes_max < self.message_bytes_max {
+            warnings.push(format!(
+                "body_bytes_max ({}) is less than message_bytes_max ({}): the largest messages come through on \
+                 WebSockets, and never where pages post them",
+                self.body_bytes_max, self.message_bytes_max
+            ));
+        }
         if let Some(rate) = self.bytes_per_second_max
             && rate.saturating_mul(2) < self.message_bytes_max.max(self.read_buffer_bytes) as u64
         {
@@ -301,6 +308,13 @@ mod tests {
             matches!(&warnings[..], [one] if one.starts_with("outbox_bytes_max (1048576)")),
             "{warnings:?}"
         );
+        for (event_streams, long_polling) in [(false, false), (true, false), (false, true)] {
+            let pages = Config { event_streams, long_polling, ..Config::default() };
+            assert_eq!(pages.warnings(), Vec::<String>::new());
+            let warnings = Config { body_bytes_max: 1 << 20, ..pages }.warnings();
+            assert_eq!(warnings.len(), usize::from(event_streams || long_polling), "{warnings:?}");
+            assert!(warnings.iter().all(|one| one.starts_with("body_bytes_max (1048576)")), "{warnings:?}");
+        }
     }
 
     #[test]

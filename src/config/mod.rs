@@ -146,7 +146,8 @@ pub struct Config {
     /// Bytes of a request's head; over it 431. Default 8 KiB: what browsers with many cookies send, and what
     /// common proxies take.
     pub head_bytes_max: usize,
-    /// Bytes of a request's body; over it 413. Default 1 MiB.
+    /// Bytes of a request's body; over it 413. Default 2 MiB, as
+    /// [`message_bytes_max`](Config::message_bytes_max): what pages post is limited by both.
     pub body_bytes_max: usize,
     /// Bytes of one message over all its fragments, or of a package of raw TCP; over it 1009, before the excess is
     /// buffered.
@@ -308,7 +309,7 @@ impl Default for Config {
             poll_hold: Duration::from_secs(25),
             poll_grace: Duration::from_secs(15),
             head_bytes_max: 8 << 10,
-            body_bytes_max: 1 << 20,
+            body_bytes_max: 2 << 20,
             message_bytes_max: 2 << 20,
             fragments_max: 4_096,
             messages_per_second_max: Some(2_500),

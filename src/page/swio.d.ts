@@ -44,7 +44,11 @@ declare class Swio extends EventTarget {
   /** A session stands: at the first time, and each time it has come back. */
   onopen: ((event: Event) => void) | null;
   onmessage: ((event: Swio.MessageEvent) => void) | null;
-  /** A session was lost, or a round of tries was in vain, or it is over. */
+  /**
+   * A session was lost, or a round of tries was in vain, or it is over. Browsers don't tell a page why nothing could be
+   * opened, but for long polling: where the server refused that, the code is 1006 and the reason `status 403`, or
+   * whatever it was. To turn a page away for good, let it in and disconnect it with a code of 4000 or more.
+   */
   onclose: ((event: Swio.CloseEvent) => void) | null;
   onerror: ((event: Event) => void) | null;
   ongap: ((event: Swio.TopicEvent) => void) | null;

@@ -375,7 +375,7 @@
         const isRefused = status >= 400 && status < 500 && status !== 429 && status !== 408;
         if (this.session === undefined || isRefused || isLasting) {
           if (!isRefused) this.leave();
-          return this.lose(1006, "", false);
+          return this.lose(1006, isRefused ? `status ${status}` : "", false);
         }
         await this.pause(failures++);
       }

@@ -324,6 +324,25 @@ const TESTS = {
     assert.deepEqual(seen, [[[1006, true], [1006, true], [1006, false]], [[1006, false]], 3]);
   },
 
+  async 'a page that is refused is told the status, where browsers tell it'(page, transport) {
+    const seen = await page.evaluate(async (transport) => {
+      await done();
+      window.swio = new Swio('/?refuse=1', { transports: [transport], attempts: 0 });
+      listen(swio, ['open', 'close']);
+      return next();
+    }, transport);
+    const reason = transport === 'long-polling' ? 'status 403' : '';
+    assert.deepEqual(seen, { type: 'close', code: 1006, reason, wasClean: false, willReconnect: false });
+  },
+
+  async 'as large a message as is taken comes through on each transport'(page) {
+    const length = await page.evaluate(async () => {
+      swio.send('x'.repeat(2_000_000));
+      return (await next()).data.length;
+    });
+    assert.equal(length, 2_000_000);
+  },
+
   async 'the server goes, and another comes: the page goes on, and is told of the gap'(page) {
     await page.evaluate(async () => {
       const news = swio.subscribe('news');

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::time::Duration;
-use swio::{Fd, Frame, History, Message, Origins, Request, Response, Server};
+use swio::{Fd, Frame, Handshake, History, Message, Origins, Request, Response, Server};
 
 const PAGE: &str = "<!doctype html><title>swio</title><script src=\"/swio.js\"></script>";
 
@@ -36,6 +36,10 @@ fn main() -> io::Result<()> {
         })
         .on_request(serve)
         .on_subscribe(|_, _, topic| topic != "secret")
+        .on_handshake(|_, request| match request.query_param("refuse") {
+            Some(_) => Handshake::refuse(Response::new(403)),
+            None => Handshake::accept(),
+        })
         .on_open(|server, request| {
             println!("open {} {}", request.fd, request.cookie("who").unwrap_or("nobody"));
             for topic in request.query_pairs().filter(|(name, _)| name == "join") {
