@@ -844,6 +844,35 @@ fn pages_of_other_origins_are_asked_for_as_for_messages() {
     }
 }
 
+/// What a page can't read it takes for the network's fault, and sends the same again.
+#[test]
+fn pages_of_other_origins_are_told_why_they_are_refused() {
+    let live = pages_with(histories(1).0, |config| {
+        config.origins = Origins::List(vec!["https://a.test".into()]);
+        config.body_bytes_max = 10;
+        config.connections_max = Some(1);
+    });
+    for (origin, is_told) in [("https://a.test", true), ("https://b.test", false)] {
+        for (request, lines, status) in [
+            ("POST /?swio=send&session=x", "Content-Length: 11\r\n", 413),
+            ("POST /?swio=send&session=x", "Transfer-Encoding: chunked\r\n\r\nb\r\n12345678901", 413),
+            ("GET /?swio=poll", "", 503),
+            // Those are the handler's.
+            ("POST /", "Content-Length: 11\r\n", 413),
+        ] {
+            let mut client = live.client();
+            client.send(format!("{request} HTTP/1.1\r\nHost: test\r\nOrigin: {origin}\r\n{lines}\r\n"));
+            let answer = client.answer();
+            let expected = if request.starts_with("GET") && !is_told { 403 } else { status };
+            assert_eq!(answer.status, expected, "{request}");
+            let allowed = answer.header("Access-Control-Allow-Origin");
+            let is_readable = is_told && request.contains("swio");
+            assert_eq!(allowed, is_readable.then_some(origin), "{request}");
+            live.until_empty();
+        }
+    }
+}
+
 /// As an image, a script, or by a `fetch` whose answer it can't read: Chromium sends cookies along, and no `Origin`.
 #[test]
 fn a_page_of_another_origin_opens_no_session_blindly() {

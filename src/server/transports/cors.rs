@@ -1,11 +1,10 @@
 //! What pages of other origins are told by HTTP (WHATWG Fetch §3.2), where `Config::origins` lets them in.
 
-use crate::codec::http::Response;
-use crate::server::api::request::Request;
+use crate::codec::http::{Head, Response};
 
 /// The headers by which a browser shows an answer to the page that asked; none where no page did.
-pub(crate) fn headers<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
-    request.header("origin").into_iter().flat_map(|origin| {
+pub(crate) fn headers<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+    head.value("origin").into_iter().flat_map(|origin| {
         [
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Credentials", "true"),
@@ -15,6 +14,6 @@ pub(crate) fn headers<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'stat
 }
 
 /// An answer that a page whose origin was let in may read.
-pub(crate) fn permit(request: &Request<'_>, response: Response) -> Response {
-    headers(request).fold(response, |response, (name, value)| response.header(name, value.to_owned()))
+pub(crate) fn permit(head: &Head<'_>, response: Response) -> Response {
+    headers(head).fold(response, |response, (name, value)| response.header(name, value.to_owned()))
 }

@@ -75,7 +75,7 @@ impl Dispatch {
         for (name, value) in &acceptance.headers {
             write!(head, "{name}: {value}\r\n").expect("a String takes all");
         }
-        for (name, value) in cors::headers(request) {
+        for (name, value) in cors::headers(&request.head) {
             write!(head, "{name}: {value}\r\n").expect("a String takes all");
         }
         head.push_str("\r\n");

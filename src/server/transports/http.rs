@@ -14,7 +14,6 @@ use crate::server::api::request::Request;
 use crate::server::api::routes::{Params, Route};
 use crate::server::dispatch::Dispatch;
 use crate::server::session::{Awaited, Held, Http, Progress, Session, Waiting};
-use crate::server::transports::posting;
 use crate::server::{Answering, Server};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -143,7 +142,7 @@ impl Dispatch {
                     (progress, is_new) = (Progress::default(), true);
                 }
                 Err(refusal) => {
-                    self.refuse(fd, refusal);
+                    self.refuse_request(fd, &bytes[start..], refusal);
                     return None;
                 }
             }
@@ -195,8 +194,7 @@ impl Dispatch {
             }
         };
         let request = Request { fd, head, body, params };
-        let config = &self.server.config;
-        if (config.event_streams || config.long_polling) && posting::is_asked(&request.head) {
+        if self.is_post(&request.head) {
             self.take_post(&request)?;
             return Ok(Step::Done(*head_len + body_len));
         }

@@ -93,7 +93,7 @@ impl Dispatch {
     /// An answer is a little more than the messages in it, which may be as much as an outbox takes.
     pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last;
-        let response = cors::permit(request, response);
+        let response = cors::permit(&request.head, response);
         self.respond_within(request.fd, response, false, keep_alive, Quota::Control);
     }
 

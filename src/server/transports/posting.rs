@@ -35,12 +35,15 @@ impl Refused {
     }
 }
 
-/// Whether a request brings a message or command for a session, or asks whether it may.
-pub(crate) fn is_asked(head: &Head<'_>) -> bool {
-    matches!(head.method, "POST" | "OPTIONS") && command::is_one(head.query().unwrap_or_default())
-}
-
 impl Dispatch {
+    /// Whether a request brings a message or command for a session, or asks whether it may.
+    pub(crate) fn is_post(&self, head: &Head<'_>) -> bool {
+        let config = &self.server.config;
+        (config.event_streams || config.long_polling)
+            && matches!(head.method, "POST" | "OPTIONS")
+            && command::is_one(head.query().unwrap_or_default())
+    }
+
     pub(crate) fn take_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         handshake::check_origin(&request.head, &self.server.config.origins)?;
         let response = match request.method() {
@@ -54,7 +57,7 @@ impl Dispatch {
                 Err(refused) => refused.response(),
             },
         };
-        self.respond(request.fd, cors::permit(request, response), false, request.head.keeps_alive());
+        self.respond(request.fd, cors::permit(&request.head, response), false, request.head.keeps_alive());
         Ok(())
     }
 

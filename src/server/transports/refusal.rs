@@ -1,12 +1,21 @@
 //! Requests that no callback gets to see: answered, counted by cause, and closed.
 
-use crate::codec::http::{Refusal, Response};
+use crate::codec::http::head::HEADERS_MAX;
+use crate::codec::http::{Head, Refusal, Response};
+use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::server::dispatch::Dispatch;
+use crate::server::transports::cors;
 use crate::server::transports::http::{NO_ROOM, NOT_NOW};
 
 impl Dispatch {
     pub(crate) fn refuse(&mut self, fd: Fd, refusal: Refusal) {
+        self.refuse_request(fd, &[], refusal);
+    }
+
+    /// Refuses the request that `bytes` begin with. A page of another origin that is let in may read why: what it
+    /// can't read it takes for the network's fault, and sends the same again.
+    pub(crate) fn refuse_request(&mut self, fd: Fd, bytes: &[u8], refusal: Refusal) {
         log::debug!("{fd}: {}, answering {}", refusal.what, refusal.status);
         let refusals = &mut self.server.stats.refusals;
         match refusal.status {
@@ -28,6 +37,16 @@ impl Dispatch {
             429 | 503 => response.header("Retry-After", "5"),
             _ => response,
         };
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let response = match Head::parse(bytes, &mut headers) {
+            Ok(Some((head, _))) if self.is_of_page(&head) => cors::permit(&head, response),
+            _ => response,
+        };
         self.respond(fd, response, false, false);
+    }
+
+    fn is_of_page(&self, head: &Head<'_>) -> bool {
+        (self.is_post(head) || self.is_handshake(head))
+            && handshake::check_origin(head, &self.server.config.origins).is_ok()
     }
 }

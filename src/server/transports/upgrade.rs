@@ -80,7 +80,7 @@ impl Dispatch {
                 self.server.stats.refusals.handshake += 1;
                 let response = match offer {
                     Offer::WebSocket { .. } => response,
-                    Offer::EventStream | Offer::LongPolling => cors::permit(request, response),
+                    Offer::EventStream | Offer::LongPolling => cors::permit(&request.head, response),
                 };
                 self.respond(request.fd, response, false, false);
                 return Ok(());

@@ -114,7 +114,7 @@ impl Dispatch {
         let Some(mut held) = self.take_held(fd) else { return };
         self.server.connections.resume(fd);
         if let Err(refusal) = self.carry_out(fd, &held.bytes, &waiting, answer) {
-            return self.refuse(fd, refusal);
+            return self.refuse_request(fd, &held.bytes, refusal);
         }
         held.forget(waiting.len);
         self.serve_from(fd, held, Progress::default(), true);
