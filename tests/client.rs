@@ -722,6 +722,27 @@ fn its_own_disconnect_and_a_stop_while_it_waits_are_its_end() {
         .expect("stopped, and not failed");
 }
 
+#[test]
+fn a_stop_when_it_was_closed_is_its_end() {
+    let rogue = Rogue::start(2, |peer| {
+        peer.open();
+        peer.close(4001);
+    });
+    let mut closed = 0;
+    Caller::connect(rogue.url())
+        .reconnect(soon())
+        .on_close(move |client, reason| {
+            assert_eq!(reason.code, 4001);
+            closed += 1;
+            if closed == 2 {
+                assert!(client.stop());
+            }
+        })
+        .run()
+        .expect("stopped, and not failed");
+    rogue.done();
+}
+
 // ---------------------------------------------------------------------------------------------- many, and in servers
 
 #[test]

@@ -110,7 +110,19 @@ impl Client {
     }
 
     /// Connects again when an attempt has failed or the connection has ended, whatever ended it but this side's own
-    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop). Without this there is one attempt.
+    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop). Without this there is one attempt. Who is not to come
+    /// back after some close codes stops in [`on_close`](Client::on_close):
+    ///
+    /// ```
+    /// # use swio::{Backoff, Client};
+    /// let client = Client::connect("ws://127.0.0.1:9501/chat")
+    ///     .reconnect(Backoff::default())
+    ///     .on_close(|client, reason| {
+    ///         if reason.code >= 4000 {
+    ///             client.stop();
+    ///         }
+    ///     });
+    /// ```
     pub fn reconnect(mut self, backoff: Backoff) -> Client {
         self.backoff = Some(backoff);
         self
