@@ -47,10 +47,9 @@
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
-//! | give pages a script that finds its way to the server and comes back | [`Builder::script`], [`SCRIPT`] |
+//! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
-//! | give pages a connection that comes back, over whatever comes through | [`Builder::script`] |
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
