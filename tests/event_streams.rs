@@ -6,7 +6,7 @@ use common::*;
 use std::time::Duration;
 use swio::{
     Builder, Cause, Config, Handshake, History, JoinError, Message, Opcode, Origins, PushError, Reach,
-    Response, Server, Side, SlowConsumer, Status, Transport,
+    Response, Server, Side, Status, Transport,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n";
@@ -345,42 +345,6 @@ fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
     live.ask(move |server| server.push(fd, "x".repeat(7 << 20))).expect("room");
     let (closed, reason) = events.close();
     assert_eq!((closed, reason.code, reason.cause), (fd, 1001, Cause::Timeout));
-}
-
-#[test]
-fn a_slow_reader_is_closed_or_loses_messages_by_policy() {
-    let (builder, events) = recorded();
-    let live = streams_with(builder, |config| config.outbox_bytes_max = 64 << 10);
-    let mut narrow = Client::connect_narrow(live.address);
-    narrow.send(GET);
-    let fd = events.open();
-    let refused = live.ask(move |server| {
-        server.set_slow_consumer(fd, SlowConsumer::DropNewest);
-        (0..10_000).filter(|n| server.push(fd, format!("{n} {}", "x".repeat(10_000))).is_err()).count()
-    });
-    assert!(refused > 0);
-    live.ask(move |server| assert!(server.disconnect(fd, 1000, "")));
-    let rest = String::from_utf8(narrow.take_rest()).expect("UTF-8");
-    let taken: Vec<&str> = rest.split("\n\n").filter(|event| event.starts_with("data: ")).collect();
-    assert_eq!(taken.len(), 10_000 - refused);
-    assert!(taken.iter().all(|event| event.ends_with('x') && event.len() > 10_000));
-    assert!(rest.ends_with("event: close\ndata: {\"code\":1000,\"reason\":\"\"}\n\n"));
-    drop(narrow);
-    events.close();
-    let mut narrow = Client::connect_narrow(live.address);
-    narrow.send(GET);
-    let fd = events.open();
-    let pushed = live.ask(move |server| {
-        loop {
-            if let Err(error) = server.push(fd, "x".repeat(10_000)) {
-                return error;
-            }
-        }
-    });
-    assert_eq!(pushed, PushError::Full);
-    narrow.take_rest();
-    let (_, reason) = events.close();
-    assert_eq!((reason.code, reason.cause), (1013, Cause::SlowConsumer));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Peers that do not read, do not answer or do not speak: memory stays within its limits, they are given up
-//! in time, live ones are not, and everybody else gets everything.
+//! in time, live ones are not, and everybody else gets everything. What holds for every transport is in
+//! `slow_transports`.
 
 mod common;
 
@@ -7,7 +8,7 @@ use common::*;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use swio::{Cause, Fd, PushError, Server, Side, SlowConsumer, Status};
+use swio::{Cause, Fd, PushError, Server, Side, SlowConsumer};
 
 const LIMIT: usize = 256 << 10;
 
@@ -40,48 +41,6 @@ fn fill(live: &Live, fd: Fd, bytes: usize) -> u32 {
 }
 
 #[test]
-fn a_client_that_does_not_read_gets_1013_within_its_limit_and_others_get_everything() {
-    let (builder, events) = recorded();
-    let live = Live::start(builder.configure(|config| config.outbox_bytes_max = LIMIT));
-    let mut slow = Client::connect_narrow(live.address).handshake();
-    let slow_fd = events.open();
-    let mut reader = live.open();
-    let reader_fd = events.open();
-    let patience = Patience::new();
-    let mut sent = 0;
-    loop {
-        patience.check("a refused broadcast");
-        let reach = live.ask(move |server| server.broadcast(numbered(sent)).send());
-        assert_eq!(reach.queued + reach.refused, 2);
-        reader.expect(BINARY, numbered(sent));
-        if reach.refused == 1 {
-            break;
-        }
-        sent += 1;
-        assert!(queued(&live, slow_fd) <= LIMIT);
-        assert!(live.ask(|server| server.usage().queued_bytes) <= LIMIT);
-    }
-    assert_eq!(live.ask(move |server| server.push(slow_fd, "more")), Err(PushError::Closing));
-    assert_eq!(
-        live.ask(move |server| server.client_info(slow_fd).map(|info| info.status)),
-        Some(Status::Closing)
-    );
-    assert!(live.ask(move |server| server.is_established(reader_fd)));
-    let frames = slow.until_close(1013);
-    assert_eq!(frames.len(), sent as usize);
-    for (number, frame) in (0..).zip(&frames) {
-        assert_eq!(frame.payload, numbered(number));
-    }
-    drop(slow);
-    let (fd, reason) = events.close();
-    assert_eq!(
-        (fd, reason.by, reason.code, reason.cause),
-        (slow_fd, Side::Server, 1013, Cause::SlowConsumer)
-    );
-    still_serving(&live);
-}
-
-#[test]
 fn a_push_over_the_limit_is_refused_as_full_and_closes() {
     let (builder, events) = recorded();
     let live = Live::start(builder.configure(|config| config.outbox_bytes_max = LIMIT));
@@ -103,56 +62,6 @@ fn a_push_over_the_limit_is_refused_as_full_and_closes() {
     drop(client);
     assert_eq!(events.close().1.cause, Cause::SlowConsumer);
     still_serving(&live);
-}
-
-#[test]
-fn a_client_that_never_reads_at_all_is_cut_off_and_costs_nothing_more() {
-    let (builder, events) = recorded();
-    let live = Live::start(builder.configure(|config| {
-        config.outbox_bytes_max = LIMIT;
-        config.close_timeout = Duration::from_millis(100);
-    }));
-    let client = Client::connect_narrow(live.address).handshake();
-    let fd = events.open();
-    let patience = Patience::new();
-    while live.ask(move |server| server.push(fd, numbered(0))) != Err(PushError::Full) {
-        patience.check("a full outbox");
-    }
-    let (closed, reason) = events.close();
-    assert_eq!((closed, reason.cause), (fd, Cause::SlowConsumer));
-    live.until_empty();
-    assert_eq!(live.ask(|server| server.usage()), swio::Usage::default());
-    drop(client);
-    still_serving(&live);
-}
-
-#[test]
-fn when_the_newest_are_dropped_a_slow_client_lives_on() {
-    let (builder, events) = recorded();
-    let live = Live::start(builder.configure(|config| {
-        config.outbox_bytes_max = LIMIT;
-        config.slow_consumer = SlowConsumer::DropNewest;
-    }));
-    let mut client = Client::connect_narrow(live.address).handshake();
-    let fd = events.open();
-    let patience = Patience::new();
-    let mut accepted = 0;
-    while live.ask(move |server| server.push(fd, numbered(accepted))) != Err(PushError::Full) {
-        patience.check("a full outbox");
-        accepted += 1;
-        assert!(queued(&live, fd) <= LIMIT);
-    }
-    assert_eq!(live.ask(move |server| server.broadcast(numbered(0)).send().refused), 1);
-    assert!(live.ask(move |server| server.is_established(fd)));
-    for number in 0..accepted {
-        client.expect(BINARY, numbered(number));
-    }
-    live.ask(move |server| server.push(fd, "there is room again")).expect("room");
-    client.expect_text("there is room again");
-    client.close(1000, "");
-    client.expect_close(1000);
-    drop(client);
-    assert_eq!(events.close().1.cause, Cause::Requested);
 }
 
 #[test]

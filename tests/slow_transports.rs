@@ -8,7 +8,7 @@ use common::transports::*;
 use common::*;
 use std::io::Read as _;
 use std::time::Duration;
-use swio::{Cause, Fd, PushError, Side, SlowConsumer};
+use swio::{Cause, Fd, PushError, Side, SlowConsumer, Status};
 
 const LIMIT: usize = 256 << 10;
 const LEN: usize = 16 << 10;
@@ -66,6 +66,8 @@ fn who_never_reads_is_closed_and_nobody_else_notices() {
             Err(PushError::Closing),
             "{kind:?}"
         );
+        let status = world.live.ask(move |server| server.client_info(fd).map(|info| info.status));
+        assert_eq!(status, Some(Status::Closing), "{kind:?}");
         // Behind all that was accepted it is told why, where its transport has a way to say so.
         for count in 0..pushed {
             assert_eq!(number(&slow.next()), count, "{kind:?}");
