@@ -54,7 +54,7 @@ struct Ring {
 /// Where a client is in the count of all messages, as far as it can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    seq: u64,
+    pub(crate) seq: u64,
     is_known: bool,
 }
 
@@ -173,18 +173,17 @@ impl Histories {
         }
     }
 
-    /// What is kept of a topic's messages behind a place, and whether these are all that there were.
-    pub(crate) fn since(
-        &mut self,
-        topic: &str,
-        place: Place,
-        now: Instant,
-    ) -> Option<(Vec<Rc<Entry>>, bool)> {
+    /// Whether all that was published to a topic behind a place is kept; `None` where it has no history.
+    pub(crate) fn has_all_since(&mut self, topic: &str, place: Place, now: Instant) -> Option<bool> {
         self.expire(topic, now);
         let ring = self.topics.get(topic)?;
-        let first = ring.entries.partition_point(|entry| entry.seq <= place.seq);
-        let missed = ring.entries.range(first..).cloned().collect();
-        Some((missed, place.is_known && place.seq >= ring.lost))
+        Some(place.is_known && place.seq >= ring.lost)
+    }
+
+    /// The first message that is kept of a topic behind the one with this number.
+    pub(crate) fn next(&self, topic: &str, seq: u64) -> Option<Rc<Entry>> {
+        let entries = &self.topics.get(topic)?.entries;
+        entries.get(entries.partition_point(|entry| entry.seq <= seq)).cloned()
     }
 
     /// Drops what a topic keeps over its limits.
@@ -266,10 +265,12 @@ mod tests {
         fn since(&mut self, topic: &str, id: &str, second: u64) -> (Vec<String>, bool) {
             let now = self.start + Duration::from_secs(second);
             let place = self.histories.place(id);
-            let (missed, is_complete) = self.histories.since(topic, place, now).expect("a history");
+            let is_complete = self.histories.has_all_since(topic, place, now).expect("a history");
             self.check();
-            let text = |entry: &Rc<Entry>| String::from_utf8(entry.bytes.to_vec()).expect("text");
-            (missed.iter().map(text).collect(), is_complete)
+            let next = |seq| self.histories.next(topic, seq);
+            let missed = std::iter::successors(next(place.seq), |entry| next(entry.seq));
+            let text = |entry: Rc<Entry>| String::from_utf8(entry.bytes.to_vec()).expect("text");
+            (missed.map(text).collect(), is_complete)
         }
 
         /// What is counted is what is there.
@@ -295,7 +296,7 @@ mod tests {
         assert_eq!(kept.since("a", &ids[1], 0), texts(&["3", "4", "5"], true));
         assert_eq!(kept.since("a", &ids[0], 0), texts(&["3", "4", "5"], false));
         let (place, start) = (kept.histories.place(&ids[0]), kept.start);
-        assert!(kept.histories.since("b", place, start).is_none());
+        assert!(kept.histories.has_all_since("b", place, start).is_none());
         assert_eq!(kept.histories.head_id(), ids[4]);
         assert_eq!(kept.histories.place(&ids[4]), kept.histories.head());
     }

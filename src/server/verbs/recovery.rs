@@ -10,7 +10,7 @@ use crate::net::output::{Delivery, Quota};
 use crate::server::api::message::Message;
 use crate::server::verbs::history::{Entry, History, Place};
 use crate::server::{Channel, Server};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What [`recover`](Server::recover) found of the messages that a client has missed.
@@ -35,9 +35,6 @@ pub(crate) struct Returning {
     /// Numbers of messages that were published meanwhile, but not for it.
     excepted: Vec<u64>,
 }
-
-/// Messages of several topics, in their order.
-type Missed = Vec<(Rc<str>, Rc<Entry>)>;
 
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that come back; with `None` forgets it. Each of
@@ -112,14 +109,13 @@ impl Server {
     pub fn recover(&mut self, fd: Fd, topic: &str, last_id: &str) -> Result<Recovered, PushError> {
         self.check_established(fd)?;
         let (place, now) = (self.histories.place(last_id), self.connections.now());
-        let found = self.histories.name(topic).zip(self.histories.since(topic, place, now));
-        let Some((name, (missed, is_complete))) = found else {
-            return Ok(Recovered { messages: 0, is_complete: false });
-        };
-        for entry in &missed {
-            self.push_missed(fd, &name, entry)?;
+        let is_complete = self.histories.has_all_since(topic, place, now).unwrap_or(false);
+        let (mut messages, mut seen) = (0, place.seq);
+        while let Some(entry) = self.histories.next(topic, seen) {
+            self.push_missed(fd, topic, &entry)?;
+            (messages, seen) = (messages + 1, entry.seq);
         }
-        Ok(Recovered { messages: missed.len(), is_complete })
+        Ok(Recovered { messages, is_complete })
     }
 
     /// From now on what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
@@ -143,24 +139,25 @@ impl Server {
         }
         let has_others = joined.iter().any(|(topic, _)| Some(&**topic) != subscribed);
         let now = self.connections.now();
-        let mut missed = Missed::new();
-        for (topic, place) in joined {
-            let Some((entries, is_complete)) = self.histories.since(&topic, place, now) else { continue };
-            if !is_complete {
-                self.tell_gap(fd, &topic);
+        // Of each topic the next one, by its number: what no outbox takes is not even looked at.
+        let mut next = BTreeMap::new();
+        for (topic, place) in &joined {
+            if let Some(false) = self.histories.has_all_since(topic, *place, now) {
+                self.tell_gap(fd, topic);
             }
-            let entries = entries.into_iter().filter(|entry| !excepted.contains(&entry.seq));
-            missed.extend(entries.map(|entry| (topic.clone(), entry)));
+            next.extend(self.histories.next(topic, place.seq).map(|entry| (entry.seq, (topic, entry))));
         }
-        missed.sort_unstable_by_key(|(_, entry)| entry.seq);
-        for (number, (topic, entry)) in missed.iter().enumerate() {
-            if let Err(error) = self.push_missed(fd, topic, entry) {
+        while let Some((seq, (topic, entry))) = next.pop_first() {
+            if !excepted.contains(&seq)
+                && let Err(error) = self.push_missed(fd, topic, &entry)
+            {
                 log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
                 // Where it lives on, it is without these.
-                let topics: BTreeSet<_> = missed[number..].iter().map(|(topic, _)| topic).collect();
-                topics.into_iter().for_each(|topic| self.tell_gap(fd, topic));
+                let others = next.values().map(|(topic, _)| *topic);
+                [topic].into_iter().chain(others).for_each(|topic| self.tell_gap(fd, topic));
                 break;
             }
+            next.extend(self.histories.next(topic, seq).map(|entry| (entry.seq, (topic, entry))));
         }
         has_others
     }
