@@ -19,7 +19,10 @@ export as namespace Swio;
  * was missed and is not known any more.
  */
 declare class Swio extends EventTarget {
-  /** `url`: as for WebSocket, or http(s), or relative to the page. Its query reaches the server. */
+  /**
+   * `url`: as for WebSocket, or http(s), or relative to the page. Its query reaches the server. Throws where it is no
+   * such URL, or a transport has another name.
+   */
   constructor(url: string | URL, options?: Swio.Options);
 
   static readonly CONNECTING: 0;
@@ -64,7 +67,8 @@ declare class Swio extends EventTarget {
   reconnect(): void;
   /**
    * Asks to be in a topic, now and whenever a session stands. Gives the same again for the same topic. `lastEventId`:
-   * of a message that the page has from elsewhere; what came after it is sent, where the topic has a history.
+   * of a message that the page has from elsewhere; what came after it is sent, where the topic has a history. Throws
+   * where the name is empty or over 1,024 bytes.
    */
   subscribe(topic: string, lastEventId?: string): Swio.Subscription;
   unsubscribe(topic: string): void;

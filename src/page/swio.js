@@ -36,6 +36,7 @@
   const STABLE_MS = 3000;
   // So often a WebSocket that messages are sent over is asked which have arrived.
   const CONFIRM_MS = 1000;
+  const TOPIC_BYTES_MAX = 1024;
   // A POST that is slower is taken for lost.
   const BYTES_PER_MS_MIN = 10;
 
@@ -406,9 +407,18 @@
   class Swio extends Target {
     constructor(url, options = {}) {
       super(["open", "message", "close", "error", "gap"]);
-      this._options = { ...DEFAULTS, ...options };
+      const given = Object.entries(options).filter(([, value]) => value !== undefined);
+      this._options = { ...DEFAULTS, ...Object.fromEntries(given) };
+      const { transports } = this._options;
+      if (!transports.length || !transports.every((name) => TRANSPORTS[name])) {
+        throw new TypeError(`transports: some of ${Object.keys(TRANSPORTS).join(", ")}, and not "${transports}"`);
+      }
       this._base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
       this._base.protocol = this._base.protocol.replace("ws", "http");
+      // "localhost:9501" is a URL too, and pages from files have others.
+      if (!/^https?:$/.test(this._base.protocol)) {
+        throw new DOMException(`${this._base.href} begins with neither ws:, wss:, http: nor https:`, "SyntaxError");
+      }
       this._base.hash = "";
       this.readyState = Swio.CONNECTING;
       this.binaryType = "blob";
@@ -461,6 +471,12 @@
     }
 
     subscribe(topic, lastEventId = "") {
+      topic = String(topic);
+      // To the server these are no commands, and the end of the session.
+      const size = bytesOf(topic);
+      if (size === 0 || size > TOPIC_BYTES_MAX) {
+        throw new TypeError(`the name of a topic has 1 to ${TOPIC_BYTES_MAX} bytes, and not ${size}`);
+      }
       let subscription = this._subscriptions.get(topic);
       if (subscription === undefined) {
         subscription = new Subscription(this, topic, lastEventId);
@@ -471,7 +487,7 @@
     }
 
     unsubscribe(topic) {
-      this._subscriptions.get(topic)?.unsubscribe();
+      this._subscriptions.get(String(topic))?.unsubscribe();
     }
 
     close(code, reason = "") {

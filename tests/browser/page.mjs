@@ -335,6 +335,44 @@ const TESTS = {
     assert.deepEqual(seen, { type: 'close', code: 1006, reason, wasClean: false, willReconnect: false });
   },
 
+  async 'what can never work is an error at once'(page, transport) {
+    const seen = await page.evaluate((transport) => {
+      const thrown = (call) => {
+        try {
+          call();
+          return 'nothing';
+        } catch (error) {
+          return `${error.name}: ${error.message}`;
+        }
+      };
+      const errors = [
+        () => new Swio('localhost:9501'),
+        () => new Swio('file:///page.html'),
+        () => new Swio('/', { transports: [transport, 'sse'] }),
+        () => new Swio('/', { transports: [] }),
+        () => swio.subscribe(''),
+        () => swio.subscribe('\u00fc'.repeat(513)),
+      ].map(thrown);
+      new Swio('/', { transports: undefined, waitMin: undefined }).close();
+      const numbers = swio.subscribe(7) === swio.subscribe('7');
+      swio.unsubscribe(7);
+      return { errors, numbers };
+    }, transport);
+    const names = 'websocket, event-stream, long-polling';
+    const schemes = 'begins with neither ws:, wss:, http: nor https:';
+    assert.deepEqual(seen, {
+      errors: [
+        `SyntaxError: localhost:9501 ${schemes}`,
+        `SyntaxError: file:///page.html ${schemes}`,
+        `TypeError: transports: some of ${names}, and not "${transport},sse"`,
+        `TypeError: transports: some of ${names}, and not ""`,
+        'TypeError: the name of a topic has 1 to 1024 bytes, and not 0',
+        'TypeError: the name of a topic has 1 to 1024 bytes, and not 1026',
+      ],
+      numbers: true,
+    });
+  },
+
   async 'as large a message as is taken comes through on each transport'(page) {
     const length = await page.evaluate(async () => {
       swio.send('x'.repeat(2_000_000));
