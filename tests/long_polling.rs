@@ -564,3 +564,32 @@ fn a_panic_ends_the_session_and_a_budget_holds_for_all_of_them() {
     until_parked(&live, 20);
     assert_eq!(live.ask(|server| server.usage().outboxes_bytes), 0);
 }
+
+/// One that asks on and on, but never says that it has anything, would be there for as long as it likes.
+#[test]
+fn a_session_that_is_told_to_go_can_not_stay_by_not_acknowledging() {
+    let (builder, events) = recorded();
+    let live = polls_with(builder, |config| {
+        config.poll_hold = Duration::from_millis(300);
+        config.poll_grace = Duration::from_millis(300);
+    });
+    let mut client = live.client();
+    client.send("GET /?swio=poll HTTP/1.1\r\nHost: test\r\n\r\n");
+    let answer = client.answer();
+    let token = answer.text().split('"').nth(3).expect("a token").to_owned();
+    let fd = events.open();
+    live.ask(move |server| {
+        (0..4).for_each(|_| server.push(fd, "x".repeat(40_000)).expect("room"));
+        assert!(server.disconnect(fd, 4000, "banned"));
+    });
+    let patience = Patience::new();
+    loop {
+        patience.check("it ends");
+        client.send(format!("GET /?swio=poll&session={token}&cursor=0 HTTP/1.1\r\nHost: test\r\n\r\n"));
+        match client.answer().status {
+            200 => std::thread::sleep(Duration::from_millis(20)),
+            status => break assert_eq!(status, 404),
+        }
+    }
+    assert_eq!(events.close().1.code, 4000);
+}

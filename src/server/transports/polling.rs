@@ -182,6 +182,8 @@ impl Server {
             return Err(BAD_CURSOR);
         }
         connection.heard = heard;
+        // One that is to end, and takes nothing, has the time that it had.
+        let lives_on = poll.end.is_none() || number > 0;
         poll.acknowledged = cursor;
         let older = poll.parked.replace(request.fd);
         let mut taken = std::mem::take(&mut poll.taken);
@@ -190,7 +192,9 @@ impl Server {
         if let Some(poll) = self.poll_mut(fd) {
             poll.taken = taken;
         }
-        self.connections.deadline(fd, self.poll_timeout());
+        if lives_on {
+            self.connections.deadline(fd, self.poll_timeout());
+        }
         if let Some(older) = older.filter(|older| *older != request.fd) {
             let nothing = poll::Answer { cursor, ..poll::Answer::default() };
             self.answer_waiting(older, Awaited::Messages(fd), Answer::Response(answer(&nothing)));
