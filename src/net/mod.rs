@@ -70,7 +70,7 @@ pub(crate) trait App {
     /// Tells what verbs left to be told. Called until all connections are flushed and reaped.
     fn notify(&mut self);
     /// Whether there is more to tell: then the next turn is due at once.
-    fn has_notices(&self) -> bool;
+    fn has_deferred(&self) -> bool;
 
     fn accept_failed(&mut self, error: io::Error);
     fn signal(&mut self, signal: signals::Signal);

@@ -117,7 +117,7 @@ impl<A: App> Reactor<A> {
 
     /// How long may be slept, `None` for ever.
     pub(crate) fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
-        if self.app.has_notices() {
+        if self.app.has_deferred() {
             return Some(Duration::ZERO);
         }
         let connections = self.app.connections();

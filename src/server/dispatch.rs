@@ -4,7 +4,7 @@
 use super::api::handle::Mail;
 use super::api::handler::Handler;
 use super::api::routes::{Route, Routes};
-use super::notices::Notice;
+use super::deferred::Deferred;
 use super::session::{Marks, Phase, Session};
 use super::transports::script::Script;
 use super::verbs::shutdown::Stage;
@@ -382,42 +382,44 @@ impl App for Dispatch {
             self.answer_poll(fd);
         }
         // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
-        for notice in std::mem::take(&mut self.server.notices) {
-            match notice {
-                Notice::Deferred(route, call) => {
+        for deferred in std::mem::take(&mut self.server.deferred) {
+            match deferred {
+                Deferred::Call(route, call) => {
                     self.call("a deferred call", route, None, |_, server| call(server));
                 }
-                Notice::Resumed(fd) => self.resumed(fd),
-                Notice::Reloaded => {
+                Deferred::Resumed(fd) => self.resumed(fd),
+                Deferred::Reloaded => {
                     self.call_all("on_reload", |handler, server| handler.on_reload(server));
                 }
-                Notice::Answered(fd, answer) => self.answered(fd, answer),
-                Notice::TasksAbandoned => self.tasks_abandoned(),
-                Notice::Dial(client, handler) => self.dial(client, handler),
-                Notice::BeforeShutdown => {
+                Deferred::Answered(fd, answer) => self.answered(fd, answer),
+                Deferred::TasksAbandoned => self.tasks_abandoned(),
+                Deferred::Dial(client, handler) => self.dial(client, handler),
+                Deferred::BeforeShutdown => {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.drain();
                 }
-                Notice::Topic(topic, event) => {
+                Deferred::Topic(topic, event) => {
                     self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
                 }
-                Notice::Presence(topic, uid, presence) => self.call_all("on_presence", |handler, server| {
-                    handler.on_presence(server, &topic, &uid, presence);
-                }),
+                Deferred::Presence(topic, uid, presence) => {
+                    self.call_all("on_presence", |handler, server| {
+                        handler.on_presence(server, &topic, &uid, presence);
+                    })
+                }
             }
         }
     }
 
-    fn has_notices(&self) -> bool {
+    fn has_deferred(&self) -> bool {
         let connections = &self.server.connections;
-        !self.server.notices.is_empty() || !connections.crossings.is_empty() || !connections.laden.is_empty()
+        !self.server.deferred.is_empty() || !connections.crossings.is_empty() || !connections.laden.is_empty()
     }
 
     fn phase(&self) -> net::Phase {
         match self.server.stage {
             Stage::Serving => net::Phase::Serving,
             _ if self.server.connections.len() > 0 => net::Phase::Stopping,
-            _ if self.server.tasks.len() > 0 || self.has_notices() => net::Phase::Stopping,
+            _ if self.server.tasks.len() > 0 || self.has_deferred() => net::Phase::Stopping,
             _ => net::Phase::Ended,
         }
     }

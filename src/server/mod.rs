@@ -11,8 +11,8 @@ pub(crate) mod verbs;
 // What all of them share.
 pub(crate) mod census;
 mod channel;
+mod deferred;
 pub(crate) mod dispatch;
-mod notices;
 pub(crate) mod session;
 
 use crate::codec::ws::utf8;
@@ -27,7 +27,7 @@ use api::info::Stats;
 use api::routes::Route;
 use census::Census;
 use channel::Channel;
-use notices::Notice;
+use deferred::Deferred;
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -77,7 +77,7 @@ pub struct Server {
     answering: Option<Answering>,
     /// Whose callback runs, or ran last.
     route: Route,
-    notices: Vec<Notice>,
+    deferred: Vec<Deferred>,
     /// What others count is added when it is asked for.
     stats: Stats,
     liveness: Liveness,
@@ -135,7 +135,7 @@ impl Server {
             date: Date::default(),
             answering: None,
             route: Route::ROOT,
-            notices: Vec::new(),
+            deferred: Vec::new(),
             stats: Stats::new(),
             liveness,
             clients: HashMap::new(),
@@ -165,7 +165,7 @@ impl Server {
     /// }
     /// ```
     pub fn defer(&mut self, call: impl FnOnce(&mut Server) + 'static) {
-        self.notices.push(Notice::Deferred(self.route, Box::new(call)));
+        self.deferred.push(Deferred::Call(self.route, Box::new(call)));
     }
 
     /// The same server for other threads.

@@ -6,8 +6,8 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::server::Server;
+use crate::server::deferred::Deferred;
 use crate::server::dispatch::Dispatch;
-use crate::server::notices::Notice;
 use crate::server::session::Session;
 
 /// What is known of a connection that is not to be read.
@@ -56,7 +56,7 @@ impl Server {
     pub fn resume(&mut self, fd: Fd) -> bool {
         let Some(pause) = self.pauses.get_mut(&fd).filter(|pause| !pause.is_ending) else { return false };
         pause.is_ending = true;
-        self.notices.push(Notice::Resumed(fd));
+        self.deferred.push(Deferred::Resumed(fd));
         true
     }
 

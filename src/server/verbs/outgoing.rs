@@ -13,8 +13,8 @@ use crate::server::Server;
 use crate::server::api::handle::Mail;
 use crate::server::api::handler::Handler;
 use crate::server::api::routes::Route;
+use crate::server::deferred::Deferred;
 use crate::server::dispatch::Dispatch;
-use crate::server::notices::Notice;
 use crate::server::session::{Dialing, Session};
 use crate::server::verbs::shutdown::Stage;
 use std::borrow::Cow;
@@ -138,7 +138,7 @@ impl Server {
             is_stopped: false,
         };
         self.outgoing.clients.insert(id, Box::new(client));
-        self.notices.push(Notice::Dial(id, handler(id)));
+        self.deferred.push(Deferred::Dial(id, handler(id)));
         Ok(id)
     }
 
@@ -153,7 +153,7 @@ impl Server {
             }
             (None, retry) => {
                 retry.map(|timer| self.cancel(timer));
-                self.notices.push(Notice::Dial(client, None));
+                self.deferred.push(Deferred::Dial(client, None));
             }
         }
         !was_stopped
@@ -319,7 +319,7 @@ impl Dispatch {
         client.failures = client.failures.saturating_add(1);
         log::debug!("{}: trying again in {wait:?}", client.target.ask.url);
         server.route = Route::ROOT;
-        let timer = server.after(wait, move |server| server.notices.push(Notice::Dial(id, None)));
+        let timer = server.after(wait, move |server| server.deferred.push(Deferred::Dial(id, None)));
         if let Some(client) = self.server.outgoing.client_mut(id) {
             client.retry = Some(timer);
         }

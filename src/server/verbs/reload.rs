@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigError};
 use crate::net::limits::Limits;
 use crate::server::Server;
-use crate::server::notices::Notice;
+use crate::server::deferred::Deferred;
 
 /// Reads the settings file.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
@@ -78,7 +78,7 @@ impl Server {
         if is_watch_another {
             self.watch_all();
         }
-        self.notices.push(Notice::Reloaded);
+        self.deferred.push(Deferred::Reloaded);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
-use crate::server::notices::Notice;
+use crate::server::deferred::Deferred;
 use crate::server::{Server, later};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ impl Server {
             step_at: None,
             cut_off_at: later(now, window.saturating_add(self.config.shutdown_timeout)),
         });
-        self.notices.push(Notice::BeforeShutdown);
+        self.deferred.push(Deferred::BeforeShutdown);
     }
 
     /// Tells the next connections that the server goes. The first time when the handlers have been told.

@@ -2,8 +2,8 @@
 
 use crate::server::Server;
 use crate::server::api::routes::Route;
+use crate::server::deferred::Deferred;
 use crate::server::dispatch::Dispatch;
-use crate::server::notices::Notice;
 use crate::server::verbs::pool::Pool;
 use std::any::Any;
 use std::collections::HashMap;
@@ -158,7 +158,7 @@ impl Server {
     pub(crate) fn abandon_tasks(&mut self) {
         self.tasks.close();
         if self.tasks.len() > 0 {
-            self.notices.push(Notice::TasksAbandoned);
+            self.deferred.push(Deferred::TasksAbandoned);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::broadcast::{Broadcast, Target};
 use crate::server::api::message::Message;
-use crate::server::notices::Notice;
+use crate::server::deferred::Deferred;
 use crate::server::verbs::groups::Groups;
 use crate::server::verbs::presence::Roster;
 use std::rc::Rc;
@@ -85,7 +85,7 @@ impl Server {
         }
         let topic = known.unwrap_or_else(|| topics.find_or_add(topic));
         if topics.add(fd, topic) == 1 {
-            self.notices.push(Notice::Topic(topics.name(topic).clone(), TopicEvent::Occupied));
+            self.deferred.push(Deferred::Topic(topics.name(topic).clone(), TopicEvent::Occupied));
         }
         if let Some(user) = self.user_of(fd) {
             self.enter(topic, user);
@@ -196,7 +196,7 @@ impl Server {
     fn take_out(&mut self, fd: Fd, topic: u32) -> Rc<str> {
         let name = self.rooms.topics.name(topic).clone();
         if self.rooms.topics.remove(fd, topic) == Some(0) {
-            self.notices.push(Notice::Topic(name.clone(), TopicEvent::Vacated));
+            self.deferred.push(Deferred::Topic(name.clone(), TopicEvent::Vacated));
         }
         name
     }

@@ -5,7 +5,7 @@ use crate::error::JoinError;
 use crate::fd::Fd;
 use crate::server::api::broadcast::{Broadcast, Reach, Target};
 use crate::server::api::message::Message;
-use crate::server::notices::Notice;
+use crate::server::deferred::Deferred;
 use crate::server::verbs::presence::Presence;
 use crate::server::{Server, Stage};
 use std::time::{Duration, Instant};
@@ -114,7 +114,7 @@ impl Server {
             rooms.topics.hold(topic);
             rooms.users.hold(user);
             let (topic, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
-            self.notices.push(Notice::Presence(topic, uid, Presence::Joined));
+            self.deferred.push(Deferred::Presence(topic, uid, Presence::Joined));
         }
     }
 
@@ -138,7 +138,7 @@ impl Server {
     fn tell_left(&mut self, topic: u32, user: u32) {
         let rooms = &mut self.rooms;
         let (name, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
-        self.notices.push(Notice::Presence(name, uid, Presence::Left));
+        self.deferred.push(Deferred::Presence(name, uid, Presence::Left));
         rooms.topics.release(topic);
         rooms.users.release(user);
     }

@@ -7,8 +7,8 @@ use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::request::{Handshake, Request, Verdict};
 use crate::server::api::routes::Params;
+use crate::server::deferred::Deferred;
 use crate::server::dispatch::Dispatch;
-use crate::server::notices::Notice;
 use crate::server::session::{Awaited, Held, Progress, Session, Waiting};
 
 /// What was waited for.
@@ -62,7 +62,7 @@ impl Server {
         let waiting = self.waiting(fd).filter(|waiting| waiting.awaited == awaited);
         let is_new = waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.is_answered, true));
         if is_new {
-            self.notices.push(Notice::Answered(fd, answer));
+            self.deferred.push(Deferred::Answered(fd, answer));
         }
         is_new
     }

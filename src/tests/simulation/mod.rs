@@ -431,7 +431,7 @@ impl Simulation {
         assert_eq!(usage.inbound_bytes, inbound);
         assert_eq!(usage.connections, self.reactor.app.server.connections.len());
         self.read_visitors();
-        if !self.reactor.app.has_notices() {
+        if !self.reactor.app.has_deferred() {
             self.rooms.borrow().check(&self.reactor.app.server);
         }
         self.forget_closed();

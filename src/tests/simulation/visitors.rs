@@ -581,7 +581,7 @@ impl Simulation {
     pub(super) fn check_sessions(&mut self) -> (usize, usize, usize) {
         let (mut open, mut outboxes, mut queued) = (0, 0, 0);
         let server = &self.reactor.app.server;
-        let has_notices = self.reactor.app.has_notices();
+        let has_deferred = self.reactor.app.has_deferred();
         for (fd, Sitting { model, numbered, .. }) in &self.sessions {
             let connection = server.connections.get(*fd);
             assert_eq!(connection.is_none(), model.closed.is_some(), "{fd}");
@@ -600,7 +600,7 @@ impl Simulation {
             }
             let has_news = connection.queued_bytes() > 0 || !poll.taken.is_empty() || poll.end.is_some();
             let is_waiting = || poll.parked.is_some_and(|by| self.is_parked(by, *fd));
-            assert!(has_notices || !has_news || !is_waiting(), "{fd}: messages wait, and so does a request");
+            assert!(has_deferred || !has_news || !is_waiting(), "{fd}: messages wait, and so does a request");
         }
         (open, outboxes, queued)
     }

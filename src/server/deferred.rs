@@ -12,9 +12,9 @@ use crate::fd::Fd;
 use std::rc::Rc;
 
 /// To be told at the end of the turn.
-pub(crate) enum Notice {
+pub(crate) enum Deferred {
     /// [`Server::defer`].
-    Deferred(Route, Box<dyn FnOnce(&mut Server)>),
+    Call(Route, Box<dyn FnOnce(&mut Server)>),
     /// [`Server::answer_handshake`] and [`Server::respond`].
     Answered(Fd, Answer),
     /// [`Server::resume`].
