@@ -1,5 +1,5 @@
-//! Those who come as pages do: by an event stream or a WebSocket with labels, which they open again when it broke, or by
-//! long polling over whatever connection there is. They lose answers, ask twice, post messages, and vanish.
+//! Those who come as pages do: by an event stream or a WebSocket with labels, which they open again when it broke, or
+//! by long polling over whatever connection there is. They lose answers, ask twice, post messages, and vanish.
 
 use super::written::Item;
 use super::*;
