@@ -110,6 +110,7 @@ fn messages_wait_for_a_request_or_a_request_for_them() {
         server.push_as(fd, Opcode::Text, b"").expect("open");
         assert_eq!(server.push_as(fd, Opcode::Ping, b""), Err(PushError::Unsendable));
         assert_eq!(server.push_part(fd, Opcode::Text, b"a", false), Err(PushError::Unsendable));
+        assert_eq!(server.send(fd, b"raw"), Err(PushError::Unsendable));
         let info = server.client_info(fd).expect("open");
         assert_eq!((info.transport, info.status), (Transport::LongPolling, Status::Established));
         assert_eq!(info.remote_addr.map(|address| address.ip()), Some([127, 0, 0, 1].into()));

@@ -114,7 +114,8 @@ impl Server {
     /// that answer: never send what a client made up.
     ///
     /// # Errors
-    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`].
+    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`];
+    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON.
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};
@@ -124,6 +125,7 @@ impl Server {
     /// ```
     pub fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
         match self.channel(fd) {
+            Ok(Channel::LongPolling) => return Err(PushError::Unsendable),
             Ok(_) | Err(PushError::NotWebSocket) => {}
             Err(error) => return Err(error),
         }
