@@ -1016,6 +1016,25 @@ fn messages_in_parts_have_their_labels_in_front_and_what_comes_meanwhile_behind(
 }
 
 #[test]
+fn what_waits_behind_a_message_in_parts_stays_within_the_memory_for_it() {
+    let (builder, events) = histories(10);
+    let live = pages_with(builder, |config| {
+        (config.outbox_bytes_max, config.message_bytes_max) = (1 << 20, 8_000);
+        (config.body_bytes_max, config.inbound_bytes_max) = (8_000, 40_000);
+    });
+    let mut page = Page::open(&live, Kind::Socket);
+    let fd = events.open();
+    page.subscribe("a");
+    live.ask(move |server| {
+        server.push_part(fd, Opcode::Binary, b"", false).expect("open");
+        while server.publish("a", vec![0; 500]).send().queued == 1 {
+            let held = server.usage().inbound_bytes;
+            assert!(held <= 40_000, "{held}");
+        }
+    });
+}
+
+#[test]
 fn too_much_behind_a_message_in_parts_ends_its_connection() {
     let (builder, events) = histories(10);
     let live = pages_with(builder, |config| {

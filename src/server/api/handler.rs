@@ -113,8 +113,10 @@ pub trait Handler {
 
     /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): true lets it
     /// [join](Server::join), false, the default, denies it. The client says the name, so it is here that you judge
-    /// who may hear what. Where the topic has a [history](Server::keep_history), the client is pushed what it has
-    /// missed when this is over.
+    /// who may hear what: it may be any text, and who takes whatever comes lets clients make topics up to
+    /// [`Config::topics_max`](crate::Config::topics_max). Where the topic has a [history](Server::keep_history), the
+    /// client is pushed what it has missed when this is over. Begin none here for a name that you do not know: it is
+    /// there until you end it.
     ///
     /// ```
     /// use swio::Server;

@@ -144,14 +144,18 @@ impl Server {
 
     /// Keeps frames for when the message that is pushed in parts is finished. It counts as what is only partly here.
     fn hold_back(&mut self, fd: Fd, run: &[u8]) -> Result<(), PushError> {
-        let held = self.held_back.get(&fd).map_or(0, Vec::len);
-        if held + run.len() > self.config.outbox_bytes_max || run.len() > self.connections.inbound_room() {
+        let (held, room) = (self.held_back.get(&fd).map_or(0, Vec::len), self.connections.inbound_room());
+        if held + run.len() > self.config.outbox_bytes_max || run.len() > room {
             log::debug!("{fd}: too much has to go behind a message in parts, closing");
             self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
             return Err(PushError::Full);
         }
         let held = self.held_back.entry(fd).or_default();
-        let before = held.capacity();
+        let (before, needed) = (held.capacity(), held.len() + run.len());
+        if needed > before {
+            // Little of what others may need more.
+            held.reserve_exact((2 * before).min(needed + room / 8).max(needed) - held.len());
+        }
         held.extend_from_slice(run);
         self.connections.inbound_bytes += held.capacity() - before;
         Ok(())
