@@ -851,11 +851,13 @@ fn pages_of_other_origins_are_told_why_they_are_refused() {
         config.origins = Origins::List(vec!["https://a.test".into()]);
         config.body_bytes_max = 10;
         config.connections_max = Some(1);
+        config.request_timeout = Duration::from_secs(1);
     });
     for (origin, is_told) in [("https://a.test", true), ("https://b.test", false)] {
         for (request, lines, status) in [
             ("POST /?swio=send&session=x", "Content-Length: 11\r\n", 413),
             ("POST /?swio=send&session=x", "Transfer-Encoding: chunked\r\n\r\nb\r\n12345678901", 413),
+            ("POST /?swio=send&session=x", "Content-Length: 10\r\n\r\nslow", 408),
             ("GET /?swio=poll", "", 503),
             // Those are the handler's.
             ("POST /", "Content-Length: 11\r\n", 413),

@@ -373,8 +373,8 @@ impl Dispatch {
         } else if is_paused {
             log::debug!("{fd}: does not read its answers");
             self.server.connections.kill(fd, timeout);
-        } else if self.take_held(fd).is_some() {
-            self.refuse(fd, Refusal::new(408, "the request took too long"));
+        } else if let Some(held) = self.take_held(fd) {
+            self.refuse_request(fd, &held.bytes, Refusal::new(408, "the request took too long"));
         } else {
             self.server.end(fd, timeout);
         }

@@ -100,9 +100,8 @@ impl Dispatch {
         }
         if let Awaited::Messages(session) = awaited {
             self.poll_held(fd, session);
-        } else {
-            self.take_held(fd);
-            self.refuse(fd, Refusal::new(503, "the answer took too long"));
+        } else if let Some(held) = self.take_held(fd) {
+            self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
         }
         true
     }
