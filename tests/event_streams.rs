@@ -329,6 +329,7 @@ fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
     let live = streams_with(builder, |config| {
         config.ping_interval = Some(Duration::from_millis(100));
         config.idle_timeout = Some(Duration::from_millis(100));
+        config.close_timeout = Duration::from_millis(100);
     });
     let mut reader = Reader::open(&live);
     let fd = events.open();
@@ -339,12 +340,23 @@ fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
     assert_eq!(reader.next().data, "between");
     drop(reader);
     events.close();
-    let mut narrow = Client::connect_narrow(live.address);
-    narrow.send(GET);
-    let fd = events.open();
-    live.ask(move |server| server.push(fd, "x".repeat(7 << 20))).expect("room");
-    let (closed, reason) = events.close();
-    assert_eq!((closed, reason.code, reason.cause), (fd, 1001, Cause::Timeout));
+    let mut narrow = [(); 2].map(|()| Client::connect_narrow(live.address));
+    let [protected, fd] = narrow.each_mut().map(|client| {
+        client.send(GET);
+        events.open()
+    });
+    live.ask(move |server| {
+        assert!(server.protect(protected, true));
+        [protected, fd].map(|fd| server.push(fd, "x".repeat(7 << 20)).expect("room"));
+    });
+    for closing in [fd, protected] {
+        let (closed, reason) = events.close();
+        assert_eq!((closed, reason.code, reason.cause), (closing, 1001, Cause::Timeout));
+        live.after(Duration::from_millis(500)).recv_timeout(DEADLINE).expect("a timer");
+        let was_there =
+            live.ask(move |server| server.is_established(protected) && server.protect(protected, false));
+        assert_eq!(was_there, closing == fd);
+    }
 }
 
 #[test]

@@ -341,13 +341,15 @@ mod tests {
         let first = kept.publish("a", "1", 0, ALL);
         let second = kept.publish("a", "2", 0, ALL);
         assert_eq!(kept.since("a", &first, 0), texts(&["2"], true));
-        kept.publish("a", "3", 0, ALL);
+        let third = kept.publish("a", "3", 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], true));
         assert_eq!(kept.since("a", &first, 0), texts(&["2", "3"], true));
         // Too large to be kept at all: those before it are there, but it is not.
         let large = kept.publish("a", &"x".repeat(2 * small), 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], false));
         assert_eq!(kept.since("a", &large, 0), texts(&[], true));
+        // Nor is that forgotten when those before it are gone.
+        assert_eq!(kept.since("a", &third, 301), texts(&[], false));
 
         let mut kept = Kept::new(History { age: Duration::from_secs(10), ..History::default() });
         let first = kept.publish("a", "1", 0, ALL);
