@@ -347,7 +347,9 @@ fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
     });
     live.ask(move |server| {
         assert!(server.protect(protected, true));
-        [protected, fd].map(|fd| server.push(fd, "x".repeat(7 << 20)).expect("room"));
+        for fd in [protected, fd] {
+            server.push(fd, "x".repeat(7 << 20)).expect("room");
+        }
     });
     for closing in [fd, protected] {
         let (closed, reason) = events.close();
