@@ -870,6 +870,7 @@ fn pages_of_other_origins_are_told_why_they_are_refused() {
             let allowed = answer.header("Access-Control-Allow-Origin");
             let is_readable = is_told && request.contains("swio");
             assert_eq!(allowed, is_readable.then_some(origin), "{request}");
+            drop(client);
             live.until_empty();
         }
     }

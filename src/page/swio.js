@@ -204,7 +204,7 @@
 
     async post() {
       this.isPosting = true;
-      let failures = 0;
+      let [failures, late] = [0, 0];
       while (this.posts.length > 0) {
         const [post] = this.posts;
         const wasInDoubt = post.isInDoubt;
@@ -217,8 +217,11 @@
         if (status === 204) {
           this.posts.shift();
           this.number += 1;
-          failures = 0;
+          failures = late = 0;
           if (this.closing && this.posts.length === 0) return this.lose(this.closing, "", true);
+        } else if (status === 408 && ++late === 3) {
+          // The line is too slow for it, and what is behind it would wait for as long as the session lives.
+          return this.lose(1006, "", false);
         } else if (status === 0 || status === 408 || status === 429 || status >= 500) {
           if (status === 429) post.isInDoubt = wasInDoubt;
           await this.pause(failures++);

@@ -55,6 +55,24 @@ const TESTS = {
     }, TEXTS);
   },
 
+  async 'a message that the line is too slow for does not hold up those behind it'(page, transport) {
+    if (transport === 'websocket') return;
+    let late = 0;
+    await page.route(/swio=send/, (route) => {
+      if ((route.request().postData() ?? '').length < 5_000) return route.continue();
+      late += 1;
+      return route.fulfill({ status: 408 });
+    });
+    await page.evaluate(async () => {
+      swio.send('x'.repeat(5_000));
+      swio.send('behind it');
+      await until('the one behind it', () => heard.some(({ data }) => data === 'behind it'));
+      const types = heard.map(({ type, code, data }) => code ?? data ?? type).join();
+      if (types !== 'error,1006,open,behind it') throw new Error(types);
+    });
+    assert.equal(late, 3);
+  },
+
   async '200 messages of both kinds keep their order'(page) {
     const seen = await page.evaluate(async () => {
       for (let n = 0; n < 200; n += 1) swio.send(n % 2 ? Uint8Array.of(n) : String(n));
