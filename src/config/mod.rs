@@ -112,7 +112,11 @@ pub struct Config {
     /// (docs/PROTOCOL.md). `on_message` gets it with the stream's fd; the answer is 204, or says
     /// what is wrong: 404 where there is no such session any more. Over
     /// [`message_bytes_max`](Config::message_bytes_max) or [`body_bytes_max`](Config::body_bytes_max) it is 413, over
-    /// [`messages_per_second_max`](Config::messages_per_second_max) 429. Default false.
+    /// [`messages_per_second_max`](Config::messages_per_second_max) 429.
+    ///
+    /// Browsers open six connections to a host by HTTP/1.1, for all their tabs together, and a stream holds one for as
+    /// long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
+    /// Default false.
     pub event_streams: bool,
     /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
     /// themselves, some of them.
