@@ -15,9 +15,9 @@ export as namespace Swio;
  * swio.send("hello");
  * ```
  *
- * By HTTP/1.1 browsers open six connections to a host, for all tabs together, and each tab without a WebSocket holds one of
- * them: of six such tabs none can send, and a seventh does not load. Behind a proxy that speaks HTTP/2 to browsers there is
- * no such limit.
+ * By HTTP/1.1 browsers open six connections to a host, for all tabs together, and each tab without a WebSocket holds
+ * one of them: of six such tabs none can send, and a seventh does not load. Behind a proxy that speaks HTTP/2 to
+ * browsers there is no such limit.
  *
  * Events beside a WebSocket's: messages that have an event name come under that name, `gap` says that some of a topic
  * was missed and is not known any more.
