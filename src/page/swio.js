@@ -32,6 +32,8 @@
     // 1008, 4000 and so on.
     reconnect: ({ code }) => code === 1001 || code === 1005 || code === 1006 || (code > 1010 && code < 3000),
   };
+  // What the page is told beside messages. A message under such a name would be taken for it.
+  const OWN_EVENTS = ["open", "message", "close", "error", "gap", "subscribed", "denied"];
   // A session that lived for less says nothing about whether the next one will.
   const STABLE_MS = 3000;
   // So often a WebSocket that messages are sent over is asked which have arrived.
@@ -595,7 +597,8 @@
       if (subscription?.state !== "pending" && distance(id, this._position) > 0) this._position = id;
       const isBlob = data instanceof ArrayBuffer && this.binaryType === "blob";
       const init = { data: isBlob ? new Blob([data]) : data, lastEventId: id, origin: this._base.origin };
-      const message = Object.assign(new MessageEvent(event || "message", init), { topic });
+      const type = event === "" || OWN_EVENTS.includes(event) ? "message" : event;
+      const message = Object.assign(new MessageEvent(type, init), { topic });
       subscription?.dispatchEvent(message);
       this.dispatchEvent(message);
     }

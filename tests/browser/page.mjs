@@ -112,6 +112,10 @@ const TESTS = {
     assert.deepEqual(await page.evaluate(() => { swio.send('/event named some text'); return next(); }), {
       type: 'named', data: 'some text',
     });
+    // Not one that the page takes for something else.
+    assert.deepEqual(await page.evaluate(() => { swio.send('/event close some text'); return next(); }), {
+      type: 'message', data: 'some text',
+    });
   },
 
   async 'messages may have an id of the application, empty ones too'(page) {

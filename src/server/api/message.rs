@@ -220,7 +220,8 @@ impl<'a> Message<'a> {
 
     /// The name of the event that it is to pages: they listen for that name in place of `message`. It is told on
     /// event streams (line breaks and NUL in it are left out), to polls and where `swio.1` is spoken; without meaning
-    /// on any other connection.
+    /// on any other connection. Not `open`, `close`, `error`, `gap` and the like: pages take those for news of the
+    /// connection itself, and the script for pages gives such a message as `message`.
     ///
     /// ```no_run
     /// # use swio::{Message, Server};
