@@ -87,10 +87,10 @@ impl std::error::Error for JoinError {}
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The client, or the network on its behalf.
+    /// The other side, or the network on its behalf.
     Peer,
     /// This side: the server, or the [`Client`](crate::Client).
-    Server,
+    Local,
 }
 
 /// What ended a connection.
@@ -154,7 +154,7 @@ impl fmt::Display for Cause {
 ///
 /// let reason = CloseReason::new(Side::Peer, 1001, "going away", Cause::Requested);
 /// assert_eq!(reason.to_string(), "closed by the peer, 1001 \"going away\"");
-/// let reason = CloseReason::new(Side::Server, 1009, "message too big", Cause::TooBig("message too big"));
+/// let reason = CloseReason::new(Side::Local, 1009, "message too big", Cause::TooBig("message too big"));
 /// assert_eq!(reason.to_string(), "closed by this side, 1009 (too big: message too big)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {
             Side::Peer => "the peer",
-            Side::Server => "this side",
+            Side::Local => "this side",
         };
         write!(f, "closed by {by}, {}", self.code)?;
         // Most causes say what the peer was told, and more.

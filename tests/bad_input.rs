@@ -315,7 +315,7 @@ fn violates(live: &Live, events: &Events, bytes: impl AsRef<[u8]>, code: u16) ->
     let Event::Error(about, _) = events.next() else { panic!("something else before on_error") };
     assert_eq!(about, Some(fd));
     let Event::Close(closed, why) = events.next() else { panic!("something else before on_close") };
-    assert_eq!((closed, why.by, why.code), (fd, Side::Server, code));
+    assert_eq!((closed, why.by, why.code), (fd, Side::Local, code));
     match code {
         1009 => assert!(matches!(why.cause, Cause::TooBig(_)), "{why}"),
         _ => assert!(matches!(why.cause, Cause::Protocol(_)), "{why}"),

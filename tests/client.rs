@@ -233,7 +233,7 @@ fn what_is_sent_comes_back_and_the_close_is_a_clean_one() {
     live.handle.push(fd, "from the server").expect("it runs");
     assert_eq!(next(&told), text("from the server"));
     running.stop().expect("it runs");
-    let reason = CloseReason::new(Side::Server, 1000, "", Cause::Requested);
+    let reason = CloseReason::new(Side::Local, 1000, "", Cause::Requested);
     assert_eq!(next(&told), Told::Close(reason));
     assert_eq!(events.close(), (fd, CloseReason::new(Side::Peer, 1000, "", Cause::Requested)));
     join(running).expect("a good end");
@@ -350,7 +350,7 @@ fn pings_are_answered_and_a_silent_server_is_pinged_and_given_up() {
         .expect("a client");
     is_open(&told);
     assert_eq!(next(&told), Told::Ping(b"are you there?".to_vec()));
-    let reason = CloseReason::new(Side::Server, 1001, "no answer to ping", Cause::Timeout);
+    let reason = CloseReason::new(Side::Local, 1001, "no answer to ping", Cause::Timeout);
     assert_eq!(next(&told), Told::Close(reason));
     join(running).expect("it was open");
     rogue.done();
@@ -580,7 +580,7 @@ fn a_server_that_breaks_the_protocol_is_told_how() {
         (vec![FIN | BINARY, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 1009),
     ] {
         let (sent, reason) = after(&bytes);
-        assert_eq!((sent, reason.code, reason.by), (code, code, Side::Server), "{bytes:x?}");
+        assert_eq!((sent, reason.code, reason.by), (code, code, Side::Local), "{bytes:x?}");
     }
 }
 
@@ -927,7 +927,7 @@ fn a_script_sends_receives_pings_and_closes() {
     script.push("behind the pong").expect("it is open");
     let message = script.receive(None).expect("it is open").expect("an echo");
     assert_eq!(message, Message::from("behind the pong"));
-    let expected = CloseReason::new(Side::Server, 4000, "that was all", Cause::Requested);
+    let expected = CloseReason::new(Side::Local, 4000, "that was all", Cause::Requested);
     assert_eq!(script.close(4000, "that was all"), expected);
     live.until_empty();
 }
@@ -1073,7 +1073,7 @@ fn a_script_tells_a_server_what_it_did_wrong() {
             .open()
             .expect("a connection");
         let reason = script.receive(DEADLINE).expect_err("it broke the protocol");
-        assert_eq!((reason.by, reason.code), (Side::Server, code));
+        assert_eq!((reason.by, reason.code), (Side::Local, code));
         rogue.done();
         assert_eq!(receiver.try_recv(), Ok(code));
     }

@@ -87,7 +87,7 @@ fn disconnect_sends_code_and_reason_behind_what_was_pushed() {
     client.expect(BINARY, vec![2; 100_000]);
     assert_eq!(client.answer_close(4000), "enough");
     drop(client);
-    expect_closed(&live, &events, fd, &CloseReason::new(Side::Server, 4000, "enough", Cause::Requested));
+    expect_closed(&live, &events, fd, &CloseReason::new(Side::Local, 4000, "enough", Cause::Requested));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn disconnect_with_a_code_that_may_not_be_sent_sends_1000() {
         assert!(live.ask(move |server| server.disconnect(fd, code, "bye")));
         assert_eq!(client.answer_close(1000), "bye");
         drop(client);
-        expect_closed(&live, &events, fd, &CloseReason::new(Side::Server, 1000, "bye", Cause::Requested));
+        expect_closed(&live, &events, fd, &CloseReason::new(Side::Local, 1000, "bye", Cause::Requested));
     }
 }
 
@@ -109,7 +109,7 @@ fn a_reason_over_123_bytes_is_cut_at_a_characters_end() {
     assert!(live.ask(move |server| server.disconnect(fd, 3000, &reason)));
     assert_eq!(client.answer_close(3000), long[..122]);
     drop(client);
-    expect_closed(&live, &events, fd, &CloseReason::new(Side::Server, 3000, &long[..122], Cause::Requested));
+    expect_closed(&live, &events, fd, &CloseReason::new(Side::Local, 3000, &long[..122], Cause::Requested));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn closes_that_cross_end_with_the_first_reason() {
         &live,
         &events,
         fd,
-        &CloseReason::new(Side::Server, 4001, "from the server", Cause::Requested),
+        &CloseReason::new(Side::Local, 4001, "from the server", Cause::Requested),
     );
 }
 
@@ -182,7 +182,7 @@ fn a_peer_that_ends_tcp_instead_of_answering_the_close_keeps_the_first_reason() 
     client.finish();
     client.expect_fin();
     drop(client);
-    expect_closed(&live, &events, fd, &CloseReason::new(Side::Server, 4001, "bye", Cause::Requested));
+    expect_closed(&live, &events, fd, &CloseReason::new(Side::Local, 4001, "bye", Cause::Requested));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_violation_while_closing_keeps_the_first_reason() {
     client.send([0xff; 20]);
     client.expect_fin();
     drop(client);
-    expect_closed(&live, &events, fd, &CloseReason::new(Side::Server, 4001, "bye", Cause::Requested));
+    expect_closed(&live, &events, fd, &CloseReason::new(Side::Local, 4001, "bye", Cause::Requested));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn shutdown_sends_1001_behind_what_was_pushed_and_run_returns() {
     for fd in fds {
         let (closed, reason) = events.close();
         assert!(fds.contains(&closed), "{fd}");
-        assert_eq!((reason.by, reason.code, reason.cause), (Side::Server, 1001, Cause::Shutdown));
+        assert_eq!((reason.by, reason.code, reason.cause), (Side::Local, 1001, Cause::Shutdown));
     }
     assert_eq!(live.handle.push(fds[0], "x"), Err(PushError::Stopped));
     assert!(std::net::TcpStream::connect(live.address).is_err(), "it still listens");

@@ -33,7 +33,7 @@ pub(crate) fn row(section: &'static str, requirement: impl Into<String>, steps: 
 /// The server fails the connection: a close frame with this code, then the end of TCP, and the application is
 /// given nothing of it.
 pub(crate) fn fails(section: &'static str, requirement: impl Into<String>, wire: Vec<u8>, code: u16) -> Row {
-    let steps = [Open("/"), Send(wire), Close(Some(code)), End, Reported(code, Side::Server), Delivered(0)];
+    let steps = [Open("/"), Send(wire), Close(Some(code)), End, Reported(code, Side::Local), Delivered(0)];
     row(section, requirement, steps)
 }
 

@@ -247,7 +247,7 @@ fn who_says_nothing_for_too_long_is_closed_whatever_pongs_it_sends() {
     client.close(1001, "");
     client.expect_fin();
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.cause), (fd, Side::Server, Cause::Idle));
+    assert_eq!((closed, reason.by, reason.cause), (fd, Side::Local, Cause::Idle));
     assert_eq!(live.ask(|server| server.stats().refusals.idle), 1);
 }
 
@@ -380,7 +380,7 @@ fn close_is_a_normal_end_and_reset_is_an_abrupt_one() {
     let error = client.stream.read_to_end(&mut rest).expect_err("a reset");
     assert_eq!((error.kind(), rest.len()), (ErrorKind::ConnectionReset, 0));
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 1006, Cause::Requested));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 1006, Cause::Requested));
     // One that only speaks HTTP, in the middle of its request.
     let mut client = live.client();
     client.send("GET / HT");

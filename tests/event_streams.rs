@@ -155,7 +155,7 @@ fn messages_arrive_as_events_in_their_order() {
     reader.client.expect_fin();
     drop(reader);
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 4000, Cause::Requested));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 4000, Cause::Requested));
     live.until_empty();
     live.ask(|server| assert_eq!(server.usage().event_streams, 0));
 }

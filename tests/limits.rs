@@ -41,7 +41,7 @@ fn more_messages_than_allowed_end_the_connection_with_1008() {
     let events = events.rest();
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Message(..))).count(), 100);
     let Some(Event::Close(_, reason)) = events.last() else { panic!("no close: {events:?}") };
-    assert_eq!((reason.by, reason.code), (Side::Server, 1008));
+    assert_eq!((reason.by, reason.code), (Side::Local, 1008));
     assert_eq!(reason.cause, Cause::RateLimited("too many messages a second"));
     assert_eq!(refusals(&live), only(|refusals| refusals.message_rate = 1));
     other.frame(PING, b"you too?");

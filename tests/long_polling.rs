@@ -328,7 +328,7 @@ fn a_session_without_requests_is_over() {
     let fd = events.open();
     live.ask(move |server| server.push(fd, "in vain").expect("open"));
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.cause), (fd, Side::Server, Cause::Timeout));
+    assert_eq!((closed, reason.by, reason.cause), (fd, Side::Local, Cause::Timeout));
     page.ask();
     page.expect_refusal(404, UNKNOWN);
     // One that nobody may end for its silence lives on.
@@ -358,7 +358,7 @@ fn the_end_of_a_session_is_in_its_last_answer() {
     let end = r#""closed":{"code":4000,"reason":"enough \"said\""}}"#;
     assert_eq!(page.answer(), format!("{{\"cursor\":1,\"messages\":[{{\"text\":\"bye\"}}],{end}"));
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 4000, Cause::Requested));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 4000, Cause::Requested));
     page.ask();
     page.expect_refusal(404, UNKNOWN);
     // Where no request waits, the next one is told.

@@ -327,7 +327,7 @@ fn end(live: &Live, mut client: Client, random: &mut Random) {
             let command = format!("disconnect {code} {}", frame.reason);
             client.send(Message::text(command)).expect("it reads");
             assert_eq!(closed(&mut client).as_ref(), Some(&frame));
-            CloseReason::new(Side::Server, code, &frame.reason, Cause::Requested)
+            CloseReason::new(Side::Local, code, &frame.reason, Cause::Requested)
         }
         _ => CloseReason::new(Side::Peer, 1006, "", Cause::Lost),
     };
@@ -401,7 +401,7 @@ fn what_the_server_pushes_is_what_tungstenite_reads() {
         }
         assert_eq!(closed(&mut client).as_ref(), Some(&frame));
         drop(client);
-        let reason = CloseReason::new(Side::Server, frame.code.into(), &frame.reason, Cause::Requested);
+        let reason = CloseReason::new(Side::Local, frame.code.into(), &frame.reason, Cause::Requested);
         assert_eq!(live.told(), Told::Closed(reason));
     }
 }

@@ -927,7 +927,7 @@ fn what_is_no_command_ends_a_websocket_and_is_refused_by_post() {
         drop(page);
         // Those who posted have gone meanwhile.
         let reasons = std::iter::repeat_with(|| events.close().1);
-        let reason = reasons.into_iter().find(|reason| reason.by == Side::Server).expect("one of them");
+        let reason = reasons.into_iter().find(|reason| reason.by == Side::Local).expect("one of them");
         assert_eq!((reason.code, reason.cause), (1002, Cause::Protocol(what)));
         let is_for_post = query.starts_with("swio") && !query.contains('\n') && query != "swio=close";
         for kind in [Kind::Stream, Kind::Poll].into_iter().filter(|_| is_for_post) {

@@ -67,7 +67,7 @@ fn a_panic_in_on_open_closes_with_1011_and_on_close_runs() {
         other => panic!("{other:?}"),
     };
     let (closed, reason) = scene.events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 1011, Cause::Panic));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 1011, Cause::Panic));
     scene.end();
 }
 
@@ -88,7 +88,7 @@ fn a_panic_in_on_message_closes_with_1011_and_nothing_more_is_delivered() {
     drop(client);
     scene.expect_error(Some(fd), "on_message panicked: boom");
     let (closed, reason) = scene.events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 1011, Cause::Panic));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 1011, Cause::Panic));
     scene.end();
 }
 

@@ -141,7 +141,7 @@ fn a_reset_during_the_close_handshake_keeps_the_first_reason() {
     assert_eq!(client.read_frame().close(), (4321, "go".to_owned()));
     client.reset();
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.code, &*reason.text), (fd, Side::Server, 4321, "go"));
+    assert_eq!((closed, reason.by, reason.code, &*reason.text), (fd, Side::Local, 4321, "go"));
     live.until_empty();
     assert_eq!(events.check_pairs(), 0);
 }

@@ -340,7 +340,7 @@ fn a_peer_that_does_not_answer_pings_is_given_up() {
     assert_eq!(client.expect_close(1001), "no answer to ping");
     drop(client);
     let (closed, reason) = events.close();
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 1001, Cause::Timeout));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 1001, Cause::Timeout));
     live.until_empty();
     assert_eq!(events.check_pairs(), 0);
     still_serving(&live);
@@ -415,7 +415,7 @@ fn a_close_frame_that_is_not_answered_ends_the_wait_in_time() {
     assert_eq!(client.expect_close(4000), "bye");
     let (closed, reason) = events.close();
     // The first reason wins.
-    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Server, 4000, Cause::Requested));
+    assert_eq!((closed, reason.by, reason.code, reason.cause), (fd, Side::Local, 4000, Cause::Requested));
     live.until_empty();
 }
 

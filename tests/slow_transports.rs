@@ -78,7 +78,7 @@ fn who_never_reads_is_closed_and_nobody_else_notices() {
         let reason = world.closed(fd);
         assert_eq!(
             (reason.by, reason.code, reason.cause),
-            (Side::Server, 1013, Cause::SlowConsumer),
+            (Side::Local, 1013, Cause::SlowConsumer),
             "{kind:?}"
         );
         healthy.push(&world, pushed);
@@ -169,9 +169,9 @@ fn who_reads_a_byte_now_and_then_is_given_up() {
         let reason = world.closed(fd);
         // Of raw TCP it is the system that says so.
         let (by, code) = match kind {
-            Kind::LongPolling => (Side::Server, 1006),
+            Kind::LongPolling => (Side::Local, 1006),
             Kind::Tcp => (Side::Peer, 1006),
-            _ => (Side::Server, 1001),
+            _ => (Side::Local, 1001),
         };
         assert_eq!((reason.by, reason.code, reason.cause), (by, code, Cause::Timeout), "{kind:?}");
         still_serving(&world.live);

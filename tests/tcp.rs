@@ -151,7 +151,7 @@ fn huge_packages_arrive_whole_up_to_the_limit() {
         let (_, reason) = log.close();
         assert_eq!(
             (reason.by, reason.code, reason.cause),
-            (Side::Server, 1009, Cause::TooBig("package too big"))
+            (Side::Local, 1009, Cause::TooBig("package too big"))
         );
         still_serving(&live);
     }
@@ -197,7 +197,7 @@ fn a_length_that_does_not_count_its_own_head_ends_the_connection() {
     let (closed, reason) = log.close();
     assert_eq!(
         (closed, reason.by, reason.code, reason.cause),
-        (fd, Side::Server, 1002, Cause::Protocol(what))
+        (fd, Side::Local, 1002, Cause::Protocol(what))
     );
     still_serving(&live);
 }
@@ -254,7 +254,7 @@ fn the_server_ends_a_connection_behind_what_it_pushed_and_hears_no_more_of_it() 
     assert_eq!(ended, ((true, false), Err(PushError::Closing), Some(Status::Closing)));
     assert_eq!(client.take_rest(), b"goodbye\n");
     drop(client);
-    assert_eq!(log.close(), (fd, CloseReason::new(Side::Server, 4000, "enough", Cause::Requested)));
+    assert_eq!(log.close(), (fd, CloseReason::new(Side::Local, 4000, "enough", Cause::Requested)));
     assert_eq!(live.ask(move |server| server.push(fd, "more")), Err(PushError::Gone));
     assert_eq!(live.ask(|server| server.usage()), swio::Usage::default());
 }

@@ -218,9 +218,9 @@ impl Connection {
                 Ok(Some(Received::Message(_))) if !is_over(deadline) => {}
                 Ok(Some(Received::Close(..))) => {
                     self.await_end();
-                    return CloseReason::new(Side::Server, code, reason, Cause::Requested);
+                    return CloseReason::new(Side::Local, code, reason, Cause::Requested);
                 }
-                Ok(_) => return CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
+                Ok(_) => return CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout),
                 Err(ended) => return ended,
             }
         }
@@ -295,7 +295,7 @@ impl Connection {
         let written = self.stream.write_all(bytes, self.config.pong_timeout);
         written.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
-                self.end(CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer))
+                self.end(CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer))
             }
             _ => self.failed(&error),
         })
@@ -308,7 +308,7 @@ impl Connection {
         let frame = ControlFrame::new(Opcode::Close, &close::payload(code, what), Some(self.random.bytes()));
         self.stream.write_all(frame.as_slice(), self.config.close_timeout).ok();
         let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
-        self.end(CloseReason::new(Side::Server, code, what, cause))
+        self.end(CloseReason::new(Side::Local, code, what, cause))
     }
 
     fn failed(&mut self, error: &io::Error) -> CloseReason {

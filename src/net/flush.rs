@@ -144,7 +144,7 @@ impl<S> Connections<S> {
 
 /// There is not even the room to tell the peer why: its last frame may be half on the wire.
 fn no_room() -> CloseReason {
-    CloseReason::new(Side::Server, 1006, "", Cause::SlowConsumer)
+    CloseReason::new(Side::Local, 1006, "", Cause::SlowConsumer)
 }
 
 /// What of two parts that belong together follows the first `written` bytes.

@@ -321,7 +321,7 @@ impl<A: App> Reactor<A> {
             match life {
                 Life::Open => self.app.expired(fd),
                 Life::Connecting => {
-                    connections.kill(fd, CloseReason::new(Side::Server, 1006, "", Cause::Timeout));
+                    connections.kill(fd, CloseReason::new(Side::Local, 1006, "", Cause::Timeout));
                 }
                 Life::Finishing if connections.take_progress(fd) => {
                     connections.deadline(fd, connections.limits.progress_timeout);

@@ -173,7 +173,7 @@ mod tests {
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));
         // It has nothing that could go out behind its end.
-        connections.finish(fd, CloseReason::new(Side::Server, 1000, "", Cause::Requested));
+        connections.finish(fd, CloseReason::new(Side::Local, 1000, "", Cause::Requested));
         assert_eq!(connections.write(fd, [b"late\n", &[]], quota), Err(Refused::Gone));
         assert!(connections.get(fd).is_none());
     }

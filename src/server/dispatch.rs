@@ -106,7 +106,7 @@ impl Dispatch {
             return self.server.connections.deadline(fd, timeout);
         }
         log::debug!("{fd}: the close frame was not answered in time");
-        let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         self.server.connections.kill(fd, reason);
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn order_around_a_close() -> Vec<Row> {
                 Gets(CLOSE, b"\x0f\xa0bye".into()),
                 Send(close(4000, "")),
                 End,
-                Reported(4000, Side::Server),
+                Reported(4000, Side::Local),
             ],
         ),
         row(
@@ -127,7 +127,7 @@ pub(crate) fn ends_of_tcp() -> Vec<Row> {
                 Gets(TEXT, b"before".into()),
                 Close(Some(1001)),
                 End,
-                Reported(1001, Side::Server),
+                Reported(1001, Side::Local),
             ],
         ),
     ]
@@ -173,7 +173,7 @@ pub(crate) fn codes_reported() -> Vec<Row> {
                 Close(Some(4000)),
                 Send(close(4001, "")),
                 End,
-                Reported(4000, Side::Server),
+                Reported(4000, Side::Local),
             ],
         ),
     ]
@@ -245,7 +245,7 @@ pub(crate) fn codes() -> Vec<Row> {
     rows.push(row(
         "7.4.1",
         "1011 where the server fails",
-        [Open("/do"), asked("panic"), Close(Some(1011)), End, Reported(1011, Side::Server)],
+        [Open("/do"), asked("panic"), Close(Some(1011)), End, Reported(1011, Side::Local)],
     ));
     rows
 }

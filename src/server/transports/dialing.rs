@@ -107,7 +107,7 @@ impl Dispatch {
     }
 
     pub(crate) fn dialing_expired(&mut self, fd: Fd) {
-        let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         self.server.connections.kill(fd, reason);
     }
 

@@ -331,11 +331,11 @@ impl Dispatch {
             log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
             return self
                 .server
-                .end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::SlowConsumer));
+                .end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer));
         }
         self.server.stats.responses += 1;
         if !keep_alive {
-            self.server.end(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
+            self.server.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         // The time to read the answer, and from then on to ask again.
         let timeout = self.server.config.keep_alive_timeout;
@@ -366,7 +366,7 @@ impl Dispatch {
             return;
         }
         let is_paused = self.server.connections.is_paused(fd);
-        let timeout = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout);
+        let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         if self.server.connections.take_progress(fd) {
             let timeout = self.server.config.keep_alive_timeout;
             self.server.connections.deadline(fd, timeout);

@@ -147,7 +147,7 @@ impl Dispatch {
     pub(crate) fn heartbeat(&mut self, fd: Fd) {
         let idle_left = self.server.idle_left(fd);
         if idle_left.is_zero() {
-            let reason = CloseReason::new(Side::Server, close::GOING_AWAY, "idle for too long", Cause::Idle);
+            let reason = CloseReason::new(Side::Local, close::GOING_AWAY, "idle for too long", Cause::Idle);
             self.server.close_for(fd, reason);
             return;
         }

@@ -65,7 +65,7 @@ impl Dispatch {
             Err(error) => {
                 log::error!("{fd}: no token, for the system has no random numbers: {error}");
                 let cause = Cause::Overload("no randomness");
-                let reason = CloseReason::new(Side::Server, close::INTERNAL_ERROR, "internal error", cause);
+                let reason = CloseReason::new(Side::Local, close::INTERNAL_ERROR, "internal error", cause);
                 self.server.connections.kill(fd, reason);
                 return Err(Refusal::new(500, "internal server error"));
             }
@@ -121,7 +121,7 @@ impl Dispatch {
         let reason = match poll.end.as_deref() {
             Some(end) => end.clone(),
             None if is_protected => return self.server.watch(fd),
-            None => CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Timeout),
+            None => CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout),
         };
         log::debug!("{fd}: polls no more");
         self.server.connections.kill(fd, reason);

@@ -35,7 +35,7 @@ impl Dispatch {
         if admission != Admission::Welcome {
             log::debug!("{fd}: turned away: {admission:?}");
             let reason =
-                CloseReason::new(Side::Server, close::TRY_AGAIN_LATER, "", Cause::Overload("too many"));
+                CloseReason::new(Side::Local, close::TRY_AGAIN_LATER, "", Cause::Overload("too many"));
             return self.server.connections.finish(fd, reason);
         }
         self.server.change_session(fd, |session| *session = Session::Tcp(framing));

@@ -25,7 +25,7 @@ impl Server {
             close::NORMAL
         };
         let reason = &reason[..reason.floor_char_boundary(close::REASON_BYTES_MAX)];
-        self.close_for(fd, CloseReason::new(Side::Server, code, reason, Cause::Requested))
+        self.close_for(fd, CloseReason::new(Side::Local, code, reason, Cause::Requested))
     }
 
     /// Begins the close handshake and waits for the peer's half of it.
@@ -78,7 +78,7 @@ impl Server {
     /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code,
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
-        let reason = CloseReason::new(Side::Server, code, text, cause);
+        let reason = CloseReason::new(Side::Local, code, text, cause);
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
             Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),

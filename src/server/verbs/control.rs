@@ -111,7 +111,7 @@ impl Server {
     pub fn reset(&mut self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
         connection.stream.reset_on_close();
-        self.connections.kill(fd, CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Requested));
+        self.connections.kill(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         true
     }
 }

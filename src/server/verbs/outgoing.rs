@@ -297,7 +297,7 @@ impl Dispatch {
             client.failures = 0;
         }
         let is_wanted =
-            reason.by == Side::Server && matches!(reason.cause, Cause::Requested | Cause::Shutdown);
+            reason.by == Side::Local && matches!(reason.cause, Cause::Requested | Cause::Shutdown);
         if is_wanted || !self.retry(id) {
             self.end_client(id);
         }

@@ -68,7 +68,7 @@ impl Server {
         while share > 0 && drain.next < self.connections.index_end() {
             if let Some(connection) = self.connections.at(drain.next) {
                 let fd = connection.fd;
-                self.close_for(fd, CloseReason::new(Side::Server, code, "server shutdown", Cause::Shutdown));
+                self.close_for(fd, CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown));
                 share -= 1;
             }
             drain.next += 1;
@@ -110,7 +110,7 @@ impl Server {
         for index in 1..self.connections.index_end() {
             let Some(connection) = self.connections.at(index) else { continue };
             let fd = connection.fd;
-            let reason = CloseReason::new(Side::Server, close::ABNORMAL, "", Cause::Shutdown);
+            let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Shutdown);
             self.connections.kill(fd, reason);
         }
     }
