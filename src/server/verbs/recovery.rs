@@ -44,8 +44,8 @@ impl Server {
     /// lost, an event or notice `gap` with the topic's name comes first. For plain WebSockets there is
     /// [`recover`](Server::recover). All histories together are bounded by
     /// [`Config::history_bytes_max`](crate::Config::history_bytes_max); a topic keeps its own while nobody is in it.
-    /// Whom a message was not for ([`except`](crate::Broadcast::except)) is not kept: a client that comes back is another
-    /// connection, and may get what the one that it was before was left out of.
+    /// Whom a message was not for ([`except`](crate::Broadcast::except)) is not kept: a client that comes back is
+    /// another connection, and may get what the one that it was before was left out of.
     ///
     /// # Errors
     /// [`JoinError::NameLength`], and [`JoinError::TopicsFull`] where as many topics have a history as there may be
