@@ -264,7 +264,7 @@ const TESTS = {
       { type: 'close', code: 1001, reason: 'soon "back"', wasClean: true, willReconnect: true }, { type: 'open' },
       { type: 'close', code: 4000, reason: 'no more', wasClean: true, willReconnect: false }, 3,
     ]);
-    await server.line(/^close \d+ 4000 Server no more$/, from);
+    await server.line(/^close \d+ 4000 Local no more$/, from);
   },
 
   async 'a page that is left says so, and comes back as it was'(page) {
