@@ -18,15 +18,15 @@ use crate::server::session::{Awaited, Held, Poll, Session};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
 use crate::server::transports::http::NOT_NOW;
-use crate::server::transports::posting::Refused;
+use crate::server::transports::posting::NotTaken;
 use crate::server::verbs::waiting::Answer;
 use std::time::Duration;
 
 /// An answer takes no further message with which it would be longer.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-const UNKNOWN: Refused = Refused(404, "unknown session");
-const BAD_CURSOR: Refused = Refused(400, "bad cursor");
+const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
+const BAD_CURSOR: NotTaken = NotTaken(400, "bad cursor");
 
 impl Dispatch {
     /// Whether a request is of a session, or begins one.
@@ -168,7 +168,7 @@ impl Server {
     }
 
     /// What a request says that its client has is forgotten; then it is the one that waits.
-    fn acknowledge(&mut self, token: &str, request: &Request<'_>) -> Result<Fd, Refused> {
+    fn acknowledge(&mut self, token: &str, request: &Request<'_>) -> Result<Fd, NotTaken> {
         let cursor = request.query_param("cursor");
         let cursor = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).ok_or(BAD_CURSOR);
         let fd = self.tokens.find(token).ok_or(UNKNOWN)?;

@@ -19,14 +19,14 @@ use std::num::NonZeroU32;
 /// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
 const PREFLIGHT_SECONDS: &str = "7200";
 
-const UNKNOWN: Refused = Refused(404, "unknown session");
+const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
 
 /// Why a message was not taken.
-pub(crate) struct Refused(pub(crate) u16, pub(crate) &'static str);
+pub(crate) struct NotTaken(pub(crate) u16, pub(crate) &'static str);
 
-impl Refused {
+impl NotTaken {
     pub(crate) fn response(self) -> Response {
-        let Refused(status, error) = self;
+        let NotTaken(status, error) = self;
         let response = Response::new(status)
             .header("Content-Type", "application/json")
             .header("Cache-Control", "no-store")
@@ -61,21 +61,21 @@ impl Dispatch {
         Ok(())
     }
 
-    fn receive_post(&mut self, request: &Request<'_>) -> Result<(), Refused> {
+    fn receive_post(&mut self, request: &Request<'_>) -> Result<(), NotTaken> {
         let token = request.query_param("session").ok_or(UNKNOWN)?;
         let fd = self.server.tokens.find(&token).ok_or(UNKNOWN)?;
         let channel = self.server.channel(fd).map_err(|_| UNKNOWN)?;
         let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
-        let number = number.transpose().map_err(|_| Refused(400, "bad number"))?;
+        let number = number.transpose().map_err(|_| NotTaken(400, "bad number"))?;
         if number.is_some_and(|number| number.get() <= self.server.posted(fd)) {
             // Taken already: the answer was lost.
             return Ok(());
         }
         let query = request.query().unwrap_or_default().as_bytes();
-        let command = self.parse_command(query).map_err(|what| Refused(400, what))?;
+        let command = self.parse_command(query).map_err(|what| NotTaken(400, what))?;
         let is_next = number.is_none_or(|number| number.get() - 1 == self.server.posted(fd));
         if !is_next {
-            return Err(Refused(409, "a message before it is missing"));
+            return Err(NotTaken(409, "a message before it is missing"));
         }
         match &command {
             Command::Send => self.take_message(fd, number, request),
@@ -88,7 +88,7 @@ impl Dispatch {
                 }
                 Ok(())
             }
-            _ if !channel.has_notices() => Err(Refused(409, "not on a stream without labels")),
+            _ if !channel.has_notices() => Err(NotTaken(409, "not on a stream without labels")),
             _ => {
                 let route = self.admit_post(fd, number)?;
                 self.obey(route, fd, &command);
@@ -102,37 +102,37 @@ impl Dispatch {
         fd: Fd,
         number: Option<NonZeroU32>,
         request: &Request<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), NotTaken> {
         let refusals = &mut self.server.stats.refusals;
         if request.body.len() > self.server.config.message_bytes_max {
             refusals.message_too_big += 1;
-            return Err(Refused(413, "message too big"));
+            return Err(NotTaken(413, "message too big"));
         }
-        let opcode = opcode(request).ok_or(Refused(415, "text/plain or application/octet-stream only"))?;
+        let opcode = opcode(request).ok_or(NotTaken(415, "text/plain or application/octet-stream only"))?;
         if opcode == Opcode::Text && utf8::check(request.body).is_err() {
             refusals.invalid_utf8 += 1;
-            return Err(Refused(400, "text that is not UTF-8"));
+            return Err(NotTaken(400, "text that is not UTF-8"));
         }
         let route = self.admit_post(fd, number)?;
         self.server.stats.messages_received += 1;
         let frame = Frame::new(fd, opcode, request.body);
         self.call("on_message", route, Some(fd), |handler, server| handler.on_message(server, frame))
-            .ok_or(Refused(500, "internal error"))
+            .ok_or(NotTaken(500, "internal error"))
     }
 
     /// Takes what is posted, within the session's rate: whose it is. From here on it is not taken again.
-    fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, Refused> {
+    fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, NotTaken> {
         let rates = self.server.connections.limits.rates;
         let heard = self.server.connections.tick_now();
         let connection = self.server.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let route = connection.session.route().ok_or(UNKNOWN)?;
         if connection.flags.has(Flags::SUSPENDED) {
-            return Err(Refused(503, "paused"));
+            return Err(NotTaken(503, "paused"));
         }
         connection.hear(heard);
         if !connection.meter.take_messages(1, &rates) {
             self.server.stats.refusals.message_rate += 1;
-            return Err(Refused(429, "too many messages a second"));
+            return Err(NotTaken(429, "too many messages a second"));
         }
         if let (Some(number), Some(posted)) = (number, connection.session.posted_mut()) {
             *posted = number.get();
