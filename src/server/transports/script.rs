@@ -9,7 +9,7 @@ use sha1::{Digest as _, Sha1};
 /// that it subscribes to, and sessions that come back, over WebSocket, event stream and long polling alike. It needs
 /// nothing else. [`Builder::script`](crate::Builder::script) serves it; this is for who serves files by other means.
 ///
-/// It has 25 KB, 7 KB where a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
+/// It has 27 KB, 8 KB where a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
 pub const SCRIPT: &str = include_str!("../../page/swio.js");
 
 /// Where the script is served.
