@@ -11,7 +11,7 @@ use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::net::blocking::BlockingStream;
 use crate::net::resolver;
 use crate::random::Random;
-use crate::server::api::message::Message;
+use crate::session::message::Message;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 

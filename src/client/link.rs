@@ -5,8 +5,8 @@ use crate::error::{CloseReason, Fault, PushError};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
-use crate::server::api::message::{Frame, Message};
-use crate::server::verbs::outgoing::ClientId;
+use crate::server::state::clients::ClientId;
+use crate::session::message::{Frame, Message};
 use std::fmt;
 
 /// A client as its callbacks see it: its connection, and the loop that serves it.

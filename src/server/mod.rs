@@ -1,50 +1,38 @@
-//! The server as callbacks see it, and what makes it one: sessions on connections, dispatch to a handler, the builder.
-//! Contract of this layer: it speaks the protocols and calls the user; it never touches a socket.
+//! The server as callbacks see it: what it keeps of many connections, and the types that name each other because a
+//! call is given the server. Its parts, each knowing only those above it in this list: `state` (what is kept), this file,
+//! `api` (what users hold), `verbs` (what they do with a server), `dispatch` (from the reactor to the handlers), `start`
+//! (from configuration and behaviour to a running server). Contract of this layer: it calls the user; it never touches a
+//! socket, and one connection's protocol is the business of `session`.
 
-// What users hold, besides the server itself.
 pub(crate) mod api;
-// From a connection's bytes to a handler, and back.
-pub(crate) mod transports;
-// What users do with a server, and what that keeps.
+pub(crate) mod dispatch;
+pub(crate) mod start;
+pub(crate) mod state;
 pub(crate) mod verbs;
 
-// What all of them share.
-pub(crate) mod census;
-mod channel;
-mod deferred;
-pub(crate) mod dispatch;
-pub(crate) mod session;
-
-use crate::codec::ws::utf8;
+use crate::codec::http::Response;
 use crate::config::Config;
 use crate::fd::Fd;
-use crate::net::connections::Connections;
+use crate::net::mailbox::Sender;
 use crate::net::timers::{TimerId, Timers};
-use crate::random::Random;
-use api::builder::Builder;
-use api::handle::Handle;
-use api::info::Stats;
-use api::routes::Route;
-use census::Census;
-use channel::Channel;
-use deferred::Deferred;
-use session::Session;
-use std::collections::HashMap;
-use std::fmt;
+use crate::session::Sessions;
+use crate::session::message::Message;
+use crate::session::request::Handshake;
+use crate::session::route::Route;
+use state::clients::{ClientId, Outgoing};
+use state::history::Histories;
+use state::pool::{Output, TaskError, TaskId};
+use state::presence::Presence;
+use state::returning::Returning;
+use state::rooms::{Rooms, TopicEvent};
+use state::settings::Reread;
+use state::stage::Stage;
+use state::tasks::Tasks;
+use std::any::Any;
+use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
-use transports::date::Date;
-use transports::liveness::Liveness;
-use transports::tcp::Tcp;
-use transports::tokens::Tokens;
-use verbs::control::Pause;
-use verbs::history::Histories;
-use verbs::outgoing::Outgoing;
-use verbs::recovery::Returning;
-use verbs::reload::Reread;
-use verbs::shutdown::Stage;
-use verbs::tasks::Tasks;
-use verbs::topics::Rooms;
 
 /// The live server: what every callback receives first.
 ///
@@ -67,44 +55,19 @@ use verbs::topics::Rooms;
 /// # .unwrap();
 /// ```
 pub struct Server {
-    pub(crate) connections: Connections<Session>,
-    config: Config,
+    pub(crate) sessions: Sessions,
     timers: Timers<Timer>,
     handle: Handle,
-    census: Census,
     stage: Stage,
-    date: Date,
-    answering: Option<Answering>,
     /// Whose callback runs, or ran last.
     route: Route,
     deferred: Vec<Deferred>,
-    /// What others count is added when it is asked for.
-    stats: Stats,
-    liveness: Liveness,
-    /// Of each connection that a proxy brought, whom it spoke for last.
-    clients: HashMap<Fd, SocketAddr>,
-    /// Of each connection that is not to be read.
-    pauses: HashMap<Fd, Pause>,
     reread: Option<Reread>,
-    tasks: Tasks,
-    /// Of each text that is pushed in parts, where it was cut.
-    texts: HashMap<Fd, utf8::Validator>,
-    /// Of each connection whose message is pushed in parts, what has to go behind that.
-    held_back: HashMap<Fd, Vec<u8>>,
+    tasks: Tasks<Finish>,
     rooms: Rooms,
-    tcp: Tcp,
     outgoing: Outgoing,
-    random: Random,
-    tokens: Tokens,
     histories: Histories,
     returning: Option<Returning>,
-}
-
-/// A request that a callback is answering now.
-struct Answering {
-    fd: Fd,
-    /// The callback ended the connection: behind its answer.
-    is_last: bool,
 }
 
 type Tick = dyn FnMut(&mut Server, TimerId);
@@ -117,38 +80,83 @@ pub(crate) enum Timer {
     Handler(Route),
 }
 
-impl Server {
-    /// Begins a server: where it listens and what it does.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
+/// What a verb makes handlers hear of. A verb calls nobody back, so what it has to tell waits here until the callback
+/// that it was called from is over.
+pub(crate) enum Deferred {
+    /// [`Server::defer`].
+    Call(Route, Box<dyn FnOnce(&mut Server)>),
+    /// [`Server::reload`].
+    Reloaded,
+    TasksAbandoned,
+    /// A client is to connect, or to be over where it was stopped; the first time with the handler that is its own, a
+    /// `Box<dyn Handler>`.
+    Dial(ClientId, Option<Box<dyn Any>>),
+    /// Handlers are told, then connections.
+    BeforeShutdown,
+    Topic(Rc<str>, TopicEvent),
+    /// Of a topic and a user.
+    Presence(Rc<str>, Rc<str>, Presence),
+}
 
-    pub(crate) fn new(connections: Connections<Session>, config: Config, handle: Handle) -> Server {
-        let liveness = Liveness::new(&config);
+pub(crate) type TaskCall = Box<dyn FnOnce(&mut Server, Result<Output, TaskError>)>;
+
+/// Whom the result of a task is for.
+pub(crate) enum Finish {
+    Call(Route, TaskCall),
+    /// The handler's `on_finish`.
+    Handler(Route),
+}
+
+/// A live server, from any thread. Cheap to clone.
+///
+/// Commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
+/// will see the command; what it then finds (an fd that is gone, an outbox that is full) is known only there:
+/// use [`Handle::run`] where that matters.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// use swio::Server;
+///
+/// let running = Server::builder().listen("127.0.0.1:9501").start()?;
+/// let handle = running.handle();
+/// std::thread::spawn(move || handle.broadcast("the time has come").ok());
+/// running.join()
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Handle(pub(crate) Sender<Mail>);
+
+/// A command from another thread.
+pub(crate) enum Mail {
+    Push(Fd, Message<'static>),
+    Broadcast(Message<'static>, Option<Fd>),
+    /// To a topic.
+    Publish(Box<str>, Message<'static>),
+    PushToUser(Box<str>, Message<'static>),
+    Disconnect(Fd, u16, Box<str>),
+    AnswerHandshake(Fd, Handshake),
+    Respond(Fd, Response),
+    Run(Box<dyn FnOnce(&mut Server) + Send>),
+    Message(Box<dyn Any + Send>),
+    Finished(TaskId, Result<Output, TaskError>),
+    Shutdown,
+    /// What the name that a client connects to stands for.
+    Resolved(ClientId, io::Result<Vec<SocketAddr>>),
+}
+
+impl Server {
+    pub(crate) fn new(sessions: Sessions, handle: Handle) -> Server {
         Server {
-            connections,
-            config,
+            sessions,
             timers: Timers::default(),
             handle,
-            census: Census::default(),
             stage: Stage::Serving,
-            date: Date::default(),
-            answering: None,
             route: Route::ROOT,
             deferred: Vec::new(),
-            stats: Stats::new(),
-            liveness,
-            clients: HashMap::new(),
-            pauses: HashMap::new(),
             reread: None,
             tasks: Tasks::default(),
-            texts: HashMap::new(),
-            held_back: HashMap::new(),
             rooms: Rooms::default(),
-            tcp: Tcp::default(),
             outgoing: Outgoing::default(),
-            random: Random::default(),
-            tokens: Tokens::default(),
             histories: Histories::default(),
             returning: None,
         }
@@ -175,13 +183,7 @@ impl Server {
 
     /// The configuration that is in force.
     pub fn config(&self) -> &Config {
-        &self.config
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("usage", &self.usage()).finish_non_exhaustive()
+        &self.sessions.config
     }
 }
 

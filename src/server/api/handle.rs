@@ -3,53 +3,13 @@
 use crate::codec::http::Response;
 use crate::error::PushError;
 use crate::fd::Fd;
-use crate::net::mailbox::{Sender, Undelivered};
-use crate::server::Server;
-use crate::server::api::message::Message;
-use crate::server::api::request::Handshake;
-use crate::server::verbs::outgoing::ClientId;
-use crate::server::verbs::tasks::{Output, TaskError, TaskId};
+use crate::net::mailbox::Undelivered;
+use crate::server::state::pool::{Output, TaskError, TaskId};
+use crate::server::{Handle, Mail, Server};
+use crate::session::message::Message;
+use crate::session::request::Handshake;
 use std::any::Any;
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-
-/// A live server, from any thread. Cheap to clone.
-///
-/// Commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
-/// will see the command; what it then finds (an fd that is gone, an outbox that is full) is known only there:
-/// use [`Handle::run`] where that matters.
-///
-/// ```no_run
-/// # fn main() -> std::io::Result<()> {
-/// use swio::Server;
-///
-/// let running = Server::builder().listen("127.0.0.1:9501").start()?;
-/// let handle = running.handle();
-/// std::thread::spawn(move || handle.broadcast("the time has come").ok());
-/// running.join()
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Handle(pub(crate) Sender<Mail>);
-
-/// A command from another thread.
-pub(crate) enum Mail {
-    Push(Fd, Message<'static>),
-    Broadcast(Message<'static>, Option<Fd>),
-    /// To a topic.
-    Publish(Box<str>, Message<'static>),
-    PushToUser(Box<str>, Message<'static>),
-    Disconnect(Fd, u16, Box<str>),
-    AnswerHandshake(Fd, Handshake),
-    Respond(Fd, Response),
-    Run(Box<dyn FnOnce(&mut Server) + Send>),
-    Message(Box<dyn Any + Send>),
-    Finished(TaskId, Result<Output, TaskError>),
-    Shutdown,
-    /// What the name that a client connects to stands for.
-    Resolved(ClientId, io::Result<Vec<SocketAddr>>),
-}
 
 impl Handle {
     /// [`Server::push`] from another thread.

@@ -5,11 +5,11 @@ use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
 use crate::server::Server;
-use crate::server::api::message::Frame;
-use crate::server::api::request::{Handshake, Request};
-use crate::server::verbs::presence::Presence;
-use crate::server::verbs::tasks::{TaskError, TaskId};
-use crate::server::verbs::topics::TopicEvent;
+use crate::server::state::pool::{TaskError, TaskId};
+use crate::server::state::presence::Presence;
+use crate::server::state::rooms::TopicEvent;
+use crate::session::message::Frame;
+use crate::session::request::{Handshake, Request};
 use std::any::Any;
 use std::fmt;
 

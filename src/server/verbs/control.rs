@@ -1,25 +1,34 @@
-//! One connection under the server's hand: not read for a while, exempt from timeouts, ended at once.
+//! One connection under the application's hand: ended, not read for a while, exempt from timeouts.
 
 use crate::codec::ws::close;
 use crate::config::SlowConsumer;
-use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
-use crate::net::connection::Flags;
 use crate::server::Server;
-use crate::server::deferred::Deferred;
-use crate::server::dispatch::Dispatch;
-use crate::server::session::Session;
-
-/// What is known of a connection that is not to be read.
-#[derive(Debug, Default)]
-pub(crate) struct Pause {
-    /// Read before, and not yet looked at.
-    bytes: Vec<u8>,
-    /// It is read again from the end of the turn on.
-    is_ending: bool,
-}
 
 impl Server {
+    /// Ends a connection: a WebSocket by a close frame behind all that was pushed to it (RFC 6455 §7.1.2),
+    /// an HTTP connection after its answer, an event stream by an event `close` whose data is
+    /// `{"code":1000,"reason":""}` (browsers come back after it, unless the page closes the stream), raw TCP behind
+    /// all that was pushed (code and reason are for `on_close` alone then). Nothing more is delivered from it. True
+    /// where it was not ending already.
+    ///
+    /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. The
+    /// reason may have 123 bytes and is cut off behind.
+    pub fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {
+        self.sessions.disconnect(fd, code, reason)
+    }
+
+    /// Ends a connection in good order: [`disconnect`](Server::disconnect) with code 1000 and no reason.
+    pub fn close(&mut self, fd: Fd) -> bool {
+        self.disconnect(fd, close::NORMAL, "")
+    }
+
+    /// Ends a connection at once by a TCP reset: what was pushed to it is lost, the peer is told nothing, and nothing
+    /// of it stays in the system. For peers that do harm. False where there is no such connection.
+    pub fn reset(&mut self, fd: Fd) -> bool {
+        self.sessions.reset(fd)
+    }
+
     /// Reads no more from a connection until [`resume`](Server::resume): what its peer sends waits in the system, and,
     /// when that is full, with the peer. No message is delivered any more, not even one that was read with the one
     /// that is being delivered now. False where there is no such connection, it is ending, or paused already.
@@ -38,31 +47,13 @@ impl Server {
     /// }
     /// ```
     pub fn pause(&mut self, fd: Fd) -> bool {
-        // Of one that is ending the peer's end has to be seen.
-        if let Err(PushError::Closing | PushError::Gone) = self.channel(fd) {
-            return false;
-        }
-        let Some(connection) = self.connections.open_mut(fd) else { return false };
-        if let Some(pause) = self.pauses.get_mut(&fd) {
-            return std::mem::take(&mut pause.is_ending);
-        }
-        connection.flags.set(Flags::SUSPENDED);
-        self.pauses.insert(fd, Pause::default());
-        true
+        self.sessions.pause(fd)
     }
 
     /// Reads from a paused connection again, from the end of this turn on; what it has sent meanwhile is delivered.
     /// False where it is not paused.
     pub fn resume(&mut self, fd: Fd) -> bool {
-        let Some(pause) = self.pauses.get_mut(&fd).filter(|pause| !pause.is_ending) else { return false };
-        pause.is_ending = true;
-        self.deferred.push(Deferred::Resumed(fd));
-        true
-    }
-
-    /// Of a paused connection: what was read and not looked at.
-    pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
-        self.pauses.get(&fd).map_or(0, |pause| pause.bytes.len())
+        self.sessions.resume(fd)
     }
 
     /// Begins to read from a connection that was accepted with [`delay_receive`](crate::Config::delay_receive). The
@@ -76,13 +67,7 @@ impl Server {
     /// all the same), an event stream that is not read, a session of long polling that is not asked for. False where
     /// there is no such connection, or it is ending.
     pub fn protect(&mut self, fd: Fd, is_protected: bool) -> bool {
-        let Some(connection) = self.connections.open_mut(fd) else { return false };
-        if is_protected {
-            connection.flags.set(Flags::PROTECTED);
-        } else if connection.flags.take(Flags::PROTECTED) {
-            self.watch(fd);
-        }
-        true
+        self.sessions.protect(fd, is_protected)
     }
 
     /// What becomes of messages for which this connection has no room, in place of
@@ -98,67 +83,6 @@ impl Server {
     /// }
     /// ```
     pub fn set_slow_consumer(&mut self, fd: Fd, policy: impl Into<Option<SlowConsumer>>) -> bool {
-        self.connections.set_policy(fd, policy.into())
-    }
-
-    /// Ends a connection in good order: [`disconnect`](Server::disconnect) with code 1000 and no reason.
-    pub fn close(&mut self, fd: Fd) -> bool {
-        self.disconnect(fd, close::NORMAL, "")
-    }
-
-    /// Ends a connection at once by a TCP reset: what was pushed to it is lost, the peer is told nothing, and nothing
-    /// of it stays in the system. For peers that do harm. False where there is no such connection.
-    pub fn reset(&mut self, fd: Fd) -> bool {
-        let Some(connection) = self.connections.get(fd) else { return false };
-        connection.stream.reset_on_close();
-        self.connections.kill(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
-        true
-    }
-}
-
-impl Dispatch {
-    /// Keeps the rest of a read for after the pause: whether there is room for it.
-    pub(crate) fn keep(&mut self, fd: Fd, bytes: &[u8]) -> bool {
-        let room = self.server.connections.inbound_room();
-        let Some(pause) = self.server.pauses.get_mut(&fd) else { return true };
-        if bytes.len() > room {
-            return false;
-        }
-        pause.bytes = bytes.to_vec();
-        self.server.connections.inbound_bytes += pause.bytes.capacity();
-        true
-    }
-
-    /// The pause is over: what was kept first, then the socket.
-    pub(crate) fn resumed(&mut self, fd: Fd) {
-        if !self.server.pauses.get(&fd).is_some_and(|pause| pause.is_ending) {
-            return;
-        }
-        let mut bytes = self.let_go(fd);
-        self.server.connections.release(fd);
-        match self.server.connections.session_mut(fd) {
-            Some(Session::WebSocket(_)) => {
-                self.server.watch(fd);
-                self.websocket_bytes(fd, &mut bytes);
-            }
-            Some(Session::Http(_)) => self.http_resumed(fd),
-            Some(Session::Tcp(_) | Session::TcpHeld(_)) => {
-                self.server.watch(fd);
-                self.tcp_bytes(fd, &bytes);
-            }
-            Some(Session::EventStream(_)) => self.server.watch(fd),
-            Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
-            Some(Session::Poll(_) | Session::TcpEnded) | None => {}
-        }
-    }
-
-    /// Forgets that a connection is paused: what was kept of it.
-    pub(crate) fn let_go(&mut self, fd: Fd) -> Vec<u8> {
-        let pause = self.server.pauses.remove(&fd).unwrap_or_default();
-        if self.server.pauses.is_empty() {
-            self.server.pauses.shrink_to(64);
-        }
-        self.server.connections.inbound_bytes -= pause.bytes.capacity();
-        pause.bytes
+        self.sessions.connections.set_policy(fd, policy.into())
     }
 }

@@ -4,27 +4,28 @@ use crate::codec::ws::Role;
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::server::Server;
-use crate::server::api::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
-use crate::server::census::Kind;
-use crate::server::session::Session;
+use crate::session::census::Kind;
+use crate::session::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
+use crate::session::state::Session;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Server {
     /// Whether the fd names a connection, in whatever state.
     pub fn exists(&self, fd: Fd) -> bool {
-        self.connections.get(fd).is_some()
+        self.sessions.connections.get(fd).is_some()
     }
 
     /// Whether the fd names an open WebSocket, event stream, session of long polling or raw TCP connection: one that
     /// can be pushed to.
     pub fn is_established(&self, fd: Fd) -> bool {
-        self.check_established(fd).is_ok()
+        self.sessions.check_established(fd).is_ok()
     }
 
     /// How many connections are established: those that others opened, not those that [`Server::connect`] did.
     pub fn connection_count(&self) -> usize {
-        self.census.all()
+        self.sessions.census.all()
     }
 
     /// All established connections that others opened, of every kind, in the order of the table. Collect them where
@@ -50,26 +51,22 @@ impl Server {
     }
 
     fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
-        (start..self.connections.index_end())
-            .filter_map(|index| self.connections.at(index))
+        (start..self.sessions.connections.index_end())
+            .filter_map(|index| self.sessions.connections.at(index))
             .map(|connection| connection.fd)
-            .filter(|fd| self.is_established(*fd) && self.role(*fd) == Role::Server)
+            .filter(|fd| self.is_established(*fd) && self.sessions.role(*fd) == Role::Server)
     }
 
     /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) told with its
     /// last request (port 0 where it told none), or the other end of TCP. The latter is asked of the system each time:
     /// most connections are never asked about. `None` where the connection is gone.
     pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
-        let connection = self.connections.get(fd)?;
-        match &connection.session {
-            Session::Poll(poll) => poll.address,
-            _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
-        }
+        self.sessions.remote_addr(fd)
     }
 
     /// What is known of a connection; `None` where it is gone.
     pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
-        let connection = self.connections.get(fd)?;
+        let connection = self.sessions.connections.get(fd)?;
         let status = match (&connection.session, connection.life) {
             (Session::Http(_), Life::Open) => Status::Http,
             (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
@@ -81,10 +78,10 @@ impl Server {
             status,
             transport: connection.session.transport(),
             remote_addr: self.remote_addr(fd),
-            connected_at: self.connections.instant(connection.accepted),
-            last_received_at: self.connections.instant(connection.heard),
+            connected_at: self.sessions.connections.instant(connection.accepted),
+            last_received_at: self.sessions.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),
-            held_bytes: connection.session.held_bytes() + self.kept_bytes(fd),
+            held_bytes: connection.session.held_bytes() + self.sessions.kept_bytes(fd),
             local_addr: connection.stream.local_addr(),
             round_trip: match &connection.session {
                 Session::WebSocket(websocket) => {
@@ -95,7 +92,7 @@ impl Server {
             is_paused: connection.flags.has(Flags::SUSPENDED),
             is_protected: connection.flags.has(Flags::PROTECTED),
             uid: self.uid(fd).map(Box::from),
-            lost: self.connections.losses.of(fd),
+            lost: self.sessions.connections.losses.of(fd),
         })
     }
 
@@ -111,45 +108,45 @@ impl Server {
     /// }
     /// ```
     pub fn stats(&self) -> Stats {
-        let traffic = &self.connections.traffic;
+        let traffic = &self.sessions.connections.traffic;
         Stats {
-            connections: self.connections.len(),
-            websockets: self.census.websockets(),
-            tcp: self.census[Kind::Tcp],
-            event_streams: self.census.event_streams(),
-            long_polls: self.census[Kind::LongPolling],
+            connections: self.sessions.connections.len(),
+            websockets: self.sessions.census.websockets(),
+            tcp: self.sessions.census[Kind::Tcp],
+            event_streams: self.sessions.census.event_streams(),
+            long_polls: self.sessions.census[Kind::LongPolling],
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
             bytes_sent: traffic.bytes_sent,
-            lost: self.connections.losses.all(),
+            lost: self.sessions.connections.losses.all(),
             refusals: Refusals {
                 server_full: traffic.server_full,
                 memory_full: traffic.memory_full,
                 address_full: traffic.address_full,
-                ..self.stats.refusals
+                ..self.sessions.stats.refusals
             },
-            ..self.stats
+            ..self.sessions.stats
         }
     }
 
     /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.
     pub fn usage(&self) -> Usage {
-        let holdings = self.connections.holdings();
+        let holdings = self.sessions.connections.holdings();
         Usage {
             connections: holdings.connections,
-            websockets: self.census.websockets(),
-            tcp: self.census[Kind::Tcp],
-            event_streams: self.census.event_streams(),
-            long_polls: self.census[Kind::LongPolling],
+            websockets: self.sessions.census.websockets(),
+            tcp: self.sessions.census[Kind::Tcp],
+            event_streams: self.sessions.census.event_streams(),
+            long_polls: self.sessions.census[Kind::LongPolling],
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),
             addresses: holdings.addresses,
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,
-            outboxes_bytes: self.connections.outboxes_bytes(),
-            inbound_bytes: self.connections.inbound_bytes,
+            outboxes_bytes: self.sessions.connections.outboxes_bytes(),
+            inbound_bytes: self.sessions.connections.inbound_bytes,
             pending: holdings.pending,
             ending: holdings.ending,
             topics: self.rooms.topics.len(),
@@ -163,7 +160,7 @@ impl Server {
     /// How long this server's turns took, since it began. A long one means a callback that takes its time, or very
     /// much to do at once.
     pub fn turns(&self) -> Turns {
-        let turns = &self.connections.turns;
+        let turns = &self.sessions.connections.turns;
         Turns {
             count: turns.count(),
             p50: turns.all_but(500),
@@ -171,5 +168,11 @@ impl Server {
             p999: turns.all_but(1),
             longest: turns.longest(),
         }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("usage", &self.usage()).finish_non_exhaustive()
     }
 }

@@ -12,10 +12,10 @@ use crate::net::outboxes::POOLED_MAX;
 use crate::net::output::CONTROLS_BYTES;
 use crate::net::reactor::EVENTS;
 use crate::net::table::RESERVED_MAX;
+use crate::server::Mail;
 use crate::server::Server;
-use crate::server::api::handle::Mail;
-use crate::server::session::{Poll, Session};
-use crate::server::verbs::control::Pause;
+use crate::session::pause::Pause;
+use crate::session::state::{Poll, Session};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -149,7 +149,7 @@ impl Server {
     /// How much memory this server's structures can take: [`Config::memory_bound`] of as many connections as it lets
     /// in.
     pub fn memory_bound(&self) -> MemoryBound {
-        self.config.memory_bound(self.connections.limits.connections_max)
+        self.sessions.config.memory_bound(self.sessions.connections.limits.connections_max)
     }
 }
 

@@ -1,16 +1,10 @@
-//! Sending: to one connection, and what a full outbox means. What goes to many is in `broadcast`.
+//! Sending to one connection, whole messages and parts. What goes to many is in `broadcast`.
 
-use crate::codec::labels::Labels;
-use crate::codec::ws::{Opcode, Role, close, header, utf8};
-use crate::config::SlowConsumer;
-use crate::error::{Cause, PushError};
+use crate::codec::ws::Opcode;
+use crate::error::PushError;
 use crate::fd::Fd;
-use crate::net::output::{Delivery, Quota, Refused};
 use crate::server::Server;
-use crate::server::api::broadcast::{Broadcast, Target};
-use crate::server::api::message::{Content, Message};
-use crate::server::channel::Channel;
-use std::borrow::Cow;
+use crate::session::message::Message;
 
 impl Server {
     /// Sends a message to one connection. Strings go as text, bytes as binary, a received
@@ -33,14 +27,7 @@ impl Server {
     /// }
     /// ```
     pub fn push<'a>(&mut self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
-        let message = message.into();
-        let (opcode, delivery) = (message.opcode(), message.delivery());
-        let (content, labels) = message.into_content();
-        let labels = labels.as_deref();
-        match content {
-            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes, labels, Quota::Message(delivery)),
-            Content::Prepared(prepared) => self.push_prepared(fd, &prepared, labels, delivery),
-        }
+        self.sessions.push(fd, message.into())
     }
 
     /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
@@ -50,75 +37,73 @@ impl Server {
     /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A
     /// close frame is [`Server::disconnect`]'s.
     pub fn push_as(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8]) -> Result<(), PushError> {
-        let is_sendable = match opcode {
-            Opcode::Text => utf8::check(bytes).is_ok(),
-            Opcode::Binary => true,
-            Opcode::Ping | Opcode::Pong => bytes.len() <= header::CONTROL_MAX,
-            Opcode::Close | Opcode::Continuation => false,
-        };
-        if !is_sendable {
-            return Err(PushError::Unsendable);
-        }
-        let quota = if opcode.is_control() { Quota::Control } else { Quota::Message(Delivery::default()) };
-        self.push_frame(fd, opcode, Cow::Borrowed(bytes), None, quota)
+        self.sessions.push_as(fd, opcode, bytes)
     }
 
-    pub(crate) fn push_frame(
-        &mut self,
-        fd: Fd,
-        opcode: Opcode,
-        bytes: Cow<'_, [u8]>,
-        labels: Option<&Labels>,
-        quota: Quota,
-    ) -> Result<(), PushError> {
-        let role = match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: false, is_labelled: false, role } => role,
-            Channel::WebSocket { role, .. } if opcode.is_control() => role,
-            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
-            Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
-            channel => return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota),
-        };
-        let header = header::encode(true, opcode, bytes.len());
-        let written = match (role, bytes) {
-            (Role::Client, bytes) => self.write_masked(fd, header, bytes, quota),
-            (_, Cow::Borrowed(bytes)) => self.connections.write(fd, [header.as_slice(), bytes], quota),
-            (_, Cow::Owned(bytes)) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
-        };
-        match (written, opcode) {
-            (Ok(()), Opcode::Ping) => self.stats.pings_sent += 1,
-            (Ok(()), Opcode::Pong) => {}
-            (Ok(()), _) => self.stats.messages_sent += 1,
-            (Err(refused), _) => return Err(self.refused(fd, refused)),
-        }
-        Ok(())
-    }
-
-    /// Turns a refused write into the caller's error, and a full outbox into what the policy wants.
-    pub(crate) fn refused(&mut self, fd: Fd, refused: Refused) -> PushError {
-        match refused {
-            Refused::Gone => PushError::Gone,
-            Refused::Closing => PushError::Closing,
-            Refused::Full(policy) => {
-                self.stats.refusals.pushes += 1;
-                if policy == SlowConsumer::Close {
-                    log::debug!("{fd}: the outbox is full, closing");
-                    self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
-                }
-                PushError::Full
-            }
-        }
-    }
-
-    /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
-    /// [`except`](Broadcast::except) to some. It is encoded once, and for raw TCP once for each listener.
+    /// Sends part of a message, for one that is too large to have in one piece, or that is only being made: the
+    /// first part as text or binary, each that follows as [`Opcode::Continuation`], and the last with `finish`.
+    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character.
+    ///
+    /// Until the last part no other message may come between: a [`push`](Server::push) is
+    /// [`PushError::Unfinished`], and a [`broadcast`](Server::broadcast) leaves the connection out and says so
+    /// ([`Reach::unfinished`](crate::Reach::unfinished)). Pings, pongs and [`disconnect`](Server::disconnect) may.
+    ///
+    /// # Errors
+    /// As for [`Server::push`]; [`PushError::Unfinished`] where a second message is begun, and
+    /// [`PushError::Unsendable`] where there is none to continue, the opcode is a control frame's, a text is no
+    /// UTF-8, or the connection is no WebSocket. After [`PushError::Full`], where the connection lives on, the same
+    /// part may be pushed again.
     ///
     /// ```no_run
-    /// # use swio::{Frame, Server};
-    /// fn relay(server: &mut Server, frame: Frame<'_>) {
-    ///     server.broadcast(frame.data).except(frame.fd).send();
+    /// # use swio::{Fd, Opcode, PushError, Server};
+    /// fn send_log(server: &mut Server, fd: Fd, lines: &[String]) -> Result<(), PushError> {
+    ///     let mut opcode = Opcode::Text;
+    ///     for line in lines {
+    ///         server.push_part(fd, opcode, line.as_bytes(), false)?;
+    ///         opcode = Opcode::Continuation;
+    ///     }
+    ///     server.push_part(fd, opcode, b"", true)
     /// }
     /// ```
-    pub fn broadcast<'a>(&mut self, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
-        Broadcast::new(self, Target::All, message.into())
+    pub fn push_part(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8], finish: bool) -> Result<(), PushError> {
+        self.sessions.push_part(fd, opcode, bytes, finish)
+    }
+
+    /// Sends bytes to a connection of any kind as they are, with no frame around them: behind what was pushed to
+    /// it, ahead of what is.
+    ///
+    /// This is for protocols of your own. To a WebSocket that did not agree to one it is
+    /// an error of yours that the client ends the connection for, and on HTTP, ahead of an answer, it is taken for
+    /// that answer: never send what a client made up.
+    ///
+    /// # Errors
+    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`];
+    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, PushError, Server};
+    /// fn early_hints(server: &mut Server, fd: Fd) -> Result<(), PushError> {
+    ///     server.send(fd, b"HTTP/1.1 103 Early Hints\r\nLink: </chat.js>; rel=preload\r\n\r\n")
+    /// }
+    /// ```
+    pub fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
+        self.sessions.send(fd, bytes)
+    }
+
+    /// Sends a ping of at most 125 bytes, which the peer sends back: `on_pong` is told. Without bytes the server puts
+    /// its own in, by which the answer gives the [round trip](crate::ClientInfo::round_trip), as those do that it sends
+    /// by itself.
+    ///
+    /// # Errors
+    /// As for [`push_as`](Server::push_as).
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, PushError, Server};
+    /// fn measure(server: &mut Server, fd: Fd) -> Result<(), PushError> {
+    ///     server.ping(fd, b"")
+    /// }
+    /// ```
+    pub fn ping(&mut self, fd: Fd, data: &[u8]) -> Result<(), PushError> {
+        self.sessions.ping(fd, data)
     }
 }

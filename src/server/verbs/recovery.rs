@@ -7,9 +7,11 @@ use crate::config::SlowConsumer;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
 use crate::net::output::{Delivery, Quota};
-use crate::server::api::message::Message;
-use crate::server::verbs::history::{Entry, History, Place};
-use crate::server::{Channel, Server};
+use crate::server::Server;
+use crate::server::state::history::{Entry, History, Place};
+use crate::server::state::returning::Returning;
+use crate::session::channel::Channel;
+use crate::session::message::Message;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -21,19 +23,6 @@ pub struct Recovered {
     pub messages: usize,
     /// Whether these are all. Where not, the client's picture has a gap: give it the whole anew.
     pub is_complete: bool,
-}
-
-/// A client that is brought up to date when its `on_open` or `on_subscribe` is over. Until then what is published to
-/// the histories that it has joined waits for that, so that all of it arrives once and in order.
-#[derive(Debug)]
-pub(crate) struct Returning {
-    fd: Fd,
-    /// Where it was, if it says so.
-    place: Option<Place>,
-    /// Topics with a history that it has joined meanwhile, and where it is in them.
-    joined: Vec<(Rc<str>, Place)>,
-    /// Numbers of messages that were published meanwhile, but not for it.
-    excepted: Vec<u64>,
 }
 
 impl Server {
@@ -71,14 +60,14 @@ impl Server {
         history: impl Into<Option<History>>,
     ) -> Result<(), JoinError> {
         let history = history.into();
-        if topic.is_empty() || topic.len() > self.config.topic_bytes_max {
+        if topic.is_empty() || topic.len() > self.sessions.config.topic_bytes_max {
             return Err(JoinError::NameLength);
         }
         let is_new = self.histories.name(topic).is_none();
         if is_new && history.is_none() {
             return Ok(());
         }
-        if is_new && self.histories.len() >= self.config.topics_max {
+        if is_new && self.histories.len() >= self.sessions.config.topics_max {
             return Err(JoinError::TopicsFull);
         }
         self.histories.keep(topic, history).map_err(|error| {
@@ -109,8 +98,8 @@ impl Server {
     /// }
     /// ```
     pub fn recover(&mut self, fd: Fd, topic: &str, last_id: &str) -> Result<Recovered, PushError> {
-        self.check_established(fd)?;
-        let (place, now) = (self.histories.place(last_id), self.connections.now());
+        self.sessions.check_established(fd)?;
+        let (place, now) = (self.histories.place(last_id), self.sessions.connections.now());
         let is_complete = self.histories.has_all_since(topic, place, now).unwrap_or(false);
         let (mut messages, mut seen) = (0, place.seq);
         while let Some(entry) = self.histories.next(topic, seen) {
@@ -136,11 +125,11 @@ impl Server {
     /// joined, be it but the one that is `subscribed`.
     pub(crate) fn bring_up_to_date(&mut self, subscribed: Option<&str>) -> bool {
         let Some(Returning { fd, joined, excepted, .. }) = self.returning.take() else { return false };
-        if joined.is_empty() || self.check_established(fd).is_err() {
+        if joined.is_empty() || self.sessions.check_established(fd).is_err() {
             return false;
         }
         let has_others = joined.iter().any(|(topic, _)| Some(&**topic) != subscribed);
-        let now = self.connections.now();
+        let now = self.sessions.connections.now();
         // Of each topic the next one, by its number: what no outbox takes is not even looked at.
         let mut next = BTreeMap::new();
         for (topic, place) in &joined {
@@ -167,22 +156,22 @@ impl Server {
     /// Tells a client where it is, for its next return: also one that has seen no message yet.
     pub(crate) fn tell_position(&mut self, fd: Fd) {
         let id = self.histories.head_id();
-        match self.channel(fd) {
+        match self.sessions.channel(fd) {
             Ok(Channel::EventStream { is_labelled: false }) => {
-                self.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
+                self.sessions.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
             }
-            Ok(_) => self.tell(fd, &[("position", &id)]),
+            Ok(_) => self.sessions.tell(fd, &[("position", &id)]),
             Err(_) => {}
         }
     }
 
     fn tell_gap(&mut self, fd: Fd, topic: &str) {
-        match self.channel(fd) {
+        match self.sessions.channel(fd) {
             Ok(Channel::EventStream { is_labelled: false }) => {
                 let labels = Labels { event: "gap".to_owned(), ..Labels::default() };
-                self.write_certain(fd, sse::encode(Some(&labels), false, topic.as_bytes()));
+                self.sessions.write_certain(fd, sse::encode(Some(&labels), false, topic.as_bytes()));
             }
-            _ => self.tell(fd, &[("gap", topic)]),
+            _ => self.sessions.tell(fd, &[("gap", topic)]),
         }
     }
 
@@ -209,16 +198,16 @@ impl Server {
             _ => Message::binary(&*entry.bytes),
         };
         // What makes room for the next one would be lost without a word.
-        let policy = match self.connections.policy(fd, Quota::Message(Delivery::default())).0 {
+        let policy = match self.sessions.connections.policy(fd, Quota::Message(Delivery::default())).0 {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
         };
         let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).topic(topic);
         let message = message.slow_consumer(policy);
-        let channel = self.channel(fd)?;
+        let channel = self.sessions.channel(fd)?;
         if channel.has_notices() {
             let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(message.delivery()));
-            return self.push_labelled(fd, &channel, content, message.labels(), quota);
+            return self.sessions.push_labelled(fd, &channel, content, message.labels(), quota);
         }
         self.push(fd, message)
     }
@@ -231,8 +220,9 @@ impl Server {
         message: Message<'a>,
         except: &mut Vec<Fd>,
     ) -> (Message<'a>, bool) {
-        let now = self.connections.now();
-        let Some(seq) = self.histories.record(topic, &message, now, self.config.history_bytes_max) else {
+        let now = self.sessions.connections.now();
+        let Some(seq) = self.histories.record(topic, &message, now, self.sessions.config.history_bytes_max)
+        else {
             return (message, false);
         };
         let is_in = |returning: &&mut Returning| returning.joined.iter().any(|(name, _)| name == topic);

@@ -2,11 +2,8 @@
 
 use crate::config::{Config, ConfigError};
 use crate::net::limits::Limits;
+use crate::server::Deferred;
 use crate::server::Server;
-use crate::server::deferred::Deferred;
-
-/// Reads the settings file.
-pub(crate) type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
 
 impl Server {
     /// Changes limits and timeouts of the running server. What connections have begun with stays theirs: a timeout
@@ -27,7 +24,7 @@ impl Server {
     /// }
     /// ```
     pub fn reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
-        let mut new = self.config.clone();
+        let mut new = self.sessions.config.clone();
         change(&mut new);
         new.check()?;
         self.replace_config(new)
@@ -50,24 +47,24 @@ impl Server {
     pub(crate) fn reread(&mut self) -> Result<(), ConfigError> {
         let new = match &self.reread {
             Some(reread) => reread()?,
-            None => self.config.clone(),
+            None => self.sessions.config.clone(),
         };
         self.replace_config(new)
     }
 
     fn replace_config(&mut self, new: Config) -> Result<(), ConfigError> {
-        let changes = self.config.changes(&new);
+        let changes = self.sessions.config.changes(&new);
         if let Some((key, _)) = changes.iter().find(|(_, is_live)| !is_live) {
             return Err(ConfigError::new(*key, "can't be changed while the server runs"));
         }
         for warning in new.warnings() {
             log::warn!("{warning}");
         }
-        self.connections.limits = Limits::new(&new);
+        self.sessions.connections.limits = Limits::new(&new);
         self.tasks.set_threads_max(new.task_threads);
-        let is_watch_another =
-            (new.ping_interval, new.idle_timeout) != (self.config.ping_interval, self.config.idle_timeout);
-        self.config = new;
+        let is_watch_another = (new.ping_interval, new.idle_timeout)
+            != (self.sessions.config.ping_interval, self.sessions.config.idle_timeout);
+        self.sessions.config = new;
         match &*changes {
             [] => log::info!("the configuration is the same"),
             _ => {
@@ -76,7 +73,7 @@ impl Server {
             }
         }
         if is_watch_another {
-            self.watch_all();
+            self.sessions.watch_all();
         }
         self.deferred.push(Deferred::Reloaded);
         Ok(())

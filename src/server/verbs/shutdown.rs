@@ -3,33 +3,13 @@
 
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
-use crate::server::deferred::Deferred;
-use crate::server::{Server, later};
+use crate::server::state::stage::{Drain, Stage};
+use crate::server::{Deferred, Server, later};
 use std::time::{Duration, Instant};
 
 /// Connections that are told at a time even where the window would let it be fewer: so many are no storm.
 const STEP_CONNECTIONS_MIN: usize = 16;
 const STEP: Duration = Duration::from_millis(20);
-
-/// How far the server has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Serving,
-    Draining(Drain),
-    /// Everybody was told; who is still here at this time is cut off.
-    Stopping(Instant),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drain {
-    /// The place in the table that is told next.
-    next: u32,
-    /// Connections to a step.
-    share: usize,
-    /// `None` until the handlers were told.
-    step_at: Option<Instant>,
-    cut_off_at: Instant,
-}
 
 impl Server {
     /// Ends the server: nobody is accepted any more, every WebSocket gets [`Config::shutdown_code`] behind what was
@@ -44,14 +24,15 @@ impl Server {
         if self.stage != Stage::Serving {
             return;
         }
-        let (now, len) = (self.connections.now(), self.connections.len());
-        let window = if len > STEP_CONNECTIONS_MIN { self.config.drain_window } else { Duration::ZERO };
+        let (now, len) = (self.sessions.connections.now(), self.sessions.connections.len());
+        let window =
+            if len > STEP_CONNECTIONS_MIN { self.sessions.config.drain_window } else { Duration::ZERO };
         let steps = usize::try_from(window.as_millis() / STEP.as_millis()).unwrap_or(usize::MAX).max(1);
         self.stage = Stage::Draining(Drain {
             next: 1,
             share: len.div_ceil(steps).max(STEP_CONNECTIONS_MIN),
             step_at: None,
-            cut_off_at: later(now, window.saturating_add(self.config.shutdown_timeout)),
+            cut_off_at: later(now, window.saturating_add(self.sessions.config.shutdown_timeout)),
         });
         self.deferred.push(Deferred::BeforeShutdown);
     }
@@ -61,20 +42,21 @@ impl Server {
         let Stage::Draining(mut drain) = self.stage else { return };
         if drain.step_at.is_none() {
             self.settle_absences();
-            log::info!("shutting down with {} connections", self.connections.len());
+            log::info!("shutting down with {} connections", self.sessions.connections.len());
         }
-        let code = self.config.shutdown_code;
+        let code = self.sessions.config.shutdown_code;
         let mut share = drain.share;
-        while share > 0 && drain.next < self.connections.index_end() {
-            if let Some(connection) = self.connections.at(drain.next) {
+        while share > 0 && drain.next < self.sessions.connections.index_end() {
+            if let Some(connection) = self.sessions.connections.at(drain.next) {
                 let fd = connection.fd;
-                self.close_for(fd, CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown));
+                self.sessions
+                    .close_for(fd, CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown));
                 share -= 1;
             }
             drain.next += 1;
         }
-        drain.step_at = Some(later(self.connections.now(), STEP));
-        self.stage = match drain.next < self.connections.index_end() {
+        drain.step_at = Some(later(self.sessions.connections.now(), STEP));
+        self.stage = match drain.next < self.sessions.connections.index_end() {
             true => Stage::Draining(drain),
             false => Stage::Stopping(drain.cut_off_at),
         };
@@ -82,8 +64,8 @@ impl Server {
 
     /// Waits for nobody any more.
     pub(crate) fn halt(&mut self) {
-        log::warn!("ending at once with {} connections", self.connections.len());
-        self.stage = Stage::Stopping(self.connections.now());
+        log::warn!("ending at once with {} connections", self.sessions.connections.len());
+        self.stage = Stage::Stopping(self.sessions.connections.now());
     }
 
     /// When the shutdown has something to do next.
@@ -107,11 +89,11 @@ impl Server {
     /// The shutdown's time is up.
     fn cut_off(&mut self) {
         self.abandon_tasks();
-        for index in 1..self.connections.index_end() {
-            let Some(connection) = self.connections.at(index) else { continue };
+        for index in 1..self.sessions.connections.index_end() {
+            let Some(connection) = self.sessions.connections.at(index) else { continue };
             let fd = connection.fd;
             let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Shutdown);
-            self.connections.kill(fd, reason);
+            self.sessions.connections.kill(fd, reason);
         }
     }
 }

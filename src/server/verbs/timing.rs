@@ -55,6 +55,6 @@ impl Server {
 
     fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
         // Not the turn's own time: a callback may have taken long.
-        self.timers.set(later(Instant::now().max(self.connections.now()), delay), period, timer)
+        self.timers.set(later(Instant::now().max(self.sessions.connections.now()), delay), period, timer)
     }
 }

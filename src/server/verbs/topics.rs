@@ -3,42 +3,11 @@
 
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
-use crate::server::Server;
 use crate::server::api::broadcast::{Broadcast, Target};
-use crate::server::api::message::Message;
-use crate::server::deferred::Deferred;
-use crate::server::verbs::groups::Groups;
-use crate::server::verbs::presence::Roster;
+use crate::server::state::rooms::{Departed, TopicEvent};
+use crate::server::{Deferred, Server};
+use crate::session::message::Message;
 use std::rc::Rc;
-
-/// What [`on_topic`](crate::Handler::on_topic) is told of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TopicEvent {
-    /// The first connection is in it.
-    Occupied,
-    /// The last connection has left it.
-    Vacated,
-}
-
-/// Who is where: connections in topics, connections of users, users in topics.
-#[derive(Debug, Default)]
-pub(crate) struct Rooms {
-    pub(crate) topics: Groups,
-    /// Each connection is in one at most.
-    pub(crate) users: Groups,
-    pub(crate) roster: Roster,
-    /// Whose `on_close` runs, or ran last.
-    pub(crate) departed: Option<Departed>,
-}
-
-/// What a connection was bound to and in when it ended.
-#[derive(Debug)]
-pub(crate) struct Departed {
-    fd: Fd,
-    topics: Vec<Rc<str>>,
-    uid: Option<Rc<str>>,
-}
 
 /// Topics: named groups of connections, made by the first that joins and gone with the last that leaves. A connection
 /// leaves all of its topics when it ends.
@@ -71,16 +40,16 @@ impl Server {
     /// # .unwrap();
     /// ```
     pub fn join(&mut self, fd: Fd, topic: &str) -> Result<bool, JoinError> {
-        self.check_joinable(fd, topic, self.config.topic_bytes_max)?;
+        self.check_joinable(fd, topic, self.sessions.config.topic_bytes_max)?;
         let (name, topics) = (topic, &mut self.rooms.topics);
         let known = topics.find(topic);
         if known.is_some_and(|known| topics.contains(fd, known)) {
             return Ok(false);
         }
-        if topics.count_of(fd) >= self.config.topics_per_connection_max {
+        if topics.count_of(fd) >= self.sessions.config.topics_per_connection_max {
             return Err(JoinError::ConnectionFull);
         }
-        if known.is_none() && topics.len() >= self.config.topics_max {
+        if known.is_none() && topics.len() >= self.sessions.config.topics_max {
             return Err(JoinError::TopicsFull);
         }
         let topic = known.unwrap_or_else(|| topics.find_or_add(topic));
@@ -177,7 +146,7 @@ impl Server {
     }
 
     pub(crate) fn check_joinable(&self, fd: Fd, name: &str, bytes_max: usize) -> Result<(), JoinError> {
-        self.check_established(fd).map_err(|error| match error {
+        self.sessions.check_established(fd).map_err(|error| match error {
             PushError::Closing => JoinError::Closing,
             PushError::NotWebSocket => JoinError::NotWebSocket,
             _ => JoinError::Gone,
@@ -221,11 +190,5 @@ impl Server {
 
     pub(crate) fn forget_departed(&mut self) {
         self.rooms.departed = None;
-    }
-}
-
-impl Departed {
-    pub(crate) fn uid(&self) -> Option<&str> {
-        self.uid.as_deref()
     }
 }

@@ -3,11 +3,12 @@
 
 use crate::error::JoinError;
 use crate::fd::Fd;
-use crate::server::api::broadcast::{Broadcast, Reach, Target};
-use crate::server::api::message::Message;
-use crate::server::deferred::Deferred;
-use crate::server::verbs::presence::Presence;
+use crate::server::Deferred;
+use crate::server::api::broadcast::{Broadcast, Target};
+use crate::server::state::presence::Presence;
 use crate::server::{Server, Stage};
+use crate::session::fan_out::Reach;
+use crate::session::message::Message;
 use std::time::{Duration, Instant};
 
 /// Users: a user is whoever you say by [`bind`](Server::bind), with any number of connections, such as the tabs of a
@@ -40,7 +41,7 @@ impl Server {
     /// # .unwrap();
     /// ```
     pub fn bind(&mut self, fd: Fd, uid: &str) -> Result<bool, JoinError> {
-        self.check_joinable(fd, uid, self.config.uid_bytes_max)?;
+        self.check_joinable(fd, uid, self.sessions.config.uid_bytes_max)?;
         if self.uid(fd) == Some(uid) {
             return Ok(false);
         }
@@ -129,7 +130,7 @@ impl Server {
     pub(crate) fn lose(&mut self, fd: Fd) {
         let Some(user) = self.user_of(fd) else { return };
         for topic in self.rooms.topics.groups_of(fd) {
-            self.rooms.roster.exit(topic, user, self.connections.now());
+            self.rooms.roster.exit(topic, user, self.sessions.connections.now());
         }
         self.rooms.users.remove(fd, user);
         self.settle_absences();
@@ -145,7 +146,7 @@ impl Server {
 
     /// How long whoever goes may be absent. When the server stops nobody comes back.
     fn grace(&self) -> Duration {
-        if self.stage == Stage::Serving { self.config.presence_grace } else { Duration::ZERO }
+        if self.stage == Stage::Serving { self.sessions.config.presence_grace } else { Duration::ZERO }
     }
 
     /// When an absence may have been too long.
@@ -155,8 +156,8 @@ impl Server {
 
     /// Whoever was absent for too long has left.
     pub(crate) fn settle_absences(&mut self) {
-        let (now, grace) = (self.connections.now(), self.grace());
-        let most = self.config.presence_absences_max;
+        let (now, grace) = (self.sessions.connections.now(), self.grace());
+        let most = self.sessions.config.presence_absences_max;
         while let Some((topic, user)) = self.rooms.roster.pop(now, grace, most) {
             self.tell_left(topic, user);
         }

@@ -150,7 +150,7 @@ impl Commanded {
         let reach = server.publish(&topic, message.slow_consumer(policy)).except(except).send();
         let push = Push { opcode, data: data.clone(), fate: Fate::Kept, policy };
         self.note_reach(server, &push, everybody, reach);
-        let now = server.connections.now();
+        let now = server.sessions.connections.now();
         self.annals.borrow_mut().publish(number, now, opcode, data, except);
     }
 
@@ -164,7 +164,7 @@ impl Commanded {
 
     /// Somebody comes, perhaps back: what it has missed of its topics comes behind the callback.
     fn come_back(&mut self, server: &mut Server, request: &Request<'_>, numbers: &[u8]) {
-        let (fd, now) = (request.fd, server.connections.now());
+        let (fd, now) = (request.fd, server.sessions.connections.now());
         self.policies.insert(fd, SlowConsumer::Close);
         server.set_slow_consumer(fd, SlowConsumer::Close);
         let (mut told, mut missed) = (Vec::new(), Vec::new());
@@ -197,7 +197,7 @@ impl Commanded {
         if self.policy(fd) != SlowConsumer::Close || !server.is_established(fd) {
             return;
         }
-        let (missed, is_complete) = self.annals.borrow().since(number, id, server.connections.now());
+        let (missed, is_complete) = self.annals.borrow().since(number, id, server.sessions.connections.now());
         if let Ok(recovered) = server.recover(fd, &topic(number), id) {
             let found = (recovered.messages, recovered.is_complete);
             assert_eq!(found, (missed.len(), is_complete), "{fd}: {id}");
@@ -377,7 +377,7 @@ impl Handler for Commanded {
         let is_new = self.rooms.borrow_mut().join(server, fd, name);
         assert!(is_new, "{fd}: asked for what it is in");
         let annals = self.annals.borrow();
-        let now = server.connections.now();
+        let now = server.sessions.connections.now();
         let missed = last_id.map(|id| annals.since(number, &id, now));
         let (missed, is_complete) = missed.unwrap_or((Vec::new(), true));
         let gap = (!is_complete).then(|| (Opcode::Text, notice(&[("gap", name)])));

@@ -15,7 +15,7 @@ use crate::net::connections::TICK;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Awaited, Session};
+use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
     Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
@@ -199,7 +199,7 @@ impl Simulation {
     /// Something happens in the world outside.
     fn live(&mut self) {
         // Whoever comes while memory is short is sent away, which is another test's business.
-        let is_welcome = !self.reactor.app.server.connections.is_nearly_full();
+        let is_welcome = !self.reactor.app.server.sessions.connections.is_nearly_full();
         if is_welcome && !self.is_shut && self.clients.len() < self.connections_max && self.random.chance(30)
         {
             self.connect();
@@ -372,7 +372,7 @@ impl Simulation {
             if consumed > client.consumed && client.was_open {
                 client.heard = self.now;
             }
-            let connection = self.reactor.app.server.connections.get(client.fd);
+            let connection = self.reactor.app.server.sessions.connections.get(client.fd);
             client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             client.consumed = consumed;
             client.asked.iter_mut().for_each(|ask| ask.note_read(consumed, self.now));
@@ -382,7 +382,7 @@ impl Simulation {
 
     /// After every turn: what each client got, what is held, and what is left to do.
     fn check(&mut self) {
-        self.reactor.app.server.check_census();
+        self.reactor.app.server.sessions.check_census();
         let (mut websockets, mut tcp, mut event_streams) = (0, 0, 0);
         let mut outboxes = 0;
         let mut queued = 0;
@@ -390,7 +390,7 @@ impl Simulation {
         let limit = self.reactor.app.server.config().outbox_bytes_max;
         for client in &mut self.clients {
             client.check_written();
-            let connection = self.reactor.app.server.connections.get(client.fd);
+            let connection = self.reactor.app.server.sessions.connections.get(client.fd);
             assert_eq!(connection.is_none(), wire(client.wire, |wire| wire.closed), "{}", client.fd);
             let Some(connection) = connection else { continue };
             if connection.queued_bytes() == 0 && self.reactor.app.server.is_established(client.fd) {
@@ -412,7 +412,7 @@ impl Simulation {
             if connection.outbox.is_some() {
                 let room = wire(client.wire, |wire| wire.room);
                 let may_write = room > 0 && client.pending.is_none();
-                let yields = self.reactor.app.server.connections.holdings().pending > 0;
+                let yields = self.reactor.app.server.sessions.connections.holdings().pending > 0;
                 assert!(!may_write || yields, "{}: {room} bytes could be written", client.fd);
             }
             client.check_read(&self.reactor.app.server);
@@ -429,7 +429,7 @@ impl Simulation {
         assert_eq!(of_kinds, (websockets, tcp, event_streams, long_polls));
         assert_eq!((usage.outboxes, usage.queued_bytes), (outboxes, queued));
         assert_eq!(usage.inbound_bytes, inbound);
-        assert_eq!(usage.connections, self.reactor.app.server.connections.len());
+        assert_eq!(usage.connections, self.reactor.app.server.sessions.connections.len());
         self.read_visitors();
         if !self.reactor.app.has_deferred() {
             self.rooms.borrow().check(&self.reactor.app.server);
@@ -482,11 +482,11 @@ impl Simulation {
         let unended = self.sessions.iter().find(|(_, sitting)| sitting.model.closed.is_none());
         assert_eq!(unended.map(|(fd, _)| fd), None, "a session never ends");
         if let Some(client) = self.clients.first() {
-            let connection = self.reactor.app.server.connections.get(client.fd).expect("it is in the table");
+            let connection = self.reactor.app.server.sessions.connections.get(client.fd).expect("it is in the table");
             let life = (connection.life, connection.flags, connection.queued_bytes());
             panic!("{} never ends: {life:?}", client.fd);
         }
         assert_eq!(self.reactor.app.server.usage(), crate::Usage::default());
-        assert_eq!(self.reactor.app.server.token_count(), 0);
+        assert_eq!(self.reactor.app.server.sessions.token_count(), 0);
     }
 }

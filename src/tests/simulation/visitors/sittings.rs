@@ -9,7 +9,7 @@ impl Simulation {
         let server = &self.reactor.app.server;
         let has_deferred = self.reactor.app.has_deferred();
         for (fd, Sitting { model, numbered, .. }) in &self.sessions {
-            let connection = server.connections.get(*fd);
+            let connection = server.sessions.connections.get(*fd);
             assert_eq!(connection.is_none(), model.closed.is_some(), "{fd}");
             let Some(connection) = connection else { continue };
             let Session::Poll(poll) = &connection.session else { panic!("{fd}: no session") };
@@ -32,7 +32,7 @@ impl Simulation {
     }
 
     fn is_parked(&self, by: Fd, session: Fd) -> bool {
-        let connection = self.reactor.app.server.connections.get(by);
+        let connection = self.reactor.app.server.sessions.connections.get(by);
         let Some(Session::Http(http)) = connection.map(|connection| &connection.session) else {
             return false;
         };

@@ -1,0 +1,87 @@
+//! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
+//! sign of life.
+
+use crate::codec::command::Command;
+use crate::codec::ws::{Opcode, close};
+use crate::fd::Fd;
+use crate::server::Server;
+use crate::server::dispatch::Dispatch;
+use crate::session::message::Frame;
+use crate::session::route::Route;
+
+impl Dispatch {
+    /// A frame of `swio.1`. `spoke`: when the last one came that was more than a sign of life.
+    pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8], spoke: u8) {
+        let (query, payload) = Command::split(frame);
+        match self.server.sessions.parse_command(query) {
+            Ok(Command::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
+            // A WebSocket has a frame for it.
+            Ok(Command::Close { .. }) => {
+                self.broken(route, fd, close::PROTOCOL_ERROR, "a close command on a WebSocket");
+            }
+            Ok(command) => {
+                if let (Command::Ping, Some(websocket)) = (&command, self.server.sessions.websocket_mut(fd)) {
+                    websocket.spoke = spoke;
+                }
+                self.run_command(route, fd, &command);
+            }
+            Err(what) => self.broken(route, fd, close::PROTOCOL_ERROR, what),
+        }
+    }
+
+    /// Does what a command asks for, where it asks for no message and no end.
+    pub(crate) fn run_command(&mut self, route: Route, fd: Fd, command: &Command<'_>) {
+        match command {
+            Command::Subscribe { topic, last_id } => self.subscribe(route, fd, topic, last_id.as_deref()),
+            Command::Unsubscribe { topic } => {
+                self.server.leave(fd, topic);
+                self.server.sessions.tell(fd, &[("unsubscribed", topic)]);
+            }
+            Command::Ping => self.server.sessions.tell(fd, &[("pong", "1")]),
+            Command::Send | Command::Close { .. } => {}
+        }
+    }
+
+    /// The handler says who may be where. Whoever may is told what it has missed before it is told that it is in.
+    fn subscribe(&mut self, route: Route, fd: Fd, topic: &str, last_id: Option<&str>) {
+        if self.server.is_member(fd, topic) {
+            return self.server.tell_subscribed(fd, topic);
+        }
+        let place = last_id.map(|last_id| self.server.histories.place(last_id));
+        self.server.begin_return(fd, None);
+        let is_allowed = self
+            .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, fd, topic));
+        let joined = match is_allowed {
+            Some(true) => self.server.join(fd, topic).map_err(|error| error.to_string()),
+            Some(false) | None => Err("not allowed".to_owned()),
+        };
+        if let Some(place) = place {
+            self.server.set_place(topic, place);
+        }
+        // The handler may have put it into other topics too.
+        if self.server.bring_up_to_date(Some(topic)) {
+            self.server.tell_position(fd);
+        }
+        match joined {
+            Ok(_) => {
+                if last_id.is_some() && self.server.histories.name(topic).is_none() {
+                    self.server.sessions.tell(fd, &[("gap", topic)]);
+                }
+                self.server.tell_subscribed(fd, topic);
+            }
+            Err(reason) => self.server.sessions.tell(fd, &[("denied", topic), ("reason", &reason)]),
+        }
+    }
+}
+
+impl Server {
+    fn tell_subscribed(&mut self, fd: Fd, topic: &str) {
+        match self.histories.name(topic) {
+            Some(_) => {
+                let id = self.histories.head_id();
+                self.sessions.tell(fd, &[("subscribed", topic), ("id", &id)]);
+            }
+            None => self.sessions.tell(fd, &[("subscribed", topic)]),
+        }
+    }
+}

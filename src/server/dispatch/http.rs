@@ -1,0 +1,268 @@
+//! From HTTP requests to their handlers: served in order, handed over, answered.
+
+use crate::codec::http::head::{HEADERS_MAX, Head};
+use crate::codec::http::{Refusal, Response};
+use crate::fd::Fd;
+use crate::server::Server;
+use crate::server::api::handler::Handler;
+use crate::server::dispatch::Dispatch;
+use crate::session::Answering;
+use crate::session::http::{NO_ROOM, NOT_NOW, Speaks};
+use crate::session::request::Request;
+use crate::session::route::{Params, Route};
+use crate::session::state::{Awaited, Held, Progress, Waiting};
+use crate::session::waiting::Answer;
+use std::time::Duration;
+
+/// What became of the bytes at the start of the input.
+enum Step {
+    /// No whole request yet.
+    More,
+    /// A request of so many bytes was answered.
+    Done(usize),
+    /// The request's answer will be given within so much time.
+    Later(Duration),
+}
+
+impl Dispatch {
+    pub(crate) fn http_bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
+        match self.server.sessions.take_held(fd) {
+            None => {
+                if let Some((start, progress)) = self.serve(fd, bytes, Progress::default(), true) {
+                    let mut held = Box::<Held>::default();
+                    held.progress = progress;
+                    if held.keep(&bytes[start..], self.server.sessions.connections.inbound_room()) {
+                        held.condense();
+                        self.server.sessions.hold(fd, held);
+                    } else {
+                        self.server.sessions.refuse(fd, NO_ROOM);
+                    }
+                }
+            }
+            Some(mut held) => {
+                if held.keep(bytes, self.server.sessions.connections.inbound_room()) {
+                    self.serve_held(fd, held);
+                } else {
+                    self.server.sessions.refuse(fd, NO_ROOM);
+                }
+            }
+        }
+    }
+
+    fn serve_held(&mut self, fd: Fd, mut held: Box<Held>) {
+        if held.progress.waiting.is_some() {
+            return self.server.sessions.wait_on(fd, held);
+        }
+        let progress = std::mem::take(&mut held.progress);
+        self.serve_from(fd, held, progress, false);
+    }
+
+    pub(crate) fn serve_from(&mut self, fd: Fd, mut held: Box<Held>, progress: Progress, is_new: bool) {
+        if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, is_new) {
+            held.forget(start);
+            held.progress = progress;
+            held.condense();
+            self.server.sessions.hold(fd, held);
+        }
+    }
+
+    /// Answers the whole requests in `bytes`; gives what is to be kept: where it starts, and what is known of
+    /// it. `is_new`: the first request only begins now.
+    fn serve(
+        &mut self,
+        fd: Fd,
+        bytes: &mut [u8],
+        mut progress: Progress,
+        mut is_new: bool,
+    ) -> Option<(usize, Progress)> {
+        let mut start = 0;
+        loop {
+            match self.server.sessions.speaks(fd) {
+                Speaks::Http => {}
+                Speaks::WebSocket => {
+                    self.websocket_bytes(fd, &mut bytes[start..]);
+                    return None;
+                }
+                Speaks::Nothing => return None,
+            }
+            if is_new {
+                // RFC 9112 §2.2: empty lines in front of a request are ignored.
+                start += bytes[start..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
+            }
+            if start == bytes.len() {
+                return None;
+            }
+            if !self.server.sessions.may_serve(fd) {
+                return Some((start, progress));
+            }
+            match self.step(fd, &mut bytes[start..], &mut progress) {
+                Ok(Step::More) => {
+                    if is_new {
+                        self.server.sessions.begin_request_timeout(fd);
+                    }
+                    return Some((start, progress));
+                }
+                Ok(Step::Later(timeout)) => {
+                    self.server.sessions.connections.deadline(fd, timeout);
+                    return Some((start, progress));
+                }
+                Ok(Step::Done(used)) => {
+                    start += used;
+                    (progress, is_new) = (Progress::default(), true);
+                }
+                Err(refusal) => {
+                    self.server.sessions.refuse_request(fd, &bytes[start..], refusal);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, fd: Fd, bytes: &mut [u8], progress: &mut Progress) -> Result<Step, Refusal> {
+        let sessions = &mut self.server.sessions;
+        let Some(end) = sessions.request_end(fd, bytes, progress)? else { return Ok(Step::More) };
+        let (head_bytes, rest) = bytes.split_at_mut(end.head_len);
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
+        let (_, body) = progress.body.as_mut().expect("its end was found");
+        let body = body.plain(&mut rest[..end.body_len]);
+        if sessions.connections.is_via_proxy(fd) {
+            sessions.note_client(fd, &head);
+        }
+        if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
+            sessions.stats.requests += 1;
+            sessions.respond(fd, script, head.method == "HEAD", head.keeps_alive());
+            return Ok(Step::Done(end.len()));
+        }
+        let router = self.routes.router();
+        let matched = router.as_ref().map(|router| router.at(head.path()).ok());
+        let (route, params) = match &matched {
+            None => (Route::ROOT, Params(None)),
+            Some(Some(matched)) => (*matched.value, Params(Some(&matched.params))),
+            Some(None) => {
+                sessions.not_found(fd, &head)?;
+                return Ok(Step::Done(end.len()));
+            }
+        };
+        let request = Request { fd, head, body, params };
+        if sessions.is_post(&request.head) {
+            self.take_post(&request)?;
+            return Ok(Step::Done(end.len()));
+        }
+        let Some(awaited) = self.hand_over(route, &request)? else { return Ok(Step::Done(end.len())) };
+        progress.waiting = Some(Waiting {
+            route,
+            head_len: end.head_len,
+            body_len: body.len(),
+            len: end.len(),
+            awaited,
+            is_answered: false,
+            is_last: false,
+        });
+        let config = &self.server.sessions.config;
+        Ok(Step::Later(match awaited {
+            Awaited::Messages(_) => config.poll_hold,
+            _ => config.request_timeout,
+        }))
+    }
+
+    /// Gives a request to whom it is for; what it waits for, where it is not answered at once.
+    fn hand_over(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
+        if self.server.sessions.is_poll(&request.head)
+            && let Some(token) = request.query_param("session")
+        {
+            return Ok(self.server.sessions.take_poll(&token, request)?.map(Awaited::Messages));
+        }
+        Ok(if self.server.sessions.is_handshake(&request.head) {
+            (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
+        } else {
+            (!self.answer(route, request)?).then_some(Awaited::Response)
+        })
+    }
+
+    /// Whether the request was answered, not left to be.
+    fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
+        let fd = request.fd;
+        self.server.sessions.stats.requests += 1;
+        let (response, is_last) =
+            self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
+        let panicked = response.is_none();
+        let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
+        if response.is_later() {
+            return if is_last { Err(NOT_NOW) } else { Ok(false) };
+        }
+        self.server.sessions.conclude(request, response, is_last || panicked);
+        Ok(true)
+    }
+
+    /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
+    pub(crate) fn ask<R>(
+        &mut self,
+        route: Route,
+        fd: Fd,
+        callback: &'static str,
+        call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
+    ) -> (Option<R>, bool) {
+        self.server.sessions.answering = Some(Answering { fd, is_last: false });
+        let answer = self.call(callback, route, Some(fd), call);
+        let is_last = self.server.sessions.answering.take().is_some_and(|answering| answering.is_last);
+        (answer, is_last)
+    }
+
+    /// The client has read its answers: the requests that waited go on.
+    pub(crate) fn http_drained(&mut self, fd: Fd) {
+        self.server.sessions.connections.resume(fd);
+        let Some(held) = self.server.sessions.take_held(fd) else { return };
+        self.server.sessions.begin_request_timeout(fd);
+        self.serve_held(fd, held);
+    }
+
+    /// It is read again, because the user wants it.
+    pub(crate) fn http_resumed(&mut self, fd: Fd) {
+        if self.server.sessions.http_mut(fd).is_none_or(|http| http.waiting().is_some()) {
+            return;
+        }
+        self.server.sessions.begin_request_timeout(fd);
+        if let Some(held) = self.server.sessions.take_held(fd) {
+            self.serve_held(fd, held);
+        }
+    }
+
+    /// The answer is there: what follows from it, and then what the client sent behind its request.
+    pub(crate) fn answered(&mut self, fd: Fd, answer: Answer) {
+        // It may have ended meanwhile.
+        let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
+        let Some(mut held) = self.server.sessions.take_held(fd) else { return };
+        self.server.sessions.connections.resume(fd);
+        if let Err(refusal) = self.carry_out(fd, &held.bytes, &waiting, answer) {
+            return self.server.sessions.refuse_request(fd, &held.bytes, refusal);
+        }
+        held.forget(waiting.len);
+        self.serve_from(fd, held, Progress::default(), true);
+    }
+
+    fn carry_out(&mut self, fd: Fd, bytes: &[u8], waiting: &Waiting, answer: Answer) -> Result<(), Refusal> {
+        let (head, rest) = bytes.split_at(waiting.head_len);
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(head, &mut headers)?.expect("parsed before");
+        let router = self.routes.router();
+        let matched = router.as_ref().and_then(|router| router.at(head.path()).ok());
+        let params = Params(matched.as_ref().map(|matched| &matched.params));
+        let request = Request { fd, head, body: &rest[..waiting.body_len], params };
+        match answer {
+            Answer::Handshake(handshake) => {
+                let offer = self.server.sessions.judge_handshake(&request)?;
+                self.conclude_handshake(waiting.route, &request, &offer, handshake, waiting.is_last)
+            }
+            Answer::Response(response) => {
+                match waiting.awaited {
+                    Awaited::Messages(_) => {
+                        self.server.sessions.conclude_poll(&request, response, waiting.is_last)
+                    }
+                    _ => self.server.sessions.conclude(&request, response, waiting.is_last),
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! From the reactor to the handlers: which session the bytes are for, and the guard around every callback.
+
+pub(crate) mod clients;
+pub(crate) mod commands;
+pub(crate) mod dialing;
+pub(crate) mod http;
+pub(crate) mod posting;
+pub(crate) mod routes;
+pub(crate) mod tasks;
+pub(crate) mod tcp;
+pub(crate) mod upgrade;
+pub(crate) mod websocket;
+
+use super::api::handler::Handler;
+use super::state::stage::Stage;
+use super::{Deferred, Mail, Server, Timer};
+use crate::codec::http::Refusal;
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::fd::Fd;
+use crate::net::connections::Connections;
+use crate::net::signals::Signal;
+use crate::net::{self, Admission, App};
+use crate::panics::{discard, message_of};
+use crate::session::route::Route;
+use crate::session::script::Script;
+use crate::session::state::Session;
+use crate::session::waiting::FollowUp;
+use routes::Routes;
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// The app that the reactor drives: the server, and beside it the handlers, so that a callback can be given
+/// the whole server.
+pub(crate) struct Dispatch {
+    pub(crate) server: Server,
+    pub(crate) routes: Routes,
+    pub(crate) script: Option<Script>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
+        Dispatch { server, routes, script }
+    }
+
+    /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
+    /// end, not the server's; what the callback would have returned is `None` then.
+    pub(super) fn call<R>(
+        &mut self,
+        callback: &'static str,
+        route: Route,
+        fd: Option<Fd>,
+        call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
+    ) -> Option<R> {
+        self.server.route = route;
+        // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
+        // handler's to judge.
+        let result = catch_unwind(AssertUnwindSafe(|| call(self.routes.handler(route), &mut self.server)));
+        result.map_err(|panic| self.panicked(callback, route, fd, panic)).ok()
+    }
+
+    /// Tells every handler.
+    fn call_all(&mut self, callback: &'static str, mut call: impl FnMut(&mut dyn Handler, &mut Server)) {
+        for route in self.routes.all() {
+            self.call(callback, route, None, &mut call);
+        }
+    }
+
+    /// A pause is over: what was kept first, then the socket.
+    fn resumed(&mut self, fd: Fd) {
+        let sessions = &mut self.server.sessions;
+        let Some(mut bytes) = sessions.take_resumed(fd) else { return };
+        match sessions.connections.session_mut(fd) {
+            Some(Session::WebSocket(_)) => {
+                sessions.watch(fd);
+                self.websocket_bytes(fd, &mut bytes);
+            }
+            Some(Session::Http(_)) => self.http_resumed(fd),
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => {
+                sessions.watch(fd);
+                self.tcp_bytes(fd, &bytes);
+            }
+            Some(Session::EventStream(_)) => sessions.watch(fd),
+            Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
+            Some(Session::Poll(_) | Session::TcpEnded) | None => {}
+        }
+    }
+
+    /// Before the first turn.
+    pub(crate) fn start(&mut self) {
+        self.call_all("on_start", |handler, server| handler.on_start(server));
+        self.call_all("on_worker_start", |handler, server| handler.on_worker_start(server));
+    }
+
+    /// After the last turn.
+    pub(crate) fn stop(&mut self) {
+        self.server.tasks.close();
+        self.call_all("on_worker_stop", |handler, server| handler.on_worker_stop(server));
+        self.call_all("on_shutdown", |handler, server| handler.on_shutdown(server));
+    }
+
+    fn panicked(&mut self, callback: &'static str, route: Route, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
+        let message = message_of(panic);
+        self.server.sessions.stats.refusals.panics += 1;
+        match fd {
+            Some(fd) => log::error!("{fd}: {callback} panicked: {message}"),
+            None => log::error!("{callback} panicked: {message}"),
+        }
+        // An HTTP request is answered with 500 by whoever asked.
+        if let Some(fd) = fd
+            && let Some(session) = self.server.sessions.connections.session_mut(fd)
+            && !matches!(session, Session::Http(_))
+        {
+            self.server.sessions.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
+        }
+        self.report(route, fd, &Fault::Panic { callback, message });
+    }
+
+    /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
+    pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
+        let handler = self.routes.handler(route);
+        let told = catch_unwind(AssertUnwindSafe(|| handler.on_error(&mut self.server, fd, fault)));
+        if let Err(panic) = told {
+            discard(panic);
+            log::error!("on_error panicked");
+        }
+    }
+}
+
+impl App for Dispatch {
+    type Session = Session;
+    type Mail = Mail;
+
+    fn connections(&mut self) -> &mut Connections<Session> {
+        &mut self.server.sessions.connections
+    }
+
+    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission) {
+        if let Some(framing) = protocol.checked_sub(1) {
+            return self.tcp_accepted(fd, framing, admission);
+        }
+        match admission {
+            Admission::Welcome => {
+                let timeout = self.server.sessions.config.request_timeout;
+                self.server.sessions.connections.deadline(fd, timeout);
+                if self.server.sessions.config.delay_receive {
+                    self.server.pause(fd);
+                }
+                self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
+            }
+            Admission::MemoryFull => {
+                self.server.sessions.refuse(fd, Refusal::new(503, "the server's memory is full"))
+            }
+            Admission::ServerFull => self.server.sessions.refuse(fd, Refusal::new(503, "the server is full")),
+            Admission::AddressFull => {
+                self.server.sessions.refuse(fd, Refusal::new(429, "too many connections from your address"))
+            }
+        }
+    }
+
+    fn connected(&mut self, fd: Fd) {
+        self.ask_for_upgrade(fd);
+    }
+
+    /// Who was connected to was chosen to be heard.
+    fn is_exempt(&self, fd: Fd) -> bool {
+        self.server.outgoing.has(fd)
+    }
+
+    fn bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
+        match self.server.sessions.connections.session_mut(fd) {
+            Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
+            Some(Session::Http(_)) => self.http_bytes(fd, bytes),
+            Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
+            // A client has nothing to say on it.
+            Some(Session::EventStream(_) | Session::Poll(_) | Session::TcpEnded) | None => {}
+        }
+    }
+
+    fn flooded(&mut self, fd: Fd) {
+        let what = "too many bytes a second";
+        match self.server.sessions.connections.session_mut(fd) {
+            Some(Session::Http(_)) => self.server.sessions.refuse(fd, Refusal::new(429, what)),
+            Some(session) => {
+                let Some(route) = session.route() else { return };
+                self.rate_limited(route, fd, what);
+            }
+            None => return,
+        }
+        self.server.sessions.stats.refusals.byte_rate += 1;
+    }
+
+    fn ended(&mut self, fd: Fd) {
+        let (code, cause) = match self.server.sessions.connections.session_mut(fd) {
+            // Between packages, and on an event stream, this is how a peer says goodbye.
+            Some(Session::Tcp(_) | Session::EventStream(_)) => (close::NO_STATUS, Cause::Requested),
+            _ => (close::ABNORMAL, Cause::Lost),
+        };
+        self.server.sessions.end(fd, CloseReason::new(Side::Peer, code, "", cause));
+    }
+
+    fn drained(&mut self, fd: Fd) {
+        self.http_drained(fd);
+    }
+
+    fn expired(&mut self, fd: Fd) {
+        self.server.sessions.expired(fd);
+    }
+
+    fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
+        log::debug!("{fd}: {reason}");
+        let is_outgoing = self.server.outgoing.has(fd);
+        self.server.sessions.forget(fd, &session, &reason);
+        let route = match session {
+            Session::Http(_) => {
+                let told = |handler: &mut dyn Handler, server: &mut Server| {
+                    handler.on_disconnect(server, fd, &reason);
+                };
+                self.call("on_disconnect", Route::ROOT, None, told);
+                return;
+            }
+            Session::Dialing(_) => return self.dialing_ended(fd, reason),
+            Session::WebSocket(websocket) => websocket.route,
+            Session::EventStream(stream) => stream.route,
+            Session::Poll(poll) => self.server.sessions.poll_closed(fd, *poll),
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
+        };
+        self.server.depart(fd);
+        let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
+        self.call("on_close", route, None, told);
+        self.server.forget_departed();
+        if is_outgoing {
+            self.outgoing_ended(fd, &reason);
+        }
+    }
+
+    fn mail(&mut self, mail: Mail) {
+        let server = &mut self.server;
+        match mail {
+            Mail::Push(fd, message) => {
+                if let Err(error) = server.push(fd, message) {
+                    log::debug!("{fd}: a push from another thread was not accepted: {error}");
+                }
+            }
+            Mail::Broadcast(message, except) => {
+                let broadcast = server.broadcast(message);
+                match except {
+                    Some(fd) => broadcast.except(fd).send(),
+                    None => broadcast.send(),
+                };
+            }
+            Mail::Publish(topic, message) => {
+                server.publish(&topic, message).send();
+            }
+            Mail::PushToUser(uid, message) => {
+                server.push_to_user(&uid, message);
+            }
+            Mail::Disconnect(fd, code, reason) => {
+                server.disconnect(fd, code, &reason);
+            }
+            Mail::AnswerHandshake(fd, handshake) => {
+                server.answer_handshake(fd, handshake);
+            }
+            Mail::Respond(fd, response) => {
+                server.respond(fd, response);
+            }
+            Mail::Run(run) => {
+                self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
+            }
+            Mail::Message(message) => {
+                let told = |handler: &mut dyn Handler, server: &mut Server| {
+                    handler.on_pipe_message(server, message);
+                };
+                self.call("on_pipe_message", Route::ROOT, None, told);
+            }
+            Mail::Finished(id, result) => self.task_finished(id, result),
+            Mail::Resolved(client, addresses) => self.resolved(client, addresses),
+            Mail::Shutdown => server.shutdown(),
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let server = &self.server;
+        server.timers.next().into_iter().chain(server.next_absence()).chain(server.next_step()).min()
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        self.server.settle_absences();
+        while let Some((at, id, timer)) = self.server.timers.pop(now) {
+            let timer = match timer {
+                Timer::Once(route, call) => {
+                    self.call("a timer", route, None, |_, server| call(server));
+                    Timer::Handler(route)
+                }
+                Timer::Every(route, mut call) => {
+                    if self.call("a timer", route, None, |_, server| call(server, id)).is_none() {
+                        self.server.timers.cancel(id);
+                    }
+                    Timer::Every(route, call)
+                }
+                Timer::Handler(route) => {
+                    self.call("on_timer", route, None, |handler, server| handler.on_timer(server, id));
+                    Timer::Handler(route)
+                }
+            };
+            // A timer that is over is dropped here, and with it what its closure owned.
+            self.call("a timer's end", Route::ROOT, None, |_, server| server.timers.ran(at, now, id, timer));
+        }
+        self.server.run_shutdown(now);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Terminate if self.server.stage == Stage::Serving => {
+                log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
+                self.server.shutdown();
+            }
+            Signal::Terminate => self.server.halt(),
+            Signal::Hangup => {
+                let file = if self.server.reread.is_some() {
+                    "the settings file is read again"
+                } else {
+                    "no settings file"
+                };
+                log::info!("SIGHUP: {file}");
+                if let Err(error) = self.server.reread() {
+                    log::error!("the configuration stays as it is: {error}");
+                    self.report(Route::ROOT, None, &Fault::Settings(error));
+                }
+            }
+        }
+    }
+
+    fn accept_failed(&mut self, error: io::Error) {
+        self.report(Route::ROOT, None, &Fault::Accept(error));
+    }
+
+    fn notify(&mut self) {
+        for (fd, is_full) in std::mem::take(&mut self.server.sessions.connections.crossings) {
+            let session = self.server.sessions.connections.session_mut(fd);
+            let Some(route) = session.and_then(|session| session.route()) else { continue };
+            match is_full {
+                true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
+                    handler.on_buffer_full(server, fd);
+                }),
+                false => self.call("on_buffer_empty", route, Some(fd), |handler, server| {
+                    handler.on_buffer_empty(server, fd);
+                }),
+            };
+        }
+        for fd in std::mem::take(&mut self.server.sessions.connections.laden) {
+            self.server.sessions.answer_poll(fd);
+        }
+        // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
+        let deferred = std::mem::take(&mut self.server.deferred);
+        for follow_up in std::mem::take(&mut self.server.sessions.follow_ups) {
+            match follow_up {
+                FollowUp::Answered(fd, answer) => self.answered(fd, answer),
+                FollowUp::Resumed(fd) => self.resumed(fd),
+            }
+        }
+        for deferred in deferred {
+            match deferred {
+                Deferred::Call(route, call) => {
+                    self.call("a deferred call", route, None, |_, server| call(server));
+                }
+                Deferred::Reloaded => {
+                    self.call_all("on_reload", |handler, server| handler.on_reload(server));
+                }
+                Deferred::TasksAbandoned => self.tasks_abandoned(),
+                Deferred::Dial(client, handler) => {
+                    let own = handler.map(|own| *own.downcast().expect("a client brings a boxed handler"));
+                    self.dial(client, own);
+                }
+                Deferred::BeforeShutdown => {
+                    self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
+                    self.server.drain();
+                }
+                Deferred::Topic(topic, event) => {
+                    self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
+                }
+                Deferred::Presence(topic, uid, presence) => {
+                    self.call_all("on_presence", |handler, server| {
+                        handler.on_presence(server, &topic, &uid, presence);
+                    })
+                }
+            }
+        }
+    }
+
+    fn has_deferred(&self) -> bool {
+        let connections = &self.server.sessions.connections;
+        !self.server.deferred.is_empty()
+            || !self.server.sessions.follow_ups.is_empty()
+            || !connections.crossings.is_empty()
+            || !connections.laden.is_empty()
+    }
+
+    fn phase(&self) -> net::Phase {
+        match self.server.stage {
+            Stage::Serving => net::Phase::Serving,
+            _ if self.server.sessions.connections.len() > 0 => net::Phase::Stopping,
+            _ if self.server.tasks.len() > 0 || self.has_deferred() => net::Phase::Stopping,
+            _ => net::Phase::Ended,
+        }
+    }
+}

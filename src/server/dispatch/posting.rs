@@ -1,0 +1,37 @@
+//! What is posted to a session, to its handler.
+
+use crate::codec::http::{Refusal, Response};
+use crate::codec::ws::handshake;
+use crate::server::dispatch::Dispatch;
+use crate::session::Sessions;
+use crate::session::message::Frame;
+use crate::session::posting::{NotTaken, Posted};
+use crate::session::request::Request;
+
+impl Dispatch {
+    pub(super) fn take_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        handshake::check_origin(&request.head, &self.server.sessions.config.origins)?;
+        let response = match request.method() {
+            "OPTIONS" => Sessions::preflight(),
+            _ => match self.receive_post(request) {
+                Ok(()) => Response::new(204).header("Cache-Control", "no-store"),
+                Err(refused) => refused.response(),
+            },
+        };
+        self.server.sessions.answer_post(request, response);
+        Ok(())
+    }
+
+    fn receive_post(&mut self, request: &Request<'_>) -> Result<(), NotTaken> {
+        match self.server.sessions.judge_post(request)? {
+            Posted::Done => {}
+            Posted::Command(route, fd, command) => self.run_command(route, fd, &command),
+            Posted::Message(route, fd, opcode) => {
+                let frame = Frame::new(fd, opcode, request.body);
+                self.call("on_message", route, Some(fd), |handler, server| handler.on_message(server, frame))
+                    .ok_or(NotTaken(500, "internal error"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Handshakes: what the handler says to them, and what follows.
+
+use crate::codec::http::Refusal;
+use crate::codec::labels::PROTOCOL;
+use crate::server::dispatch::Dispatch;
+use crate::session::cors;
+use crate::session::http::NOT_NOW;
+use crate::session::request::{Acceptance, Handshake, Request, Verdict};
+use crate::session::route::Route;
+use crate::session::upgrade::Offer;
+
+impl Dispatch {
+    /// Whether the handshake was answered, not left to be.
+    pub(crate) fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
+        let fd = request.fd;
+        self.server.sessions.admit_handshake(fd)?;
+        let offer = self.server.sessions.judge_handshake(request)?;
+        let (answer, is_last) =
+            self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
+        let Some(answer) = answer else { return Err(Refusal::new(500, "internal server error")) };
+        match answer {
+            Handshake(Verdict::Later) if !is_last => Ok(false),
+            answer => self.conclude_handshake(route, request, &offer, answer, is_last).map(|()| true),
+        }
+    }
+
+    pub(crate) fn conclude_handshake(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        offer: &Offer,
+        Handshake(verdict): Handshake,
+        is_last: bool,
+    ) -> Result<(), Refusal> {
+        let acceptance = match verdict {
+            Verdict::Refuse(response) => {
+                self.server.sessions.stats.refusals.handshake += 1;
+                let response = match offer {
+                    Offer::WebSocket { .. } => response,
+                    Offer::EventStream | Offer::LongPolling => cors::permit(&request.head, response),
+                };
+                self.server.sessions.respond(request.fd, response, false, false);
+                return Ok(());
+            }
+            Verdict::Accept(acceptance) if !is_last => acceptance,
+            Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
+        };
+        let (accept, preferred) = match offer {
+            Offer::WebSocket { accept, preferred } => (accept, preferred),
+            Offer::EventStream => {
+                if self.server.sessions.start_event_stream(route, request, &acceptance) {
+                    self.open_returning(route, request);
+                }
+                return Ok(());
+            }
+            Offer::LongPolling => return self.open_poll(route, request, &acceptance),
+        };
+        let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
+        if let Some(name) = subprotocol
+            && !request.subprotocols().any(|offered| offered == name)
+        {
+            log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
+            return Err(Refusal::new(500, "internal server error"));
+        }
+        if !self.server.sessions.switch(route, request, accept, subprotocol, &acceptance) {
+            return Ok(());
+        }
+        match subprotocol == Some(PROTOCOL) {
+            true => self.open_returning(route, request),
+            false => {
+                let fd = request.fd;
+                self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a session of long polling.
+    fn open_poll(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+    ) -> Result<(), Refusal> {
+        // The handler may have ended the connection meanwhile.
+        if self.server.sessions.http_mut(request.fd).is_none() {
+            return Ok(());
+        }
+        let (fd, token) = self.server.sessions.start_poll(route, request)?;
+        self.open_returning(route, &Request { fd, ..*request });
+        self.server.sessions.answer_first_poll(fd, &token, request, acceptance);
+        Ok(())
+    }
+
+    /// Calls `on_open` for a client that may have been here before, and brings it up to date in what it joins there.
+    pub(crate) fn open_returning(&mut self, route: Route, request: &Request<'_>) {
+        let fd = request.fd;
+        self.server.begin_return(fd, request.last_event_id().as_deref());
+        self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
+        if self.server.bring_up_to_date(None) {
+            self.server.tell_position(fd);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A live server from outside: its loop in the caller's hands, or running on a thread of its own.
+
+use crate::net::reactor::Reactor;
+use crate::net::{App as _, Phase};
+use crate::server::dispatch::Dispatch;
+use crate::server::start::builder::Prepared;
+use crate::server::{Handle, Server};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::{AsRawFd, RawFd};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A server whose loop its host turns: for programs that have a loop of their own, such as a game's or a
+/// GUI's. Made by [`Builder::build`](crate::Builder::build).
+///
+/// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or, on Unix, when the
+/// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after its
+/// [`timeout`](EventLoop::timeout).
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use swio::Server;
+///
+/// let mut event_loop = Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_message(|server, frame| { server.push(frame.fd, frame.data).ok(); })
+///     .build()?;
+/// let period = Duration::from_millis(16);
+/// let (mut frame, mut next) = (0, Instant::now() + period);
+/// while event_loop.poll(Some(next.saturating_duration_since(Instant::now())))? {
+///     if Instant::now() >= next {
+///         next += period;
+///         frame += 1;
+///         event_loop.server().broadcast(format!("frame {frame}")).send();
+///     }
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct EventLoop {
+    reactor: Reactor<Dispatch>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl EventLoop {
+    pub(crate) fn new(mut reactor: Reactor<Dispatch>, addresses: Vec<SocketAddr>) -> EventLoop {
+        reactor.app.start();
+        EventLoop { reactor, addresses }
+    }
+
+    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
+    /// come last.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Waits for something to do, at most for `timeout` (`None`: for as long as it takes), and does it. False
+    /// once the server has shut down; then there is no use in calling again.
+    ///
+    /// It returns as soon as it has done something, often long before `timeout`: what you pushed since the last
+    /// call is such a thing. It is no clock.
+    ///
+    /// # Errors
+    /// Where the system's poller fails.
+    pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        if self.has_ended() {
+            return Ok(false);
+        }
+        self.reactor.poll(timeout)?;
+        if self.has_ended() {
+            // Mail that comes from now on would wait for ever.
+            self.reactor.mailbox.close();
+            self.reactor.app.stop();
+        }
+        Ok(!self.has_ended())
+    }
+
+    /// How long the server can do without [`poll`](EventLoop::poll): until its next timer or deadline, zero where
+    /// work is left over, `None` where only a socket or another thread can bring any.
+    pub fn timeout(&mut self) -> Option<Duration> {
+        self.reactor.next_wake_up(Instant::now())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.reactor.app.phase() == Phase::Ended
+    }
+
+    /// Turns the loop until [`Server::shutdown`].
+    ///
+    /// # Errors
+    /// Where the system's poller fails.
+    pub fn run(mut self) -> io::Result<()> {
+        while self.poll(None)? {}
+        Ok(())
+    }
+
+    /// The server, between two polls. What is pushed leaves with the next one.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.reactor.app.server
+    }
+
+    /// The server for other threads.
+    pub fn handle(&self) -> Handle {
+        self.reactor.app.server.handle()
+    }
+}
+
+/// Readable when a socket or another thread has something for [`EventLoop::poll`]: for a host that waits with
+/// poll, select or epoll. Time is not in it: wait no longer than [`EventLoop::timeout`].
+#[cfg(unix)]
+impl AsRawFd for EventLoop {
+    fn as_raw_fd(&self) -> RawFd {
+        self.reactor.poll_handle().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// A server on a thread of its own; made by [`Builder::start`](crate::Builder::start). Dropping it lets the
+/// server run on.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    addresses: Vec<SocketAddr>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    pub(crate) fn spawn(prepared: Prepared) -> io::Result<Running> {
+        let (handle, addresses) = (prepared.handle.clone(), prepared.addresses.clone());
+        let thread = thread::Builder::new().name("swio".into()).spawn(move || prepared.build()?.run())?;
+        Ok(Running { handle, addresses, thread })
+    }
+
+    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
+    /// come last.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The server for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until the server has shut down.
+    ///
+    /// # Errors
+    /// What ended the loop, where it was not a shutdown.
+    pub fn join(self) -> io::Result<()> {
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the server's thread panicked")))
+    }
+}

@@ -1,0 +1,4 @@
+//! From configuration and behaviour to a running server.
+
+pub(crate) mod builder;
+pub(crate) mod event_loop;

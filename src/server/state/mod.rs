@@ -1,0 +1,12 @@
+//! What a server keeps of many connections. Knows neither the server nor its handlers.
+
+pub(crate) mod clients;
+pub(crate) mod groups;
+pub(crate) mod history;
+pub(crate) mod pool;
+pub(crate) mod presence;
+pub(crate) mod returning;
+pub(crate) mod rooms;
+pub(crate) mod settings;
+pub(crate) mod stage;
+pub(crate) mod tasks;

@@ -1,0 +1,71 @@
+//! Work that takes long, done on other threads: what is under way, and who is told of its result.
+
+use crate::server::state::pool::{Done, Pool, TaskError, TaskId, Work};
+use std::collections::HashMap;
+
+/// All tasks that have no result yet. `F` is whom the result is for.
+pub(crate) struct Tasks<F> {
+    finishes: HashMap<TaskId, F>,
+    /// `None` until there is a task.
+    pool: Option<Pool>,
+    count: u64,
+    is_closed: bool,
+}
+
+impl<F> Default for Tasks<F> {
+    fn default() -> Tasks<F> {
+        Tasks { finishes: HashMap::new(), pool: None, count: 0, is_closed: false }
+    }
+}
+
+impl<F> Tasks<F> {
+    pub(crate) fn len(&self) -> usize {
+        self.finishes.len()
+    }
+
+    pub(crate) fn set_threads_max(&self, threads_max: usize) {
+        if let Some(pool) = &self.pool {
+            pool.set_threads_max(threads_max);
+        }
+    }
+
+    /// Begins a task, of at most `tasks_max`. `done` is told of it on the thread that has done it.
+    pub(crate) fn add(
+        &mut self,
+        work: Work,
+        finish: F,
+        (tasks_max, threads): (usize, usize),
+        done: impl FnOnce() -> Done,
+    ) -> Result<TaskId, TaskError> {
+        if self.is_closed {
+            return Err(TaskError::Stopped);
+        }
+        if self.finishes.len() >= tasks_max {
+            return Err(TaskError::Busy);
+        }
+        self.count += 1;
+        let id = TaskId::new(self.count);
+        let pool = self.pool.get_or_insert_with(|| Pool::new(threads, done()));
+        pool.add(id, work).map_err(|error| TaskError::NoThread(error.kind()))?;
+        self.finishes.insert(id, finish);
+        Ok(id)
+    }
+
+    /// Whom the result of a task is for; `None` where that is told already.
+    pub(crate) fn take(&mut self, id: TaskId) -> Option<F> {
+        self.finishes.remove(&id)
+    }
+
+    /// No more of them.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Gives up all that are under way: their ids in order, and the work that nobody has begun.
+    pub(crate) fn abandon(&self) -> (Vec<TaskId>, Vec<Work>) {
+        let mut ids: Vec<_> = self.finishes.keys().copied().collect();
+        ids.sort_unstable();
+        let work = self.pool.iter().flat_map(Pool::take).map(|(_, work)| work).collect();
+        (ids, work)
+    }
+}

@@ -1,0 +1,92 @@
+//! The opening handshake from the client's side: its answer collected.
+
+use crate::codec::http::Answer;
+use crate::codec::http::head::{self, HEADERS_MAX};
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::session::Sessions;
+use crate::session::state::Session;
+
+impl Sessions {
+    /// Collects the answer to a handshake that was asked for: its head, once that is whole and a 101, and what came
+    /// after it. Any other answer ends the connection.
+    pub(crate) fn collect_answer(&mut self, fd: Fd, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let room = self.connections.inbound_room();
+        let Some(Session::Dialing(dialing)) = self.connections.session_mut(fd) else { return None };
+        let mut held = dialing.held.take().unwrap_or_default();
+        if !held.bytes.is_empty() {
+            self.connections.inbound_bytes -= held.held_bytes();
+        }
+        if !held.keep(bytes, room) {
+            self.refuse_answer(fd, Cause::Overload("no memory for partial answers"), "");
+            return None;
+        }
+        loop {
+            let is_http = held.bytes.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected);
+            let is_whole = head::has_end(&held.bytes[held.progress.searched.saturating_sub(3)..]);
+            held.progress.searched = held.bytes.len();
+            if !is_http {
+                self.refuse_answer(fd, Cause::Protocol("the answer is not HTTP"), "");
+                return None;
+            }
+            if !is_whole {
+                break;
+            }
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let Ok(Some((answer, len))) = Answer::parse(&held.bytes, &mut headers) else {
+                self.refuse_answer(fd, Cause::Protocol("malformed answer"), "");
+                return None;
+            };
+            held.progress.judged += len;
+            if held.progress.judged > self.config.head_bytes_max {
+                self.refuse_answer(fd, Cause::TooBig("the head of the answer"), "");
+                return None;
+            }
+            match answer.status() {
+                101 => {
+                    let (head, rest) = held.bytes.split_at(len);
+                    return Some((head.to_vec(), rest.to_vec()));
+                }
+                // RFC 9110 §15.2: an answer before the answer. All together they are no longer than one may be.
+                100..=199 => {
+                    held.forget(len);
+                    held.progress.searched = 0;
+                }
+                status => {
+                    self.refuse_answer(fd, Cause::Refused(status), &answer.summary());
+                    return None;
+                }
+            }
+        }
+        if held.bytes.len() > self.config.head_bytes_max {
+            self.refuse_answer(fd, Cause::TooBig("the head of the answer"), "");
+            return None;
+        }
+        let held_bytes = held.held_bytes();
+        if let Some(Session::Dialing(dialing)) = self.connections.session_mut(fd)
+            && !held.bytes.is_empty()
+        {
+            dialing.held = Some(held);
+            self.connections.inbound_bytes += held_bytes;
+        }
+        None
+    }
+
+    /// There is no use in this connection.
+    pub(crate) fn refuse_answer(&mut self, fd: Fd, cause: Cause, text: &str) {
+        self.connections.kill(fd, CloseReason::new(Side::Peer, close::ABNORMAL, text, cause));
+    }
+
+    pub(crate) fn dialing_expired(&mut self, fd: Fd) {
+        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        self.connections.kill(fd, reason);
+    }
+
+    /// Both close frames are sent: the peer, which is the server, ends TCP (RFC 6455 §7.1.1).
+    pub(crate) fn await_end(&mut self, fd: Fd, reason: CloseReason) {
+        self.hear_no_more(fd);
+        self.connections.note_reason(fd, reason);
+        self.connections.deadline(fd, self.config.close_timeout);
+    }
+}

@@ -1,0 +1,172 @@
+//! Event streams (WHATWG HTML §9.2): the answer to a request that does not end, and messages as events on it. It ends
+//! with its connection, not by chunks of its own: so one encoding of an event serves every client, of HTTP/1.0 too.
+
+use crate::codec::http::Head;
+use crate::codec::labels::{self, Labels};
+use crate::codec::sse;
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::net::output::Quota;
+use crate::session::Sessions;
+use crate::session::channel::Channel;
+use crate::session::cors;
+use crate::session::liveness::jittered;
+use crate::session::request::{Acceptance, Request};
+use crate::session::route::Route;
+use crate::session::state::{EventStream, Session};
+use std::fmt::Write as _;
+
+/// Whether a request asks for an event stream. A `HEAD` asks about the page that a `GET` without `Accept` gets.
+pub(crate) fn is_asked(head: &Head<'_>) -> bool {
+    let is_event_stream = |member: &str| {
+        let kind = member.split(';').next().unwrap_or_default();
+        kind.trim_end().eq_ignore_ascii_case("text/event-stream")
+    };
+    head.method == "GET" && head.list("accept").any(is_event_stream)
+}
+
+/// Whether the client asks for its session's token, to send messages by `POST`. Others are not told what they did not
+/// ask for.
+fn wants_token(request: &Request<'_>) -> bool {
+    request.query_param("swio").is_some_and(|what| what == "stream")
+}
+
+/// Whether it asks for labels too.
+fn is_labelled(request: &Request<'_>) -> bool {
+    wants_token(request)
+        && request.query_param("protocol").is_some_and(|protocol| protocol == labels::PROTOCOL)
+}
+
+impl Sessions {
+    /// Answers with the start of an event stream: whether it is one now.
+    pub(crate) fn start_event_stream(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+    ) -> bool {
+        let fd = request.fd;
+        let start = self.start_of_stream(request, acceptance);
+        // The handler may have ended the connection meanwhile.
+        if self.http_mut(fd).is_none() || self.connections.write(fd, [&start, &[]], Quota::Exempt).is_err() {
+            return false;
+        }
+        let stream = EventStream { route, is_labelled: is_labelled(request), ..EventStream::default() };
+        self.change_session(fd, |session| *session = Session::EventStream(stream));
+        self.stats.opened += 1;
+        self.connections.begin_crossings(fd);
+        self.watch(fd);
+        if wants_token(request) {
+            self.tell_token(fd);
+        }
+        true
+    }
+
+    /// The answer's head, and at once something of its body: proxies pass the head on with that.
+    fn start_of_stream(&mut self, request: &Request<'_>, acceptance: &Acceptance) -> Vec<u8> {
+        let now = self.connections.now();
+        let mut head = String::with_capacity(320);
+        // RFC 9112 §6.3: a body without a length goes on until the connection ends.
+        write!(
+            head,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\n\
+             X-Accel-Buffering: no\r\nDate: {}\r\nConnection: close\r\n",
+            self.date.text(now)
+        )
+        .expect("a String takes all");
+        for (name, value) in &acceptance.headers {
+            write!(head, "{name}: {value}\r\n").expect("a String takes all");
+        }
+        for (name, value) in cors::headers(&request.head) {
+            write!(head, "{name}: {value}\r\n").expect("a String takes all");
+        }
+        head.push_str("\r\n");
+        let mut start = head.into_bytes();
+        sse::retry(&mut start, self.config.event_stream_retry.as_millis());
+        start
+    }
+
+    /// Shows the network that a stream is in use. A client that has taken nothing from one time to the next of what
+    /// waits for it is given up, as one that answers no ping is.
+    pub(crate) fn keep_stream_alive(&mut self, fd: Fd) {
+        let Some(interval) = self.config.ping_interval else { return };
+        let reads_on = self.connections.take_progress(fd);
+        let Some(connection) = self.connections.open_mut(fd) else { return };
+        let is_blocked = connection.flags.has(Flags::BLOCKED) && !reads_on;
+        let is_exempt = connection.flags.has(Flags::PROTECTED);
+        let Session::EventStream(stream) = &mut connection.session else { return };
+        let was_stalled = std::mem::replace(&mut stream.is_stalled, is_blocked);
+        if was_stalled && is_blocked && !is_exempt {
+            log::debug!("{fd}: does not read its events, giving up");
+            return self.fail(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
+        }
+        let sign = if stream.is_labelled { labels::HEARTBEAT } else { sse::COMMENT };
+        if !is_blocked {
+            self.connections.write(fd, [sign, &[]], Quota::Control).ok();
+        }
+        self.connections.deadline(fd, jittered(interval, fd));
+    }
+}
+
+impl Sessions {
+    fn tell_token(&mut self, fd: Fd) {
+        match self.tokens.issue(fd) {
+            Ok(token) => {
+                let run = self.token_event(fd, &token);
+                self.connections.write(fd, [&run, &[]], Quota::Exempt).ok();
+            }
+            Err(error) => {
+                log::error!("{fd}: no token, for the system has no random numbers: {error}");
+                self.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Overload("no randomness"));
+            }
+        }
+    }
+
+    fn token_event(&self, fd: Fd, token: &str) -> Vec<u8> {
+        if let Ok(Channel::EventStream { is_labelled: true }) = self.channel(fd) {
+            let heartbeat = self.config.ping_interval.map(|interval| interval.as_millis().to_string());
+            let heartbeat = heartbeat.as_deref().map(|heartbeat| ("heartbeat", heartbeat));
+            let notice: Vec<_> = [("session", token)].into_iter().chain(heartbeat).collect();
+            return labels::notice_event(&notice);
+        }
+        let labels = Labels { event: "swio".to_owned(), ..Labels::default() };
+        sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes())
+    }
+
+    /// Ends a stream behind all that was pushed to it, and says why: the client comes back otherwise.
+    pub(crate) fn end_stream(&mut self, fd: Fd, reason: CloseReason) {
+        let event = sse::close(reason.code, &reason.text);
+        // Refused only where the connection is gone, and then there is nobody to tell.
+        self.connections.write(fd, [&event, &[]], Quota::Exempt).ok();
+        self.end(fd, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::http::head::HEADERS_MAX;
+
+    #[test]
+    fn only_a_get_that_accepts_one_asks_for_an_event_stream() {
+        let asks = |method: &str, accept: &str| {
+            let bytes = format!("{method} / HTTP/1.1\r\nHost: a\r\n{accept}\r\n");
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let (head, _) = Head::parse(bytes.as_bytes(), &mut headers).expect("a head").expect("whole");
+            is_asked(&head)
+        };
+        for accept in [
+            "Accept: text/event-stream\r\n",
+            "accept: TEXT/Event-Stream ; q=0.9\r\n",
+            "Accept: text/html\r\nAccept: */*, text/event-stream\r\n",
+        ] {
+            assert!(asks("GET", accept), "{accept}");
+            assert!(!asks("HEAD", accept) && !asks("POST", accept), "{accept}");
+        }
+        for accept in ["", "Accept: */*\r\n", "Accept: text/*\r\n", "Accept: text/event-streams\r\n"] {
+            assert!(!asks("GET", accept), "{accept}");
+        }
+    }
+}

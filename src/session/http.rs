@@ -1,0 +1,214 @@
+//! HTTP connections: requests collected until they are whole, and answers to them.
+
+use crate::codec::http::body::Body;
+use crate::codec::http::head::{self, HEADERS_MAX, Head};
+use crate::codec::http::response::Exchange;
+use crate::codec::http::{Refusal, Response};
+use crate::codec::ws::{close, handshake};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::net::output::Quota;
+use crate::session::Sessions;
+use crate::session::request::Request;
+use crate::session::state::{Held, Http, Progress, Session};
+use std::borrow::Cow;
+
+/// While more than this waits to be read by a client, its next request waits too: a client that only asks
+/// would fill the outbox otherwise.
+const UNREAD_ANSWERS_MAX: usize = 64 << 10;
+
+pub(crate) const NOT_NOW: Refusal = Refusal::new(503, "not now");
+pub(crate) const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
+
+/// What the bytes of a connection are.
+pub(crate) enum Speaks {
+    Http,
+    WebSocket,
+    /// Nobody wants them.
+    Nothing,
+}
+
+/// A whole request at the start of the bytes: the lengths of its head and of its body as it came.
+pub(crate) struct RequestEnd {
+    pub(crate) head_len: usize,
+    pub(crate) body_len: usize,
+}
+
+impl RequestEnd {
+    pub(crate) fn len(&self) -> usize {
+        self.head_len + self.body_len
+    }
+}
+
+impl Sessions {
+    /// What is held of requests, which is counted no more.
+    pub(crate) fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
+        let held = self.http_mut(fd)?.held.take()?;
+        self.connections.inbound_bytes -= held.held_bytes();
+        Some(held)
+    }
+
+    pub(crate) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
+        match self.connections.session_mut(fd)? {
+            Session::Http(http) => Some(http),
+            _ => None,
+        }
+    }
+
+    /// What the next bytes of a connection are that was speaking HTTP before.
+    pub(crate) fn speaks(&mut self, fd: Fd) -> Speaks {
+        match self.connections.session_mut(fd) {
+            Some(Session::Http(_)) => Speaks::Http,
+            Some(Session::WebSocket(_)) => Speaks::WebSocket,
+            _ => Speaks::Nothing,
+        }
+    }
+
+    /// Whether the next request may be served now. Where the client does not read its answers, it is asked again
+    /// when they are written.
+    pub(crate) fn may_serve(&mut self, fd: Fd) -> bool {
+        let Some(connection) = self.connections.get(fd) else { return false };
+        if connection.flags.has(Flags::SUSPENDED) {
+            return false;
+        }
+        let is_unread = connection.queued_bytes() > UNREAD_ANSWERS_MAX;
+        if is_unread {
+            self.connections.pause_until_drained(fd);
+        }
+        !is_unread
+    }
+
+    pub(crate) fn begin_request_timeout(&mut self, fd: Fd) {
+        let timeout = self.config.request_timeout;
+        self.connections.deadline(fd, timeout);
+    }
+
+    pub(crate) fn hold(&mut self, fd: Fd, held: Box<Held>) {
+        let held_bytes = held.held_bytes();
+        if let Some(http) = self.http_mut(fd) {
+            http.held = Some(held);
+            self.connections.inbound_bytes += held_bytes;
+        }
+    }
+
+    /// Finds where the request at the start of `bytes` ends; `None` where more has to come.
+    pub(crate) fn request_end(
+        &mut self,
+        fd: Fd,
+        bytes: &[u8],
+        progress: &mut Progress,
+    ) -> Result<Option<RequestEnd>, Refusal> {
+        if progress.body.is_none() && !self.judge_head(fd, bytes, progress)? {
+            return Ok(None);
+        }
+        let (head_len, body) = progress.body.as_mut().expect("the head is whole");
+        let body_len = body.end(&bytes[*head_len..], self.config.body_bytes_max)?;
+        Ok(body_len.map(|body_len| RequestEnd { head_len: *head_len, body_len }))
+    }
+
+    /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't
+    /// become a head is refused before its end comes, but a slow one is not parsed anew with each byte.
+    fn judge_head(&mut self, fd: Fd, bytes: &[u8], progress: &mut Progress) -> Result<bool, Refusal> {
+        let config = &self.config;
+        let is_whole = head::has_end(&bytes[progress.searched.saturating_sub(3)..]);
+        progress.searched = bytes.len();
+        if !is_whole {
+            if bytes.len() > config.head_bytes_max {
+                return Err(Refusal::new(431, "request head too big"));
+            }
+            if progress.judged > 0 && bytes.len() < 2 * progress.judged {
+                return Ok(false);
+            }
+        }
+        progress.judged = bytes.len();
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let Some((head, len)) = Head::parse(bytes, &mut headers)? else {
+            return if is_whole { Err(Refusal::new(400, "malformed request head")) } else { Ok(false) };
+        };
+        if len > config.head_bytes_max {
+            return Err(Refusal::new(431, "request head too big"));
+        }
+        let body = if handshake::is_attempt(&head) {
+            // Refused for its body, if it has one, along with the rest of the handshake's rules.
+            Body::Length(0)
+        } else {
+            let body = Body::new(head.framing()?, config.body_bytes_max)?;
+            let is_waiting = head.is_1_1 && head.lists("expect", "100-continue") && bytes.len() == len;
+            if is_waiting && !matches!(body, Body::Length(0)) {
+                let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+                self.connections.write(fd, [go_on, &[]], Quota::Exempt).ok();
+            }
+            body
+        };
+        progress.body = Some((len, body));
+        Ok(true)
+    }
+
+    pub(crate) fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
+        self.respond_within(fd, response, is_head, keep_alive, Quota::Limited);
+    }
+
+    pub(crate) fn respond_within(
+        &mut self,
+        fd: Fd,
+        response: Response,
+        is_head: bool,
+        keep_alive: bool,
+        quota: Quota,
+    ) {
+        let status = response.status();
+        let now = self.connections.now();
+        let (head, body) = response.encode(&Exchange { is_head, keep_alive, date: self.date.text(now) });
+        let written = match body {
+            Cow::Borrowed(body) => self.connections.write(fd, [&head, body], quota),
+            Cow::Owned(body) => self.connections.write_owned(fd, &head, body, quota),
+        };
+        if let Err(refused) = written {
+            log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
+            return self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer));
+        }
+        self.stats.responses += 1;
+        if !keep_alive {
+            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+        }
+        // The time to read the answer, and from then on to ask again.
+        let timeout = self.config.keep_alive_timeout;
+        self.connections.deadline(fd, timeout);
+    }
+
+    pub(crate) fn not_found(&mut self, fd: Fd, head: &Head<'_>) -> Result<(), Refusal> {
+        let what = "nothing is at this path";
+        if handshake::is_attempt(head) {
+            return Err(Refusal::new(404, what));
+        }
+        self.stats.refusals.not_found += 1;
+        let response = Response::text(404, format!("{what}\n"));
+        self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
+        Ok(())
+    }
+
+    pub(crate) fn conclude(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
+        let keep_alive = request.head.keeps_alive() && !is_last && response.status() != 426;
+        self.respond(request.fd, response, request.method() == "HEAD", keep_alive);
+    }
+
+    pub(crate) fn http_expired(&mut self, fd: Fd) {
+        if self.wait_expired(fd) {
+            return;
+        }
+        let is_paused = self.connections.is_paused(fd);
+        let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        if self.connections.take_progress(fd) {
+            let timeout = self.config.keep_alive_timeout;
+            self.connections.deadline(fd, timeout);
+        } else if is_paused {
+            log::debug!("{fd}: does not read its answers");
+            self.connections.kill(fd, timeout);
+        } else if let Some(held) = self.take_held(fd) {
+            self.refuse_request(fd, &held.bytes, Refusal::new(408, "the request took too long"));
+        } else {
+            self.end(fd, timeout);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Whether a peer is still there: heartbeats, their round trip, and who has had nothing to say for too long.
+
+use crate::codec::ws::{Opcode, Role, close};
+use crate::config::Config;
+use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::net::connections::TICK;
+use crate::net::output::Quota;
+use crate::session::Sessions;
+use crate::session::channel::Channel;
+use crate::session::state::{Marks, Phase, Session};
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// What the server keeps to judge all peers by.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    /// Makes the server's own pings, so that a pong for none of them is told from one that answers.
+    key: RandomState,
+    /// A connection's last message is noted in a byte: ticks, but so many bits coarser.
+    coarse: u32,
+}
+
+impl Liveness {
+    pub(crate) fn new(config: &Config) -> Liveness {
+        let ticks = config.idle_timeout.unwrap_or_default().as_millis() / TICK.as_millis();
+        // At most 128 units to the timeout: a byte holds twice as many.
+        Liveness { key: RandomState::new(), coarse: (128 - (ticks >> 7).leading_zeros()).min(31) }
+    }
+
+    /// The time of a message, as it is noted.
+    pub(crate) fn note(&self, tick: u32) -> u8 {
+        (tick >> self.coarse) as u8
+    }
+
+    /// How long ago it was at least, up to a unit less than it was.
+    fn since(&self, note: u8, tick: u32) -> Duration {
+        let units = self.note(tick).wrapping_sub(note).saturating_sub(1);
+        TICK * (u32::from(units) << self.coarse)
+    }
+
+    /// The payload of a ping that is sent at this time of the server's: it and a check value.
+    fn ping(&self, fd: Fd, sent: u32) -> [u8; 8] {
+        let check = self.key.hash_one((fd, sent)) as u32;
+        let [a, b, c, d] = sent.to_be_bytes();
+        let [e, f, g, h] = check.to_be_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// How long a ping was under way that this pong answers; `None` where it answers none of the server's own.
+    /// A peer that answers late, or again, says that it is far away: it can't say that it is near.
+    fn round_trip(&self, fd: Fd, pong: &[u8], now: u32) -> Option<NonZeroU16> {
+        let sent = u32::from_be_bytes(pong.first_chunk().copied()?);
+        if pong != self.ping(fd, sent) {
+            return None;
+        }
+        u16::try_from(now.wrapping_sub(sent).max(1)).ok().and_then(NonZeroU16::new)
+    }
+}
+
+impl Sessions {
+    pub(crate) fn ping(&mut self, fd: Fd, data: &[u8]) -> Result<(), PushError> {
+        match data {
+            [] => self.push_as(fd, Opcode::Ping, &self.liveness.ping(fd, self.connections.millis())),
+            data => self.push_as(fd, Opcode::Ping, data),
+        }
+    }
+
+    /// Begins to watch over an established connection, as if it had spoken just now.
+    pub(crate) fn watch(&mut self, fd: Fd) {
+        let note = self.liveness.note(self.connections.tick_now());
+        let Some(websocket) = self.websocket_mut(fd) else { return self.watch_other(fd) };
+        if websocket.phase != Phase::Open {
+            return;
+        }
+        websocket.spoke = note;
+        websocket.marks.set(Marks::PINGED, false);
+        let ping = self.config.ping_interval.map(|interval| jittered(interval, fd));
+        // With neither this is one turn of the wheel for nothing, which also clears the deadline there was.
+        let first = ping.into_iter().chain(self.config.idle_timeout).min().unwrap_or_default();
+        self.connections.deadline(fd, first);
+    }
+
+    fn watch_other(&mut self, fd: Fd) {
+        let first = match self.channel(fd) {
+            Ok(Channel::EventStream { .. }) => {
+                self.config.ping_interval.map(|interval| jittered(interval, fd))
+            }
+            Ok(Channel::LongPolling) => Some(self.poll_timeout()),
+            Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
+            Ok(Channel::Tcp(_)) => self.config.idle_timeout,
+            _ => return,
+        };
+        self.connections.deadline(fd, first.unwrap_or_default());
+    }
+
+    /// Watches over all anew, by another configuration.
+    pub(crate) fn watch_all(&mut self) {
+        self.liveness = Liveness::new(&self.config);
+        for index in 1..self.connections.index_end() {
+            if let Some(connection) = self.connections.at(index) {
+                self.watch(connection.fd);
+            }
+        }
+    }
+
+    /// For how long the connection may still say nothing: for ever, where that is not limited.
+    fn idle_left(&self, fd: Fd) -> Duration {
+        let (Some(timeout), Some(connection)) = (self.config.idle_timeout, self.connections.get(fd)) else {
+            return Duration::MAX;
+        };
+        // Who was connected to may say what it wants, when it wants.
+        if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED)
+            || connection.session.role() == Role::Client
+        {
+            return Duration::MAX;
+        }
+        timeout.saturating_sub(match &connection.session {
+            Session::WebSocket(websocket) => {
+                self.liveness.since(websocket.spoke, self.connections.tick_now())
+            }
+            // All that comes is said by the client itself.
+            _ => self.connections.silence(fd).unwrap_or_default(),
+        })
+    }
+}
+
+impl Sessions {
+    /// A silent WebSocket is pinged; one that stays silent is given up. Raw TCP is only asked to speak. Of one that
+    /// is paused or protected nothing is asked, but networks on the way are shown that it is in use.
+    pub(crate) fn heartbeat(&mut self, fd: Fd) {
+        let idle_left = self.idle_left(fd);
+        if idle_left.is_zero() {
+            let reason = CloseReason::new(Side::Local, close::GOING_AWAY, "idle for too long", Cause::Idle);
+            self.close_for(fd, reason);
+            return;
+        }
+        let ping_interval = self.config.ping_interval;
+        let next = match ping_interval.filter(|_| self.websocket_mut(fd).is_some()) {
+            Some(interval) => match self.check_pulse(fd, jittered(interval, fd), idle_left) {
+                Some(next) => next.min(idle_left),
+                None => return,
+            },
+            None => idle_left,
+        };
+        if next < Duration::MAX {
+            self.connections.deadline(fd, next);
+        }
+    }
+
+    /// When to look again; `None` where the peer was given up.
+    fn check_pulse(&mut self, fd: Fd, interval: Duration, idle_left: Duration) -> Option<Duration> {
+        let pong_timeout = self.config.pong_timeout;
+        let silence = self.connections.silence(fd)?;
+        let reads_on = self.connections.take_progress(fd);
+        let connection = self.connections.open_mut(fd)?;
+        let is_exempt = connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED);
+        let is_blocked = connection.flags.has(Flags::BLOCKED);
+        let Session::WebSocket(websocket) = &mut connection.session else { return None };
+        if websocket.marks.has(Marks::PINGED) && !is_exempt {
+            if reads_on {
+                // The ping may still be on its way, behind a long queue.
+                return Some(pong_timeout);
+            }
+            log::debug!("{fd}: silent for {silence:?}, giving up");
+            self.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
+            return None;
+        }
+        if silence < interval && !is_exempt {
+            return Some(interval - silence);
+        }
+        // Where the client has to speak before the pong has to come, that decides.
+        websocket.marks.set(Marks::PINGED, !is_exempt && pong_timeout <= idle_left);
+        // Nobody else would see to it that pings don't pile up.
+        if !(is_exempt && is_blocked) {
+            self.send_ping(fd);
+        }
+        Some(if is_exempt { interval } else { pong_timeout })
+    }
+
+    fn send_ping(&mut self, fd: Fd) {
+        let ping = self.liveness.ping(fd, self.connections.millis());
+        let frame = self.control_frame(fd, Opcode::Ping, &ping);
+        self.connections.write(fd, [frame.as_slice(), &[]], Quota::Control).ok();
+        self.stats.pings_sent += 1;
+    }
+
+    /// Notes the round trip, where the pong tells it.
+    pub(crate) fn note_pong(&mut self, fd: Fd, data: &[u8]) {
+        self.stats.pongs_received += 1;
+        let round_trip = self.liveness.round_trip(fd, data, self.connections.millis());
+        if let (Some(_), Some(websocket)) = (round_trip, self.websocket_mut(fd)) {
+            websocket.round_trip = round_trip;
+        }
+    }
+
+    /// A connection's deadline has passed.
+    pub(crate) fn expired(&mut self, fd: Fd) {
+        match self.connections.session_mut(fd) {
+            Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
+            Some(Session::WebSocket(_)) => self.close_expired(fd),
+            Some(Session::Http(_)) => self.http_expired(fd),
+            Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
+            Some(Session::Poll(_)) => self.poll_expired(fd),
+            Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
+            Some(Session::Dialing(_)) => self.dialing_expired(fd),
+            Some(Session::TcpEnded) | None => {}
+        }
+    }
+
+    /// The server's close frame was not answered in time; it may still be waiting after a long queue.
+    fn close_expired(&mut self, fd: Fd) {
+        if self.connections.take_progress(fd) {
+            let timeout = self.config.close_timeout;
+            return self.connections.deadline(fd, timeout);
+        }
+        log::debug!("{fd}: the close frame was not answered in time");
+        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        self.connections.kill(fd, reason);
+    }
+}
+
+/// Up to a tenth less than `interval`, by connection: a thousand that opened at once are not pinged at once.
+pub(crate) fn jittered(interval: Duration, fd: Fd) -> Duration {
+    let share = (fd.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+    interval - (interval / 10).mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn liveness(idle_timeout: Duration) -> Liveness {
+        Liveness::new(&Config { idle_timeout: Some(idle_timeout), ..Config::default() })
+    }
+
+    fn fd(index: u32) -> Fd {
+        Fd::new(0, 0, index)
+    }
+
+    #[test]
+    fn a_note_tells_the_time_since_to_a_sixty_fourth_of_the_timeout_and_never_too_much() {
+        for timeout in [1, 64, 100, 5_000, 60_000, 3_600_000, 100_000_000_000].map(Duration::from_millis) {
+            let liveness = liveness(timeout);
+            let ticks = (timeout.as_millis() / TICK.as_millis()) as u32;
+            for begun in [1, 77, 123_456_789] {
+                let note = liveness.note(begun);
+                let mut over = begun;
+                while liveness.since(note, over) < timeout {
+                    over += 1.max(ticks / 1_000);
+                }
+                let since = TICK * (over - begun);
+                assert!(since >= timeout, "{since:?} of {timeout:?}");
+                assert!(since <= timeout + timeout / 25 + 3 * TICK, "{since:?} of {timeout:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pong_tells_the_round_trip_of_the_servers_own_pings_only() {
+        let liveness = liveness(Duration::ZERO);
+        let ping = liveness.ping(fd(1), 1_000);
+        let trip = |fd, pong: &[u8], now| liveness.round_trip(fd, pong, now).map(NonZeroU16::get);
+        assert_eq!(trip(fd(1), &ping, 1_030), Some(30));
+        assert_eq!(trip(fd(1), &ping, 1_000), Some(1));
+        // Far away, or a late copy: as far as it can be told.
+        assert_eq!(trip(fd(1), &ping, 66_535), Some(65_535));
+        assert_eq!(trip(fd(1), &ping, 66_536), None);
+        // Somebody else's, a made up one, a cut one, a longer one, none.
+        assert_eq!(trip(fd(2), &ping, 1_030), None);
+        for at in 0..8 {
+            let mut forged = ping;
+            forged[at] ^= 1;
+            assert_eq!(trip(fd(1), &forged, 1_030), None);
+            assert_eq!(trip(fd(1), &ping[..at], 1_030), None);
+        }
+        assert_eq!(trip(fd(1), &[&ping[..], b"x"].concat(), 1_030), None);
+        // Over the end of the counter.
+        let ping = liveness.ping(fd(1), u32::MAX);
+        assert_eq!(trip(fd(1), &ping, 4), Some(5));
+    }
+}

@@ -1,0 +1,127 @@
+//! One connection's protocol life: HTTP, WebSockets, event streams, long polling and raw TCP, from bytes to what they
+//! mean and from messages to bytes; closing, liveness and answers that come later. Contract of this layer: it acts on one
+//! connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic, no
+//! user, and never touches a socket. The server above it calls the handlers.
+
+pub(crate) mod census;
+pub(crate) mod channel;
+pub(crate) mod close;
+pub(crate) mod cors;
+pub(crate) mod date;
+pub(crate) mod dialing;
+pub(crate) mod event_stream;
+pub(crate) mod fan_out;
+pub(crate) mod http;
+pub(crate) mod info;
+pub(crate) mod labelled;
+pub(crate) mod liveness;
+pub(crate) mod message;
+pub(crate) mod parts;
+pub(crate) mod pause;
+pub(crate) mod polling;
+pub(crate) mod posting;
+pub(crate) mod proxies;
+pub(crate) mod push;
+pub(crate) mod refusal;
+pub(crate) mod request;
+pub(crate) mod route;
+pub(crate) mod script;
+pub(crate) mod state;
+pub(crate) mod tcp;
+pub(crate) mod tokens;
+pub(crate) mod upgrade;
+pub(crate) mod waiting;
+pub(crate) mod websocket;
+
+use crate::codec::ws::{Spare, utf8};
+use crate::config::Config;
+use crate::fd::Fd;
+use crate::net::connections::Connections;
+use crate::random::Random;
+use census::Census;
+use date::Date;
+use info::Stats;
+use liveness::Liveness;
+use pause::Pause;
+use state::Session;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use tcp::Tcp;
+use tokens::Tokens;
+use waiting::FollowUp;
+
+/// All connections with their protocol state, and what serves all of them alike.
+///
+/// Its methods are of four kinds:
+///
+/// - *in*: what came from a connection is turned into what it means (`websocket_read`, `request_end`, `package`,
+///   `take_post`). The server calls the handler with it;
+/// - *out*: a message, answer or notice is encoded and queued (`push`, `respond`, `tell`, `fan_out`);
+/// - *ends*: `close_for` takes leave, `fail` says what is wrong, `end` only lets the outbox go out;
+/// - *time*: `watch` sets a connection's deadline, `expired` says what it means.
+///
+/// ```text
+///              handlers
+///                 ^ |  callbacks, verbs
+///   server/       | v  topics, users, histories, timers, tasks
+///              Sessions
+///   session/      ^ |  one connection's protocol
+///                 | v
+///   net/       Connections: sockets, outboxes, deadlines
+/// ```
+pub(crate) struct Sessions {
+    pub(crate) connections: Connections<Session>,
+    pub(crate) config: Config,
+    pub(crate) census: Census,
+    /// What others count is added when it is asked for.
+    pub(crate) stats: Stats,
+    pub(crate) date: Date,
+    pub(crate) liveness: Liveness,
+    pub(crate) random: Random,
+    pub(crate) tokens: Tokens,
+    pub(crate) tcp: Tcp,
+    /// Memory for messages that arrive in parts.
+    pub(crate) spare: Spare,
+    pub(crate) answering: Option<Answering>,
+    /// Of each connection that a proxy brought, the client's address that it named last.
+    pub(crate) clients: HashMap<Fd, SocketAddr>,
+    /// Of each connection that is not to be read.
+    pub(crate) pauses: HashMap<Fd, Pause>,
+    /// Of each text that is pushed in parts, where it was cut.
+    pub(crate) texts: HashMap<Fd, utf8::Validator>,
+    /// Frames deferred until the fragmented message to this fd ends.
+    pub(crate) held_back: HashMap<Fd, Vec<u8>>,
+    /// To be done by the server when the callback that runs now is over.
+    pub(crate) follow_ups: Vec<FollowUp>,
+}
+
+/// A request that a callback is answering now.
+pub(crate) struct Answering {
+    pub(crate) fd: Fd,
+    /// The callback ended the connection: it ends after its answer.
+    pub(crate) is_last: bool,
+}
+
+impl Sessions {
+    pub(crate) fn new(connections: Connections<Session>, config: Config, tcp: Tcp) -> Sessions {
+        let liveness = Liveness::new(&config);
+        Sessions {
+            connections,
+            config,
+            census: Census::default(),
+            stats: Stats::new(),
+            date: Date::default(),
+            liveness,
+            random: Random::default(),
+            tokens: Tokens::default(),
+            tcp,
+            spare: Spare::default(),
+            answering: None,
+            clients: HashMap::new(),
+            pauses: HashMap::new(),
+            texts: HashMap::new(),
+            held_back: HashMap::new(),
+            follow_ups: Vec::new(),
+        }
+    }
+}

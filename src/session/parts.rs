@@ -1,0 +1,100 @@
+//! The rarer ways to send: a message in parts, one that is encoded already, and bytes as they are.
+
+use crate::codec::labels::Labels;
+use crate::codec::ws::{Opcode, Role, header, utf8};
+use crate::error::PushError;
+use crate::fd::Fd;
+use crate::net::output::{Delivery, Quota};
+use crate::session::Sessions;
+use crate::session::channel::Channel;
+use crate::session::message::Prepared;
+use crate::session::state::Marks;
+
+impl Sessions {
+    pub(crate) fn push_part(
+        &mut self,
+        fd: Fd,
+        opcode: Opcode,
+        bytes: &[u8],
+        finish: bool,
+    ) -> Result<(), PushError> {
+        let Channel::WebSocket { is_unfinished: is_begun, is_labelled, role } = self.channel(fd)? else {
+            return Err(PushError::Unsendable);
+        };
+        let mut text = match (opcode, is_begun) {
+            (Opcode::Text, false) => Some(utf8::Validator::default()),
+            (Opcode::Binary, false) => None,
+            (Opcode::Continuation, true) => self.texts.get(&fd).copied(),
+            (Opcode::Text | Opcode::Binary, true) => return Err(PushError::Unfinished),
+            _ => return Err(PushError::Unsendable),
+        };
+        if let Some(text) = &mut text {
+            text.push(bytes).map_err(|_| PushError::Unsendable)?;
+            if finish {
+                text.finish().map_err(|_| PushError::Unsendable)?;
+            }
+        }
+        // It has no labels, which are in front of its first part.
+        let labels: &[u8] = if is_labelled && !is_begun { b"\n" } else { b"" };
+        let header = header::encode(finish, opcode, labels.len() + bytes.len());
+        let written = match role {
+            Role::Server => {
+                let head = [header.as_slice(), labels].concat();
+                self.connections.write(fd, [&head, bytes], Quota::Limited)
+            }
+            Role::Client => self.write_masked(fd, header, bytes.into(), Quota::Limited),
+        };
+        written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += u64::from(finish);
+        if let Some(websocket) = self.websocket_mut(fd) {
+            websocket.marks.set(Marks::UNFINISHED, !finish);
+            match text {
+                Some(text) if !finish => self.texts.insert(fd, text),
+                _ => self.texts.remove(&fd),
+            };
+        }
+        if finish {
+            self.release_held_back(fd);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn push_prepared(
+        &mut self,
+        fd: Fd,
+        prepared: &Prepared,
+        labels: Option<&Labels>,
+        delivery: Delivery,
+    ) -> Result<(), PushError> {
+        let quota = Quota::Message(delivery);
+        match self.channel(fd)? {
+            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
+            Channel::WebSocket { role: Role::Server, is_labelled: false, .. } => {}
+            // Its frame needs a mask of its own.
+            Channel::WebSocket { role: Role::Client, .. } => {
+                return self.push_frame(fd, prepared.opcode(), prepared.as_bytes().into(), None, quota);
+            }
+            Channel::Tcp(framing) => {
+                return self.push_package(fd, framing, prepared.as_bytes().into(), quota);
+            }
+            channel => {
+                let message = (prepared.opcode(), prepared.as_bytes());
+                return self.push_labelled(fd, &channel, message, labels, quota);
+            }
+        }
+        let written = self.connections.write_encoded(fd, prepared.frame(), delivery);
+        written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += 1;
+        Ok(())
+    }
+
+    pub(crate) fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
+        match self.channel(fd) {
+            Ok(Channel::LongPolling) => return Err(PushError::Unsendable),
+            Ok(_) | Err(PushError::NotWebSocket) => {}
+            Err(error) => return Err(error),
+        }
+        let written = self.connections.write(fd, [bytes, &[]], Quota::Limited);
+        written.map_err(|refused| self.refused(fd, refused))
+    }
+}

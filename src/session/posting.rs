@@ -1,0 +1,177 @@
+//! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
+//! One that has a number is taken once, however often it is sent.
+
+use crate::codec::command::{self, Command};
+use crate::codec::http::{Head, Response};
+use crate::codec::ws::{Opcode, utf8};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::session::Sessions;
+use crate::session::channel::Channel;
+use crate::session::cors;
+use crate::session::request::Request;
+use crate::session::route::Route;
+use crate::session::state::Session;
+use std::num::NonZeroU32;
+
+/// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
+const PREFLIGHT_SECONDS: &str = "7200";
+
+const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
+
+/// A topic's name up to this length is answered, though it may be longer than topics' names may be.
+const ANSWERED_BYTES_MAX: usize = 1024;
+
+/// What a post came to.
+pub(crate) enum Posted<'a> {
+    /// Nobody has to be told.
+    Done,
+    /// The body is a message of this kind, of a session of this handler's.
+    Message(Route, Fd, Opcode),
+    Command(Route, Fd, Command<'a>),
+}
+
+/// Why a message was not taken.
+pub(crate) struct NotTaken(pub(crate) u16, pub(crate) &'static str);
+
+impl NotTaken {
+    pub(crate) fn response(self) -> Response {
+        let NotTaken(status, error) = self;
+        let response = Response::new(status)
+            .header("Content-Type", "application/json")
+            .header("Cache-Control", "no-store")
+            .body(format!("{{\"error\":\"{error}\"}}").into_bytes());
+        if status == 503 { response.header("Retry-After", "1") } else { response }
+    }
+}
+
+impl Sessions {
+    /// Whether a request brings a message or command for a session, or asks whether it may.
+    pub(crate) fn is_post(&self, head: &Head<'_>) -> bool {
+        let config = &self.config;
+        (config.event_streams || config.long_polling)
+            && matches!(head.method, "POST" | "OPTIONS")
+            && command::is_one(head.query().unwrap_or_default())
+    }
+
+    /// Answers a preflight (WHATWG Fetch §4.8): what may be posted.
+    pub(crate) fn preflight() -> Response {
+        Response::new(204)
+            .header("Access-Control-Allow-Methods", "POST")
+            .header("Access-Control-Allow-Headers", "Content-Type")
+            .header("Access-Control-Max-Age", PREFLIGHT_SECONDS)
+            .header("Cache-Control", "no-store")
+    }
+
+    /// Answers a post.
+    pub(crate) fn answer_post(&mut self, request: &Request<'_>, response: Response) {
+        self.respond(request.fd, cors::permit(&request.head, response), false, request.head.keeps_alive());
+    }
+
+    /// Judges what was posted: what the handler is to be told of it.
+    pub(crate) fn judge_post<'a>(&mut self, request: &Request<'a>) -> Result<Posted<'a>, NotTaken> {
+        let token = request.query_param("session").ok_or(UNKNOWN)?;
+        let fd = self.tokens.find(&token).ok_or(UNKNOWN)?;
+        let channel = self.channel(fd).map_err(|_| UNKNOWN)?;
+        let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
+        let number = number.transpose().map_err(|_| NotTaken(400, "bad number"))?;
+        if number.is_some_and(|number| number.get() <= self.posted(fd)) {
+            // Taken already: the answer was lost.
+            return Ok(Posted::Done);
+        }
+        let query = request.query().unwrap_or_default().as_bytes();
+        let command = self.parse_command(query).map_err(|what| NotTaken(400, what))?;
+        let is_next = number.is_none_or(|number| number.get() - 1 == self.posted(fd));
+        if !is_next {
+            return Err(NotTaken(409, "a message before it is missing"));
+        }
+        match command {
+            Command::Send => {
+                let opcode = self.judge_message(request)?;
+                let route = self.admit_post(fd, number)?;
+                self.stats.messages_received += 1;
+                Ok(Posted::Message(route, fd, opcode))
+            }
+            // Nothing is in the way of a client that goes.
+            Command::Close { code, reason } => {
+                let reason = CloseReason::new(Side::Peer, code, &reason, Cause::Requested);
+                match channel {
+                    Channel::LongPolling => self.leave_poll(fd, reason),
+                    _ => self.end_stream(fd, reason),
+                }
+                Ok(Posted::Done)
+            }
+            _ if !channel.has_notices() => Err(NotTaken(409, "not on a stream without labels")),
+            command => Ok(Posted::Command(self.admit_post(fd, number)?, fd, command)),
+        }
+    }
+
+    /// Whether the body is a message that may be taken: of which kind.
+    fn judge_message(&mut self, request: &Request<'_>) -> Result<Opcode, NotTaken> {
+        let refusals = &mut self.stats.refusals;
+        if request.body.len() > self.config.message_bytes_max {
+            refusals.message_too_big += 1;
+            return Err(NotTaken(413, "message too big"));
+        }
+        let opcode = opcode(request).ok_or(NotTaken(415, "text/plain or application/octet-stream only"))?;
+        if opcode == Opcode::Text && utf8::check(request.body).is_err() {
+            refusals.invalid_utf8 += 1;
+            return Err(NotTaken(400, "text that is not UTF-8"));
+        }
+        Ok(opcode)
+    }
+
+    /// Reads a command. Names that are out of all proportion are not worth an answer.
+    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+        let command = Command::parse(query)?;
+        match &command {
+            Command::Subscribe { topic, .. } | Command::Unsubscribe { topic }
+                if topic.len() > self.config.topic_bytes_max.max(ANSWERED_BYTES_MAX) =>
+            {
+                Err("the name of a topic that is much too long")
+            }
+            _ => Ok(command),
+        }
+    }
+
+    /// Takes what is posted, within the session's rate: whose it is. From here on it is not taken again.
+    fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, NotTaken> {
+        let rates = self.connections.limits.rates;
+        let heard = self.connections.tick_now();
+        let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
+        let route = connection.session.route().ok_or(UNKNOWN)?;
+        if connection.flags.has(Flags::SUSPENDED) {
+            return Err(NotTaken(503, "paused"));
+        }
+        connection.hear(heard);
+        if !connection.meter.take_messages(1, &rates) {
+            self.stats.refusals.message_rate += 1;
+            return Err(NotTaken(429, "too many messages a second"));
+        }
+        if let (Some(number), Some(posted)) = (number, connection.session.posted_mut()) {
+            *posted = number.get();
+        }
+        Ok(route)
+    }
+}
+
+impl Sessions {
+    /// The number of the last message that was posted to a session.
+    fn posted(&mut self, fd: Fd) -> u32 {
+        self.connections.session_mut(fd).and_then(Session::posted_mut).map_or(0, |posted| *posted)
+    }
+}
+
+/// What kind of message the body is; `None` where that can't be.
+fn opcode(request: &Request<'_>) -> Option<Opcode> {
+    let Some(kind) = request.header("content-type") else { return Some(Opcode::Text) };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("text/plain") {
+        Some(Opcode::Text)
+    } else if kind.eq_ignore_ascii_case("application/octet-stream") {
+        Some(Opcode::Binary)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,53 @@
+//! Clients behind reverse proxies: whose address counts, and how many, and how fast, of one address may come.
+
+use crate::codec::http::{Head, Refusal, forwarded};
+use crate::fd::Fd;
+use crate::session::Sessions;
+use crate::session::state::Session;
+use std::net::SocketAddr;
+
+impl Sessions {
+    /// The client's address, as its proxy told it or as the system knows the other end of TCP.
+    pub(crate) fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
+        let connection = self.connections.get(fd)?;
+        match &connection.session {
+            Session::Poll(poll) => poll.address,
+            _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
+        }
+    }
+
+    /// Keeps whom a trusted proxy says that the request is from. Another request on the connection may be another
+    /// client's.
+    pub(crate) fn note_client(&mut self, fd: Fd, head: &Head<'_>) {
+        let config = &self.config;
+        match forwarded::client(head, config.forwarded_header, &config.trusted_proxies) {
+            Some(address) => self.clients.insert(fd, address),
+            None => self.clients.remove(&fd),
+        };
+    }
+
+    /// Whether the address of whoever asks for a WebSocket may have one more, now.
+    pub(crate) fn admit_handshake(&mut self, fd: Fd) -> Result<(), Refusal> {
+        if let Some(client) = self.clients.get(&fd)
+            && !self.connections.admit_client(fd, client.ip())
+        {
+            return Err(Refusal::new(429, "too many connections from your address"));
+        }
+        if !self.connections.admit_handshake(fd) {
+            self.stats.refusals.handshake_rate += 1;
+            return Err(Refusal::new(429, "too many handshakes from your address"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forget_client(&mut self, fd: Fd) {
+        let clients = &mut self.clients;
+        if clients.is_empty() {
+            return;
+        }
+        clients.remove(&fd);
+        if clients.is_empty() {
+            clients.shrink_to(64);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Requests that no callback gets to see: answered, counted by cause, and closed.
+
+use crate::codec::http::head::HEADERS_MAX;
+use crate::codec::http::{Head, Refusal, Response};
+use crate::codec::ws::handshake;
+use crate::fd::Fd;
+use crate::session::Sessions;
+use crate::session::cors;
+use crate::session::http::{NO_ROOM, NOT_NOW};
+
+impl Sessions {
+    pub(crate) fn refuse(&mut self, fd: Fd, refusal: Refusal) {
+        self.refuse_request(fd, &[], refusal);
+    }
+
+    /// Refuses the request that `bytes` begin with. A page of another origin that is let in may read why: what it
+    /// can't read it takes for the network's fault, and sends the same again.
+    pub(crate) fn refuse_request(&mut self, fd: Fd, bytes: &[u8], refusal: Refusal) {
+        log::debug!("{fd}: {}, answering {}", refusal.what, refusal.status);
+        let refusals = &mut self.stats.refusals;
+        match refusal.status {
+            403 => refusals.origin += 1,
+            404 => refusals.not_found += 1,
+            408 => refusals.request_timeout += 1,
+            413 => refusals.body_too_big += 1,
+            431 => refusals.head_too_big += 1,
+            503 if refusal == NO_ROOM => refusals.inbound_full += 1,
+            503 if refusal == NOT_NOW => refusals.handshake += 1,
+            // Counted where they are found.
+            429 | 500 | 503 => {}
+            _ => refusals.bad_request += 1,
+        }
+        let response = Response::text(refusal.status, format!("{}\n", refusal.what));
+        let response = match refusal.status {
+            405 => response.header("Allow", "GET"),
+            426 => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
+            429 | 503 => response.header("Retry-After", "5"),
+            _ => response,
+        };
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let response = match Head::parse(bytes, &mut headers) {
+            Ok(Some((head, _))) if self.is_of_page(&head) => cors::permit(&head, response),
+            _ => response,
+        };
+        self.respond(fd, response, false, false);
+    }
+
+    fn is_of_page(&self, head: &Head<'_>) -> bool {
+        (self.is_post(head) || self.is_handshake(head))
+            && handshake::check_origin(head, &self.config.origins).is_ok()
+    }
+}

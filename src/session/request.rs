@@ -1,0 +1,245 @@
+//! What callbacks are told of a request, and what they answer a handshake with.
+
+use crate::codec::http::response::{is_field_value, is_token};
+use crate::codec::http::{Head, Response};
+use crate::fd::Fd;
+use crate::session::route::Params;
+use std::borrow::Cow;
+
+/// An HTTP request, or the one that opens a WebSocket, event stream or session of long polling. Borrows what was
+/// received: copy what you keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The connection.
+    pub fd: Fd,
+    pub(crate) head: Head<'a>,
+    pub(crate) body: &'a [u8],
+    pub(crate) params: Params<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// The method, as sent: `GET`.
+    pub fn method(&self) -> &'a str {
+        self.head.method
+    }
+
+    /// The path without the query, as sent: still percent-encoded.
+    pub fn path(&self) -> &'a str {
+        self.head.path()
+    }
+
+    /// What follows the `?`.
+    pub fn query(&self) -> Option<&'a str> {
+        self.head.query()
+    }
+
+    /// The value of a parameter of the [route](crate::Builder::route), percent-decoded: `room` of `/chat/{room}`.
+    /// `None` where the route has no such parameter, or its value is no UTF-8.
+    pub fn param(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.params.get(name)
+    }
+
+    /// The first header of this name, in any case, where its value is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.head.value(name)
+    }
+
+    /// All headers in their order; names as sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.head.headers()
+    }
+
+    /// The last message that a client has seen, where it comes back: the header `Last-Event-ID` that
+    /// browsers send by themselves, or else the parameter `last-event-id` of the query. The client may say what it
+    /// likes.
+    pub fn last_event_id(&self) -> Option<Cow<'a, str>> {
+        match self.header("last-event-id") {
+            Some(id) => Some(Cow::Borrowed(id)),
+            None => self.query_param("last-event-id"),
+        }
+    }
+
+    /// The subprotocols that a WebSocket client offers, in its order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
+        self.head.list("sec-websocket-protocol")
+    }
+
+    /// The parameters of the query in their order, percent-decoded and with `+` as a space, as forms send them (WHATWG
+    /// URL §5.1). What is no UTF-8 gets replacement characters.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
+    }
+
+    /// The first parameter of this name in the query, decoded as by [`Request::query_pairs`].
+    ///
+    /// ```no_run
+    /// # use swio::{Request, Response};
+    /// fn search(request: &Request<'_>) -> Response {
+    ///     let words = request.query_param("q").unwrap_or_default();
+    ///     Response::text(200, format!("nothing was found for {words}\n"))
+    /// }
+    /// ```
+    pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    /// The fields of a form that was posted as `application/x-www-form-urlencoded`, decoded as by
+    /// [`Request::query_pairs`]; none of any other body.
+    pub fn form_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        let kind = self.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+        let is_form = kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        form_urlencoded::parse(if is_form { self.body } else { &[] })
+    }
+
+    /// The cookies in their order, names and values as sent (RFC 6265 §5.4), without the quotes that a value may
+    /// stand in. Programs agree on no decoding: undo what yours did.
+    pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let lines = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let lines = lines.filter_map(|(_, value)| std::str::from_utf8(value).ok());
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
+            let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
+            let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+            (name, unquoted.unwrap_or(value))
+        })
+    }
+
+    /// The first cookie of this name; see [`Request::cookies`].
+    ///
+    /// ```no_run
+    /// # use swio::{Handshake, Request, Response};
+    /// fn on_handshake(request: &Request<'_>) -> Handshake {
+    ///     match request.cookie("session") {
+    ///         Some(_session) => Handshake::accept(),
+    ///         None => Handshake::refuse(Response::text(401, "log in first\n")),
+    ///     }
+    /// }
+    /// ```
+    pub fn cookie(&self, name: &str) -> Option<&'a str> {
+        self.cookies().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// The body; empty where there is none.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+/// The answer to a handshake: what [`on_handshake`](crate::Handler::on_handshake) gives.
+///
+/// ```
+/// use swio::{Handshake, Response};
+///
+/// let welcome = Handshake::accept().subprotocol("chat").header("X-Server", "one");
+/// let go_away = Handshake::refuse(Response::text(401, "who are you?\n"));
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Handshake(pub(crate) Verdict);
+
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Accept(Acceptance),
+    Refuse(Response),
+    Later,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Acceptance {
+    pub(crate) subprotocol: Option<Cow<'static, str>>,
+    pub(crate) headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+}
+
+impl Handshake {
+    /// Lets the client in.
+    pub fn accept() -> Handshake {
+        Handshake(Verdict::Accept(Acceptance::default()))
+    }
+
+    /// Sends the client away with this response, and closes. 401, 403 and 404 are usual. Browsers do not show
+    /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to
+    /// 4999).
+    pub fn refuse(response: Response) -> Handshake {
+        Handshake(if response.is_later() { Verdict::Later } else { Verdict::Refuse(response) })
+    }
+
+    /// Lets the client wait for its answer, and nobody else:
+    /// [`Server::answer_handshake`](crate::Server::answer_handshake) or
+    /// [`Handle::answer_handshake`](crate::Handle::answer_handshake) gives it, for instance when another thread has
+    /// asked a database. It has [`Config::request_timeout`](crate::Config::request_timeout); after it the client gets
+    /// 503. What the client sends meanwhile is kept, within the limits of a request, until the answer is there.
+    ///
+    /// ```no_run
+    /// use swio::{Handshake, Response, Server};
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_handshake(|server, request| {
+    ///         let (handle, fd) = (server.handle(), request.fd);
+    ///         let token = request.query_param("token").unwrap_or_default().into_owned();
+    ///         std::thread::spawn(move || {
+    ///             let answer = match ask_the_database(&token) {
+    ///                 true => Handshake::accept(),
+    ///                 false => Handshake::refuse(Response::text(401, "who are you?\n")),
+    ///             };
+    ///             handle.answer_handshake(fd, answer).ok();
+    ///         });
+    ///         Handshake::later()
+    ///     })
+    ///     .run()
+    /// # .unwrap();
+    /// # fn ask_the_database(_: &str) -> bool { true }
+    /// ```
+    pub fn later() -> Handshake {
+        Handshake(Verdict::Later)
+    }
+
+    /// What it takes of the mailbox.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.0 {
+            Verdict::Accept(Acceptance { headers, .. }) => {
+                headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+            }
+            Verdict::Refuse(response) => response.bytes(),
+            Verdict::Later => 0,
+        }
+    }
+
+    /// Chooses a subprotocol. It must be one that the client offered: clients fail on any other, so the
+    /// server answers 500 then.
+    pub fn subprotocol(mut self, name: impl Into<Cow<'static, str>>) -> Handshake {
+        if let Verdict::Accept(acceptance) = &mut self.0 {
+            acceptance.subprotocol = Some(name.into());
+        }
+        self
+    }
+
+    /// Adds a header to the 101 response, to the head of the event stream, or to the first answer of long polling.
+    ///
+    /// # Panics
+    /// Where the name is no token, the value has a control character, or the header is the handshake's own.
+    pub fn header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Handshake {
+        let (name, value) = (name.into(), value.into());
+        assert!(is_token(&name), "{name:?} is no header name");
+        assert!(is_field_value(&value), "control character in the value of header {name}");
+        let own = ["upgrade", "connection", "content-length", "transfer-encoding"];
+        let lower = name.to_ascii_lowercase();
+        assert!(
+            !own.contains(&&*lower) && !lower.starts_with("sec-websocket-"),
+            "{name} is the server's own"
+        );
+        if let Verdict::Accept(acceptance) = &mut self.0 {
+            acceptance.headers.push((name, value));
+        }
+        self
+    }
+}
+
+impl From<Response> for Handshake {
+    fn from(response: Response) -> Handshake {
+        Handshake::refuse(response)
+    }
+}

@@ -1,0 +1,44 @@
+//! Whose a connection is: the number of its handler, and the parameters that its path gave.
+
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// The handler that a connection belongs to, by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route(u16);
+
+impl Route {
+    /// The handler of the server as a whole, and of every path where there are no routes.
+    pub(crate) const ROOT: Route = Route(0);
+    /// Set where this side opened the connection.
+    pub(crate) const OUTGOING: u16 = 1 << 15;
+
+    /// The route with this number; `None` where there are too many.
+    pub(crate) fn new(number: usize) -> Option<Route> {
+        u16::try_from(number).ok().filter(|number| *number < Route::OUTGOING).map(Route)
+    }
+
+    /// The same handler, for a connection that is opened from here.
+    pub(crate) fn outgoing(self) -> Route {
+        Route(self.0 | Route::OUTGOING)
+    }
+
+    pub(crate) fn is_outgoing(self) -> bool {
+        self.0 & Route::OUTGOING != 0
+    }
+
+    pub(crate) fn number(self) -> usize {
+        usize::from(self.0 & !Route::OUTGOING)
+    }
+}
+
+/// The values of a route's parameters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Params<'a>(pub(crate) Option<&'a matchit::Params<'a, 'a>>);
+
+impl<'a> Params<'a> {
+    /// Percent-decoded; `None` where there is no such parameter, or it is not UTF-8.
+    pub(crate) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        percent_decode_str(self.0?.get(name)?).decode_utf8().ok()
+    }
+}

@@ -1,0 +1,50 @@
+//! The script for pages, which is a part of the crate, as a file on the server.
+
+use crate::codec::http::{Head, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha1::{Digest as _, Sha1};
+
+/// The script for pages, `swio.js`: a page that has it writes `new Swio(url)` and has a WebSocket's surface, topics
+/// that it subscribes to, and sessions that come back, over WebSocket, event stream and long polling alike. It needs
+/// nothing else. [`Builder::script`](crate::Builder::script) serves it; this is for who serves files by other means.
+///
+/// It has 27 KB, 8 KB where a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
+pub const SCRIPT: &str = include_str!("../page/swio.js");
+
+/// Where the script is served.
+#[derive(Debug)]
+pub(crate) struct Script {
+    path: String,
+    etag: String,
+}
+
+impl Script {
+    pub(crate) fn new(path: String) -> Result<Script, String> {
+        if !path.starts_with('/') || path.contains(['?', '#']) {
+            return Err(format!("can't serve the script at {path:?}: expected a path, such as /swio.js"));
+        }
+        let digest = Sha1::digest(SCRIPT);
+        Ok(Script { path, etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12])) })
+    }
+
+    /// The answer where a request is for the script. It is asked for each time the page is loaded, for it is to fit
+    /// its server; whoever has it already gets no second copy (RFC 9110 §13.1.2).
+    pub(crate) fn answer(&self, head: &Head<'_>) -> Option<Response> {
+        if head.path() != self.path || !matches!(head.method, "GET" | "HEAD") {
+            return None;
+        }
+        let is_known =
+            head.list("if-none-match").any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.etag);
+        let response = Response::new(if is_known { 304 } else { 200 })
+            .header("Cache-Control", "no-cache")
+            .header("ETag", self.etag.clone());
+        Some(match is_known {
+            true => response,
+            false => response
+                .header("Content-Type", "text/javascript; charset=utf-8")
+                .header("X-Content-Type-Options", "nosniff")
+                .body(SCRIPT.as_bytes()),
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! Handshakes: what is in order, and how a connection becomes a WebSocket.
+
+use crate::codec::http::{Head, Refusal};
+use crate::codec::labels::PROTOCOL;
+use crate::codec::ws::handshake;
+use crate::net::output::Quota;
+use crate::session::Sessions;
+use crate::session::event_stream;
+use crate::session::request::{Acceptance, Request};
+use crate::session::route::Route;
+use crate::session::state::{Marks, Session, WebSocket};
+use std::fmt::Write as _;
+
+/// What the server answers a handshake that is in order with, where nobody objects.
+pub(crate) enum Offer {
+    WebSocket { accept: String, preferred: Option<String> },
+    EventStream,
+    LongPolling,
+}
+
+impl Sessions {
+    /// Whether a request asks for more than one answer.
+    pub(crate) fn is_handshake(&self, head: &Head<'_>) -> bool {
+        handshake::is_attempt(head)
+            || self.config.event_streams && event_stream::is_asked(head)
+            || self.is_poll(head)
+    }
+
+    /// Everything that refuses a handshake before anybody is asked.
+    pub(crate) fn judge_handshake(&self, request: &Request<'_>) -> Result<Offer, Refusal> {
+        let accept = match handshake::is_attempt(&request.head) {
+            true => Some(handshake::check(&request.head)?),
+            false => None,
+        };
+        handshake::check_origin(&request.head, &self.config.origins).inspect_err(|_| {
+            let (fd, origin) = (request.fd, request.header("origin").unwrap_or("not text"));
+            log::debug!(
+                "{fd}: a page of {origin:?} asks for {:?}",
+                request.header("host").unwrap_or_default()
+            );
+        })?;
+        let Some(accept) = accept else {
+            let is_poll = self.is_poll(&request.head);
+            return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
+        };
+        let preferred = match request.subprotocols().any(|offered| offered == PROTOCOL) {
+            true => Some(PROTOCOL),
+            false => handshake::subprotocol(&request.head, &self.config.subprotocols)?,
+        };
+        let preferred = preferred.map(str::to_owned);
+        Ok(Offer::WebSocket { accept, preferred })
+    }
+
+    /// Answers with 101: whether it is a WebSocket now.
+    pub(crate) fn switch(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        accept: &str,
+        subprotocol: Option<&str>,
+        acceptance: &Acceptance,
+    ) -> bool {
+        let fd = request.fd;
+        let mut response = String::with_capacity(192);
+        response
+            .push_str("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+        write!(response, "Sec-WebSocket-Accept: {accept}\r\n").expect("a String takes all");
+        if let Some(name) = subprotocol {
+            write!(response, "Sec-WebSocket-Protocol: {name}\r\n").expect("a String takes all");
+        }
+        for (name, value) in &acceptance.headers {
+            write!(response, "{name}: {value}\r\n").expect("a String takes all");
+        }
+        response.push_str("\r\n");
+        // The handler may have ended the connection meanwhile.
+        if self.http_mut(fd).is_none()
+            || self.connections.write(fd, [response.as_bytes(), &[]], Quota::Exempt).is_err()
+        {
+            return false;
+        }
+        // A pong may overtake messages, but not the answer that makes it one.
+        self.connections.pin(fd);
+        let is_labelled = subprotocol == Some(PROTOCOL);
+        let mut websocket = WebSocket { route, ..WebSocket::default() };
+        websocket.marks.set(Marks::LABELLED, is_labelled);
+        self.change_session(fd, |session| *session = Session::WebSocket(websocket));
+        self.stats.opened += 1;
+        self.connections.begin_crossings(fd);
+        self.watch(fd);
+        true
+    }
+}

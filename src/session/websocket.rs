@@ -1,0 +1,177 @@
+//! A WebSocket's bytes: decoded into what the handler is told, answered where the protocol says how (RFC 6455 §5, §7).
+
+use crate::codec::ws::{Error, Event, Limits, Opcode, Role, close};
+use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::net::rate::Rates;
+use crate::session::Sessions;
+use crate::session::route::Route;
+use crate::session::state::{Marks, Phase, Session};
+
+/// One read of a WebSocket: what stays the same for all of its frames.
+pub(crate) struct WebSocketRead {
+    pub(crate) route: Route,
+    /// It speaks `swio.1`.
+    pub(crate) is_labelled: bool,
+    /// When its last message came before this read, as `Liveness` notes it.
+    pub(crate) spoke: u8,
+    limits: Limits,
+    rates: Rates,
+}
+
+/// What the start of the bytes came to.
+pub(crate) enum Step {
+    /// So many bytes were used, and they ended in this.
+    Used(usize, Option<Event>),
+    /// The rest is for later, or for nobody.
+    Stop,
+    Broken(Error),
+    /// More messages than its rate allows.
+    TooFast,
+}
+
+impl Sessions {
+    /// Begins to read; `None` where nothing counts any more.
+    #[inline]
+    pub(crate) fn begin_websocket_read(&mut self, fd: Fd) -> Option<WebSocketRead> {
+        let websocket = self.websocket_mut(fd)?;
+        if websocket.phase == Phase::Closed {
+            return None;
+        }
+        websocket.marks.set(Marks::PINGED, false);
+        let (route, role) = (websocket.route, websocket.role());
+        let (is_labelled, spoke) = (websocket.marks.has(Marks::LABELLED), websocket.spoke);
+        let (mut limits, rates) = self.limits(role);
+        // What is in front of a payload is not for the handler.
+        limits.in_parts &= !is_labelled;
+        Some(WebSocketRead { route, is_labelled, spoke, limits, rates })
+    }
+
+    /// Decodes the next message, control frame, or part of one from the start of `bytes`, which are not empty.
+    #[inline]
+    pub(crate) fn websocket_step(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
+        // Looked up anew for each message: a callback may have ended the connection.
+        let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
+        let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
+        if connection.flags.has(Flags::SUSPENDED) {
+            return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(Error::NoRoom) };
+        }
+        let is_open = websocket.phase == Phase::Open;
+        let (used, event) = match websocket.decoder.whole(bytes, &read.limits) {
+            Ok(Some((used, event))) => {
+                if matches!(event, Event::Message(..)) {
+                    websocket.spoke = self.liveness.note(connection.heard);
+                }
+                if !connection.meter.take_messages(1, &read.rates) {
+                    return Step::TooFast;
+                }
+                (used, Some(event))
+            }
+            Ok(None) => match self.piece(fd, bytes, read) {
+                Step::Used(used, event) => (used, event),
+                other => return other,
+            },
+            Err(error) => return Step::Broken(error),
+        };
+        match event {
+            // RFC 6455 §1.4: after its own close frame the server discards everything but the peer's.
+            Some(Event::Message(..) | Event::Part(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {
+                Step::Used(used, None)
+            }
+            event => Step::Used(used, event),
+        }
+    }
+
+    /// What a peer may send, and how fast.
+    #[inline]
+    fn limits(&self, role: Role) -> (Limits, Rates) {
+        let config = &self.config;
+        let limits = Limits {
+            role,
+            message_bytes_max: config.message_bytes_max,
+            fragments_max: config.fragments_max,
+            room: usize::MAX,
+            in_parts: config.deliver_fragments,
+        };
+        let rates = match role {
+            Role::Server => self.connections.limits.rates,
+            Role::Client => Rates::default(),
+        };
+        (limits, rates)
+    }
+
+    /// What is not a whole message takes memory, of which there is so much for all together.
+    fn piece(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
+        read.limits.room = self.connections.inbound_room();
+        let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
+        let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
+        let before = websocket.decoder.held_bytes();
+        let step = websocket.decoder.piece(bytes, &read.limits, &mut self.spare);
+        let held = websocket.decoder.held_bytes();
+        // Who uploads is not idle, however long it takes.
+        websocket.spoke = self.liveness.note(connection.heard);
+        let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
+        let inbound = &mut self.connections.inbound_bytes;
+        *inbound = *inbound + held - before;
+        match step {
+            Err(error) => Step::Broken(error),
+            Ok(_) if !is_within => Step::TooFast,
+            Ok((used, event)) => Step::Used(used, event),
+        }
+    }
+
+    /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
+    pub(crate) fn answer_ping(&mut self, fd: Fd, payload: &[u8]) {
+        self.stats.pings_received += 1;
+        let frame = self.control_frame(fd, Opcode::Pong, payload);
+        self.connections.write_urgent(fd, frame.as_slice()).ok();
+    }
+
+    /// RFC 6455 §5.5.1: the close frame is answered with its own code, then the server is the one to end TCP
+    /// (§7.1.1), and a client waits for that. `is_last`: nothing came after the close frame, as it should be.
+    pub(crate) fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>, is_last: bool) {
+        if is_last {
+            self.connections.said_all(fd);
+        }
+        if self.is_established(fd) {
+            self.write_close(fd, code, "");
+        }
+        let reason = CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested };
+        if self.role(fd) == Role::Client {
+            return self.await_end(fd, reason);
+        }
+        self.end(fd, reason);
+    }
+
+    /// The peer broke its protocol, or a limit of it: what the handler is to be told.
+    pub(crate) fn broken(&mut self, fd: Fd, code: u16, what: &'static str) -> Option<Fault> {
+        log::debug!("{fd}: {what}, closing with {code}");
+        let refusals = &mut self.stats.refusals;
+        match code {
+            close::TOO_BIG => refusals.message_too_big += 1,
+            close::INVALID_PAYLOAD => refusals.invalid_utf8 += 1,
+            close::TRY_AGAIN_LATER => refusals.inbound_full += 1,
+            _ => refusals.protocol += 1,
+        }
+        let cause = match code {
+            close::TOO_BIG => Cause::TooBig(what),
+            close::TRY_AGAIN_LATER => Cause::Overload(what),
+            _ => Cause::Protocol(what),
+        };
+        self.fail_for(fd, code, what, cause)
+    }
+
+    pub(crate) fn rate_limited(&mut self, fd: Fd, what: &'static str) -> Option<Fault> {
+        log::debug!("{fd}: {what}, closing");
+        self.fail_for(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
+    }
+
+    /// Fails a connection for what its peer did: what the handler is to be told.
+    fn fail_for(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
+        let is_open = self.is_established(fd);
+        self.fail(fd, code, what, cause);
+        let is_peers = is_open && !matches!(cause, Cause::Overload(_));
+        is_peers.then_some(Fault::Protocol { code, what })
+    }
+}
