@@ -216,7 +216,8 @@ impl Builder {
     /// # Errors
     /// As for [`Builder::run`], but for the poller's.
     pub fn start(self) -> io::Result<Running> {
-        Running::spawn(self.prepare()?)
+        let prepared = self.prepare()?;
+        Running::spawn(prepared.handle.clone(), prepared.addresses.clone(), || prepared.build())
     }
 
     /// Binds the addresses and gives the loop to whoever has one of his own; see [`EventLoop`].
@@ -351,13 +352,13 @@ pub(crate) struct Prepared {
     signals: Option<Signals>,
     reread: Option<Reread>,
     listeners: Vec<Listener>,
-    pub(crate) addresses: Vec<SocketAddr>,
+    addresses: Vec<SocketAddr>,
     framings: Vec<Framing>,
     factory: Factory,
     routes: Vec<(String, Factory)>,
     script: Option<Script>,
     poll: Poll,
-    pub(crate) handle: Handle,
+    handle: Handle,
     mailbox: crate::net::mailbox::Mailbox<Mail>,
 }
 

@@ -3,7 +3,6 @@
 use crate::net::reactor::Reactor;
 use crate::net::{App as _, Phase};
 use crate::server::dispatch::Dispatch;
-use crate::server::start::builder::Prepared;
 use crate::server::{Handle, Server};
 use std::fmt;
 use std::io;
@@ -132,9 +131,13 @@ pub struct Running {
 }
 
 impl Running {
-    pub(crate) fn spawn(prepared: Prepared) -> io::Result<Running> {
-        let (handle, addresses) = (prepared.handle.clone(), prepared.addresses.clone());
-        let thread = thread::Builder::new().name("swio".into()).spawn(move || prepared.build()?.run())?;
+    /// Makes the loop on a thread of its own, and runs it there.
+    pub(crate) fn spawn(
+        handle: Handle,
+        addresses: Vec<SocketAddr>,
+        make: impl FnOnce() -> io::Result<EventLoop> + Send + 'static,
+    ) -> io::Result<Running> {
+        let thread = thread::Builder::new().name("swio".into()).spawn(move || make()?.run())?;
         Ok(Running { handle, addresses, thread })
     }
 

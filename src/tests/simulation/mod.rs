@@ -482,7 +482,8 @@ impl Simulation {
         let unended = self.sessions.iter().find(|(_, sitting)| sitting.model.closed.is_none());
         assert_eq!(unended.map(|(fd, _)| fd), None, "a session never ends");
         if let Some(client) = self.clients.first() {
-            let connection = self.reactor.app.server.sessions.connections.get(client.fd).expect("it is in the table");
+            let connection =
+                self.reactor.app.server.sessions.connections.get(client.fd).expect("it is in the table");
             let life = (connection.life, connection.flags, connection.queued_bytes());
             panic!("{} never ends: {life:?}", client.fd);
         }
