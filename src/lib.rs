@@ -181,3 +181,4 @@ pub use session::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, U
 pub use session::message::{Data, Frame, Message, Prepared};
 pub use session::request::{Handshake, Request};
 pub use session::script::SCRIPT;
+pub use session::socketless::Output;

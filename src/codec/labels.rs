@@ -3,6 +3,7 @@
 //! payload. A notice is labels alone. Knows no connection; docs/PROTOCOL.md is its page.
 
 use super::json::quote;
+use super::unit;
 use super::ws::{Opcode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +11,6 @@ use std::io::Write as _;
 
 /// The subprotocol of WebSockets, and the `protocol` of event streams, that have labels.
 pub(crate) const PROTOCOL: &str = "swio.1";
-
-/// Ends each message of long polling while it waits. No JSON has it inside: it is escaped.
-pub(crate) const DELIMITER: u8 = b'\n';
 
 /// An event with nothing in it: it shows page and network that the stream is in use.
 pub(crate) const HEARTBEAT: &[u8] = b"data: {}\n\n";
@@ -80,19 +78,20 @@ pub(crate) fn notice_event(notice: Notice<'_>) -> Vec<u8> {
     run
 }
 
-/// A message as an object that waits for a poll.
+/// A message as an object that waits for a poll: a unit.
 pub(crate) fn polled(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let mut run = Vec::with_capacity(data.len() + 48);
+    run.extend_from_slice(&[0; unit::HEADER_BYTES]);
     object(&mut run, labels, is_binary, data);
-    run.push(DELIMITER);
+    unit::finish(&mut run, 0, false);
     run
 }
 
 /// The same of a notice.
 pub(crate) fn notice_polled(notice: Notice<'_>) -> Vec<u8> {
-    let mut run = Vec::new();
+    let mut run = vec![0; unit::HEADER_BYTES];
     notice_object(&mut run, notice);
-    run.push(DELIMITER);
+    unit::finish(&mut run, 0, false);
     run
 }
 
@@ -136,6 +135,14 @@ mod tests {
         String::from_utf8(bytes).expect("text")
     }
 
+    /// The one unit that these bytes are.
+    fn unit_text(bytes: Vec<u8>) -> String {
+        let units: Vec<_> = unit::iter(&bytes).collect();
+        let &[(false, unit)] = &*units else { panic!("{units:?}") };
+        assert_eq!(unit.len() + unit::HEADER_BYTES, bytes.len());
+        text(unit.to_vec())
+    }
+
     fn all() -> Labels {
         Labels { topic: "a b&c=ü".to_owned(), id: "k3-17".to_owned(), event: "x\ny".to_owned() }
     }
@@ -157,15 +164,15 @@ mod tests {
 
     #[test]
     fn objects_have_their_labels_as_members() {
-        assert_eq!(text(polled(None, false, b"a\n\"b\"")), "{\"text\":\"a\\n\\\"b\\\"\"}\n");
-        assert_eq!(text(polled(None, true, b"\r\n\xff")), "{\"binary\":\"DQr/\"}\n");
+        assert_eq!(unit_text(polled(None, false, b"a\n\"b\"")), "{\"text\":\"a\\n\\\"b\\\"\"}");
+        assert_eq!(unit_text(polled(None, true, b"\r\n\xff")), "{\"binary\":\"DQr/\"}");
         let members = r#"{"text":"","topic":"a b&c=ü","id":"k3-17","event":"x\ny"}"#;
-        assert_eq!(text(polled(Some(&all()), false, b"")), format!("{members}\n"));
+        assert_eq!(unit_text(polled(Some(&all()), false, b"")), members);
         assert_eq!(text(event(Some(&all()), false, b"")), format!("data: {members}\n\n"));
         assert_eq!(text(event(None, true, b"\r\n\xff")), "data: {\"binary\":\"DQr/\"}\n\n");
         let notice: Notice<'_> = &[("subscribed", "a\r\nb"), ("id", "1")];
         let members = r#"{"subscribed":"a\u000d\nb","id":"1"}"#;
-        assert_eq!(text(notice_polled(notice)), format!("{members}\n"));
+        assert_eq!(unit_text(notice_polled(notice)), members);
         assert_eq!(text(notice_event(notice)), format!("data: {members}\n\n"));
     }
 

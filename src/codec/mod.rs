@@ -8,4 +8,5 @@ pub(crate) mod labels;
 pub(crate) mod poll;
 pub(crate) mod sse;
 pub(crate) mod tcp;
+pub(crate) mod unit;
 pub(crate) mod ws;

@@ -1,23 +1,8 @@
-//! Long polling: the answers that are made of messages, which are lines of JSON while they wait. Knows no connection.
+//! Long polling: answers made of messages, which are units of JSON while they wait. Knows no connection.
 
 use super::json::quote;
-use super::labels::DELIMITER;
+use super::unit;
 use std::io::Write as _;
-
-/// How many messages these are.
-pub(crate) fn count(messages: &[u8]) -> u64 {
-    memchr::memchr_iter(DELIMITER, messages).count() as u64
-}
-
-/// Where the message with this number, from 0, begins.
-pub(crate) fn start_of(messages: &[u8], number: u64) -> usize {
-    match usize::try_from(number).ok().and_then(|number| number.checked_sub(1)) {
-        None => 0,
-        Some(before) => {
-            memchr::memchr_iter(DELIMITER, messages).nth(before).map_or(messages.len(), |at| at + 1)
-        }
-    }
-}
 
 /// What an answer says.
 #[derive(Debug, Default)]
@@ -28,7 +13,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) hold: Option<u128>,
     /// The number of the last message.
     pub(crate) cursor: u64,
-    /// Encoded messages, each with its delimiter.
+    /// Encoded messages: units of JSON.
     pub(crate) messages: &'a [u8],
     /// Code and reason of the session's end.
     pub(crate) closed: Option<(u16, &'a str)>,
@@ -45,9 +30,12 @@ impl Answer<'_> {
             write!(body, "\"hold\":{hold},").expect("a Vec takes all");
         }
         write!(body, "\"cursor\":{},\"messages\":[", self.cursor).expect("a Vec takes all");
-        let start = body.len();
-        body.extend_from_slice(self.messages.strip_suffix(&[DELIMITER]).unwrap_or_default());
-        body[start..].iter_mut().filter(|byte| **byte == DELIMITER).for_each(|byte| *byte = b',');
+        for (number, (_, message)) in unit::iter(self.messages).enumerate() {
+            if number > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(message);
+        }
         body.push(b']');
         if let Some((code, reason)) = self.closed {
             write!(body, ",\"closed\":{{\"code\":{code},\"reason\":").expect("a Vec takes all");
@@ -72,9 +60,6 @@ mod tests {
     fn answers_hold_all_messages_in_order() {
         let messages =
             [polled(None, false, b"a"), polled(None, false, b","), polled(None, true, b"")].concat();
-        assert_eq!(count(&messages), 3);
-        let starts: Vec<usize> = (0..=4).map(|number| start_of(&messages, number)).collect();
-        assert_eq!(starts, [0, 13, 26, messages.len(), messages.len()]);
         let answer = Answer { cursor: 8, messages: &messages, ..Answer::default() };
         let list = r#"[{"text":"a"},{"text":","},{"binary":""}]"#;
         assert_eq!(text(answer.encode()), format!("{{\"cursor\":8,\"messages\":{list}}}"));

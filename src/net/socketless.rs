@@ -30,14 +30,20 @@ impl<S: Default> Connections<S> {
 }
 
 impl<S> Connections<S> {
-    /// Moves what is queued for a connection without a socket to `taken`, in whole units that end in `delimiter`, as
-    /// every run written to it does: until that has `bytes_max`, but a unit at least. It counts as queued until it is
-    /// [released](Connections::release_taken).
-    pub(crate) fn take_queued(&mut self, fd: Fd, taken: &mut Vec<u8>, delimiter: u8, bytes_max: usize) {
+    /// Moves what is queued for a connection without a socket to `taken`, in whole units, as every run written to it
+    /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes begin
+    /// with. It counts as queued until it is [released](Connections::release_taken).
+    pub(crate) fn take_queued(
+        &mut self,
+        fd: Fd,
+        taken: &mut Vec<u8>,
+        len_of_first: fn(&[u8]) -> Option<usize>,
+        bytes_max: usize,
+    ) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         let Some(outbox) = &mut connection.outbox else { return };
         let (before, taken_before) = (outbox.size(), size_of_taken(taken));
-        take_units(outbox.unwritten(), taken, delimiter, bytes_max);
+        take_units(outbox.unwritten(), taken, len_of_first, bytes_max);
         let taken_after = size_of_taken(taken);
         outbox.skip(taken_after.bytes - taken_before.bytes);
         self.pool.changed(before, outbox.size());
@@ -68,38 +74,33 @@ fn size_of_taken(taken: &Vec<u8>) -> Size {
     Size { bytes: taken.len(), held: taken.capacity() }
 }
 
-/// Appends as many bytes of `runs` to `taken` as are whole units and make it no more than `bytes_max`; where it is
-/// empty, the first unit whatever its length.
+/// Appends as many whole units of `runs` to `taken` as make it no more than `bytes_max`; where it is empty, the first
+/// unit whatever its length. A unit may go on in the next run, but what tells its length may not.
 fn take_units<'a>(
     runs: impl Iterator<Item = &'a [u8]> + Clone,
     taken: &mut Vec<u8>,
-    delimiter: u8,
+    len_of_first: fn(&[u8]) -> Option<usize>,
     bytes_max: usize,
 ) {
-    let start = taken.len();
-    let (mut whole, mut seen) = (start, start);
-    for run in runs.clone() {
-        let room = bytes_max.saturating_sub(seen);
-        let end = if run.len() <= room {
-            run.len()
-        } else {
-            match memchr::memrchr(delimiter, &run[..room]) {
-                Some(at) => at + 1,
-                None if whole == 0 => memchr::memchr(delimiter, run).map_or(run.len(), |at| at + 1),
-                None => 0,
+    let (mut end, mut left) = (taken.len(), 0);
+    // How much is taken is found first, for the memory is to be exact.
+    'runs: for mut run in runs.clone() {
+        loop {
+            let step = run.len().min(left);
+            (left, run) = (left - step, &run[step..]);
+            if run.is_empty() {
+                break;
             }
-        };
-        seen += end;
-        if run[..end].ends_with(&[delimiter]) {
-            whole = seen;
-        }
-        if end < run.len() {
-            break;
+            let Some(len) = len_of_first(run) else { break 'runs };
+            if end > 0 && end + len > bytes_max {
+                break 'runs;
+            }
+            (end, left) = (end + len, len);
         }
     }
-    taken.reserve_exact(whole - start);
+    taken.reserve_exact(end - taken.len());
     for run in runs {
-        taken.extend_from_slice(&run[..run.len().min(whole - taken.len())]);
+        taken.extend_from_slice(&run[..run.len().min(end - taken.len())]);
     }
 }
 
@@ -112,23 +113,30 @@ mod tests {
     use crate::net::output::{Delivery, Quota, Refused};
     use std::time::Instant;
 
+    /// A digit and as many bytes as it says.
+    fn len_of_first(bytes: &[u8]) -> Option<usize> {
+        bytes.first().map(|digit| 1 + usize::from(digit - b'0'))
+    }
+
     fn units(runs: &[&str], bytes_max: usize) -> String {
         let mut taken = Vec::new();
-        take_units(runs.iter().map(|run| run.as_bytes()), &mut taken, b'\n', bytes_max);
+        take_units(runs.iter().map(|run| run.as_bytes()), &mut taken, len_of_first, bytes_max);
         String::from_utf8(taken).expect("text")
     }
 
     #[test]
     fn units_are_taken_whole_within_the_limit_and_one_at_least() {
-        let runs = ["aa\nbb\n", "cc\n", "dd\nee\n"];
-        let all = runs.concat();
-        for bytes_max in 0..=all.len() + 1 {
-            let whole = (bytes_max.min(all.len()) / 3).max(1) * 3;
-            assert_eq!(units(&runs, bytes_max), all[..whole], "{bytes_max}");
+        for runs in [["2aa2bb", "2cc", "2dd2ee"], ["2aa2b", "b2", "cc2dd2ee"]] {
+            let all = runs.concat();
+            for bytes_max in 0..=all.len() + 1 {
+                let whole = (bytes_max.min(all.len()) / 3).max(1) * 3;
+                assert_eq!(units(&runs, bytes_max), all[..whole], "{bytes_max}");
+            }
         }
         assert_eq!(units(&[], 9), "");
-        assert_eq!(units(&["", "long\n", "b\n"], 2), "long\n");
-        assert_eq!(units(&["a\n", "long\n", "b\n"], 4), "a\n");
+        assert_eq!(units(&["", "4long", "1b"], 2), "4long");
+        assert_eq!(units(&["1a", "4long", "1b"], 4), "1a");
+        assert_eq!(units(&["00", "0"], 9), "000");
     }
 
     #[test]
@@ -155,20 +163,24 @@ mod tests {
         let by = connections.insert(Stream::Socketless).expect("room");
         let fd = connections.insert_socketless(by, ()).expect("room");
         let quota = Quota::Message(Delivery::default());
-        for unit in [b"one\n".as_slice(), b"two\n", &[&[b'x'; 100_000][..], b"\n"].concat()] {
+        let long = [&b"9"[..], &[b'x'; 100_000]].concat();
+        fn line(bytes: &[u8]) -> Option<usize> {
+            Some(if bytes[0] == b'9' { 100_001 } else { 4 })
+        }
+        for unit in [b"one;".as_slice(), b"two;", &long] {
             connections.write(fd, [unit, &[]], quota).expect("room");
         }
         let mut taken = Vec::new();
-        connections.take_queued(fd, &mut taken, b'\n', 9);
-        connections.take_queued(fd, &mut taken, b'\n', 9);
-        assert_eq!(taken, b"one\ntwo\n");
+        connections.take_queued(fd, &mut taken, line, 9);
+        connections.take_queued(fd, &mut taken, line, 9);
+        assert_eq!(taken, b"one;two;");
         connections.release_taken(&mut taken, 4);
-        connections.take_queued(fd, &mut taken, b'\n', 9);
-        assert_eq!(taken, b"two\n");
+        connections.take_queued(fd, &mut taken, line, 9);
+        assert_eq!(taken, b"two;");
         connections.release_taken(&mut taken, 4);
-        connections.take_queued(fd, &mut taken, b'\n', 9);
+        connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!((taken.len(), connections.holdings().queued_bytes), (100_001, 100_001));
-        connections.take_queued(fd, &mut taken, b'\n', 1 << 20);
+        connections.take_queued(fd, &mut taken, line, 1 << 20);
         connections.release_taken(&mut taken, 100_001);
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));

@@ -49,7 +49,9 @@ impl Sessions {
             (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
                 Ok(Channel::EventStream { is_labelled: stream.is_labelled })
             }
-            (Session::Poll(poll), Life::Open) if poll.end.is_none() => Ok(Channel::LongPolling),
+            (Session::Socketless(socketless), Life::Open) if socketless.end.is_none() => {
+                Ok(Channel::LongPolling)
+            }
             (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
             _ => Err(PushError::Closing),
         }

@@ -29,7 +29,7 @@ impl Sessions {
                 true
             }
             Ok(Channel::LongPolling) => {
-                self.end_poll(fd, reason);
+                self.end_after_output(fd, reason);
                 true
             }
             Ok(Channel::Tcp(_)) => {
@@ -75,7 +75,7 @@ impl Sessions {
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
             Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),
-            Ok(Channel::LongPolling) => return self.end_poll(fd, reason),
+            Ok(Channel::LongPolling) => return self.end_after_output(fd, reason),
             _ => {}
         }
         self.end(fd, reason);

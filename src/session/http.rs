@@ -10,6 +10,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::session::Sessions;
+use crate::session::cors;
 use crate::session::request::Request;
 use crate::session::state::{Held, Http, Progress, Session};
 use std::borrow::Cow;
@@ -186,6 +187,14 @@ impl Sessions {
         let response = Response::text(404, format!("{what}\n"));
         self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
         Ok(())
+    }
+
+    /// Answers a request of long polling. An answer is a little more than the messages in it, which may be as much as an
+    /// outbox takes.
+    pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
+        let keep_alive = request.head.keeps_alive() && !is_last;
+        let response = cors::permit(&request.head, response);
+        self.respond_within(request.fd, response, false, keep_alive, Quota::Control);
     }
 
     pub(crate) fn conclude(&mut self, request: &Request<'_>, response: Response, is_last: bool) {

@@ -88,7 +88,7 @@ impl Sessions {
             Ok(Channel::EventStream { .. }) => {
                 self.config.ping_interval.map(|interval| jittered(interval, fd))
             }
-            Ok(Channel::LongPolling) => Some(self.poll_timeout()),
+            Ok(Channel::LongPolling) => Some(self.socketless_timeout(fd)),
             Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
             Ok(Channel::Tcp(_)) => self.config.idle_timeout,
             _ => return,
@@ -203,7 +203,7 @@ impl Sessions {
             Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
             Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
-            Some(Session::Poll(_)) => self.poll_expired(fd),
+            Some(Session::Socketless(_)) => self.socketless_expired(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
             Some(Session::Dialing(_)) => self.dialing_expired(fd),
             Some(Session::TcpEnded) | None => {}

@@ -18,7 +18,7 @@ use std::num::NonZeroU32;
 /// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
 const PREFLIGHT_SECONDS: &str = "7200";
 
-const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
+pub(crate) const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
 
 /// A topic's name up to this length is answered, though it may be longer than topics' names may be.
 const ANSWERED_BYTES_MAX: usize = 1024;
@@ -30,6 +30,8 @@ pub(crate) enum Posted<'a> {
     /// The body is a message of this kind, of a session of this handler's.
     Message(Route, Fd, Opcode),
     Command(Route, Fd, Command<'a>),
+    /// The client of a session of long polling goes.
+    Left(Fd, CloseReason),
 }
 
 /// Why a message was not taken.
@@ -96,10 +98,10 @@ impl Sessions {
             // Nothing is in the way of a client that goes.
             Command::Close { code, reason } => {
                 let reason = CloseReason::new(Side::Peer, code, &reason, Cause::Requested);
-                match channel {
-                    Channel::LongPolling => self.leave_poll(fd, reason),
-                    _ => self.end_stream(fd, reason),
+                if let Channel::LongPolling = channel {
+                    return Ok(Posted::Left(fd, reason));
                 }
+                self.end_stream(fd, reason);
                 Ok(Posted::Done)
             }
             _ if !channel.has_notices() => Err(NotTaken(409, "not on a stream without labels")),

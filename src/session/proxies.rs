@@ -11,7 +11,7 @@ impl Sessions {
     pub(crate) fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
         let connection = self.connections.get(fd)?;
         match &connection.session {
-            Session::Poll(poll) => poll.address,
+            Session::Socketless(socketless) => socketless.address,
             _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
         }
     }

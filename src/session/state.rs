@@ -17,7 +17,7 @@ pub(crate) enum Session {
     Http(Http),
     WebSocket(WebSocket),
     EventStream(EventStream),
-    Poll(Box<Poll>),
+    Socketless(Box<Socketless>),
     /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
     Tcp(u8),
     /// Raw TCP in the middle of a package.
@@ -52,7 +52,7 @@ impl Session {
         match self {
             Session::WebSocket(websocket) => Some(websocket.route),
             Session::EventStream(stream) => Some(stream.route),
-            Session::Poll(poll) => Some(poll.route),
+            Session::Socketless(socketless) => Some(socketless.route),
             Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
             Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => None,
         }
@@ -63,7 +63,7 @@ impl Session {
             Session::Http(_) => Transport::Http,
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
-            Session::Poll(_) => Transport::LongPolling,
+            Session::Socketless(_) => Transport::LongPolling,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
         }
     }
@@ -80,7 +80,7 @@ impl Session {
                 true => Some(Kind::LabelledEventStream),
                 false => Some(Kind::EventStream),
             },
-            Session::Poll(poll) if poll.end.is_none() => Some(Kind::LongPolling),
+            Session::Socketless(socketless) if socketless.end.is_none() => Some(Kind::LongPolling),
             Session::Tcp(_) | Session::TcpHeld(_) => Some(Kind::Tcp),
             _ => None,
         }
@@ -90,7 +90,7 @@ impl Session {
     pub(crate) fn posted_mut(&mut self) -> Option<&mut u32> {
         match self {
             Session::EventStream(stream) => Some(&mut stream.posted),
-            Session::Poll(poll) => Some(&mut poll.posted),
+            Session::Socketless(socketless) => Some(&mut socketless.posted),
             _ => None,
         }
     }
@@ -101,7 +101,7 @@ impl Session {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
-            Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::EventStream(_) | Session::Socketless(_) | Session::Tcp(_) | Session::TcpEnded => 0,
             Session::Dialing(dialing) => dialing.held.as_ref().map_or(0, |held| held.held_bytes()),
         }
     }
@@ -113,7 +113,7 @@ impl Session {
             Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
-            Session::Poll(_) => {}
+            Session::Socketless(_) => {}
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
             Session::Dialing(dialing) => dialing.held = None,
         }
@@ -206,6 +206,16 @@ pub(crate) struct Waiting {
     pub(crate) is_last: bool,
 }
 
+impl Awaited {
+    /// The session whose output it waits for.
+    pub(crate) fn session(self) -> Option<Fd> {
+        match self {
+            Awaited::Output(session) | Awaited::Poll(session) => Some(session),
+            Awaited::Handshake | Awaited::Response => None,
+        }
+    }
+}
+
 /// What a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
@@ -213,8 +223,10 @@ pub(crate) enum Awaited {
     Handshake,
     /// [`Server::respond`](crate::Server::respond).
     Response,
+    /// Output of a session of an application's.
+    Output(Fd),
     /// Messages to a session of long polling.
-    Messages(Fd),
+    Poll(Fd),
 }
 
 /// A package of which only the start is here, and its framing's number.
@@ -296,28 +308,24 @@ pub(crate) struct EventStream {
     pub(crate) posted: u32,
 }
 
-/// Long polling: what goes to it waits in the outbox of a connection without a socket.
+/// A session without a socket: what goes to it waits in its outbox until it is taken, to be sent by other ways.
 #[derive(Debug)]
-pub(crate) struct Poll {
+pub(crate) struct Socketless {
     pub(crate) route: Route,
-    /// The client's, as of the request that began it.
-    pub(crate) address: Option<SocketAddr>,
-    /// The connection whose request waits, or waited last.
-    pub(crate) parked: Option<Fd>,
-    /// How many messages the client has said that it has.
-    pub(crate) acknowledged: u64,
-    /// Messages out of the outbox that were sent, perhaps in vain.
-    pub(crate) taken: Vec<u8>,
+    /// It is one of the server's own long polling, and not of an application's.
+    pub(crate) is_poll: bool,
     /// The number of the last message that was posted with one.
     pub(crate) posted: u32,
+    /// The client's, as of the request that began it.
+    pub(crate) address: Option<SocketAddr>,
+    /// For how long it lives without a sign of its client, in ms; 0: as long polling has it.
+    pub(crate) timeout_ms: u32,
+    /// The connection whose request waits for output, or waited last.
+    pub(crate) parked: Option<Fd>,
+    /// Units out of the outbox that were read, and that nobody has acknowledged.
+    pub(crate) taken: Vec<u8>,
     /// Why it is ending.
     pub(crate) end: Option<Box<CloseReason>>,
-}
-
-impl Poll {
-    pub(crate) fn new(route: Route, address: Option<SocketAddr>) -> Poll {
-        Poll { route, address, parked: None, acknowledged: 0, taken: Vec::new(), posted: 0, end: None }
-    }
 }
 
 /// RFC 6455 §7.1.

@@ -19,6 +19,17 @@ pub(crate) enum Offer {
 }
 
 impl Sessions {
+    /// Whether a request is of a session of long polling, or begins one.
+    pub(crate) fn is_poll(&self, head: &Head<'_>) -> bool {
+        let config = &self.config;
+        let query = head.query().unwrap_or_default().as_bytes();
+        config.long_polling
+            && head.method == "GET"
+            && form_urlencoded::parse(query).any(|(name, value)| name == "swio" && value == "poll")
+            && !handshake::is_attempt(head)
+            && !(config.event_streams && event_stream::is_asked(head))
+    }
+
     /// Whether a request asks for more than one answer.
     pub(crate) fn is_handshake(&self, head: &Head<'_>) -> bool {
         handshake::is_attempt(head)

@@ -1,7 +1,8 @@
 //! Answers that are given later than in the callback that was asked for them: the request stays where it was held,
 //! and what follows from the answer gets it whole again.
 
-use crate::codec::http::{Refusal, Response};
+use crate::codec::http::head::HEADERS_MAX;
+use crate::codec::http::{Head, Refusal, Response};
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::request::{Handshake, Verdict};
@@ -20,6 +21,8 @@ pub(crate) enum FollowUp {
     Answered(Fd, Answer),
     /// A pause is to end.
     Resumed(Fd),
+    /// A request has waited for the output of a session for as long as it may.
+    Held(Fd, Fd),
 }
 
 impl Sessions {
@@ -27,18 +30,24 @@ impl Sessions {
         if matches!(handshake.0, Verdict::Later) {
             return false;
         }
-        self.answer_waiting(fd, Awaited::Handshake, Answer::Handshake(handshake))
+        self.answer_waiting(fd, |awaited| awaited == Awaited::Handshake, Answer::Handshake(handshake))
     }
 
     pub(crate) fn respond_later(&mut self, fd: Fd, response: Response) -> bool {
         if response.is_later() {
             return false;
         }
-        self.answer_waiting(fd, Awaited::Response, Answer::Response(response))
+        self.answer_waiting(fd, |awaited| awaited != Awaited::Handshake, Answer::Response(response))
     }
 
-    pub(crate) fn answer_waiting(&mut self, fd: Fd, awaited: Awaited, answer: Answer) -> bool {
-        let waiting = self.waiting(fd).filter(|waiting| waiting.awaited == awaited);
+    /// Answers a request that waits for what is `meant`.
+    pub(crate) fn answer_waiting(
+        &mut self,
+        fd: Fd,
+        meant: impl FnOnce(Awaited) -> bool,
+        answer: Answer,
+    ) -> bool {
+        let waiting = self.waiting(fd).filter(|waiting| meant(waiting.awaited));
         let is_new = waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.is_answered, true));
         if is_new {
             self.follow_ups.push(FollowUp::Answered(fd, answer));
@@ -75,11 +84,45 @@ impl Sessions {
         if waiting.is_answered {
             return true;
         }
-        if let Awaited::Messages(session) = awaited {
-            self.poll_held(fd, session);
+        if let Some(session) = awaited.session() {
+            self.follow_ups.push(FollowUp::Held(fd, session));
         } else if let Some(held) = self.take_held(fd) {
             self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
         }
         true
+    }
+}
+
+impl Held {
+    /// Forgets of a request that waits for output all that its answer does not depend on: a browser's head is
+    /// several hundred bytes, and most of them wait most of the time.
+    pub(crate) fn condense(&mut self) {
+        let Some(waiting) = self.progress.waiting.as_mut() else { return };
+        if waiting.awaited.session().is_none() {
+            return;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let parsed = Head::parse(&self.bytes[..waiting.head_len], &mut headers);
+        let head = parsed.ok().flatten().expect("parsed before").0;
+        let origin = head.value("origin");
+        let lines: [&[u8]; 6] = [
+            if head.method == "HEAD" { b"HEAD" } else { b"GET" },
+            if head.is_1_1 { b" / HTTP/1.1\r\nHost:\r\n" } else { b" / HTTP/1.0\r\n" },
+            match (head.is_1_1, head.keeps_alive()) {
+                (true, false) => b"Connection: close\r\n",
+                (false, true) => b"Connection: keep-alive\r\n",
+                _ => b"",
+            },
+            if origin.is_some() { b"Origin: " } else { b"" },
+            origin.unwrap_or_default().as_bytes(),
+            if origin.is_some() { b"\r\n\r\n" } else { b"\r\n" },
+        ];
+        let after = &self.bytes[waiting.len..];
+        let len: usize = lines.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(len + after.len());
+        lines.iter().for_each(|part| bytes.extend_from_slice(part));
+        bytes.extend_from_slice(after);
+        self.bytes = bytes;
+        (waiting.head_len, waiting.body_len, waiting.len) = (len, 0, len);
     }
 }

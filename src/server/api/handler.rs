@@ -134,6 +134,11 @@ pub trait Handler {
     /// whatever has come. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
     fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
+    /// A [session without a socket](Server::open_session) of this handler's has output to be taken, is to end, or the
+    /// request that waits for it has waited for as long as it may. Called at the end of the turn, once for all that was
+    /// pushed in it.
+    fn on_output(&mut self, server: &mut Server, fd: Fd) {}
+
     /// A ping came. It is answered by itself.
     fn on_ping(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
@@ -231,6 +236,7 @@ macro_rules! every_callback {
             on_message(frame: Frame<'_>);
             on_subscribe(fd: Fd, topic: &str) -> bool;
             on_receive(fd: Fd, data: &[u8]);
+            on_output(fd: Fd);
             on_ping(fd: Fd, data: &[u8]);
             on_pong(fd: Fd, data: &[u8]);
             on_buffer_full(fd: Fd);

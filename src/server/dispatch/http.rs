@@ -161,7 +161,7 @@ impl Dispatch {
         });
         let config = &self.server.sessions.config;
         Ok(Step::Later(match awaited {
-            Awaited::Messages(_) => config.poll_hold,
+            Awaited::Poll(_) => config.poll_hold,
             _ => config.request_timeout,
         }))
     }
@@ -171,7 +171,7 @@ impl Dispatch {
         if self.server.sessions.is_poll(&request.head)
             && let Some(token) = request.query_param("session")
         {
-            return Ok(self.server.sessions.take_poll(&token, request)?.map(Awaited::Messages));
+            return Ok(self.polling.take(&mut self.server, &token, request)?.map(Awaited::Poll));
         }
         Ok(if self.server.sessions.is_handshake(&request.head) {
             (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
@@ -256,7 +256,7 @@ impl Dispatch {
             }
             Answer::Response(response) => {
                 match waiting.awaited {
-                    Awaited::Messages(_) => {
+                    Awaited::Poll(_) => {
                         self.server.sessions.conclude_poll(&request, response, waiting.is_last)
                     }
                     _ => self.server.sessions.conclude(&request, response, waiting.is_last),

@@ -4,6 +4,7 @@ pub(crate) mod clients;
 pub(crate) mod commands;
 pub(crate) mod dialing;
 pub(crate) mod http;
+pub(crate) mod polling;
 pub(crate) mod posting;
 pub(crate) mod routes;
 pub(crate) mod tasks;
@@ -22,10 +23,12 @@ use crate::net::connections::Connections;
 use crate::net::signals::Signal;
 use crate::net::{self, Admission, App};
 use crate::panics::{discard, message_of};
+use crate::session::posting::UNKNOWN;
 use crate::session::route::Route;
 use crate::session::script::Script;
 use crate::session::state::Session;
 use crate::session::waiting::FollowUp;
+use polling::Polling;
 use routes::Routes;
 use std::any::Any;
 use std::io;
@@ -38,11 +41,12 @@ pub(crate) struct Dispatch {
     pub(crate) server: Server,
     pub(crate) routes: Routes,
     pub(crate) script: Option<Script>,
+    polling: Polling,
 }
 
 impl Dispatch {
     pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
-        Dispatch { server, routes, script }
+        Dispatch { server, routes, script, polling: Polling::default() }
     }
 
     /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
@@ -84,7 +88,30 @@ impl Dispatch {
             }
             Some(Session::EventStream(_)) => sessions.watch(fd),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
-            Some(Session::Poll(_) | Session::TcpEnded) | None => {}
+            Some(Session::Socketless(_) | Session::TcpEnded) | None => {}
+        }
+    }
+
+    /// A session without a socket has output, is to end, or a request has waited for that for as long as it may.
+    fn output(&mut self, fd: Fd) {
+        let Some(socketless) = self.server.sessions.socketless_mut(fd) else { return };
+        let route = socketless.route;
+        match socketless.is_poll {
+            true => self.polling.on_output(&mut self.server, fd),
+            false => {
+                self.call("on_output", route, Some(fd), |handler, server| handler.on_output(server, fd));
+            }
+        }
+    }
+
+    /// A request has waited for the output of a session for as long as it may.
+    fn held(&mut self, by: Fd, session: Fd) {
+        match self.server.sessions.parked(session) == Some(by) {
+            true => self.output(session),
+            // Its session is over, or waits for another request.
+            false => {
+                self.server.respond(by, UNKNOWN.response());
+            }
         }
     }
 
@@ -176,7 +203,7 @@ impl App for Dispatch {
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
-            Some(Session::EventStream(_) | Session::Poll(_) | Session::TcpEnded) | None => {}
+            Some(Session::EventStream(_) | Session::Socketless(_) | Session::TcpEnded) | None => {}
         }
     }
 
@@ -225,7 +252,14 @@ impl App for Dispatch {
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
             Session::WebSocket(websocket) => websocket.route,
             Session::EventStream(stream) => stream.route,
-            Session::Poll(poll) => self.server.sessions.poll_closed(fd, *poll),
+            Session::Socketless(socketless) => {
+                let (route, is_poll, parked) = (socketless.route, socketless.is_poll, socketless.parked);
+                self.server.sessions.forget_socketless(fd, *socketless);
+                if is_poll {
+                    self.polling.closed(&mut self.server, fd, parked);
+                }
+                route
+            }
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
         };
         self.server.depart(fd);
@@ -352,7 +386,10 @@ impl App for Dispatch {
             };
         }
         for fd in std::mem::take(&mut self.server.sessions.connections.laden) {
-            self.server.sessions.answer_poll(fd);
+            // It may have been read meanwhile.
+            if self.server.sessions.has_output(fd) {
+                self.output(fd);
+            }
         }
         // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
         let deferred = std::mem::take(&mut self.server.deferred);
@@ -360,6 +397,7 @@ impl App for Dispatch {
             match follow_up {
                 FollowUp::Answered(fd, answer) => self.answered(fd, answer),
                 FollowUp::Resumed(fd) => self.resumed(fd),
+                FollowUp::Held(by, session) => self.held(by, session),
             }
         }
         for deferred in deferred {

@@ -25,6 +25,7 @@ impl Dispatch {
     fn receive_post(&mut self, request: &Request<'_>) -> Result<(), NotTaken> {
         match self.server.sessions.judge_post(request)? {
             Posted::Done => {}
+            Posted::Left(fd, reason) => self.polling.leave(&mut self.server, fd, reason),
             Posted::Command(route, fd, command) => self.run_command(route, fd, &command),
             Posted::Message(route, fd, opcode) => {
                 let frame = Frame::new(fd, opcode, request.body);

@@ -86,9 +86,9 @@ impl Dispatch {
         if self.server.sessions.http_mut(request.fd).is_none() {
             return Ok(());
         }
-        let (fd, token) = self.server.sessions.start_poll(route, request)?;
+        let (fd, token) = self.polling.open(&mut self.server, route, request)?;
         self.open_returning(route, &Request { fd, ..*request });
-        self.server.sessions.answer_first_poll(fd, &token, request, acceptance);
+        self.polling.answer_first(&mut self.server, (fd, &token), request, acceptance);
         Ok(())
     }
 

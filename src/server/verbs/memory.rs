@@ -15,7 +15,7 @@ use crate::net::table::RESERVED_MAX;
 use crate::server::Mail;
 use crate::server::Server;
 use crate::session::pause::Pause;
-use crate::session::state::{Poll, Session};
+use crate::session::state::{Session, Socketless};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -104,8 +104,11 @@ const NOTES_BYTES: usize = map_bytes(24)
     + 4 * size_of::<(Fd, bool)>()
     + SESSION_BYTES;
 /// A token, from either side, and what long polling knows of it.
-const SESSION_BYTES: usize =
-    2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Poll>() + size_of::<CloseReason>() + 2 * 16;
+const SESSION_BYTES: usize = 2 * map_bytes(16 + size_of::<Fd>())
+    + size_of::<Socketless>()
+    + 2 * size_of::<Option<(Fd, u64)>>()
+    + size_of::<CloseReason>()
+    + 2 * 16;
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
 /// A close frame, which is always taken.

@@ -8,6 +8,7 @@ pub(crate) mod outgoing;
 pub(crate) mod push;
 pub(crate) mod recovery;
 pub(crate) mod reload;
+pub(crate) mod sessions;
 pub(crate) mod shutdown;
 pub(crate) mod tasks;
 pub(crate) mod timing;

@@ -1,6 +1,7 @@
 //! Sessions of long polling: what waits for them, and how they end.
 
 use super::*;
+use crate::codec::unit;
 
 impl Simulation {
     /// What waits for the sessions of long polling: outboxes, and bytes.
@@ -12,12 +13,13 @@ impl Simulation {
             let connection = server.sessions.connections.get(*fd);
             assert_eq!(connection.is_none(), model.closed.is_some(), "{fd}");
             let Some(connection) = connection else { continue };
-            let Session::Poll(poll) = &connection.session else { panic!("{fd}: no session") };
+            let Session::Socketless(poll) = &connection.session else { panic!("{fd}: no session") };
             open += usize::from(server.is_established(*fd));
             outboxes += usize::from(connection.outbox.is_some());
             queued += connection.queued_bytes() + poll.taken.len();
             assert!(connection.queued_bytes() <= server.config().outbox_bytes_max, "{fd}: over its limit");
-            let taken = poll.acknowledged + poll.taken.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let acknowledged = self.reactor.app.acknowledged(*fd).expect("a session of long polling");
+            let taken = acknowledged + unit::count(&poll.taken) as u64;
             assert!(taken >= numbered.len() as u64, "{fd}: more was sent than taken");
             if connection.queued_bytes() == 0 && server.is_established(*fd) {
                 let lost = server.client_info(*fd).expect("it is there").lost;
@@ -37,7 +39,7 @@ impl Simulation {
             return false;
         };
         let waiting = http.held.as_ref().and_then(|held| held.progress.waiting);
-        waiting.is_some_and(|waiting| waiting.awaited == Awaited::Messages(session) && !waiting.is_answered)
+        waiting.is_some_and(|waiting| waiting.awaited == Awaited::Poll(session) && !waiting.is_answered)
     }
 
     /// A session ends for a reason that can be seen from outside.

@@ -1,0 +1,180 @@
+//! Long polling: sessions that outlive the requests that carry them. What is pushed to one waits until a request asks
+//! for it, and stays until a later request acknowledges it: an answer that got lost is given again. Made of the same
+//! sessions without a socket that applications can open.
+
+use crate::codec::http::{Refusal, Response};
+use crate::codec::poll;
+use crate::codec::ws::handshake;
+use crate::error::CloseReason;
+use crate::fd::{Fd, FdMap};
+use crate::server::Server;
+use crate::session::http::NOT_NOW;
+use crate::session::posting::{NotTaken, UNKNOWN};
+use crate::session::request::{Acceptance, Request};
+use crate::session::route::Route;
+use crate::session::state::Socketless;
+use crate::session::tokens::Token;
+
+/// An answer takes no further message with which it would be longer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+const BAD_CURSOR: NotTaken = NotTaken(400, "bad cursor");
+
+/// All sessions of long polling.
+#[derive(Debug, Default)]
+pub(crate) struct Polling {
+    /// How many messages each client has said that it has.
+    acknowledged: FdMap<u64>,
+}
+
+impl Polling {
+    /// Opens the session of a client whose handshake was accepted: its fd, and its token.
+    pub(super) fn open(
+        &mut self,
+        server: &mut Server,
+        route: Route,
+        request: &Request<'_>,
+    ) -> Result<(Fd, String), Refusal> {
+        // Before there is a session: one that was opened would have to be told of its end.
+        let token = Token::draw().map_err(|error| {
+            log::error!("no session, for the system has no random numbers: {error}");
+            Refusal::new(500, "internal server error")
+        })?;
+        let socketless = Socketless {
+            route,
+            is_poll: true,
+            posted: 0,
+            address: server.remote_addr(request.fd),
+            timeout_ms: 0,
+            parked: None,
+            taken: Vec::new(),
+            end: None,
+        };
+        let fd = server.sessions.open_socketless(request.fd, socketless).ok_or(NOT_NOW)?;
+        self.acknowledged.insert(fd, 0);
+        Ok((fd, server.sessions.tokens.give(fd, token)))
+    }
+
+    /// Answers the request that began a session: with its token, and what was pushed in `on_open`.
+    pub(super) fn answer_first(
+        &mut self,
+        server: &mut Server,
+        (fd, token): (Fd, &str),
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+    ) {
+        let headers = acceptance.headers.iter();
+        let response = headers.fold(self.answer(server, fd, Some(token)), |response, (name, value)| {
+            response.header(name.clone(), value.clone())
+        });
+        server.sessions.conclude_poll(request, response, false);
+    }
+
+    /// A request of a session: which one it waits for now, where it is not answered at once.
+    pub(super) fn take(
+        &mut self,
+        server: &mut Server,
+        token: &str,
+        request: &Request<'_>,
+    ) -> Result<Option<Fd>, Refusal> {
+        handshake::check_origin(&request.head, &server.sessions.config.origins)?;
+        let response = match self.acknowledge(server, token, request) {
+            Ok(fd) if server.sessions.has_output(fd) => self.answer(server, fd, None),
+            Ok(fd) => return Ok(Some(fd)),
+            Err(refused) => refused.response(),
+        };
+        server.sessions.conclude_poll(request, response, false);
+        Ok(None)
+    }
+
+    /// What a request says that its client has is forgotten; then it is the one that waits.
+    fn acknowledge(
+        &mut self,
+        server: &mut Server,
+        token: &str,
+        request: &Request<'_>,
+    ) -> Result<Fd, NotTaken> {
+        let cursor = request.query_param("cursor");
+        let cursor = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).ok_or(BAD_CURSOR);
+        let fd = server.sessions.tokens.find(token).ok_or(UNKNOWN)?;
+        let acknowledged = self.acknowledged.get_mut(fd).ok_or(UNKNOWN)?;
+        let unacknowledged = server.sessions.unacknowledged(fd).ok_or(UNKNOWN)?;
+        let cursor = cursor?;
+        // Less was acknowledged before and is forgotten, more was never sent.
+        let count = cursor.checked_sub(*acknowledged).ok_or(BAD_CURSOR)?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= unacknowledged).ok_or(BAD_CURSOR)?;
+        server.sessions.acknowledge_output(fd, count);
+        *acknowledged = cursor;
+        // One that is to end, and takes nothing, has the time that it had.
+        server.sessions.touch(fd, server.is_established(fd) || count > 0);
+        if let Some(older) = server.sessions.park(fd, request.fd) {
+            let nothing = poll::Answer { cursor, ..poll::Answer::default() };
+            server.respond(older, encode(&nothing));
+        }
+        Ok(fd)
+    }
+
+    /// Something was queued for a session, it is to end, or a request has waited for long enough.
+    pub(super) fn on_output(&mut self, server: &mut Server, fd: Fd) {
+        if let Some(by) = server.sessions.parked(fd) {
+            let response = self.answer(server, fd, None);
+            server.respond(by, response);
+        }
+    }
+
+    /// The client of a session goes: what still waits for it nobody wants any more.
+    pub(super) fn leave(&mut self, server: &mut Server, fd: Fd, reason: CloseReason) {
+        if let Some(by) = server.sessions.parked(fd) {
+            let cursor = self.acknowledged.get(fd).copied().unwrap_or_default();
+            let closed = Some((reason.code, &*reason.text));
+            server.respond(by, encode(&poll::Answer { cursor, closed, ..poll::Answer::default() }));
+        }
+        server.sessions.connections.kill(fd, reason);
+    }
+
+    /// A session is over, and this request waited for it.
+    pub(super) fn closed(&mut self, server: &mut Server, fd: Fd, parked: Option<Fd>) {
+        self.acknowledged.remove(fd);
+        if let Some(by) = parked
+            && server.sessions.waiting(by).is_some_and(|waiting| waiting.awaited.session() == Some(fd))
+        {
+            server.respond(by, UNKNOWN.response());
+        }
+    }
+
+    /// All that the client does not have yet, as far as it fits in an answer. With the last of an ended session goes
+    /// the session.
+    fn answer(&mut self, server: &mut Server, fd: Fd, token: Option<&str>) -> Response {
+        let config = server.config();
+        let bytes_max = ANSWER_BYTES_MAX.min(config.outbox_bytes_max);
+        let hold = token.map(|_| config.poll_hold.as_millis());
+        let acknowledged = self.acknowledged.get(fd).copied().unwrap_or_default();
+        let Some(output) = server.sessions.read_output(fd, bytes_max) else { return UNKNOWN.response() };
+        let end = output.end.filter(|_| output.is_all);
+        let response = encode(&poll::Answer {
+            session: token,
+            hold,
+            cursor: acknowledged + output.len() as u64,
+            messages: output.units(),
+            closed: end.map(|end| (end.code, &*end.text)),
+        });
+        if let Some(end) = end.cloned() {
+            server.sessions.end_socketless(fd, end);
+        } else if let Some(socketless) = server.sessions.socketless_mut(fd) {
+            socketless.parked = None;
+        }
+        response
+    }
+}
+
+fn encode(answer: &poll::Answer<'_>) -> Response {
+    Response::json("").header("Cache-Control", "no-store").body(answer.encode())
+}
+
+#[cfg(test)]
+impl crate::server::dispatch::Dispatch {
+    /// How many messages the client of a session has said that it has.
+    pub(crate) fn acknowledged(&self, fd: Fd) -> Option<u64> {
+        self.polling.acknowledged.get(fd).copied()
+    }
+}

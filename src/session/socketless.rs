@@ -1,0 +1,216 @@
+//! Sessions without a socket: opened, read, acknowledged and ended by whoever carries their bytes. Long polling is made
+//! of them, and so is any transport of an application's.
+
+use crate::codec::unit;
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::connection::Flags;
+use crate::session::Sessions;
+use crate::session::state::{Session, Socketless};
+use std::time::Duration;
+
+/// What a session without a socket has for its client; given by [`Server::read_output`](crate::Server::read_output).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Output<'a> {
+    units: &'a [u8],
+    /// Whether there is nothing more.
+    pub is_all: bool,
+    /// Why the session is ending, where it is. With the last of its output the client is to be told.
+    pub end: Option<&'a CloseReason>,
+}
+
+impl<'a> Output<'a> {
+    /// The messages as the session's envelope has them, in order: whether each is binary, and its bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (bool, &'a [u8])> + use<'a> {
+        unit::iter(self.units)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        unit::count(self.units)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    pub(crate) fn units(&self) -> &'a [u8] {
+        self.units
+    }
+}
+
+impl Sessions {
+    /// Opens a session that counts for the address of the connection `by`; `None` where there is no room.
+    pub(crate) fn open_socketless(&mut self, by: Fd, socketless: Socketless) -> Option<Fd> {
+        let session = Session::Socketless(Box::new(socketless));
+        let kind = session.kind();
+        let fd = self.connections.insert_socketless(by, session)?;
+        self.census.recount(None, kind);
+        self.stats.opened += 1;
+        self.watch(fd);
+        Some(fd)
+    }
+
+    pub(crate) fn socketless_mut(&mut self, fd: Fd) -> Option<&mut Socketless> {
+        match self.connections.session_mut(fd)? {
+            Session::Socketless(socketless) => Some(socketless),
+            _ => None,
+        }
+    }
+
+    fn socketless(&self, fd: Fd) -> Option<&Socketless> {
+        match &self.connections.get(fd)?.session {
+            Session::Socketless(socketless) => Some(socketless),
+            _ => None,
+        }
+    }
+
+    /// For how long a session lives without a sign of its client.
+    pub(crate) fn socketless_timeout(&self, fd: Fd) -> Duration {
+        match self.socketless(fd).map_or(0, |socketless| socketless.timeout_ms) {
+            0 => self.config.poll_hold.saturating_add(self.config.poll_grace),
+            ms => Duration::from_millis(ms.into()),
+        }
+    }
+
+    /// The client is there. `lives_on`: it has as much time again.
+    pub(crate) fn touch(&mut self, fd: Fd, lives_on: bool) -> bool {
+        if self.socketless(fd).is_none() {
+            return false;
+        }
+        let heard = self.connections.tick_now();
+        if let Some(connection) = self.connections.open_mut(fd) {
+            connection.heard = heard;
+        }
+        if lives_on {
+            self.connections.deadline(fd, self.socketless_timeout(fd));
+        }
+        true
+    }
+
+    /// Counts a message that came by other ways: whether it is within the rate.
+    pub(crate) fn count_message(&mut self, fd: Fd) -> bool {
+        let rates = self.connections.limits.rates;
+        let heard = self.connections.tick_now();
+        let Some(connection) = self.connections.open_mut(fd) else { return false };
+        connection.hear(heard);
+        let is_within = connection.meter.take_messages(1, &rates);
+        match is_within {
+            true => self.stats.messages_received += 1,
+            false => self.stats.refusals.message_rate += 1,
+        }
+        is_within
+    }
+
+    /// Whether there is something to answer a request with.
+    pub(crate) fn has_output(&self, fd: Fd) -> bool {
+        let Some(connection) = self.connections.get(fd) else { return false };
+        let Session::Socketless(socketless) = &connection.session else { return false };
+        connection.queued_bytes() > 0 || !socketless.taken.is_empty() || socketless.end.is_some()
+    }
+
+    /// All that is not acknowledged, as far as it has at most `bytes_max`, and one message in any case.
+    pub(crate) fn read_output(&mut self, fd: Fd, bytes_max: usize) -> Option<Output<'_>> {
+        let mut taken = std::mem::take(&mut self.socketless_mut(fd)?.taken);
+        self.connections.take_queued(fd, &mut taken, unit::len_of_first, bytes_max);
+        self.socketless_mut(fd)?.taken = taken;
+        let connection = self.connections.get(fd)?;
+        let is_all = connection.queued_bytes() == 0;
+        let Session::Socketless(socketless) = &connection.session else { return None };
+        Some(Output { units: &socketless.taken, is_all, end: socketless.end.as_deref() })
+    }
+
+    /// How many messages were read and not acknowledged; `None` where this is no such session.
+    pub(crate) fn unacknowledged(&self, fd: Fd) -> Option<usize> {
+        self.socketless(fd).map(|socketless| unit::count(&socketless.taken))
+    }
+
+    /// Forgets the first messages that were read: the client has them. False where not as many were read.
+    pub(crate) fn acknowledge_output(&mut self, fd: Fd, count: usize) -> bool {
+        if self.unacknowledged(fd).is_none_or(|unacknowledged| count > unacknowledged) {
+            return false;
+        }
+        if count > 0
+            && let Some(socketless) = self.socketless_mut(fd)
+        {
+            let mut taken = std::mem::take(&mut socketless.taken);
+            let len = unit::start_of(&taken, count);
+            self.connections.release_taken(&mut taken, len);
+            if let Some(socketless) = self.socketless_mut(fd) {
+                socketless.taken = taken;
+            }
+        }
+        true
+    }
+
+    /// The connection whose request waits for a session's output.
+    pub(crate) fn parked(&mut self, fd: Fd) -> Option<Fd> {
+        let by = self.socketless(fd)?.parked?;
+        let waiting = self.waiting(by)?;
+        (waiting.awaited.session() == Some(fd) && !waiting.is_answered).then_some(by)
+    }
+
+    /// From now on this request is the one that waits for output: the one that waited before, where another did.
+    pub(crate) fn park(&mut self, fd: Fd, by: Fd) -> Option<Fd> {
+        let older = self.parked(fd);
+        self.socketless_mut(fd)?.parked = Some(by);
+        older.filter(|older| *older != by)
+    }
+
+    /// Ends a session after all that was pushed to it: whoever carries it is told that there is an end to tell. A
+    /// server that goes waits for no next request.
+    pub(crate) fn end_after_output(&mut self, fd: Fd, reason: CloseReason) {
+        if self.socketless_mut(fd).is_none_or(|socketless| socketless.end.is_some()) {
+            return;
+        }
+        if reason.cause == Cause::Shutdown && self.parked(fd).is_none() {
+            return self.connections.kill(fd, reason);
+        }
+        self.change_session(fd, |session| {
+            if let Session::Socketless(socketless) = session {
+                socketless.end = Some(Box::new(reason));
+            }
+        });
+        self.connections.tell_laden(fd);
+    }
+
+    /// The server goes, and with it a connection: where it waits for the output of a session, that is told first.
+    pub(crate) fn end_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
+        let Some(waiting) = self.waiting(by) else { return false };
+        let Some(session) = waiting.awaited.session() else { return false };
+        waiting.is_last = true;
+        self.end_after_output(session, reason.clone());
+        true
+    }
+
+    /// Ends a session at once. Where it was ending already, that is why.
+    pub(crate) fn end_socketless(&mut self, fd: Fd, reason: CloseReason) -> bool {
+        let Some(socketless) = self.socketless_mut(fd) else { return false };
+        // It stays noted that it was ending: only what is established is counted as such.
+        let reason = socketless.end.as_deref().cloned().unwrap_or(reason);
+        self.connections.kill(fd, reason);
+        true
+    }
+
+    /// Its client gave no sign for too long.
+    pub(crate) fn socketless_expired(&mut self, fd: Fd) {
+        let is_protected =
+            self.connections.get(fd).is_some_and(|connection| connection.flags.has(Flags::PROTECTED));
+        let Some(socketless) = self.socketless_mut(fd) else { return };
+        if socketless.end.is_none() && is_protected {
+            return self.watch(fd);
+        }
+        log::debug!("{fd}: its client is gone");
+        self.end_socketless(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
+    }
+
+    /// A session is over: gives its memory back.
+    pub(crate) fn forget_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
+        self.tokens.revoke(fd);
+        let len = socketless.taken.len();
+        self.connections.release_taken(&mut socketless.taken, len);
+    }
+}
