@@ -220,7 +220,7 @@ impl App for Dispatch {
     fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         self.server.connections.inbound_bytes -= session.held_bytes();
-        self.server.census.recount(session.kind(), None);
+        self.server.census.recount(session.counted_as(), None);
         self.forget_client(fd);
         if !self.server.pauses.is_empty() {
             self.let_go(fd);

@@ -13,6 +13,8 @@ pub(crate) mod census;
 mod channel;
 mod deferred;
 pub(crate) mod dispatch;
+pub(crate) mod envelope;
+pub(crate) mod formats;
 pub(crate) mod session;
 
 use crate::codec::ws::utf8;
@@ -28,6 +30,7 @@ use api::routes::Route;
 use census::Census;
 use channel::Channel;
 use deferred::Deferred;
+use formats::Formats;
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -35,7 +38,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use transports::date::Date;
 use transports::liveness::Liveness;
-use transports::tcp::Tcp;
 use transports::tokens::Tokens;
 use verbs::control::Pause;
 use verbs::history::Histories;
@@ -92,7 +94,7 @@ pub struct Server {
     /// Of each connection whose message is pushed in parts, what has to go behind that.
     held_back: HashMap<Fd, Vec<u8>>,
     rooms: Rooms,
-    tcp: Tcp,
+    formats: Formats,
     outgoing: Outgoing,
     random: Random,
     tokens: Tokens,
@@ -145,7 +147,7 @@ impl Server {
             texts: HashMap::new(),
             held_back: HashMap::new(),
             rooms: Rooms::default(),
-            tcp: Tcp::default(),
+            formats: Formats::new(&[]),
             outgoing: Outgoing::default(),
             random: Random::default(),
             tokens: Tokens::default(),

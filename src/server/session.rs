@@ -3,7 +3,7 @@
 
 use super::api::info::Transport;
 use super::api::routes::Route;
-use super::census::Kind;
+use super::formats::FormatId;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
@@ -18,8 +18,8 @@ pub(crate) enum Session {
     WebSocket(WebSocket),
     EventStream(EventStream),
     Poll(Box<Poll>),
-    /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
-    Tcp(u8),
+    /// Raw TCP between packages. Not a struct with the next one: it would not fit.
+    Tcp(FormatId),
     /// Raw TCP in the middle of a package.
     TcpHeld(Box<HeldPackage>),
     /// Raw TCP that is ending.
@@ -29,12 +29,27 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// The number of the framing of a raw TCP connection that is established.
-    pub(crate) fn framing(&self) -> Option<u8> {
+    /// How messages look to it, while it is established.
+    #[inline]
+    pub(crate) fn format(&self) -> Option<FormatId> {
         match self {
-            Session::Tcp(framing) => Some(*framing),
-            Session::TcpHeld(held) => Some(held.framing),
+            Session::WebSocket(websocket) if websocket.phase == Phase::Open => Some(websocket.format),
+            Session::EventStream(stream) if !stream.is_ended => Some(stream.format),
+            Session::Poll(poll) if poll.end.is_none() => Some(poll.format),
+            Session::Tcp(format) => Some(*format),
+            Session::TcpHeld(held) => Some(held.format),
             _ => None,
+        }
+    }
+
+    pub(crate) fn set_format(&mut self, new: FormatId) {
+        match self {
+            Session::WebSocket(websocket) => websocket.format = new,
+            Session::EventStream(stream) => stream.format = new,
+            Session::Poll(poll) => poll.format = new,
+            Session::Tcp(format) => *format = new,
+            Session::TcpHeld(held) => held.format = new,
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => {}
         }
     }
 
@@ -68,22 +83,15 @@ impl Session {
         }
     }
 
-    /// As what it counts, while it is established.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        match self {
-            Session::WebSocket(websocket) if websocket.phase == Phase::Open => match websocket.role() {
-                Role::Server if websocket.marks.has(Marks::LABELLED) => Some(Kind::LabelledWebSocket),
-                Role::Server => Some(Kind::WebSocket),
-                Role::Client => None,
-            },
-            Session::EventStream(stream) if !stream.is_ended => match stream.is_labelled {
-                true => Some(Kind::LabelledEventStream),
-                false => Some(Kind::EventStream),
-            },
-            Session::Poll(poll) if poll.end.is_none() => Some(Kind::LongPolling),
-            Session::Tcp(_) | Session::TcpHeld(_) => Some(Kind::Tcp),
-            _ => None,
-        }
+    /// Whether a message was pushed to it in part only.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        matches!(self, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
+    }
+
+    /// As what it counts, while it is established. What was opened from here does not count.
+    pub(crate) fn counted_as(&self) -> Option<Transport> {
+        let format = self.format().filter(|format| *format != FormatId::MASKED);
+        format.map(|_| self.transport())
     }
 
     /// Of a session that messages are posted to, the number of the last that had one.
@@ -217,16 +225,16 @@ pub(crate) enum Awaited {
     Messages(Fd),
 }
 
-/// A package of which only the start is here, and its framing's number.
+/// A package of which only the start is here.
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
-    pub(crate) framing: u8,
+    pub(crate) format: FormatId,
     pub(crate) partial: Partial,
 }
 
 impl HeldPackage {
-    pub(crate) fn boxed(framing: u8) -> Box<HeldPackage> {
-        Box::new(HeldPackage { framing, partial: Partial::default() })
+    pub(crate) fn boxed(format: FormatId) -> Box<HeldPackage> {
+        Box::new(HeldPackage { format, partial: Partial::default() })
     }
 }
 
@@ -241,6 +249,7 @@ pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
     pub(crate) phase: Phase,
     pub(crate) marks: Marks,
+    pub(crate) format: FormatId,
     /// When its last message came, as `Liveness` notes it.
     pub(crate) spoke: u8,
     /// Of the last ping that was answered, in ms.
@@ -258,8 +267,6 @@ impl Marks {
     pub(crate) const PINGED: u8 = 1;
     /// A message was pushed in part: nothing but its other parts and control frames may follow.
     pub(crate) const UNFINISHED: u8 = 2;
-    /// It speaks `swio.1`: its messages have labels.
-    pub(crate) const LABELLED: u8 = 4;
 
     /// Whether one of `marks` is set.
     pub(crate) fn has(self, marks: u8) -> bool {
@@ -276,11 +283,6 @@ impl WebSocket {
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
-
-    /// Whether it takes the same frames as all others, and takes them now.
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.marks.has(Marks::UNFINISHED | Marks::LABELLED) && !self.route.is_outgoing()
-    }
 }
 
 /// An answer that goes on and on (WHATWG HTML §9.2).
@@ -290,8 +292,7 @@ pub(crate) struct EventStream {
     pub(crate) is_ended: bool,
     /// It took nothing when it was last looked at.
     pub(crate) is_stalled: bool,
-    /// It speaks `swio.1`: its messages have labels.
-    pub(crate) is_labelled: bool,
+    pub(crate) format: FormatId,
     /// The number of the last message that was posted with one.
     pub(crate) posted: u32,
 }
@@ -300,6 +301,7 @@ pub(crate) struct EventStream {
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) route: Route,
+    pub(crate) format: FormatId,
     /// The client's, as of the request that began it.
     pub(crate) address: Option<SocketAddr>,
     /// The connection whose request waits, or waited last.
@@ -315,8 +317,17 @@ pub(crate) struct Poll {
 }
 
 impl Poll {
-    pub(crate) fn new(route: Route, address: Option<SocketAddr>) -> Poll {
-        Poll { route, address, parked: None, acknowledged: 0, taken: Vec::new(), posted: 0, end: None }
+    pub(crate) fn new(route: Route, format: FormatId, address: Option<SocketAddr>) -> Poll {
+        Poll {
+            route,
+            format,
+            address,
+            parked: None,
+            acknowledged: 0,
+            taken: Vec::new(),
+            posted: 0,
+            end: None,
+        }
     }
 }
 

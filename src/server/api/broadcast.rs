@@ -1,16 +1,13 @@
-//! One message to many: encoded once, queued for each.
+//! One message to many: one pass over those who are meant, in which it is encoded once for each format.
 
-use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Connection;
-use crate::net::outbox::Encoded;
-use crate::net::output::Delivery;
+use crate::net::fan_out::FanOut;
 use crate::server::Server;
 use crate::server::api::message::Message;
-use crate::server::census::Kind;
+use crate::server::formats::FormatId;
 use crate::server::session::{Marks, Phase, Session, WebSocket};
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A message on its way to every established connection, or every one in a topic; see
@@ -46,18 +43,19 @@ pub struct Reach {
     /// Connections that did not get it because a message to them is not finished; see
     /// [`push_part`](Server::push_part).
     pub unfinished: usize,
-    /// Raw TCP connections whose [`Framing`](crate::Framing) has no way to send this message.
+    /// Connections for which the message has no form: raw TCP whose [`Framing`](crate::Framing) has no way to send it,
+    /// and those whose [`Envelope`](crate::Envelope) makes nothing of it.
     pub unsendable: usize,
 }
 
-/// WebSockets that are meant, but can't be given the frame that all others are.
+/// WebSockets that are meant, but can't be given what all others of their format are.
 #[derive(Debug, Default)]
 struct Others {
     /// Each of their frames needs a mask of its own.
     outgoing: Vec<Fd>,
     /// How many are in the middle of a message.
     unfinished: usize,
-    /// They are too, but get it behind that.
+    /// They are too, but get it after that.
     waiting: Vec<Fd>,
 }
 
@@ -65,11 +63,11 @@ impl Others {
     #[cold]
     fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
         let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
-        if websocket.role() == Role::Client {
+        if websocket.format == FormatId::MASKED {
             if !is_for_all {
                 self.outgoing.push(fd);
             }
-        } else if is_unfinished && is_kept && websocket.marks.has(Marks::LABELLED) {
+        } else if is_unfinished && is_kept && websocket.format == FormatId::LABELLED {
             self.waiting.push(fd);
         } else {
             self.unfinished += usize::from(is_unfinished);
@@ -94,6 +92,19 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         self
     }
 
+    /// Leaves connections out, any number of them and in any order.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// fn tell_the_others(server: &mut Server, team: &[Fd]) {
+    ///     server.broadcast("the others are on the move").except_all(team.iter().copied()).send();
+    /// }
+    /// ```
+    pub fn except_all(mut self, fds: impl IntoIterator<Item = Fd>) -> Self {
+        self.except.extend(fds);
+        self
+    }
+
     /// Queues the message for each of them.
     pub fn send(self) -> Reach {
         let Broadcast { server, target, mut message, mut except, history } = self;
@@ -102,36 +113,68 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if let Some(topic) = history {
             (message, is_brought_later) = server.record(&topic, message, &mut except);
         }
-        if let (Target::Topic(topic), true) = (target, server.census.has_labels()) {
-            message = message.topic(server.rooms.topics.name(topic));
-        }
-        let (frame, shared) = message.frame();
-        let others = RefCell::new(Others::default());
-        let is_for_all = matches!(target, Target::All);
-        let wants = |connection: &Connection<Session>| {
-            let Session::WebSocket(websocket) = &connection.session else { return false };
-            if websocket.phase != Phase::Open || except.contains(&connection.fd) {
-                return false;
-            }
-            let is_plain = websocket.is_plain();
-            if !is_plain {
-                others.borrow_mut().note(connection.fd, websocket, is_for_all, is_kept);
-            }
-            is_plain
-        };
-        let mut reach = server.fan_out(target, &frame, shared, message.delivery(), wants);
-        let Others { outgoing, unfinished, waiting } = others.into_inner();
-        reach.unfinished = unfinished;
+        // To be searched for each member.
+        except.sort_unstable();
+        let mut reach = server.fan_out(target, message, &except, is_kept);
         reach.queued += usize::from(is_brought_later);
-        if server.census[Kind::Tcp] > 0 {
-            server.fan_out_packages(target, &message, &except, &mut reach);
+        reach
+    }
+}
+
+impl Server {
+    /// `except` is sorted.
+    fn fan_out(&mut self, target: Target, mut message: Message<'_>, except: &[Fd], is_kept: bool) -> Reach {
+        let Server { connections, rooms, formats, .. } = self;
+        let is_for_all = matches!(target, Target::All);
+        let topic = match target {
+            Target::Topic(topic) => Some(rooms.topics.name(topic)),
+            _ => None,
+        };
+        let delivery = message.delivery();
+        let mut others = Others::default();
+        let choose = |connection: &Connection<Session>| {
+            let format = match &connection.session {
+                Session::WebSocket(websocket) if websocket.phase == Phase::Open => websocket.format,
+                Session::WebSocket(_) => return None,
+                session => session.format()?,
+            };
+            if !except.is_empty() && except.binary_search(&connection.fd).is_ok() {
+                return None;
+            }
+            if let Session::WebSocket(websocket) = &connection.session
+                && (websocket.marks.has(Marks::UNFINISHED) || format == FormatId::MASKED)
+            {
+                others.note(connection.fd, websocket, is_for_all, is_kept);
+                return None;
+            }
+            Some(format.0)
+        };
+        let encode = |format| {
+            let format = FormatId(format);
+            if let Some(topic) = topic.filter(|_| formats[format].reads_topic() && message.topic().is_none())
+            {
+                message.set_topic(topic);
+            }
+            formats.run(format, &message)
+        };
+        let result = match target {
+            Target::All => connections.fan_out(delivery, 1..connections.index_end(), choose, encode),
+            Target::Topic(topic) => {
+                connections.fan_out(delivery, rooms.topics.indices(topic), choose, encode)
+            }
+            Target::User(user) => connections.fan_out(delivery, rooms.users.indices(user), choose, encode),
+            Target::Nobody => return Reach::default(),
+        };
+        if let (Some(topic), false) = (topic, others.waiting.is_empty()) {
+            message.set_topic(topic);
         }
-        server.fan_out_labelled(target, &message, &except, &mut reach);
-        if !waiting.is_empty() {
-            server.hold_back_kept(&message, waiting, &mut reach);
+        let mut reach = self.settle(result);
+        reach.unfinished = others.unfinished;
+        if !others.waiting.is_empty() {
+            self.hold_back_kept(&message, others.waiting, &mut reach);
         }
-        for fd in outgoing {
-            match server.push(fd, message.clone()) {
+        for fd in others.outgoing {
+            match self.push(fd, message.clone()) {
                 Ok(()) => reach.queued += 1,
                 Err(PushError::Unfinished) => reach.unfinished += 1,
                 Err(_) => reach.refused += 1,
@@ -139,31 +182,15 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         }
         reach
     }
-}
 
-impl Server {
-    /// Queues one run for each that is meant and that `wants` it.
-    pub(crate) fn fan_out(
-        &mut self,
-        target: Target,
-        run: &[u8],
-        shared: Option<Encoded>,
-        delivery: Delivery,
-        wants: impl Fn(&Connection<Session>) -> bool,
-    ) -> Reach {
-        let Server { connections, rooms, .. } = self;
-        let (queued, refused) = match target {
-            Target::All => connections.fan_out(run, shared, delivery, 1..connections.index_end(), wants),
-            Target::Topic(topic) => {
-                connections.fan_out(run, shared, delivery, rooms.topics.indices(topic), wants)
-            }
-            Target::User(user) => {
-                connections.fan_out(run, shared, delivery, rooms.users.indices(user), wants)
-            }
-            Target::Nobody => return Reach::default(),
-        };
+    /// Counts what became of a pass, and closes whom the policy wants closed.
+    fn settle(&mut self, result: FanOut) -> Reach {
+        let FanOut { queued, empty, unsendable, refused } = result;
         self.stats.messages_sent += queued as u64;
-        let reach = Reach { queued, refused: refused.len(), ..Reach::default() };
+        if unsendable > 0 {
+            log::debug!("a message has no form for {unsendable} of its receivers, and is not sent to them");
+        }
+        let reach = Reach { queued: queued + empty, refused: refused.len(), unsendable, unfinished: 0 };
         for (fd, refused) in refused {
             self.refused(fd, refused);
         }

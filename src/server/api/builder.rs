@@ -19,8 +19,8 @@ use crate::server::api::message::Frame;
 use crate::server::api::request::{Handshake, Request};
 use crate::server::api::routes::{self, Routes};
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::{Formats, TCP_LISTENERS_MAX};
 use crate::server::transports::script::Script;
-use crate::server::transports::tcp::Tcp;
 use crate::server::verbs::presence::Presence;
 use crate::server::verbs::reload::Reread;
 use crate::server::verbs::tasks::{TaskError, TaskId};
@@ -264,8 +264,10 @@ impl Builder {
         }
         for (number, (address, framing)) in self.tcp.iter().enumerate() {
             framing.check().map_err(|what| invalid(format!("can't listen on {address:?}: {what}")))?;
-            let protocol =
-                u8::try_from(number + 1).map_err(|_| invalid("at most 255 listeners for raw TCP"))?;
+            if number == TCP_LISTENERS_MAX {
+                return Err(invalid(format!("at most {TCP_LISTENERS_MAX} listeners for raw TCP")));
+            }
+            let protocol = number as u8 + 1;
             bind(address, protocol, &self.config, &mut listeners)?;
         }
         let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
@@ -372,7 +374,7 @@ impl Prepared {
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
         let mut server = Server::new(connections, self.config, self.handle);
         server.reread = self.reread;
-        server.tcp = Tcp::new(&self.framings);
+        server.formats = Formats::new(&self.framings);
         // A client by itself takes nobody in, and its bound says nothing.
         if !self.addresses.is_empty() {
             log::info!("memory: at most {}", server.memory_bound());

@@ -7,5 +7,6 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod info;
 pub(crate) mod message;
+pub(crate) mod prepared;
 pub(crate) mod request;
 pub(crate) mod routes;

@@ -7,6 +7,7 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::output::Quota;
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::FormatId;
 use crate::server::session::{Session, WebSocket};
 
 impl Dispatch {
@@ -97,7 +98,8 @@ impl Dispatch {
         client.opened_at = Some(now);
         let route = client.route;
         if let Some(session) = server.connections.session_mut(fd) {
-            *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
+            *session =
+                Session::WebSocket(WebSocket { route, format: FormatId::MASKED, ..WebSocket::default() });
         }
         server.watch(fd);
         self.call("on_client_open", route, Some(fd), |handler, server| {

@@ -9,13 +9,14 @@ use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
+use crate::server::Server;
 use crate::server::api::request::{Acceptance, Request};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::FormatId;
 use crate::server::session::{EventStream, Session};
 use crate::server::transports::cors;
 use crate::server::transports::liveness::jittered;
-use crate::server::{Channel, Server};
 use std::fmt::Write as _;
 
 /// Whether a request asks for an event stream. A `HEAD` asks about the page that a `GET` without `Accept` gets.
@@ -33,14 +34,20 @@ fn wants_token(request: &Request<'_>) -> bool {
     request.query_param("swio").is_some_and(|what| what == "stream")
 }
 
-/// Whether it asks for labels too.
-fn is_labelled(request: &Request<'_>) -> bool {
+/// Whether it asks to speak `swio.1`.
+pub(crate) fn wants_labels(request: &Request<'_>) -> bool {
     wants_token(request)
         && request.query_param("protocol").is_some_and(|protocol| protocol == labels::PROTOCOL)
 }
 
 impl Dispatch {
-    pub(crate) fn open_event_stream(&mut self, route: Route, request: &Request<'_>, acceptance: &Acceptance) {
+    pub(crate) fn open_event_stream(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+        format: FormatId,
+    ) {
         let fd = request.fd;
         let start = self.start_of_stream(request, acceptance);
         // The handler may have ended the connection meanwhile.
@@ -49,7 +56,7 @@ impl Dispatch {
         {
             return;
         }
-        let stream = EventStream { route, is_labelled: is_labelled(request), ..EventStream::default() };
+        let stream = EventStream { route, format, ..EventStream::default() };
         self.server.change_session(fd, |session| *session = Session::EventStream(stream));
         self.server.stats.opened += 1;
         self.server.connections.begin_crossings(fd);
@@ -98,7 +105,7 @@ impl Dispatch {
             log::debug!("{fd}: does not read its events, giving up");
             return self.server.fail(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
         }
-        let sign = if stream.is_labelled { labels::HEARTBEAT } else { sse::COMMENT };
+        let sign = self.server.formats[stream.format].heartbeat();
         if !is_blocked {
             self.server.connections.write(fd, [sign, &[]], Quota::Control).ok();
         }
@@ -121,7 +128,7 @@ impl Server {
     }
 
     fn token_event(&self, fd: Fd, token: &str) -> Vec<u8> {
-        if let Ok(Channel::EventStream { is_labelled: true }) = self.channel(fd) {
+        if self.channel(fd).is_ok_and(|channel| channel.format == FormatId::LABELLED_EVENTS) {
             let heartbeat = self.config.ping_interval.map(|interval| interval.as_millis().to_string());
             let heartbeat = heartbeat.as_deref().map(|heartbeat| ("heartbeat", heartbeat));
             let notice: Vec<_> = [("session", token)].into_iter().chain(heartbeat).collect();

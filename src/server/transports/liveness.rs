@@ -7,10 +7,11 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::connections::TICK;
 use crate::net::output::Quota;
+use crate::server::Server;
+use crate::server::api::info::Transport;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::session::{Marks, Phase, Session};
-use crate::server::{Channel, Server};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -98,13 +99,11 @@ impl Server {
     }
 
     fn watch_other(&mut self, fd: Fd) {
-        let first = match self.channel(fd) {
-            Ok(Channel::EventStream { .. }) => {
-                self.config.ping_interval.map(|interval| jittered(interval, fd))
-            }
-            Ok(Channel::LongPolling) => Some(self.poll_timeout()),
-            Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
-            Ok(Channel::Tcp(_)) => self.config.idle_timeout,
+        let first = match self.transport(fd) {
+            Ok(Transport::EventStream) => self.config.ping_interval.map(|interval| jittered(interval, fd)),
+            Ok(Transport::LongPolling) => Some(self.poll_timeout()),
+            Ok(Transport::Tcp) if self.config.idle_timeout.is_none() => return,
+            Ok(Transport::Tcp) => self.config.idle_timeout,
             _ => return,
         };
         self.connections.deadline(fd, first.unwrap_or_default());

@@ -14,6 +14,7 @@ use crate::server::Server;
 use crate::server::api::request::{Acceptance, Request};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::FormatId;
 use crate::server::session::{Awaited, Held, Poll, Session};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
@@ -46,14 +47,15 @@ impl Dispatch {
         route: Route,
         request: &Request<'_>,
         acceptance: &Acceptance,
+        format: FormatId,
     ) -> Result<(), Refusal> {
         // The handler may have ended the connection meanwhile.
         if self.http_mut(request.fd).is_none() {
             return Ok(());
         }
         let server = &mut self.server;
-        let session = Session::Poll(Box::new(Poll::new(route, server.remote_addr(request.fd))));
-        let kind = session.kind();
+        let session = Session::Poll(Box::new(Poll::new(route, format, server.remote_addr(request.fd))));
+        let kind = session.counted_as();
         let fd = server.connections.insert_socketless(request.fd, session).ok_or(NOT_NOW)?;
         server.census.recount(None, kind);
         server.stats.opened += 1;

@@ -7,13 +7,14 @@ use crate::codec::ws::{Opcode, handshake, utf8};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
+use crate::server::Server;
+use crate::server::api::info::Transport;
 use crate::server::api::message::Frame;
 use crate::server::api::request::Request;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::session::Session;
 use crate::server::transports::cors;
-use crate::server::{Channel, Server};
 use std::num::NonZeroU32;
 
 /// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
@@ -82,13 +83,15 @@ impl Dispatch {
             // Nothing is in the way of who goes.
             Command::Close { code, reason } => {
                 let reason = CloseReason::new(Side::Peer, *code, reason, Cause::Requested);
-                match channel {
-                    Channel::LongPolling => self.server.leave_poll(fd, reason),
+                match channel.transport {
+                    Transport::LongPolling => self.server.leave_poll(fd, reason),
                     _ => self.server.end_stream(fd, reason),
                 }
                 Ok(())
             }
-            _ if !channel.has_notices() => Err(NotTaken(409, "not on a stream without labels")),
+            _ if self.server.formats[channel.format].notice().is_none() => {
+                Err(NotTaken(409, "not on a stream without labels"))
+            }
             _ => {
                 let route = self.admit_post(fd, number)?;
                 self.obey(route, fd, &command);

@@ -1,6 +1,6 @@
 //! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
 
-use crate::codec::tcp::{Error, Framer, Framing, Limits, Package};
+use crate::codec::tcp::{Error, Framer, Limits, Package};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -8,37 +8,22 @@ use crate::net::Admission;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::server::Server;
-use crate::server::api::broadcast::{Reach, Target};
-use crate::server::api::message::Message;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::{Carrier, FormatId};
 use crate::server::session::{HeldPackage, Session};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::rc::Rc;
 
-/// What a server has for its raw TCP connections.
-#[derive(Debug, Default)]
-pub(crate) struct Tcp {
-    /// One for each listener.
-    framers: Rc<[Framer]>,
-}
-
-impl Tcp {
-    pub(crate) fn new(framings: &[Framing]) -> Tcp {
-        Tcp { framers: framings.iter().map(Framer::new).collect() }
-    }
-}
-
 impl Dispatch {
-    pub(crate) fn tcp_accepted(&mut self, fd: Fd, framing: u8, admission: Admission) {
+    pub(crate) fn tcp_accepted(&mut self, fd: Fd, listener: u8, admission: Admission) {
         if admission != Admission::Welcome {
             log::debug!("{fd}: turned away: {admission:?}");
             let reason =
                 CloseReason::new(Side::Local, close::TRY_AGAIN_LATER, "", Cause::Overload("too many"));
             return self.server.connections.finish(fd, reason);
         }
-        self.server.change_session(fd, |session| *session = Session::Tcp(framing));
+        self.server.change_session(fd, |session| *session = Session::Tcp(FormatId::of_listener(listener)));
         self.server.watch(fd);
         if self.server.config.delay_receive {
             self.server.pause(fd);
@@ -47,7 +32,7 @@ impl Dispatch {
     }
 
     pub(crate) fn tcp_bytes(&mut self, fd: Fd, mut bytes: &[u8]) {
-        let framers = self.server.tcp.framers.clone();
+        let Some(framer) = self.server.framer(fd) else { return };
         while !bytes.is_empty() {
             let limits = Limits {
                 package_bytes_max: self.server.config.message_bytes_max,
@@ -62,22 +47,21 @@ impl Dispatch {
                 return;
             }
             let step = match &mut connection.session {
-                Session::Tcp(framing) => {
-                    let framing = *framing;
-                    let framer = &framers[usize::from(framing)];
+                Session::Tcp(format) => {
+                    let format = *format;
                     match framer.whole(bytes, &limits) {
                         Ok(Some((used, data))) => {
-                            self.receive(fd, framer, &bytes[data]);
+                            self.receive(fd, &framer, &bytes[data]);
                             Ok(used)
                         }
                         Ok(None) => {
-                            self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(framing)));
+                            self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(format)));
                             Ok(0)
                         }
                         Err(error) => Err(error),
                     }
                 }
-                Session::TcpHeld(_) => self.held_bytes(fd, &framers, bytes, &limits),
+                Session::TcpHeld(_) => self.held_bytes(fd, &framer, bytes, &limits),
                 _ => return,
             };
             match step {
@@ -88,16 +72,9 @@ impl Dispatch {
     }
 
     /// More of a package that is only partly here: how many bytes were used.
-    fn held_bytes(
-        &mut self,
-        fd: Fd,
-        framers: &[Framer],
-        bytes: &[u8],
-        limits: &Limits,
-    ) -> Result<usize, Error> {
+    fn held_bytes(&mut self, fd: Fd, framer: &Framer, bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
         let Some(Session::TcpHeld(held)) = self.server.connections.session_mut(fd) else { return Ok(0) };
-        let framing = held.framing;
-        let framer = &framers[usize::from(framing)];
+        let format = held.format;
         let before = held.partial.held_bytes();
         let step = held.partial.step(framer, bytes, limits);
         let after = held.partial.held_bytes();
@@ -105,7 +82,7 @@ impl Dispatch {
         *inbound = *inbound + after - before;
         let (used, data) = step?;
         if let Some(data) = data
-            && let Some(Session::TcpHeld(held)) = self.set_session(fd, Session::Tcp(framing))
+            && let Some(Session::TcpHeld(held)) = self.set_session(fd, Session::Tcp(format))
         {
             self.receive(fd, framer, &held.partial.bytes()[data]);
         }
@@ -148,19 +125,19 @@ impl Dispatch {
 }
 
 impl Server {
+    /// Pushes a package without copying its payload, where the framing leaves it as it is.
     pub(crate) fn push_package(
         &mut self,
         fd: Fd,
-        framing: u8,
+        framer: &Framer,
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), PushError> {
-        if !matches!(quota, Quota::Message(_)) {
+        let Some(Package { head, body, mark }) = framer.frame(bytes) else {
+            // Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
+            log::debug!("{fd}: a message with the end mark in it, or too long for its length, is not sent");
             return Err(PushError::Unsendable);
-        }
-        let framers = self.tcp.framers.clone();
-        let Package { head, body, mark } =
-            framers[usize::from(framing)].frame(bytes).ok_or_else(unsendable)?;
+        };
         if head.as_slice().is_empty() && body.is_empty() && mark.is_empty() {
             return Ok(());
         }
@@ -179,40 +156,11 @@ impl Server {
         Ok(())
     }
 
-    /// Queues a message for all raw TCP connections that are meant: framed once for each listener.
-    pub(crate) fn fan_out_packages(
-        &mut self,
-        target: Target,
-        message: &Message<'_>,
-        except: &[Fd],
-        reach: &mut Reach,
-    ) {
-        let framers = self.tcp.framers.clone();
-        for (framing, framer) in framers.iter().enumerate() {
-            let package = framer.frame(message.as_bytes().into());
-            let run = package.as_ref().map(Package::to_vec);
-            let has_run = run.as_ref().is_some_and(|run| !run.is_empty());
-            let without_run = Cell::new(0);
-            let (bytes, delivery) = (run.as_deref().unwrap_or_default(), message.delivery());
-            let reached = self.fan_out(target, bytes, None, delivery, |connection| {
-                let is_meant = connection.session.framing().map(usize::from) == Some(framing)
-                    && !except.contains(&connection.fd);
-                without_run.set(without_run.get() + usize::from(is_meant && !has_run));
-                is_meant && has_run
-            });
-            reach.queued += reached.queued;
-            reach.refused += reached.refused;
-            // Nothing, on raw TCP, is sent at once.
-            *(if run.is_some() { &mut reach.queued } else { &mut reach.unsendable }) += without_run.get();
-            if run.is_none() && without_run.get() > 0 {
-                unsendable();
-            }
+    /// How the packages of a raw TCP connection that is established are cut.
+    fn framer(&self, fd: Fd) -> Option<Rc<Framer>> {
+        match &self.formats[self.channel(fd).ok()?.format].carrier {
+            Carrier::Tcp(framer) => Some(framer.clone()),
+            _ => None,
         }
     }
-}
-
-/// Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
-fn unsendable() -> PushError {
-    log::debug!("raw TCP: a message with the end mark in it, or too long for its length, is not sent");
-    PushError::Unsendable
 }

@@ -4,10 +4,12 @@ use crate::codec::http::{Head, Refusal};
 use crate::codec::labels::PROTOCOL;
 use crate::codec::ws::handshake;
 use crate::net::output::Quota;
+use crate::server::api::info::Transport;
 use crate::server::api::request::{Acceptance, Handshake, Request, Verdict};
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::{Marks, Session, WebSocket};
+use crate::server::formats::FormatId;
+use crate::server::session::{Session, WebSocket};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
 use crate::server::transports::http::NOT_NOW;
@@ -59,12 +61,35 @@ impl Dispatch {
             let is_poll = self.is_poll(&request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
         };
-        let preferred = match request.subprotocols().any(|offered| offered == PROTOCOL) {
+        let offers_labels = request.subprotocols().any(|offered| offered == PROTOCOL);
+        let preferred = match self.server.config.page_protocol && offers_labels {
             true => Some(PROTOCOL),
             false => handshake::subprotocol(&request.head, &self.server.config.subprotocols)?,
         };
         let preferred = preferred.map(str::to_owned);
         Ok(Offer::WebSocket { accept, preferred })
+    }
+
+    /// How messages go to a client that is let in.
+    fn format(
+        &mut self,
+        transport: Transport,
+        acceptance: &Acceptance,
+        wants_labels: bool,
+    ) -> Result<FormatId, Refusal> {
+        let has_labels = wants_labels && self.server.config.page_protocol && acceptance.envelope.is_none();
+        let format = match (transport, has_labels) {
+            (Transport::LongPolling, _) => FormatId::POLLED,
+            (Transport::EventStream, false) => FormatId::EVENTS,
+            (Transport::EventStream, true) => FormatId::LABELLED_EVENTS,
+            (_, false) => FormatId::PLAIN,
+            (_, true) => FormatId::LABELLED,
+        };
+        let Some(envelope) = acceptance.envelope else { return Ok(format) };
+        self.server.formats.with_envelope(format, envelope).ok_or_else(|| {
+            log::error!("on_handshake chose an envelope that is not this server's");
+            Refusal::new(500, "internal server error")
+        })
     }
 
     pub(crate) fn conclude_handshake(
@@ -91,11 +116,21 @@ impl Dispatch {
         let (accept, preferred) = match offer {
             Offer::WebSocket { accept, preferred } => (accept, preferred),
             Offer::EventStream => {
-                self.open_event_stream(route, request, &acceptance);
+                let wants_labels = event_stream::wants_labels(request);
+                let format = self.format(Transport::EventStream, &acceptance, wants_labels)?;
+                self.open_event_stream(route, request, &acceptance, format);
                 return Ok(());
             }
-            Offer::LongPolling => return self.open_poll(route, request, &acceptance),
+            Offer::LongPolling => {
+                let format = self.format(Transport::LongPolling, &acceptance, false)?;
+                return self.open_poll(route, request, &acceptance, format);
+            }
         };
+        let mut preferred = preferred.clone();
+        if acceptance.envelope.is_some() && preferred.as_deref() == Some(PROTOCOL) {
+            let own = handshake::subprotocol(&request.head, &self.server.config.subprotocols)?;
+            preferred = own.map(str::to_owned);
+        }
         let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
         if let Some(name) = subprotocol
             && !request.subprotocols().any(|offered| offered == name)
@@ -103,7 +138,8 @@ impl Dispatch {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
             return Err(Refusal::new(500, "internal server error"));
         }
-        self.switch(route, request, accept, subprotocol, &acceptance);
+        let format = self.format(Transport::WebSocket, &acceptance, subprotocol == Some(PROTOCOL))?;
+        self.switch(route, request, (accept, subprotocol), &acceptance, format);
         Ok(())
     }
 
@@ -111,9 +147,9 @@ impl Dispatch {
         &mut self,
         route: Route,
         request: &Request<'_>,
-        accept: &str,
-        subprotocol: Option<&str>,
+        (accept, subprotocol): (&str, Option<&str>),
         acceptance: &Acceptance,
+        format: FormatId,
     ) {
         let fd = request.fd;
         let mut response = String::with_capacity(192);
@@ -135,14 +171,12 @@ impl Dispatch {
         }
         // A pong may overtake messages, but not the answer that makes it one.
         self.server.connections.pin(fd);
-        let is_labelled = subprotocol == Some(PROTOCOL);
-        let mut websocket = WebSocket { route, ..WebSocket::default() };
-        websocket.marks.set(Marks::LABELLED, is_labelled);
+        let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.server.change_session(fd, |session| *session = Session::WebSocket(websocket));
         self.server.stats.opened += 1;
         self.server.connections.begin_crossings(fd);
         self.server.watch(fd);
-        match is_labelled {
+        match format == FormatId::LABELLED {
             true => self.open_returning(route, request),
             false => {
                 self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));

@@ -10,6 +10,7 @@ use crate::net::rate::Rates;
 use crate::server::api::message::Frame;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
+use crate::server::formats::FormatId;
 use crate::server::session::{Marks, Phase, Session};
 
 /// How many bytes were used, and what they ended in.
@@ -23,7 +24,7 @@ impl Dispatch {
         }
         websocket.marks.set(Marks::PINGED, false);
         let (route, role) = (websocket.route, websocket.role());
-        let (is_labelled, spoke) = (websocket.marks.has(Marks::LABELLED), websocket.spoke);
+        let (is_labelled, spoke) = (websocket.format == FormatId::LABELLED, websocket.spoke);
         let (mut limits, rates) = self.limits(role);
         // What is in front of a payload is not for the handler.
         limits.in_parts &= !is_labelled;

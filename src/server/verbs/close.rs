@@ -5,7 +5,7 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::output::Quota;
 use crate::server::Server;
-use crate::server::channel::Channel;
+use crate::server::api::info::Transport;
 use crate::server::session::{Phase, Session};
 
 impl Server {
@@ -30,20 +30,20 @@ impl Server {
 
     /// Begins the close handshake and waits for the peer's half of it.
     pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
-        match self.channel(fd) {
-            Ok(Channel::EventStream { .. }) => {
+        match self.transport(fd) {
+            Ok(Transport::EventStream) => {
                 self.end_stream(fd, reason);
                 true
             }
-            Ok(Channel::LongPolling) => {
+            Ok(Transport::LongPolling) => {
                 self.end_poll(fd, reason);
                 true
             }
-            Ok(Channel::Tcp(_)) => {
+            Ok(Transport::Tcp) => {
                 self.end(fd, reason);
                 true
             }
-            Ok(Channel::WebSocket { .. }) => {
+            Ok(Transport::WebSocket) => {
                 self.write_close(fd, reason.code, &reason.text);
                 self.set_phase(fd, Phase::CloseSent);
                 // To see its half of it.
@@ -71,7 +71,7 @@ impl Server {
                 self.connections.finish(fd, reason);
                 was_open
             }
-            Err(_) => false,
+            Ok(Transport::Http) | Err(_) => false,
         }
     }
 
@@ -79,10 +79,10 @@ impl Server {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
-        match self.channel(fd) {
-            Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
-            Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),
-            Ok(Channel::LongPolling) => return self.end_poll(fd, reason),
+        match self.transport(fd) {
+            Ok(Transport::WebSocket) => self.write_close(fd, code, text),
+            Ok(Transport::EventStream) => return self.end_stream(fd, reason),
+            Ok(Transport::LongPolling) => return self.end_poll(fd, reason),
             _ => {}
         }
         self.end(fd, reason);

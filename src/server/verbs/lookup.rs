@@ -4,8 +4,7 @@ use crate::codec::ws::Role;
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::server::Server;
-use crate::server::api::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
-use crate::server::census::Kind;
+use crate::server::api::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 use crate::server::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -114,10 +113,10 @@ impl Server {
         let traffic = &self.connections.traffic;
         Stats {
             connections: self.connections.len(),
-            websockets: self.census.websockets(),
-            tcp: self.census[Kind::Tcp],
-            event_streams: self.census.event_streams(),
-            long_polls: self.census[Kind::LongPolling],
+            websockets: self.census[Transport::WebSocket],
+            tcp: self.census[Transport::Tcp],
+            event_streams: self.census[Transport::EventStream],
+            long_polls: self.census[Transport::LongPolling],
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -138,10 +137,10 @@ impl Server {
         let holdings = self.connections.holdings();
         Usage {
             connections: holdings.connections,
-            websockets: self.census.websockets(),
-            tcp: self.census[Kind::Tcp],
-            event_streams: self.census.event_streams(),
-            long_polls: self.census[Kind::LongPolling],
+            websockets: self.census[Transport::WebSocket],
+            tcp: self.census[Transport::Tcp],
+            event_streams: self.census[Transport::EventStream],
+            long_polls: self.census[Transport::LongPolling],
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

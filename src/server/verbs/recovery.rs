@@ -7,9 +7,10 @@ use crate::config::SlowConsumer;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
 use crate::net::output::{Delivery, Quota};
+use crate::server::Server;
+use crate::server::api::info::Transport;
 use crate::server::api::message::Message;
 use crate::server::verbs::history::{Entry, History, Place};
-use crate::server::{Channel, Server};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -167,23 +168,27 @@ impl Server {
     /// Tells a client where it is, for its next return: also one that has seen no message yet.
     pub(crate) fn tell_position(&mut self, fd: Fd) {
         let id = self.histories.head_id();
-        match self.channel(fd) {
-            Ok(Channel::EventStream { is_labelled: false }) => {
-                self.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
-            }
-            Ok(_) => self.tell(fd, &[("position", &id)]),
-            Err(_) => {}
+        match self.is_plain_stream(fd) {
+            true => drop(self.connections.write_owned(fd, &[], sse::position(&id), Quota::Control)),
+            false => self.tell(fd, &[("position", &id)]),
         }
     }
 
     fn tell_gap(&mut self, fd: Fd, topic: &str) {
-        match self.channel(fd) {
-            Ok(Channel::EventStream { is_labelled: false }) => {
+        match self.is_plain_stream(fd) {
+            true => {
                 let labels = Labels { event: "gap".to_owned(), ..Labels::default() };
                 self.write_certain(fd, sse::encode(Some(&labels), false, topic.as_bytes()));
             }
-            _ => self.tell(fd, &[("gap", topic)]),
+            false => self.tell(fd, &[("gap", topic)]),
         }
+    }
+
+    /// Whether it is an event stream that is told no notices: it has fields and events for what they say.
+    fn is_plain_stream(&self, fd: Fd) -> bool {
+        self.channel(fd).is_ok_and(|channel| {
+            channel.transport == Transport::EventStream && self.formats[channel.format].notice().is_none()
+        })
     }
 
     /// A connection is in a topic now.
@@ -213,14 +218,8 @@ impl Server {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
         };
-        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).topic(topic);
-        let message = message.slow_consumer(policy);
-        let channel = self.channel(fd)?;
-        if channel.has_notices() {
-            let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(message.delivery()));
-            return self.push_labelled(fd, &channel, content, message.labels(), quota);
-        }
-        self.push(fd, message)
+        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).published_to(topic);
+        self.push_in_order(fd, message.slow_consumer(policy))
     }
 
     /// Keeps a message to a topic that has a history, and gives it its id. Where it waits for a client to be brought

@@ -1,0 +1,162 @@
+//! Envelopes: how messages look to a connection, where the application decides that.
+
+use crate::codec::ws::Opcode;
+use crate::error::PushError;
+use crate::fd::Fd;
+use crate::server::Server;
+use crate::server::api::info::Transport;
+use crate::server::api::message::Message;
+use crate::server::formats::{Carrier, ENVELOPES_MAX, FormatId};
+use std::rc::Rc;
+
+/// How messages look to a connection: what it is sent for each message that is pushed, published or broadcast.
+///
+/// Without an envelope a connection gets the payload as it is. A server that speaks another server's protocol puts
+/// something around it, and clients of several protocols may be in the same topic. Each envelope is asked once for each
+/// message, and only where a connection that uses it is among the receivers:
+///
+/// ```text
+///                                      ┌─ WebSocket            81 05 hello
+///                                      │
+///  publish("news", "hello") ───────────┼─ WebSocket, envelope  81 21 {"channel":"news","data":"hello"}
+///    topic "news"                      │
+///    payload hello, text               ├─ event stream, the    data: {"channel":"news","data":"hello"}
+///                                      │  same envelope
+///                                      │
+///                                      └─ WebSocket, swio.1    81 10 topic=news LF hello
+/// ```
+///
+/// An envelope knows nothing of transports: it gives [`Packets`] the messages of the transport that one message
+/// becomes, and these are framed as the connection needs it.
+///
+/// It is [added](Server::add_envelope) to a server, and a handshake [chooses](crate::Handshake::envelope) it:
+///
+/// ```no_run
+/// use std::sync::{Arc, OnceLock};
+/// use swio::{Envelope, EnvelopeId, Handshake, Message, Packets, Server};
+///
+/// struct Json;
+///
+/// impl Envelope for Json {
+///     fn encode(&self, message: &Message<'_>, out: &mut Packets<'_>) {
+///         // Binary messages have no form here: whoever has this envelope does not get them.
+///         let Some(text) = message.as_str() else { return };
+///         let topic = message.topic().unwrap_or_default();
+///         out.text(&format!("{{\"channel\":{topic:?},\"data\":{text:?}}}"));
+///     }
+/// }
+///
+/// let json = Arc::new(OnceLock::<EnvelopeId>::new());
+/// let chosen = json.clone();
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_start(move |server| json.set(server.add_envelope(Json)).expect("on_start is called once"))
+///     .on_handshake(move |_, request| match (request.path(), chosen.get()) {
+///         ("/json", Some(json)) => Handshake::accept().envelope(*json),
+///         _ => Handshake::accept(),
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+///
+/// Only messages go through it: what the protocols send by themselves, such as pings and close frames, does not, and
+/// neither does what is sent by [`push_as`](Server::push_as), [`push_part`](Server::push_part) or
+/// [`send`](Server::send). These are the way to answer in the envelope's own protocol.
+pub trait Envelope {
+    /// Gives `out` what goes to a connection for `message`. Where nothing is given, the message has no such form: a
+    /// push of it is [`PushError::Unsendable`], and a publish counts it as
+    /// [`Reach::unsendable`](crate::Reach::unsendable). So it does where this panics.
+    ///
+    /// The result must depend on the message alone: it is shared by all connections with this envelope, and kept by
+    /// a [`Prepared`](crate::Prepared) message.
+    fn encode(&self, message: &Message<'_>, out: &mut Packets<'_>);
+}
+
+/// What an [`Envelope`] makes of a message: any number of messages of the transport, in their order.
+pub struct Packets<'a> {
+    carrier: &'a Carrier,
+    run: &'a mut Vec<u8>,
+    count: usize,
+    is_unsendable: bool,
+}
+
+impl<'a> Packets<'a> {
+    pub(crate) fn new(carrier: &'a Carrier, run: &'a mut Vec<u8>) -> Packets<'a> {
+        Packets { carrier, run, count: 0, is_unsendable: false }
+    }
+
+    /// Whether there is something, and the transport can send all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.count > 0 && !self.is_unsendable
+    }
+
+    /// Adds a text: a frame of a WebSocket, an event `message` of an event stream, `{"text":".."}` in the answer to a
+    /// poll, a package of raw TCP.
+    pub fn text(&mut self, text: &str) {
+        self.put(Opcode::Text, text.as_bytes());
+    }
+
+    /// Adds bytes: a binary frame of a WebSocket, an event `binary` with base64 on an event stream,
+    /// `{"binary":"BASE64"}` in the answer to a poll, a package of raw TCP.
+    pub fn binary(&mut self, bytes: &[u8]) {
+        self.put(Opcode::Binary, bytes);
+    }
+
+    /// Adds the payload of a message as it is, of its own kind.
+    pub fn payload(&mut self, message: &Message<'_>) {
+        self.put(message.opcode(), message.as_bytes());
+    }
+
+    /// How it is sent. Most envelopes need not know.
+    pub fn transport(&self) -> Transport {
+        self.carrier.transport()
+    }
+
+    fn put(&mut self, opcode: Opcode, data: &[u8]) {
+        self.count += 1;
+        // All or nothing: part of what a message becomes may mean something else.
+        self.is_unsendable |= !self.carrier.put(self.run, None, opcode, data);
+    }
+}
+
+impl std::fmt::Debug for Packets<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packets").field("transport", &self.transport()).field("count", &self.count).finish()
+    }
+}
+
+/// The name of an envelope that was [added](Server::add_envelope) to a server. No other server has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EnvelopeId(pub(crate) u64);
+
+impl Server {
+    /// Adds an envelope, which handshakes [choose](crate::Handshake::envelope) by the id from then on. Do it in
+    /// [`on_start`](crate::Handler::on_start), before there is anybody.
+    ///
+    /// # Panics
+    /// Where there are 32 already: an envelope is for all connections that speak a protocol, not for one of them.
+    pub fn add_envelope(&mut self, envelope: impl Envelope + 'static) -> EnvelopeId {
+        let id = self.formats.add_envelope(Rc::new(envelope));
+        id.unwrap_or_else(|| panic!("a server has at most {ENVELOPES_MAX} envelopes"))
+    }
+
+    /// Gives an established connection another envelope: what is pushed to it from now on goes in that. For clients
+    /// that say only after the handshake which protocol they speak, and for raw TCP, in
+    /// [`on_connect`](crate::Handler::on_connect).
+    ///
+    /// # Errors
+    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::NotWebSocket`] by what the fd names;
+    /// [`PushError::Unsendable`] where the envelope is not this server's, the connection speaks `swio.1`, or it was
+    /// opened from [here](Server::connect).
+    pub fn set_envelope(&mut self, fd: Fd, envelope: EnvelopeId) -> Result<(), PushError> {
+        let format = self.channel(fd)?.format;
+        if [FormatId::LABELLED, FormatId::LABELLED_EVENTS, FormatId::MASKED].contains(&format) {
+            return Err(PushError::Unsendable);
+        }
+        let format = self.formats.with_envelope(format, envelope).ok_or(PushError::Unsendable)?;
+        if let Some(session) = self.connections.session_mut(fd) {
+            session.set_format(format);
+        }
+        Ok(())
+    }
+}
