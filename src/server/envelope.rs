@@ -12,8 +12,8 @@ use std::rc::Rc;
 /// How messages look to a connection: what it is sent for each message that is pushed, published or broadcast.
 ///
 /// Without an envelope a connection gets the payload as it is. A server that speaks another server's protocol puts
-/// something around it, and clients of several protocols may be in the same topic. Each envelope is asked once for each
-/// message, and only where a connection that uses it is among the receivers:
+/// something around it, and clients of several protocols may be in the same topic. An envelope is asked once for each
+/// message and each transport on which a receiver uses it, and not at all where none does:
 ///
 /// ```text
 ///                                      ┌─ WebSocket            81 05 hello

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A message that is encoded already: what is sent again and again, to few or to many, costs no copy and no
 /// encoding each time. Cheap to clone and fit for any thread; goes wherever a [`Message`](crate::Message) goes.
 ///
-/// It holds the frame that plain WebSockets get. Of each other form that it is sent in, be it that of an event stream or
-/// of an [`Envelope`](crate::Envelope), it keeps the last one, for up to 16 of them: sent with the same topic, id and
-/// event name, it is not encoded again.
+/// It holds the frame that plain WebSockets get. Other forms that it is sent in, such as those of event streams and
+/// [envelopes](crate::Envelope), are kept too when they are first needed: up to 16, each for the topic, id and event name
+/// that it was last sent with.
 ///
 /// ```no_run
 /// # use swio::{Fd, Message, Prepared, Server};
