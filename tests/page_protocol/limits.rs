@@ -140,7 +140,7 @@ fn where_it_is_forbidden_who_asks_for_it_is_a_plain_client() {
         assert_eq!(reach, Reach { queued: 3, ..Reach::default() });
     });
     socket.expect_text("hello");
-    assert_eq!(stream.take_until(b"\n\n").as_deref(), Some("event: e\ndata: hello\n\n"));
+    assert_eq!(stream.take_until(b"\n\n").as_deref(), Some("event: e\ndata: hello"));
     poll.expect(&message("hello", &[("event", "e"), ("topic", "a")]));
     // Nor is what it sends a command.
     socket.text("swio=ping\n");
