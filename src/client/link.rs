@@ -6,7 +6,8 @@ use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
 use crate::server::state::clients::ClientId;
-use crate::session::message::{Frame, Message};
+use crate::session::frame::Frame;
+use crate::session::message::Message;
 use std::fmt;
 
 /// A client as its callbacks see it: its connection, and the loop that serves it.

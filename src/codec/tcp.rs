@@ -171,8 +171,10 @@ impl Length {
 }
 
 impl Package<'_, '_> {
-    pub(crate) fn to_vec(&self) -> Vec<u8> {
-        [self.head.as_slice(), &self.body, self.mark].concat()
+    pub(crate) fn append_to(&self, run: &mut Vec<u8>) {
+        let parts = [self.head.as_slice(), &self.body, self.mark];
+        run.reserve(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| run.extend_from_slice(part));
     }
 }
 

@@ -32,7 +32,11 @@ fn framings() -> Vec<Framing> {
 
 /// What a message is on the wire.
 fn wire(framer: &Framer, message: &[u8]) -> Option<Vec<u8>> {
-    framer.frame(message.into()).map(|package| package.to_vec())
+    framer.frame(message.into()).map(|package| {
+        let mut run = Vec::new();
+        package.append_to(&mut run);
+        run
+    })
 }
 
 /// What a connection tells `on_receive` of input that comes in these pieces.

@@ -100,6 +100,11 @@ pub struct Config {
     /// Subprotocols in the order the server prefers them (RFC 6455 §4.2.2). The first that a client offers is
     /// chosen; a client that offers only others gets 400. Default: none, and none is chosen.
     pub subprotocols: Vec<String>,
+    /// Whether clients may speak `swio.1`, the protocol of pages (docs/PROTOCOL.md): WebSockets that offer it as a
+    /// subprotocol, and event streams that ask for it with `protocol=swio.1`. Where not, they are treated as clients
+    /// that have not: no subprotocol is chosen for that, and they get the payload alone. The script for pages needs it.
+    /// Long polling has labels and notices in any case. Default true.
+    pub page_protocol: bool,
 
     /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) in place of
     /// being given to `on_request`: [`on_handshake`](crate::Handler::on_handshake) may refuse it,
@@ -307,6 +312,7 @@ impl Default for Config {
             forwarded_header: ForwardedHeader::XForwardedFor,
             origins: Origins::Same,
             subprotocols: Vec::new(),
+            page_protocol: true,
             event_streams: false,
             event_stream_retry: Duration::from_secs(3),
             long_polling: false,

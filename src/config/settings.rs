@@ -15,6 +15,7 @@ macro_rules! every_setting {
             forwarded_header live,
             origins live,
             subprotocols live,
+            page_protocol live,
             event_streams live,
             event_stream_retry live,
             long_polling live,

@@ -10,6 +10,7 @@ pub(crate) mod batch;
 pub(crate) mod blocking;
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod fan_out;
 pub(crate) mod flush;
 pub(crate) mod limits;
 pub(crate) mod listener;

@@ -75,6 +75,26 @@ pub(crate) enum Bytes {
     Shared(Encoded),
 }
 
+impl Bytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Bytes::Own(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
+        }
+    }
+
+    /// From now on it is shared, if it was not.
+    pub(crate) fn share(&mut self) -> Encoded {
+        if let Bytes::Own(bytes) = self {
+            *self = Bytes::Shared(Encoded::from(&bytes[..]));
+        }
+        match self {
+            Bytes::Shared(bytes) => bytes.clone(),
+            Bytes::Own(_) => unreachable!("shared just now"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Copied runs, one behind the other; the last of the queue may still grow.
@@ -106,10 +126,7 @@ impl Terms {
 
 impl Run {
     fn bytes(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Own(bytes) => bytes,
-            Bytes::Shared(bytes) => bytes,
-        }
+        self.bytes.as_slice()
     }
 
     /// Of what is shared each user counts all: who is the last to have it is not known.

@@ -2,7 +2,6 @@
 //! What is queued waits for the end of the turn, unless it is so much that to write it early costs less than to
 //! keep it. Calls nobody back.
 
-use super::batch::Span;
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
 use super::flush::{Written, unwritten};
@@ -144,60 +143,18 @@ impl<S> Connections<S> {
         if run.len() <= COPIED_MAX || !waits && run.len() < self.early_bytes() {
             return self.write(fd, [run, &[]], Quota::Message(delivery));
         }
-        self.write_shared(fd, run, &mut Some(run.clone()), delivery)
+        self.write_shared(fd, &mut Bytes::Shared(run.clone()), delivery)
     }
 
-    /// Queues one run for every open connection at one of these places in the table that `wants` it: how many took it,
-    /// and who could not. `shared`: the run itself, where somebody has it already.
-    pub(crate) fn fan_out(
-        &mut self,
-        run: &[u8],
-        mut shared: Option<Encoded>,
-        delivery: Delivery,
-        indices: impl Iterator<Item = u32>,
-        wants: impl Fn(&Connection<S>) -> bool,
-    ) -> (usize, Vec<(Fd, Refused)>) {
-        let early_bytes = self.early_bytes();
-        // What has a key is never written together with others.
-        let is_early = run.len() >= early_bytes || delivery.key.is_some();
-        self.make_room(run.len());
-        let span = if is_early { Span::default() } else { self.batch.add_shared(run) };
-        // Where none is given, it is made when somebody can't take it at once.
-        let mut taken = 0;
-        let mut refused = Vec::new();
-        for index in indices {
-            let Some(connection) = self.table.at_mut(index) else { continue };
-            if connection.life != Life::Open || !wants(connection) {
-                continue;
-            }
-            let fd = connection.fd;
-            // What most members need is done here, without looking the connection up again.
-            if !is_early
-                && connection.outbox.is_none()
-                && !connection.flags.has(Flags::BLOCKED)
-                && connection.span.len() + run.len() < early_bytes
-                && connection.span.extend(span)
-            {
-                mark_dirty(connection, &mut self.dirty);
-                taken += 1;
-                continue;
-            }
-            match self.write_shared(fd, run, &mut shared, delivery) {
-                Ok(()) => taken += 1,
-                Err(error) => refused.push((fd, error)),
-            }
-        }
-        (taken, refused)
-    }
-
-    fn early_bytes(&self) -> usize {
+    pub(super) fn early_bytes(&self) -> usize {
         EARLY_BYTES.min(self.limits.outbox_bytes_max)
     }
 
-    /// Sees to it that the batch stays small, whatever one callback writes.
-    fn make_room(&mut self, len: usize) {
+    /// Sees to it that the batch stays small, whatever one callback writes. True where it was cleared for that: then
+    /// no span from before is valid.
+    pub(super) fn make_room(&mut self, len: usize) -> bool {
         if self.batch.len() + len <= self.limits.batch_bytes_max {
-            return;
+            return false;
         }
         // Whoever has a span is on this list.
         for index in 0..self.dirty.len() {
@@ -207,35 +164,37 @@ impl<S> Connections<S> {
             }
         }
         self.batch.clear();
+        true
     }
 
-    fn write_shared(
+    /// Queues a run that others may get too: where it has to wait and is large, it becomes shared.
+    pub(super) fn write_shared(
         &mut self,
         fd: Fd,
-        run: &[u8],
-        shared: &mut Option<Encoded>,
+        bytes: &mut Bytes,
         delivery: Delivery,
     ) -> Result<(), Refused> {
         let quota = Quota::Message(delivery);
-        let terms = self.admit(fd, run.len(), quota)?;
-        if run.len() <= COPIED_MAX {
+        let run = bytes.as_slice();
+        let (len, terms) = (run.len(), self.admit(fd, run.len(), quota)?);
+        if len <= COPIED_MAX {
             // Not by way of the batch: others' spans point into it.
             return match terms.stand_alone() {
                 true => self.queue_message(fd, Bytes::Own(run.to_vec()), terms),
                 false => self.queue(fd, |outbox| outbox.copy([run, &[]], false)),
             };
         }
-        let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota)? } else { run.len() };
+        let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota)? } else { len };
         if rest == 0 {
             return Ok(());
         }
-        let bytes = shared.get_or_insert_with(|| run.into()).clone();
-        if rest == run.len() && terms.stand_alone() {
-            return self.queue_message(fd, Bytes::Shared(bytes), terms);
+        let shared = bytes.share();
+        if rest == len && terms.stand_alone() {
+            return self.queue_message(fd, Bytes::Shared(shared), terms);
         }
         self.queue(fd, |outbox| {
-            outbox.share(bytes);
-            outbox.skip(run.len() - rest);
+            outbox.share(shared);
+            outbox.skip(len - rest);
         })
     }
 

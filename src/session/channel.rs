@@ -1,23 +1,21 @@
-//! How messages go to a connection, and how far it has come: what every verb asks first.
+//! How messages go to a connection, and whether it has come so far: what every verb asks first.
 
 use super::Sessions;
-use super::state::{Marks, Phase, Session, WebSocket};
+use super::formats::FormatId;
+use super::info::Transport;
+use super::state::{Phase, Session, WebSocket};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Life;
 
 /// How messages go to an established connection.
-pub(crate) enum Channel {
-    /// As frames, masked where this side is the client, with labels in front of the payload where it speaks `swio.1`.
-    /// A message to it may have been pushed in part only.
-    WebSocket { is_unfinished: bool, is_labelled: bool, role: Role },
-    /// As events, with labels in them where it speaks `swio.1`.
-    EventStream { is_labelled: bool },
-    /// As objects in the answers to its requests.
-    LongPolling,
-    /// As packages of the framing with this number.
-    Tcp(u8),
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Channel {
+    pub(crate) transport: Transport,
+    pub(crate) format: FormatId,
+    /// A message was pushed to it in part only.
+    pub(crate) is_unfinished: bool,
 }
 
 impl Sessions {
@@ -37,24 +35,19 @@ impl Sessions {
     #[inline]
     pub(crate) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
-        match (&connection.session, connection.life) {
-            (Session::WebSocket(websocket), Life::Open) if websocket.phase == Phase::Open => {
-                Ok(Channel::WebSocket {
-                    is_unfinished: websocket.marks.has(Marks::UNFINISHED),
-                    is_labelled: websocket.marks.has(Marks::LABELLED),
-                    role: websocket.role(),
-                })
+        let session = &connection.session;
+        match session.format() {
+            Some(format) if connection.life == Life::Open => {
+                Ok(Channel { transport: session.transport(), format, is_unfinished: session.is_unfinished() })
             }
-            (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
-            (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
-                Ok(Channel::EventStream { is_labelled: stream.is_labelled })
-            }
-            (Session::Socketless(socketless), Life::Open) if socketless.end.is_none() => {
-                Ok(Channel::LongPolling)
-            }
-            (session, Life::Open) => session.framing().map(Channel::Tcp).ok_or(PushError::Closing),
+            None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotWebSocket),
             _ => Err(PushError::Closing),
         }
+    }
+
+    /// How its transport is spoken of, while it is established.
+    pub(crate) fn transport(&self, fd: Fd) -> Result<Transport, PushError> {
+        self.channel(fd).map(|channel| channel.transport)
     }
 
     pub(crate) fn websocket_mut(&mut self, fd: Fd) -> Option<&mut WebSocket> {

@@ -5,7 +5,7 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::output::Quota;
 use crate::session::Sessions;
-use crate::session::channel::Channel;
+use crate::session::info::Transport;
 use crate::session::state::{Marks, Phase, Session};
 
 impl Sessions {
@@ -23,20 +23,20 @@ impl Sessions {
 
     /// Begins the close handshake and waits for the peer's half of it.
     pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
-        match self.channel(fd) {
-            Ok(Channel::EventStream { .. }) => {
+        match self.transport(fd) {
+            Ok(Transport::EventStream) => {
                 self.end_stream(fd, reason);
                 true
             }
-            Ok(Channel::LongPolling) => {
+            Ok(Transport::LongPolling | Transport::Session) => {
                 self.end_after_output(fd, reason);
                 true
             }
-            Ok(Channel::Tcp(_)) => {
+            Ok(Transport::Tcp) => {
                 self.end(fd, reason);
                 true
             }
-            Ok(Channel::WebSocket { .. }) => {
+            Ok(Transport::WebSocket) => {
                 self.write_close(fd, reason.code, &reason.text);
                 self.set_phase(fd, Phase::CloseSent);
                 // To see its half of it.
@@ -64,7 +64,7 @@ impl Sessions {
                 self.connections.finish(fd, reason);
                 was_open
             }
-            Err(_) => false,
+            Ok(Transport::Http) | Err(_) => false,
         }
     }
 
@@ -72,10 +72,10 @@ impl Sessions {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
-        match self.channel(fd) {
-            Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
-            Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),
-            Ok(Channel::LongPolling) => return self.end_after_output(fd, reason),
+        match self.transport(fd) {
+            Ok(Transport::WebSocket) => self.write_close(fd, code, text),
+            Ok(Transport::EventStream) => return self.end_stream(fd, reason),
+            Ok(Transport::LongPolling | Transport::Session) => return self.end_after_output(fd, reason),
             _ => {}
         }
         self.end(fd, reason);
@@ -105,7 +105,7 @@ impl Sessions {
     /// A connection is gone: forgets and counts what there was of it.
     pub(crate) fn forget(&mut self, fd: Fd, session: &Session, reason: &CloseReason) {
         self.connections.inbound_bytes -= session.held_bytes();
-        self.census.recount(session.kind(), None);
+        self.census.recount(session.counted_as(), None);
         self.forget_client(fd);
         self.end_pause(fd);
         match reason.cause {

@@ -10,8 +10,8 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::session::Sessions;
-use crate::session::channel::Channel;
 use crate::session::cors;
+use crate::session::formats::FormatId;
 use crate::session::liveness::jittered;
 use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;
@@ -33,8 +33,8 @@ fn wants_token(request: &Request<'_>) -> bool {
     request.query_param("swio").is_some_and(|what| what == "stream")
 }
 
-/// Whether it asks for labels too.
-fn is_labelled(request: &Request<'_>) -> bool {
+/// Whether it asks to speak `swio.1`.
+pub(crate) fn wants_labels(request: &Request<'_>) -> bool {
     wants_token(request)
         && request.query_param("protocol").is_some_and(|protocol| protocol == labels::PROTOCOL)
 }
@@ -46,6 +46,7 @@ impl Sessions {
         route: Route,
         request: &Request<'_>,
         acceptance: &Acceptance,
+        format: FormatId,
     ) -> bool {
         let fd = request.fd;
         let start = self.start_of_stream(request, acceptance);
@@ -53,7 +54,7 @@ impl Sessions {
         if self.http_mut(fd).is_none() || self.connections.write(fd, [&start, &[]], Quota::Exempt).is_err() {
             return false;
         }
-        let stream = EventStream { route, is_labelled: is_labelled(request), ..EventStream::default() };
+        let stream = EventStream { route, format, ..EventStream::default() };
         self.change_session(fd, |session| *session = Session::EventStream(stream));
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);
@@ -102,7 +103,7 @@ impl Sessions {
             log::debug!("{fd}: does not read its events, giving up");
             return self.fail(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
         }
-        let sign = if stream.is_labelled { labels::HEARTBEAT } else { sse::COMMENT };
+        let sign = self.formats[stream.format].heartbeat();
         if !is_blocked {
             self.connections.write(fd, [sign, &[]], Quota::Control).ok();
         }
@@ -125,7 +126,7 @@ impl Sessions {
     }
 
     fn token_event(&self, fd: Fd, token: &str) -> Vec<u8> {
-        if let Ok(Channel::EventStream { is_labelled: true }) = self.channel(fd) {
+        if self.channel(fd).is_ok_and(|channel| channel.format == FormatId::LABELLED_EVENTS) {
             let heartbeat = self.config.ping_interval.map(|interval| interval.as_millis().to_string());
             let heartbeat = heartbeat.as_deref().map(|heartbeat| ("heartbeat", heartbeat));
             let notice: Vec<_> = [("session", token)].into_iter().chain(heartbeat).collect();

@@ -1,16 +1,13 @@
-//! One message to many: encoded once for each way that it is told, queued for each.
+//! One message to many: one pass over those who are meant, in which it is encoded once for each format.
 
-use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Connection;
-use crate::net::outbox::Encoded;
-use crate::net::output::Delivery;
+use crate::net::fan_out::FanOut;
 use crate::session::Sessions;
-use crate::session::census::Kind;
+use crate::session::formats::FormatId;
 use crate::session::message::Message;
 use crate::session::state::{Marks, Phase, Session, WebSocket};
-use std::cell::RefCell;
 
 /// How many a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,18 +20,19 @@ pub struct Reach {
     /// Connections that did not get it because a message to them is not finished; see
     /// [`push_part`](Server::push_part).
     pub unfinished: usize,
-    /// Raw TCP connections whose [`Framing`](crate::Framing) has no way to send this message.
+    /// Connections for which the message has no form: raw TCP whose [`Framing`](crate::Framing) has no way to send it,
+    /// and those whose [`Envelope`](crate::Envelope) makes nothing of it.
     pub unsendable: usize,
 }
 
-/// WebSockets that are meant, but can't be given the frame that all others are.
+/// WebSockets that are meant, but can't be given what all others of their format are.
 #[derive(Debug, Default)]
 struct Others {
     /// Each of their frames needs a mask of its own.
     outgoing: Vec<Fd>,
     /// How many are in the middle of a message.
     unfinished: usize,
-    /// They are too, but get it behind that.
+    /// They are too, but get it after that.
     waiting: Vec<Fd>,
 }
 
@@ -42,11 +40,11 @@ impl Others {
     #[cold]
     fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
         let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
-        if websocket.role() == Role::Client {
+        if websocket.format == FormatId::MASKED {
             if !is_for_all {
                 self.outgoing.push(fd);
             }
-        } else if is_unfinished && is_kept && websocket.marks.has(Marks::LABELLED) {
+        } else if is_unfinished && is_kept && websocket.format == FormatId::LABELLED {
             self.waiting.push(fd);
         } else {
             self.unfinished += usize::from(is_unfinished);
@@ -57,6 +55,9 @@ impl Others {
 /// What is particular to one fan-out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
+    /// It is published to this topic.
+    pub(crate) topic: Option<&'a str>,
+    /// Who is left out, sorted.
     pub(crate) except: &'a [Fd],
     /// All connections are meant: then those that were opened from here are not.
     pub(crate) is_for_all: bool,
@@ -68,35 +69,49 @@ impl Sessions {
     /// Queues a message for the connections at these places.
     pub(crate) fn fan_out(
         &mut self,
-        indices: impl Iterator<Item = u32> + Clone,
-        message: &Message<'_>,
+        indices: impl Iterator<Item = u32>,
+        mut message: Message<'_>,
         scope: Scope<'_>,
     ) -> Reach {
-        let Scope { except, is_for_all, is_kept } = scope;
-        let (frame, shared) = message.frame();
-        let others = RefCell::new(Others::default());
-        let wants = |connection: &Connection<Session>| {
-            let Session::WebSocket(websocket) = &connection.session else { return false };
-            if websocket.phase != Phase::Open || except.contains(&connection.fd) {
-                return false;
+        let Scope { topic, except, is_for_all, is_kept } = scope;
+        let Sessions { connections, formats, .. } = self;
+        let delivery = message.delivery();
+        let mut others = Others::default();
+        let choose = |connection: &Connection<Session>| {
+            let format = match &connection.session {
+                Session::WebSocket(websocket) if websocket.phase == Phase::Open => websocket.format,
+                Session::WebSocket(_) => return None,
+                session => session.format()?,
+            };
+            if !except.is_empty() && except.binary_search(&connection.fd).is_ok() {
+                return None;
             }
-            let is_plain = websocket.is_plain();
-            if !is_plain {
-                others.borrow_mut().note(connection.fd, websocket, is_for_all, is_kept);
+            if let Session::WebSocket(websocket) = &connection.session
+                && (websocket.marks.has(Marks::UNFINISHED) || format == FormatId::MASKED)
+            {
+                others.note(connection.fd, websocket, is_for_all, is_kept);
+                return None;
             }
-            is_plain
+            Some(format.0)
         };
-        let mut reach = self.fan_out_run(indices.clone(), &frame, shared, message.delivery(), wants);
-        let Others { outgoing, unfinished, waiting } = others.into_inner();
-        reach.unfinished = unfinished;
-        if self.census[Kind::Tcp] > 0 {
-            self.fan_out_packages(indices.clone(), message, except, &mut reach);
+        let encode = |format| {
+            let format = FormatId(format);
+            if let Some(topic) = topic.filter(|_| formats[format].reads_topic() && message.topic().is_none())
+            {
+                message.set_topic(topic);
+            }
+            formats.run(format, &message)
+        };
+        let result = connections.fan_out(delivery, indices, choose, encode);
+        if let (Some(topic), false) = (topic, others.waiting.is_empty()) {
+            message.set_topic(topic);
         }
-        self.fan_out_labelled(indices, message, except, &mut reach);
-        if !waiting.is_empty() {
-            self.hold_back_kept(message, waiting, &mut reach);
+        let mut reach = self.settle(result);
+        reach.unfinished = others.unfinished;
+        if !others.waiting.is_empty() {
+            self.hold_back_kept(&message, others.waiting, &mut reach);
         }
-        for fd in outgoing {
+        for fd in others.outgoing {
             match self.push(fd, message.clone()) {
                 Ok(()) => reach.queued += 1,
                 Err(PushError::Unfinished) => reach.unfinished += 1,
@@ -106,18 +121,14 @@ impl Sessions {
         reach
     }
 
-    /// Queues one run for each at these places that `wants` it.
-    pub(crate) fn fan_out_run(
-        &mut self,
-        indices: impl Iterator<Item = u32>,
-        run: &[u8],
-        shared: Option<Encoded>,
-        delivery: Delivery,
-        wants: impl Fn(&Connection<Session>) -> bool,
-    ) -> Reach {
-        let (queued, refused) = self.connections.fan_out(run, shared, delivery, indices, wants);
+    /// Counts what became of a pass, and closes whom the policy wants closed.
+    fn settle(&mut self, result: FanOut) -> Reach {
+        let FanOut { queued, empty, unsendable, refused } = result;
         self.stats.messages_sent += queued as u64;
-        let reach = Reach { queued, refused: refused.len(), ..Reach::default() };
+        if unsendable > 0 {
+            log::debug!("a message has no form for {unsendable} of its receivers, and is not sent to them");
+        }
+        let reach = Reach { queued: queued + empty, refused: refused.len(), unsendable, unfinished: 0 };
         for (fd, refused) in refused {
             self.refused(fd, refused);
         }

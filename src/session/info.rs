@@ -54,6 +54,8 @@ pub enum Transport {
     /// Answers to requests that wait for messages, and messages from the client by POST; see
     /// [`Config::long_polling`](crate::Config::long_polling).
     LongPolling,
+    /// Output that an application takes and carries: a [session without a socket](crate::Server::open_session).
+    Session,
     /// Packages of raw TCP, both ways.
     Tcp,
 }

@@ -1,89 +1,26 @@
-//! Messages with labels: events, messages that wait for a poll, and frames of `swio.1`. They are pushed alike and
-//! differ only in how they are encoded. Notices are told to those that have labels in common.
+//! Notices, which are told to clients that speak `swio.1` or poll, and what has to go after a message that is pushed
+//! in parts.
 
-use crate::codec::labels::{self, Labels, Notice};
-use crate::codec::sse;
-use crate::codec::ws::{Opcode, close};
+use crate::codec::labels::Notice;
+use crate::codec::ws::close;
 use crate::error::{Cause, PushError};
 use crate::fd::Fd;
 use crate::net::output::{Quota, Refused};
 use crate::session::Sessions;
-use crate::session::census::Kind;
-use crate::session::channel::Channel;
 use crate::session::fan_out::Reach;
+use crate::session::formats::FormatId;
 use crate::session::message::Message;
-use crate::session::state::{Marks, Session};
-
-struct Encoding {
-    message: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
-    /// `None`: they know none.
-    notice: Option<fn(Notice<'_>) -> Vec<u8>>,
-    /// Who is told by it.
-    kind: Kind,
-}
-
-const EVENTS: Encoding = Encoding { message: sse::encode, notice: None, kind: Kind::EventStream };
-
-const LABELLED_EVENTS: Encoding =
-    Encoding { message: labels::event, notice: Some(labels::notice_event), kind: Kind::LabelledEventStream };
-
-const POLLED: Encoding =
-    Encoding { message: labels::polled, notice: Some(labels::notice_polled), kind: Kind::LongPolling };
-
-const FRAMES: Encoding =
-    Encoding { message: labels::frame, notice: Some(labels::notice_frame), kind: Kind::LabelledWebSocket };
-
-impl Encoding {
-    fn run(&self, message: &Message<'_>) -> Vec<u8> {
-        let is_binary = message.opcode() == Opcode::Binary;
-        (self.message)(message.labels(), is_binary, message.as_bytes())
-    }
-}
-
-impl Channel {
-    /// How messages are encoded where they have labels.
-    fn encoding(&self) -> Option<&'static Encoding> {
-        match self {
-            Channel::WebSocket { is_labelled: true, .. } => Some(&FRAMES),
-            Channel::EventStream { is_labelled: false } => Some(&EVENTS),
-            Channel::EventStream { is_labelled: true } => Some(&LABELLED_EVENTS),
-            Channel::LongPolling => Some(&POLLED),
-            Channel::WebSocket { is_labelled: false, .. } | Channel::Tcp(_) => None,
-        }
-    }
-
-    /// Whether it is in the middle of a message that is pushed in parts.
-    fn is_unfinished(&self) -> bool {
-        matches!(self, Channel::WebSocket { is_unfinished: true, .. })
-    }
-
-    /// Whether its client is told notices, and may subscribe.
-    pub(crate) fn has_notices(&self) -> bool {
-        self.encoding().is_some_and(|encoding| encoding.notice.is_some())
-    }
-}
 
 impl Sessions {
-    /// Pushes a message to a connection with labels. In the middle of a message that is pushed in parts it goes
-    /// behind that.
-    pub(crate) fn push_labelled(
-        &mut self,
-        fd: Fd,
-        channel: &Channel,
-        (opcode, bytes): (Opcode, &[u8]),
-        labels: Option<&Labels>,
-        quota: Quota,
-    ) -> Result<(), PushError> {
-        let Some(encoding) = channel.encoding().filter(|_| !opcode.is_control()) else {
-            return Err(PushError::Unsendable);
-        };
-        let run = (encoding.message)(labels, opcode == Opcode::Binary, bytes);
-        if channel.is_unfinished() {
-            self.hold_back(fd, &run)?;
-        } else {
-            let written = self.connections.write_owned(fd, &[], run, quota);
-            written.map_err(|refused| self.refused(fd, refused))?;
+    /// Pushes a message to a connection that is brought up to date. Where it has labels and is in the middle of a
+    /// message that is pushed in parts, it gets it after that.
+    pub(crate) fn push_in_order(&mut self, fd: Fd, message: Message<'_>) -> Result<(), PushError> {
+        let channel = self.channel(fd)?;
+        if !channel.is_unfinished || self.formats[channel.format].notice().is_none() {
+            return self.push_to(fd, channel, message);
         }
+        let run = self.formats.run(channel.format, &message).ok_or(PushError::Unsendable)?;
+        self.hold_back(fd, run.as_slice())?;
         self.stats.messages_sent += 1;
         Ok(())
     }
@@ -92,9 +29,9 @@ impl Sessions {
     /// lives: one that has no room even for this is ended.
     pub(crate) fn tell(&mut self, fd: Fd, notice: Notice<'_>) {
         let Ok(channel) = self.channel(fd) else { return };
-        let Some(encode) = channel.encoding().and_then(|encoding| encoding.notice) else { return };
+        let Some(encode) = self.formats[channel.format].notice() else { return };
         let run = encode(notice);
-        if channel.is_unfinished() {
+        if channel.is_unfinished {
             self.hold_back(fd, &run).ok();
         } else {
             self.write_certain(fd, run);
@@ -108,35 +45,13 @@ impl Sessions {
         }
     }
 
-    /// Queues a message for all of those that are meant who have labels.
-    pub(crate) fn fan_out_labelled(
-        &mut self,
-        indices: impl Iterator<Item = u32> + Clone,
-        message: &Message<'_>,
-        except: &[Fd],
-        reach: &mut Reach,
-    ) {
-        for encoding in [&FRAMES, &EVENTS, &LABELLED_EVENTS, &POLLED] {
-            if self.census[encoding.kind] == 0 {
-                continue;
-            }
-            let run = encoding.run(message);
-            let reached = self.fan_out_run(indices.clone(), &run, None, message.delivery(), |connection| {
-                connection.session.kind() == Some(encoding.kind)
-                    && !is_unfinished(&connection.session)
-                    && !except.contains(&connection.fd)
-            });
-            reach.queued += reached.queued;
-            reach.refused += reached.refused;
-        }
-    }
-
-    /// A message of a history may not be missed without a word: whoever is in the middle of another gets it behind
-    /// that.
+    /// A message of a history may not be missed without a word: WebSockets of `swio.1` that are in the middle of
+    /// another get it after that.
     pub(crate) fn hold_back_kept(&mut self, message: &Message<'_>, unfinished: Vec<Fd>, reach: &mut Reach) {
-        let run = FRAMES.run(message);
+        let run =
+            self.formats.run(FormatId::LABELLED, message).expect("every message has a form with labels");
         for fd in unfinished {
-            match self.hold_back(fd, &run) {
+            match self.hold_back(fd, run.as_slice()) {
                 Ok(()) => reach.queued += 1,
                 Err(_) => reach.refused += 1,
             }
@@ -174,8 +89,4 @@ impl Sessions {
             self.write_certain(fd, run);
         }
     }
-}
-
-fn is_unfinished(session: &Session) -> bool {
-    matches!(session, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
 }

@@ -8,7 +8,7 @@ use crate::net::connection::Flags;
 use crate::net::connections::TICK;
 use crate::net::output::Quota;
 use crate::session::Sessions;
-use crate::session::channel::Channel;
+use crate::session::info::Transport;
 use crate::session::state::{Marks, Phase, Session};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU16;
@@ -84,13 +84,11 @@ impl Sessions {
     }
 
     fn watch_other(&mut self, fd: Fd) {
-        let first = match self.channel(fd) {
-            Ok(Channel::EventStream { .. }) => {
-                self.config.ping_interval.map(|interval| jittered(interval, fd))
-            }
-            Ok(Channel::LongPolling) => Some(self.socketless_timeout(fd)),
-            Ok(Channel::Tcp(_)) if self.config.idle_timeout.is_none() => return,
-            Ok(Channel::Tcp(_)) => self.config.idle_timeout,
+        let first = match self.transport(fd) {
+            Ok(Transport::EventStream) => self.config.ping_interval.map(|interval| jittered(interval, fd)),
+            Ok(Transport::LongPolling | Transport::Session) => Some(self.socketless_timeout(fd)),
+            Ok(Transport::Tcp) if self.config.idle_timeout.is_none() => return,
+            Ok(Transport::Tcp) => self.config.idle_timeout,
             _ => return,
         };
         self.connections.deadline(fd, first.unwrap_or_default());

@@ -1,116 +1,13 @@
-//! What is received and what is sent: frames as callbacks see them, and messages as callers give them.
+//! What is sent: messages as callers give them.
 
 use crate::codec::labels::Labels;
-use crate::codec::ws::decoder::Part;
-use crate::codec::ws::{Opcode, header, utf8};
+use crate::codec::ws::Opcode;
 use crate::config::SlowConsumer;
-use crate::fd::Fd;
-use crate::net::outbox::Encoded;
 use crate::net::output::Delivery;
+use crate::session::frame::Data;
+use crate::session::prepared::Prepared;
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
-
-/// What `on_message` receives: one whole message, its fragments joined; or what came of one, where
-/// [`Config::deliver_fragments`](crate::Config::deliver_fragments) asks for that.
-///
-/// ```no_run
-/// # use swio::Server;
-/// Server::builder()
-///     .listen("127.0.0.1:9501")
-///     .configure(|config| {
-///         config.deliver_fragments = true;
-///         config.message_bytes_max = 1 << 30;
-///     })
-///     // Back as it comes: the server holds nothing of it, however much it is.
-///     .on_message(|server, frame| {
-///         server.push_part(frame.fd, frame.opcode, &frame.data, frame.finish).ok();
-///     })
-///     .run()
-/// # .unwrap();
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Frame<'a> {
-    /// Who sent it.
-    pub fd: Fd,
-    /// [`Opcode::Text`] or [`Opcode::Binary`]; [`Opcode::Continuation`] of all parts but the first.
-    pub opcode: Opcode,
-    /// The payload. Pushed on as it is, it keeps its kind. A part of a text that is cut within a character is no text
-    /// for itself, and counts as binary.
-    pub data: Data<'a>,
-    /// Whether this is the message's end; always so, unless it is delivered in parts.
-    pub finish: bool,
-}
-
-impl<'a> Frame<'a> {
-    pub(crate) fn new(fd: Fd, opcode: Opcode, bytes: &'a [u8]) -> Frame<'a> {
-        Frame { fd, opcode, data: Data { opcode, bytes }, finish: true }
-    }
-
-    /// Some of a message of this kind.
-    pub(crate) fn part(fd: Fd, kind: Opcode, part: &Part, bytes: &'a [u8]) -> Frame<'a> {
-        let is_text = kind == Opcode::Text && utf8::check(bytes).is_ok();
-        let data = Data { opcode: if is_text { Opcode::Text } else { Opcode::Binary }, bytes };
-        let opcode = if part.is_first { kind } else { Opcode::Continuation };
-        Frame { fd, opcode, data, finish: part.is_last }
-    }
-}
-
-/// A received payload: bytes that know whether they came as text, which is UTF-8 then.
-///
-/// Reads as `&[u8]`, prints as text, and goes into [`push`](crate::Server::push) and
-/// [`broadcast`](crate::Server::broadcast) as a message of its own kind.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Data<'a> {
-    opcode: Opcode,
-    bytes: &'a [u8],
-}
-
-impl<'a> Data<'a> {
-    /// The text of a text message, `None` of a binary one.
-    pub fn as_str(self) -> Option<&'a str> {
-        if self.opcode != Opcode::Text {
-            return None;
-        }
-        Some(std::str::from_utf8(self.bytes).expect("text was checked as it arrived"))
-    }
-
-    /// The bytes, for as long as the callback runs.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-}
-
-impl Deref for Data<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-impl AsRef<[u8]> for Data<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-/// Text as it is; binary bytes that are no UTF-8 as replacement characters.
-impl fmt::Display for Data<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.bytes))
-    }
-}
-
-impl fmt::Debug for Data<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.as_str() {
-            Some(text) => text.fmt(f),
-            None => self.bytes.fmt(f),
-        }
-    }
-}
 
 /// A message to send. Made from what you have: strings become text messages, bytes binary ones, and a
 /// received [`Data`] keeps its kind.
@@ -172,7 +69,7 @@ impl<'a> Message<'a> {
     /// [asked](Message::latest) of each message that is made from it anew.
     pub fn prepare(self) -> Prepared {
         match self.content {
-            Content::Bytes(bytes) => Prepared(encode(self.opcode, &bytes).into()),
+            Content::Bytes(bytes) => Prepared::new(self.opcode, &bytes),
             Content::Prepared(prepared) => prepared,
         }
     }
@@ -242,10 +139,33 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// Where it is published.
-    pub(crate) fn topic(mut self, topic: &str) -> Message<'a> {
-        self.labels_mut().topic = topic.to_owned();
+    /// The topic that it is published to, for [envelopes](crate::Envelope); `None` of what is pushed or broadcast.
+    pub fn topic(&self) -> Option<&str> {
+        self.label(|labels| &labels.topic)
+    }
+
+    /// What [`id`](Message::id), or the [history](crate::Server::keep_history) of its topic, has given it.
+    pub fn event_id(&self) -> Option<&str> {
+        self.label(|labels| &labels.id)
+    }
+
+    /// What [`event`](Message::event) has given it.
+    pub fn event_name(&self) -> Option<&str> {
+        self.label(|labels| &labels.event)
+    }
+
+    fn label(&self, label: impl FnOnce(&Labels) -> &str) -> Option<&str> {
+        self.labels().map(label).filter(|label| !label.is_empty())
+    }
+
+    /// Says where it is published.
+    pub(crate) fn published_to(mut self, topic: &str) -> Message<'a> {
+        self.set_topic(topic);
         self
+    }
+
+    pub(crate) fn set_topic(&mut self, topic: &str) {
+        self.labels_mut().topic = topic.to_owned();
     }
 
     fn labels_mut(&mut self) -> &mut Labels {
@@ -256,15 +176,18 @@ impl<'a> Message<'a> {
         self.labels.as_deref()
     }
 
-    pub(crate) fn into_content(self) -> (Content<'a>, Option<Box<Labels>>) {
-        (self.content, self.labels)
+    /// The payload, copied only where others share it.
+    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+        match self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Prepared(prepared) => Cow::Owned(prepared.as_bytes().to_vec()),
+        }
     }
 
-    /// The frame to send, and whoever shares it already.
-    pub(crate) fn frame(&self) -> (Cow<'_, [u8]>, Option<Encoded>) {
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
         match &self.content {
-            Content::Bytes(bytes) => (Cow::Owned(encode(self.opcode, bytes)), None),
-            Content::Prepared(Prepared(frame)) => (Cow::Borrowed(frame), Some(frame.clone())),
+            Content::Bytes(_) => None,
+            Content::Prepared(prepared) => Some(prepared),
         }
     }
 
@@ -290,56 +213,11 @@ impl PartialEq for Message<'_> {
 
 impl Eq for Message<'_> {}
 
-/// A message that is encoded already: what is sent again and again, to few or to many, costs no copy and no
-/// encoding each time. Cheap to clone and fit for any thread; goes wherever a [`Message`] goes.
-///
-/// ```no_run
-/// # use swio::{Fd, Message, Prepared, Server};
-/// let welcome: Prepared = Message::from("welcome").prepare();
-/// Server::builder()
-///     .listen("127.0.0.1:9501")
-///     .on_open(move |server, request| { server.push(request.fd, &welcome).ok(); })
-///     .run()
-/// # .unwrap();
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Prepared(Encoded);
-
-impl Prepared {
-    /// Text or Binary.
-    pub fn opcode(&self) -> Opcode {
-        Opcode::from_bits(self.0[0] & 0x0f).expect("encoded here")
-    }
-
-    /// The payload.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0[header::encoded_len(&self.0)..]
-    }
-
-    pub(crate) fn frame(&self) -> &Encoded {
-        &self.0
-    }
-}
-
 /// The payload: how it waits is of no interest to who looks at a message.
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Message").field(&Data { opcode: self.opcode, bytes: self.as_bytes() }).finish()
     }
-}
-
-impl fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Prepared").field(&Data { opcode: self.opcode(), bytes: self.as_bytes() }).finish()
-    }
-}
-
-fn encode(opcode: Opcode, bytes: &[u8]) -> Vec<u8> {
-    let header = header::encode(true, opcode, bytes.len());
-    let mut frame = Vec::with_capacity(header.as_slice().len() + bytes.len());
-    frame.extend_from_slice(header.as_slice());
-    frame.extend_from_slice(bytes);
-    frame
 }
 
 impl<'a> From<&'a str> for Message<'a> {

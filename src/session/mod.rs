@@ -3,14 +3,18 @@
 //! connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic, no
 //! user, and never touches a socket. The server above it calls the handlers.
 
+pub(crate) mod carrier;
 pub(crate) mod census;
 pub(crate) mod channel;
 pub(crate) mod close;
 pub(crate) mod cors;
 pub(crate) mod date;
 pub(crate) mod dialing;
+pub(crate) mod envelope;
 pub(crate) mod event_stream;
 pub(crate) mod fan_out;
+pub(crate) mod formats;
+pub(crate) mod frame;
 pub(crate) mod http;
 pub(crate) mod info;
 pub(crate) mod labelled;
@@ -19,6 +23,7 @@ pub(crate) mod message;
 pub(crate) mod parts;
 pub(crate) mod pause;
 pub(crate) mod posting;
+pub(crate) mod prepared;
 pub(crate) mod proxies;
 pub(crate) mod push;
 pub(crate) mod refusal;
@@ -40,13 +45,13 @@ use crate::net::connections::Connections;
 use crate::random::Random;
 use census::Census;
 use date::Date;
+use formats::Formats;
 use info::Stats;
 use liveness::Liveness;
 use pause::Pause;
 use state::Session;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use tcp::Tcp;
 use tokens::Tokens;
 use waiting::FollowUp;
 
@@ -79,7 +84,7 @@ pub(crate) struct Sessions {
     pub(crate) liveness: Liveness,
     pub(crate) random: Random,
     pub(crate) tokens: Tokens,
-    pub(crate) tcp: Tcp,
+    pub(crate) formats: Formats,
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
@@ -103,7 +108,7 @@ pub(crate) struct Answering {
 }
 
 impl Sessions {
-    pub(crate) fn new(connections: Connections<Session>, config: Config, tcp: Tcp) -> Sessions {
+    pub(crate) fn new(connections: Connections<Session>, config: Config, formats: Formats) -> Sessions {
         let liveness = Liveness::new(&config);
         Sessions {
             connections,
@@ -114,7 +119,7 @@ impl Sessions {
             liveness,
             random: Random::default(),
             tokens: Tokens::default(),
-            tcp,
+            formats,
             spare: Spare::default(),
             answering: None,
             clients: HashMap::new(),

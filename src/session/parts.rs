@@ -1,13 +1,13 @@
-//! The rarer ways to send: a message in parts, one that is encoded already, and bytes as they are.
+//! The rarer ways to send: a message in parts, and bytes as they are.
 
-use crate::codec::labels::Labels;
-use crate::codec::ws::{Opcode, Role, header, utf8};
+use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
-use crate::net::output::{Delivery, Quota};
+use crate::net::output::Quota;
 use crate::session::Sessions;
 use crate::session::channel::Channel;
-use crate::session::message::Prepared;
+use crate::session::formats::FormatId;
+use crate::session::info::Transport;
 use crate::session::state::Marks;
 
 impl Sessions {
@@ -18,7 +18,9 @@ impl Sessions {
         bytes: &[u8],
         finish: bool,
     ) -> Result<(), PushError> {
-        let Channel::WebSocket { is_unfinished: is_begun, is_labelled, role } = self.channel(fd)? else {
+        let Channel { transport: Transport::WebSocket, format, is_unfinished: is_begun } =
+            self.channel(fd)?
+        else {
             return Err(PushError::Unsendable);
         };
         let mut text = match (opcode, is_begun) {
@@ -35,14 +37,13 @@ impl Sessions {
             }
         }
         // It has no labels, which are in front of its first part.
-        let labels: &[u8] = if is_labelled && !is_begun { b"\n" } else { b"" };
+        let labels: &[u8] = if format == FormatId::LABELLED && !is_begun { b"\n" } else { b"" };
         let header = header::encode(finish, opcode, labels.len() + bytes.len());
-        let written = match role {
-            Role::Server => {
-                let head = [header.as_slice(), labels].concat();
-                self.connections.write(fd, [&head, bytes], Quota::Limited)
-            }
-            Role::Client => self.write_masked(fd, header, bytes.into(), Quota::Limited),
+        let written = if format == FormatId::MASKED {
+            self.write_masked(fd, header, bytes.into(), Quota::Limited)
+        } else {
+            let head = [header.as_slice(), labels].concat();
+            self.connections.write(fd, [&head, bytes], Quota::Limited)
         };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += u64::from(finish);
@@ -59,38 +60,9 @@ impl Sessions {
         Ok(())
     }
 
-    pub(crate) fn push_prepared(
-        &mut self,
-        fd: Fd,
-        prepared: &Prepared,
-        labels: Option<&Labels>,
-        delivery: Delivery,
-    ) -> Result<(), PushError> {
-        let quota = Quota::Message(delivery);
-        match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
-            Channel::WebSocket { role: Role::Server, is_labelled: false, .. } => {}
-            // Its frame needs a mask of its own.
-            Channel::WebSocket { role: Role::Client, .. } => {
-                return self.push_frame(fd, prepared.opcode(), prepared.as_bytes().into(), None, quota);
-            }
-            Channel::Tcp(framing) => {
-                return self.push_package(fd, framing, prepared.as_bytes().into(), quota);
-            }
-            channel => {
-                let message = (prepared.opcode(), prepared.as_bytes());
-                return self.push_labelled(fd, &channel, message, labels, quota);
-            }
-        }
-        let written = self.connections.write_encoded(fd, prepared.frame(), delivery);
-        written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
-        Ok(())
-    }
-
     pub(crate) fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
-        match self.channel(fd) {
-            Ok(Channel::LongPolling) => return Err(PushError::Unsendable),
+        match self.transport(fd) {
+            Ok(Transport::LongPolling | Transport::Session) => return Err(PushError::Unsendable),
             Ok(_) | Err(PushError::NotWebSocket) => {}
             Err(error) => return Err(error),
         }

@@ -8,8 +8,8 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
-use crate::session::channel::Channel;
 use crate::session::cors;
+use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::route::Route;
 use crate::session::state::Session;
@@ -98,13 +98,15 @@ impl Sessions {
             // Nothing is in the way of a client that goes.
             Command::Close { code, reason } => {
                 let reason = CloseReason::new(Side::Peer, code, &reason, Cause::Requested);
-                if let Channel::LongPolling = channel {
+                if channel.transport == Transport::LongPolling {
                     return Ok(Posted::Left(fd, reason));
                 }
                 self.end_stream(fd, reason);
                 Ok(Posted::Done)
             }
-            _ if !channel.has_notices() => Err(NotTaken(409, "not on a stream without labels")),
+            _ if self.formats[channel.format].notice().is_none() => {
+                Err(NotTaken(409, "not on a stream without labels"))
+            }
             command => Ok(Posted::Command(self.admit_post(fd, number)?, fd, command)),
         }
     }

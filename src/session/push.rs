@@ -1,26 +1,24 @@
-//! Sending to one connection, and what a full outbox means.
+//! Sending to one connection, and what a full outbox means. What goes to many is in `fan_out`.
 
-use crate::codec::labels::Labels;
 use crate::codec::ws::header::{ControlFrame, Encoded};
 use crate::codec::ws::{Opcode, Role, close, header, mask, utf8};
 use crate::config::SlowConsumer;
 use crate::error::{Cause, PushError};
 use crate::fd::Fd;
-use crate::net::output::{Delivery, Quota, Refused};
+use crate::net::outbox::Bytes;
+use crate::net::output::{Quota, Refused};
 use crate::session::Sessions;
+use crate::session::carrier::Carrier;
 use crate::session::channel::Channel;
-use crate::session::message::{Content, Message};
+use crate::session::formats::FormatId;
+use crate::session::info::Transport;
+use crate::session::message::Message;
 use std::borrow::Cow;
 
 impl Sessions {
     pub(crate) fn push(&mut self, fd: Fd, message: Message<'_>) -> Result<(), PushError> {
-        let (opcode, delivery) = (message.opcode(), message.delivery());
-        let (content, labels) = message.into_content();
-        let labels = labels.as_deref();
-        match content {
-            Content::Bytes(bytes) => self.push_frame(fd, opcode, bytes, labels, Quota::Message(delivery)),
-            Content::Prepared(prepared) => self.push_prepared(fd, &prepared, labels, delivery),
-        }
+        let channel = self.channel(fd)?;
+        self.push_to(fd, channel, message)
     }
 
     pub(crate) fn push_as(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8]) -> Result<(), PushError> {
@@ -30,41 +28,74 @@ impl Sessions {
             Opcode::Ping | Opcode::Pong => bytes.len() <= header::CONTROL_MAX,
             Opcode::Close | Opcode::Continuation => false,
         };
-        if !is_sendable {
+        let channel = self.channel(fd)?;
+        if !is_sendable || opcode.is_control() && channel.transport != Transport::WebSocket {
             return Err(PushError::Unsendable);
         }
-        let quota = if opcode.is_control() { Quota::Control } else { Quota::Message(Delivery::default()) };
-        self.push_frame(fd, opcode, Cow::Borrowed(bytes), None, quota)
+        if opcode.is_control() {
+            let written = self.write_frame(fd, channel.format, opcode, bytes.into(), Quota::Control);
+            written.map_err(|refused| self.refused(fd, refused))?;
+            self.stats.pings_sent += u64::from(opcode == Opcode::Ping);
+            return Ok(());
+        }
+        let format = self.formats[channel.format].bare;
+        self.push_to(fd, Channel { format, ..channel }, Message::new(opcode, bytes))
     }
 
-    pub(crate) fn push_frame(
+    /// Pushes a message in the channel's format.
+    pub(crate) fn push_to(
         &mut self,
         fd: Fd,
+        channel: Channel,
+        message: Message<'_>,
+    ) -> Result<(), PushError> {
+        let Channel { transport, format, is_unfinished } = channel;
+        if is_unfinished {
+            return Err(PushError::Unfinished);
+        }
+        let (opcode, delivery) = (message.opcode(), message.delivery());
+        let quota = Quota::Message(delivery);
+        let is_alone = message.prepared().is_none();
+        let written = if format == FormatId::MASKED || format == FormatId::PLAIN && is_alone {
+            // Without a copy of the payload.
+            self.write_frame(fd, format, opcode, message.into_bytes(), quota)
+        } else if let Carrier::Tcp(framer) = &self.formats[format].carrier
+            && is_alone
+            && self.formats[format].bare == format
+        {
+            let framer = framer.clone();
+            return self.push_package(fd, &framer, message.into_bytes(), quota);
+        } else {
+            match self.formats.run(format, &message) {
+                None => {
+                    log::debug!("{fd}: a message that has no form by {transport:?} is not sent");
+                    return Err(PushError::Unsendable);
+                }
+                Some(run) if run.as_slice().is_empty() => return Ok(()),
+                Some(Bytes::Own(run)) => self.connections.write_owned(fd, &[], run, quota),
+                Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
+            }
+        };
+        written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += 1;
+        Ok(())
+    }
+
+    /// Queues a WebSocket frame, masked where this side is the client.
+    fn write_frame(
+        &mut self,
+        fd: Fd,
+        format: FormatId,
         opcode: Opcode,
         bytes: Cow<'_, [u8]>,
-        labels: Option<&Labels>,
         quota: Quota,
-    ) -> Result<(), PushError> {
-        let role = match self.channel(fd)? {
-            Channel::WebSocket { is_unfinished: false, is_labelled: false, role } => role,
-            Channel::WebSocket { role, .. } if opcode.is_control() => role,
-            Channel::WebSocket { is_unfinished: true, .. } => return Err(PushError::Unfinished),
-            Channel::Tcp(framing) => return self.push_package(fd, framing, bytes, quota),
-            channel => return self.push_labelled(fd, &channel, (opcode, &bytes), labels, quota),
-        };
+    ) -> Result<(), Refused> {
         let header = header::encode(true, opcode, bytes.len());
-        let written = match (role, bytes) {
-            (Role::Client, bytes) => self.write_masked(fd, header, bytes, quota),
-            (_, Cow::Borrowed(bytes)) => self.connections.write(fd, [header.as_slice(), bytes], quota),
-            (_, Cow::Owned(bytes)) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
-        };
-        match (written, opcode) {
-            (Ok(()), Opcode::Ping) => self.stats.pings_sent += 1,
-            (Ok(()), Opcode::Pong) => {}
-            (Ok(()), _) => self.stats.messages_sent += 1,
-            (Err(refused), _) => return Err(self.refused(fd, refused)),
+        match bytes {
+            bytes if format == FormatId::MASKED => self.write_masked(fd, header, bytes, quota),
+            Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
+            Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
         }
-        Ok(())
     }
 
     /// Turns a refused write into the caller's error, and a full outbox into what the policy wants.

@@ -3,6 +3,7 @@
 use crate::codec::http::response::{is_field_value, is_token};
 use crate::codec::http::{Head, Response};
 use crate::fd::Fd;
+use crate::session::envelope::EnvelopeId;
 use crate::session::route::Params;
 use std::borrow::Cow;
 
@@ -147,6 +148,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Acceptance {
     pub(crate) subprotocol: Option<Cow<'static, str>>,
     pub(crate) headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) envelope: Option<EnvelopeId>,
 }
 
 impl Handshake {
@@ -209,6 +211,16 @@ impl Handshake {
     pub fn subprotocol(mut self, name: impl Into<Cow<'static, str>>) -> Handshake {
         if let Verdict::Accept(acceptance) = &mut self.0 {
             acceptance.subprotocol = Some(name.into());
+        }
+        self
+    }
+
+    /// Chooses the [envelope](crate::Envelope) that messages to the client go in. The client does not speak `swio.1`
+    /// then, though it may have offered to. One that was not [added](crate::Server::add_envelope) to this server is
+    /// answered by 500.
+    pub fn envelope(mut self, envelope: EnvelopeId) -> Handshake {
+        if let Verdict::Accept(acceptance) = &mut self.0 {
+            acceptance.envelope = Some(envelope);
         }
         self
     }

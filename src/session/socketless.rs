@@ -46,7 +46,7 @@ impl Sessions {
     /// Opens a session that counts for the address of the connection `by`; `None` where there is no room.
     pub(crate) fn open_socketless(&mut self, by: Fd, socketless: Socketless) -> Option<Fd> {
         let session = Session::Socketless(Box::new(socketless));
-        let kind = session.kind();
+        let kind = session.counted_as();
         let fd = self.connections.insert_socketless(by, session)?;
         self.census.recount(None, kind);
         self.stats.opened += 1;

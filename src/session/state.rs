@@ -1,7 +1,7 @@
 //! Protocol state of one connection: where in its HTTP or WebSocket life it is. Kept to 16 bytes; what only a
 //! connection in the middle of something needs is behind a pointer.
 
-use super::census::Kind;
+use super::formats::FormatId;
 use super::info::Transport;
 use super::route::Route;
 use crate::codec::http::body::Body;
@@ -18,8 +18,8 @@ pub(crate) enum Session {
     WebSocket(WebSocket),
     EventStream(EventStream),
     Socketless(Box<Socketless>),
-    /// Raw TCP between packages: the number of its framing. Not a struct with the next one: it would not fit.
-    Tcp(u8),
+    /// Raw TCP between packages. Not a struct with the next one: it would not fit.
+    Tcp(FormatId),
     /// Raw TCP in the middle of a package.
     TcpHeld(Box<HeldPackage>),
     /// Raw TCP that is ending.
@@ -29,12 +29,27 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// The number of the framing of a raw TCP connection that is established.
-    pub(crate) fn framing(&self) -> Option<u8> {
+    /// How messages look to it, while it is established.
+    #[inline]
+    pub(crate) fn format(&self) -> Option<FormatId> {
         match self {
-            Session::Tcp(framing) => Some(*framing),
-            Session::TcpHeld(held) => Some(held.framing),
+            Session::WebSocket(websocket) if websocket.phase == Phase::Open => Some(websocket.format),
+            Session::EventStream(stream) if !stream.is_ended => Some(stream.format),
+            Session::Socketless(socketless) if socketless.end.is_none() => Some(socketless.format),
+            Session::Tcp(format) => Some(*format),
+            Session::TcpHeld(held) => Some(held.format),
             _ => None,
+        }
+    }
+
+    pub(crate) fn set_format(&mut self, new: FormatId) {
+        match self {
+            Session::WebSocket(websocket) => websocket.format = new,
+            Session::EventStream(stream) => stream.format = new,
+            Session::Socketless(socketless) => socketless.format = new,
+            Session::Tcp(format) => *format = new,
+            Session::TcpHeld(held) => held.format = new,
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => {}
         }
     }
 
@@ -63,27 +78,21 @@ impl Session {
             Session::Http(_) => Transport::Http,
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
-            Session::Socketless(_) => Transport::LongPolling,
+            Session::Socketless(socketless) if socketless.is_poll => Transport::LongPolling,
+            Session::Socketless(_) => Transport::Session,
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
         }
     }
 
-    /// As what it counts, while it is established.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        match self {
-            Session::WebSocket(websocket) if websocket.phase == Phase::Open => match websocket.role() {
-                Role::Server if websocket.marks.has(Marks::LABELLED) => Some(Kind::LabelledWebSocket),
-                Role::Server => Some(Kind::WebSocket),
-                Role::Client => None,
-            },
-            Session::EventStream(stream) if !stream.is_ended => match stream.is_labelled {
-                true => Some(Kind::LabelledEventStream),
-                false => Some(Kind::EventStream),
-            },
-            Session::Socketless(socketless) if socketless.end.is_none() => Some(Kind::LongPolling),
-            Session::Tcp(_) | Session::TcpHeld(_) => Some(Kind::Tcp),
-            _ => None,
-        }
+    /// Whether a message was pushed to it in part only.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        matches!(self, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
+    }
+
+    /// As what it counts, while it is established. What was opened from here does not count.
+    pub(crate) fn counted_as(&self) -> Option<Transport> {
+        let format = self.format().filter(|format| *format != FormatId::MASKED);
+        format.map(|_| self.transport())
     }
 
     /// Of a session that messages are posted to, the number of the last that had one.
@@ -229,16 +238,16 @@ pub(crate) enum Awaited {
     Poll(Fd),
 }
 
-/// A package of which only the start is here, and its framing's number.
+/// A package of which only the start is here.
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
-    pub(crate) framing: u8,
+    pub(crate) format: FormatId,
     pub(crate) partial: Partial,
 }
 
 impl HeldPackage {
-    pub(crate) fn boxed(framing: u8) -> Box<HeldPackage> {
-        Box::new(HeldPackage { framing, partial: Partial::default() })
+    pub(crate) fn boxed(format: FormatId) -> Box<HeldPackage> {
+        Box::new(HeldPackage { format, partial: Partial::default() })
     }
 }
 
@@ -253,6 +262,7 @@ pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
     pub(crate) phase: Phase,
     pub(crate) marks: Marks,
+    pub(crate) format: FormatId,
     /// When its last message came, as `Liveness` notes it.
     pub(crate) spoke: u8,
     /// Of the last ping that was answered, in ms.
@@ -270,8 +280,6 @@ impl Marks {
     pub(crate) const PINGED: u8 = 1;
     /// A message was pushed in part: nothing but its other parts and control frames may follow.
     pub(crate) const UNFINISHED: u8 = 2;
-    /// It speaks `swio.1`: its messages have labels.
-    pub(crate) const LABELLED: u8 = 4;
 
     /// Whether one of `marks` is set.
     pub(crate) fn has(self, marks: u8) -> bool {
@@ -288,11 +296,6 @@ impl WebSocket {
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
-
-    /// Whether it takes the same frames as all others, and takes them now.
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.marks.has(Marks::UNFINISHED | Marks::LABELLED) && !self.route.is_outgoing()
-    }
 }
 
 /// An answer that goes on and on (WHATWG HTML §9.2).
@@ -302,8 +305,7 @@ pub(crate) struct EventStream {
     pub(crate) is_ended: bool,
     /// It took nothing when it was last looked at.
     pub(crate) is_stalled: bool,
-    /// It speaks `swio.1`: its messages have labels.
-    pub(crate) is_labelled: bool,
+    pub(crate) format: FormatId,
     /// The number of the last message that was posted with one.
     pub(crate) posted: u32,
 }
@@ -312,6 +314,7 @@ pub(crate) struct EventStream {
 #[derive(Debug)]
 pub(crate) struct Socketless {
     pub(crate) route: Route,
+    pub(crate) format: FormatId,
     /// It is one of the server's own long polling, and not of an application's.
     pub(crate) is_poll: bool,
     /// The number of the last message that was posted with one.

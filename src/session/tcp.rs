@@ -1,6 +1,6 @@
 //! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
 
-use crate::codec::tcp::{Error, Framer, Framing, Limits, Package};
+use crate::codec::tcp::{Error, Framer, Limits, Package};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -8,26 +8,10 @@ use crate::net::Admission;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::session::Sessions;
-use crate::session::fan_out::Reach;
-use crate::session::message::Message;
+use crate::session::formats::FormatId;
 use crate::session::state::{HeldPackage, Session};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::ops::Range;
-use std::rc::Rc;
-
-/// What a server has for its raw TCP connections.
-#[derive(Debug, Default)]
-pub(crate) struct Tcp {
-    /// One for each listener.
-    framers: Rc<[Framer]>,
-}
-
-impl Tcp {
-    pub(crate) fn new(framings: &[Framing]) -> Tcp {
-        Tcp { framers: framings.iter().map(Framer::new).collect() }
-    }
-}
 
 /// What the bytes of a raw TCP connection came to.
 pub(crate) enum TcpRead {
@@ -44,7 +28,7 @@ pub(crate) enum TcpRead {
 
 impl Sessions {
     /// Takes a new connection in; false where it may not stay.
-    pub(crate) fn accept_tcp(&mut self, fd: Fd, framing: u8, admission: Admission) -> bool {
+    pub(crate) fn accept_tcp(&mut self, fd: Fd, listener: u8, admission: Admission) -> bool {
         if admission != Admission::Welcome {
             log::debug!("{fd}: turned away: {admission:?}");
             let reason =
@@ -52,7 +36,7 @@ impl Sessions {
             self.connections.finish(fd, reason);
             return false;
         }
-        self.change_session(fd, |session| *session = Session::Tcp(framing));
+        self.change_session(fd, |session| *session = Session::Tcp(FormatId::of_listener(listener)));
         self.watch(fd);
         if self.config.delay_receive {
             self.pause(fd);
@@ -71,12 +55,12 @@ impl Sessions {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(Error::NoRoom) };
         }
         match &mut connection.session {
-            Session::Tcp(framing) => {
-                let framing = *framing;
-                match self.tcp.framers[usize::from(framing)].whole(bytes, &limits) {
+            Session::Tcp(format) => {
+                let format = *format;
+                match self.formats.framer(format).whole(bytes, &limits) {
                     Ok(Some((used, data))) => TcpRead::Package(used, data),
                     Ok(None) => {
-                        self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(framing)));
+                        self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(format)));
                         TcpRead::More(0)
                     }
                     Err(error) => TcpRead::Broken(error),
@@ -90,14 +74,14 @@ impl Sessions {
     /// More of a package that is only partly here.
     fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &Limits) -> TcpRead {
         let Some(Session::TcpHeld(held)) = self.connections.session_mut(fd) else { return TcpRead::Stop };
-        let framing = held.framing;
+        let format = held.format;
         let before = held.partial.held_bytes();
-        let step = held.partial.step(&self.tcp.framers[usize::from(framing)], bytes, limits);
+        let step = held.partial.step(self.formats.framer(format), bytes, limits);
         let after = held.partial.held_bytes();
         self.connections.inbound_bytes = self.connections.inbound_bytes + after - before;
         match step {
             Ok((used, None)) => TcpRead::More(used),
-            Ok((used, Some(data))) => match self.set_session(fd, Session::Tcp(framing)) {
+            Ok((used, Some(data))) => match self.set_session(fd, Session::Tcp(format)) {
                 Some(Session::TcpHeld(held)) => TcpRead::Held(used, held, data),
                 _ => TcpRead::More(used),
             },
@@ -117,9 +101,9 @@ impl Sessions {
     pub(crate) fn count_package(&mut self, fd: Fd) -> bool {
         let rates = self.connections.limits.rates;
         if let Some(connection) = self.connections.open_mut(fd)
-            && let Some(framing) = connection.session.framing()
+            && let Some(format) = connection.session.format()
             // Without packages there is nothing to count: how much comes at a time is the network's doing.
-            && !matches!(self.tcp.framers[usize::from(framing)], Framer::None)
+            && !matches!(self.formats.framer(format), Framer::None)
             && !connection.meter.take_messages(1, &rates)
         {
             self.stats.refusals.message_rate += 1;
@@ -140,19 +124,19 @@ pub(crate) fn framing_code(error: Error) -> u16 {
 }
 
 impl Sessions {
+    /// Pushes a package without copying its payload, where the framing leaves it as it is.
     pub(crate) fn push_package(
         &mut self,
         fd: Fd,
-        framing: u8,
+        framer: &Framer,
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), PushError> {
-        if !matches!(quota, Quota::Message(_)) {
+        let Some(Package { head, body, mark }) = framer.frame(bytes) else {
+            // Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
+            log::debug!("{fd}: a message with the end mark in it, or too long for its length, is not sent");
             return Err(PushError::Unsendable);
-        }
-        let framers = self.tcp.framers.clone();
-        let Package { head, body, mark } =
-            framers[usize::from(framing)].frame(bytes).ok_or_else(unsendable)?;
+        };
         if head.as_slice().is_empty() && body.is_empty() && mark.is_empty() {
             return Ok(());
         }
@@ -170,41 +154,4 @@ impl Sessions {
         self.stats.messages_sent += 1;
         Ok(())
     }
-
-    /// Queues a message for all raw TCP connections that are meant: framed once for each listener.
-    pub(crate) fn fan_out_packages(
-        &mut self,
-        indices: impl Iterator<Item = u32> + Clone,
-        message: &Message<'_>,
-        except: &[Fd],
-        reach: &mut Reach,
-    ) {
-        let framers = self.tcp.framers.clone();
-        for (framing, framer) in framers.iter().enumerate() {
-            let package = framer.frame(message.as_bytes().into());
-            let run = package.as_ref().map(Package::to_vec);
-            let has_run = run.as_ref().is_some_and(|run| !run.is_empty());
-            let without_run = Cell::new(0);
-            let (bytes, delivery) = (run.as_deref().unwrap_or_default(), message.delivery());
-            let reached = self.fan_out_run(indices.clone(), bytes, None, delivery, |connection| {
-                let is_meant = connection.session.framing().map(usize::from) == Some(framing)
-                    && !except.contains(&connection.fd);
-                without_run.set(without_run.get() + usize::from(is_meant && !has_run));
-                is_meant && has_run
-            });
-            reach.queued += reached.queued;
-            reach.refused += reached.refused;
-            // Nothing, on raw TCP, is sent at once.
-            *(if run.is_some() { &mut reach.queued } else { &mut reach.unsendable }) += without_run.get();
-            if run.is_none() && without_run.get() > 0 {
-                unsendable();
-            }
-        }
-    }
-}
-
-/// Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
-fn unsendable() -> PushError {
-    log::debug!("raw TCP: a message with the end mark in it, or too long for its length, is not sent");
-    PushError::Unsendable
 }

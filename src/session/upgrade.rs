@@ -6,9 +6,11 @@ use crate::codec::ws::handshake;
 use crate::net::output::Quota;
 use crate::session::Sessions;
 use crate::session::event_stream;
+use crate::session::formats::FormatId;
+use crate::session::info::Transport;
 use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;
-use crate::session::state::{Marks, Session, WebSocket};
+use crate::session::state::{Session, WebSocket};
 use std::fmt::Write as _;
 
 /// What the server answers a handshake that is in order with, where nobody objects.
@@ -54,7 +56,8 @@ impl Sessions {
             let is_poll = self.is_poll(&request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
         };
-        let preferred = match request.subprotocols().any(|offered| offered == PROTOCOL) {
+        let offers_labels = request.subprotocols().any(|offered| offered == PROTOCOL);
+        let preferred = match self.config.page_protocol && offers_labels {
             true => Some(PROTOCOL),
             false => handshake::subprotocol(&request.head, &self.config.subprotocols)?,
         };
@@ -62,14 +65,36 @@ impl Sessions {
         Ok(Offer::WebSocket { accept, preferred })
     }
 
+    /// How messages go to a client that is let in.
+    pub(crate) fn choose_format(
+        &mut self,
+        transport: Transport,
+        acceptance: &Acceptance,
+        wants_labels: bool,
+    ) -> Result<FormatId, Refusal> {
+        let has_labels = wants_labels && self.config.page_protocol && acceptance.envelope.is_none();
+        let format = match (transport, has_labels) {
+            (Transport::LongPolling, _) => FormatId::POLLED,
+            (Transport::EventStream, false) => FormatId::EVENTS,
+            (Transport::EventStream, true) => FormatId::LABELLED_EVENTS,
+            (_, false) => FormatId::PLAIN,
+            (_, true) => FormatId::LABELLED,
+        };
+        let Some(envelope) = acceptance.envelope else { return Ok(format) };
+        self.formats.with_envelope(format, envelope).ok_or_else(|| {
+            log::error!("on_handshake chose an envelope that is not this server's");
+            Refusal::new(500, "internal server error")
+        })
+    }
+
     /// Answers with 101: whether it is a WebSocket now.
     pub(crate) fn switch(
         &mut self,
         route: Route,
         request: &Request<'_>,
-        accept: &str,
-        subprotocol: Option<&str>,
+        (accept, subprotocol): (&str, Option<&str>),
         acceptance: &Acceptance,
+        format: FormatId,
     ) -> bool {
         let fd = request.fd;
         let mut response = String::with_capacity(192);
@@ -91,9 +116,7 @@ impl Sessions {
         }
         // A pong may overtake messages, but not the answer that makes it one.
         self.connections.pin(fd);
-        let is_labelled = subprotocol == Some(PROTOCOL);
-        let mut websocket = WebSocket { route, ..WebSocket::default() };
-        websocket.marks.set(Marks::LABELLED, is_labelled);
+        let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);

@@ -6,6 +6,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::rate::Rates;
 use crate::session::Sessions;
+use crate::session::formats::FormatId;
 use crate::session::route::Route;
 use crate::session::state::{Marks, Phase, Session};
 
@@ -41,7 +42,7 @@ impl Sessions {
         }
         websocket.marks.set(Marks::PINGED, false);
         let (route, role) = (websocket.route, websocket.role());
-        let (is_labelled, spoke) = (websocket.marks.has(Marks::LABELLED), websocket.spoke);
+        let (is_labelled, spoke) = (websocket.format == FormatId::LABELLED, websocket.spoke);
         let (mut limits, rates) = self.limits(role);
         // What is in front of a payload is not for the handler.
         limits.in_parts &= !is_labelled;

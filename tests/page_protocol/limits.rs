@@ -114,3 +114,44 @@ fn one_that_reads_nothing_is_ended_and_not_left_without_its_answers() {
     assert!(page.waiting.len() > 50 && page.waiting.iter().all(|told| told.labels["subscribed"] == "a"));
     assert_eq!(events.close().1.cause, Cause::SlowConsumer);
 }
+
+#[test]
+fn where_it_is_forbidden_who_asks_for_it_is_a_plain_client() {
+    let (builder, events) = recorded();
+    let live = pages_with(builder, |config| config.page_protocol = false);
+    let mut socket = live.client();
+    socket.send(upgrade_with("Sec-WebSocket-Protocol: swio.1\r\n"));
+    assert_eq!(socket.expect_101().header("Sec-WebSocket-Protocol"), None);
+    let mut stream = live.client();
+    stream.send(
+        "GET /?swio=stream&protocol=swio.1 HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n",
+    );
+    assert_eq!(stream.answer_head().status, 200);
+    stream.take("retry: 3000\n\n".len());
+    let token = stream.take_until(b"\n\n").expect("an event");
+    assert!(token.starts_with("event: swio\ndata: {\"session\":"), "{token}");
+    // Polls have labels in any case.
+    let mut poll = Page::open(&live, Kind::Poll);
+    live.ask(|server| {
+        for fd in server.connections().collect::<Vec<_>>() {
+            server.join(fd, "a").expect("there is room");
+        }
+        let reach = server.publish("a", Message::from("hello").event("e")).send();
+        assert_eq!(reach, Reach { queued: 3, ..Reach::default() });
+    });
+    socket.expect_text("hello");
+    assert_eq!(stream.take_until(b"\n\n").as_deref(), Some("event: e\ndata: hello"));
+    poll.expect(&message("hello", &[("event", "e"), ("topic", "a")]));
+    // Nor is what it sends a command.
+    socket.text("swio=ping\n");
+    assert_eq!(events.message(), b"swio=ping\n");
+    // A subprotocol of this name may be the application's own.
+    let live = pages_with(Server::builder(), |config| {
+        (config.page_protocol, config.subprotocols) = (false, vec!["swio.1".into()]);
+    });
+    let mut socket = live.client();
+    socket.send(upgrade_with("Sec-WebSocket-Protocol: swio.1\r\n"));
+    assert_eq!(socket.expect_101().header("Sec-WebSocket-Protocol"), Some("swio.1"));
+    live.ask(|server| assert_eq!(server.broadcast("plain").send().queued, 1));
+    socket.expect_text("plain");
+}

@@ -149,6 +149,14 @@ pub(crate) fn encoded_len(frame: &[u8]) -> usize {
     }
 }
 
+/// Appends a whole frame of a message, as a server sends it.
+pub(crate) fn append_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    let header = encode(true, opcode, payload.len());
+    out.reserve(header.as_slice().len() + payload.len());
+    out.extend_from_slice(header.as_slice());
+    out.extend_from_slice(payload);
+}
+
 /// Writes a masked frame, as a client sends it.
 #[cfg(any(test, feature = "sim"))]
 pub(crate) fn encode_masked(fin: bool, opcode: Opcode, mask: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {

@@ -45,6 +45,19 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         self
     }
 
+    /// Leaves connections out, any number of them and in any order.
+    ///
+    /// ```no_run
+    /// # use swio::{Fd, Server};
+    /// fn tell_the_others(server: &mut Server, team: &[Fd]) {
+    ///     server.broadcast("the others are on the move").except_all(team.iter().copied()).send();
+    /// }
+    /// ```
+    pub fn except_all(mut self, fds: impl IntoIterator<Item = Fd>) -> Self {
+        self.except.extend(fds);
+        self
+    }
+
     /// Queues the message for each of them.
     pub fn send(self) -> Reach {
         let Broadcast { server, target, mut message, mut except, history } = self;
@@ -53,15 +66,20 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if let Some(topic) = history {
             (message, is_brought_later) = server.record(&topic, message, &mut except);
         }
+        // To be searched for each member.
+        except.sort_unstable();
         let Server { sessions, rooms, .. } = server;
-        if let (Target::Topic(topic), true) = (target, sessions.census.has_labels()) {
-            message = message.topic(rooms.topics.name(topic));
-        }
-        let scope = Scope { except: &except, is_for_all: matches!(target, Target::All), is_kept };
+        let scope = Scope { topic: None, except: &except, is_for_all: false, is_kept };
         let mut reach = match target {
-            Target::All => sessions.fan_out(1..sessions.connections.index_end(), &message, scope),
-            Target::Topic(topic) => sessions.fan_out(rooms.topics.indices(topic), &message, scope),
-            Target::User(user) => sessions.fan_out(rooms.users.indices(user), &message, scope),
+            Target::All => {
+                let places = 1..sessions.connections.index_end();
+                sessions.fan_out(places, message, Scope { is_for_all: true, ..scope })
+            }
+            Target::Topic(topic) => {
+                let scope = Scope { topic: Some(rooms.topics.name(topic)), ..scope };
+                sessions.fan_out(rooms.topics.indices(topic), message, scope)
+            }
+            Target::User(user) => sessions.fan_out(rooms.users.indices(user), message, scope),
             Target::Nobody => Reach::default(),
         };
         reach.queued += usize::from(is_brought_later);

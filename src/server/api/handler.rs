@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
-use crate::session::message::Frame;
+use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Request};
 use std::any::Any;
 use std::fmt;

@@ -6,7 +6,7 @@ use crate::codec::ws::{Opcode, close};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::dispatch::Dispatch;
-use crate::session::message::Frame;
+use crate::session::frame::Frame;
 use crate::session::route::Route;
 
 impl Dispatch {

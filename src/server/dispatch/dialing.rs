@@ -7,6 +7,7 @@ use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use crate::net::output::Quota;
 use crate::server::dispatch::Dispatch;
+use crate::session::formats::FormatId;
 use crate::session::state::{Session, WebSocket};
 
 impl Dispatch {
@@ -42,7 +43,8 @@ impl Dispatch {
         client.opened_at = Some(now);
         let route = client.route;
         if let Some(session) = server.sessions.connections.session_mut(fd) {
-            *session = Session::WebSocket(WebSocket { route, ..WebSocket::default() });
+            *session =
+                Session::WebSocket(WebSocket { route, format: FormatId::MASKED, ..WebSocket::default() });
         }
         server.sessions.watch(fd);
         self.call("on_client_open", route, Some(fd), |handler, server| {

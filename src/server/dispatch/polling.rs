@@ -8,6 +8,7 @@ use crate::codec::ws::handshake;
 use crate::error::CloseReason;
 use crate::fd::{Fd, FdMap};
 use crate::server::Server;
+use crate::session::formats::FormatId;
 use crate::session::http::NOT_NOW;
 use crate::session::posting::{NotTaken, UNKNOWN};
 use crate::session::request::{Acceptance, Request};
@@ -34,6 +35,7 @@ impl Polling {
         server: &mut Server,
         route: Route,
         request: &Request<'_>,
+        format: FormatId,
     ) -> Result<(Fd, String), Refusal> {
         // Before there is a session: one that was opened would have to be told of its end.
         let token = Token::draw().map_err(|error| {
@@ -42,6 +44,7 @@ impl Polling {
         })?;
         let socketless = Socketless {
             route,
+            format,
             is_poll: true,
             posted: 0,
             address: server.remote_addr(request.fd),

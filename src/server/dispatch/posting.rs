@@ -4,7 +4,7 @@ use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::handshake;
 use crate::server::dispatch::Dispatch;
 use crate::session::Sessions;
-use crate::session::message::Frame;
+use crate::session::frame::Frame;
 use crate::session::posting::{NotTaken, Posted};
 use crate::session::request::Request;
 

@@ -2,9 +2,13 @@
 
 use crate::codec::http::Refusal;
 use crate::codec::labels::PROTOCOL;
+use crate::codec::ws::handshake;
 use crate::server::dispatch::Dispatch;
 use crate::session::cors;
+use crate::session::event_stream;
+use crate::session::formats::FormatId;
 use crate::session::http::NOT_NOW;
+use crate::session::info::Transport;
 use crate::session::request::{Acceptance, Handshake, Request, Verdict};
 use crate::session::route::Route;
 use crate::session::upgrade::Offer;
@@ -48,13 +52,21 @@ impl Dispatch {
         let (accept, preferred) = match offer {
             Offer::WebSocket { accept, preferred } => (accept, preferred),
             Offer::EventStream => {
-                if self.server.sessions.start_event_stream(route, request, &acceptance) {
+                let sessions = &mut self.server.sessions;
+                let wants_labels = event_stream::wants_labels(request);
+                let format = sessions.choose_format(Transport::EventStream, &acceptance, wants_labels)?;
+                if sessions.start_event_stream(route, request, &acceptance, format) {
                     self.open_returning(route, request);
                 }
                 return Ok(());
             }
             Offer::LongPolling => return self.open_poll(route, request, &acceptance),
         };
+        let mut preferred = preferred.clone();
+        if acceptance.envelope.is_some() && preferred.as_deref() == Some(PROTOCOL) {
+            let own = handshake::subprotocol(&request.head, &self.server.sessions.config.subprotocols)?;
+            preferred = own.map(str::to_owned);
+        }
         let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());
         if let Some(name) = subprotocol
             && !request.subprotocols().any(|offered| offered == name)
@@ -62,10 +74,13 @@ impl Dispatch {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
             return Err(Refusal::new(500, "internal server error"));
         }
-        if !self.server.sessions.switch(route, request, accept, subprotocol, &acceptance) {
+        let sessions = &mut self.server.sessions;
+        let format =
+            sessions.choose_format(Transport::WebSocket, &acceptance, subprotocol == Some(PROTOCOL))?;
+        if !sessions.switch(route, request, (accept, subprotocol), &acceptance, format) {
             return Ok(());
         }
-        match subprotocol == Some(PROTOCOL) {
+        match format == FormatId::LABELLED {
             true => self.open_returning(route, request),
             false => {
                 let fd = request.fd;
@@ -86,7 +101,8 @@ impl Dispatch {
         if self.server.sessions.http_mut(request.fd).is_none() {
             return Ok(());
         }
-        let (fd, token) = self.polling.open(&mut self.server, route, request)?;
+        let format = self.server.sessions.choose_format(Transport::LongPolling, acceptance, false)?;
+        let (fd, token) = self.polling.open(&mut self.server, route, request, format)?;
         self.open_returning(route, &Request { fd, ..*request });
         self.polling.answer_first(&mut self.server, (fd, &token), request, acceptance);
         Ok(())

@@ -5,7 +5,7 @@ use crate::codec::ws::decoder::Payload;
 use crate::error::Fault;
 use crate::fd::Fd;
 use crate::server::dispatch::Dispatch;
-use crate::session::message::Frame;
+use crate::session::frame::Frame;
 use crate::session::route::Route;
 use crate::session::websocket::{Step, WebSocketRead};
 

@@ -21,10 +21,10 @@ use crate::server::state::rooms::TopicEvent;
 use crate::server::state::settings::Reread;
 use crate::server::{Handle, Mail, Server};
 use crate::session::Sessions;
-use crate::session::message::Frame;
+use crate::session::formats::{Formats, TCP_LISTENERS_MAX};
+use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Request};
 use crate::session::script::Script;
-use crate::session::tcp::Tcp;
 use mio::{Poll, Waker};
 use std::any::Any;
 use std::fmt;
@@ -77,7 +77,7 @@ impl Builder {
     /// Listens on an address for raw TCP: connections from there speak no HTTP. Each comes with
     /// [`on_connect`](Handler::on_connect), is established from then on, brings packages, cut as `framing` says, to
     /// [`on_receive`](Handler::on_receive), and ends with [`on_close`](Handler::on_close). May be called for several,
-    /// up to 255.
+    /// up to 120.
     ///
     /// Its fd is one like any other: [`push`](Server::push) frames what it sends as the listener says (text and binary
     /// alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it beside WebSockets, limits
@@ -272,8 +272,10 @@ impl Builder {
         }
         for (number, (address, framing)) in self.tcp.iter().enumerate() {
             framing.check().map_err(|what| invalid(format!("can't listen on {address:?}: {what}")))?;
-            let protocol =
-                u8::try_from(number + 1).map_err(|_| invalid("at most 255 listeners for raw TCP"))?;
+            if number == TCP_LISTENERS_MAX {
+                return Err(invalid(format!("at most {TCP_LISTENERS_MAX} listeners for raw TCP")));
+            }
+            let protocol = number as u8 + 1;
             bind(address, protocol, &self.config, &mut listeners)?;
         }
         let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
@@ -378,7 +380,7 @@ impl Prepared {
         let read_buffer_bytes = self.config.read_buffer_bytes;
         let connections =
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
-        let sessions = Sessions::new(connections, self.config, Tcp::new(&self.framings));
+        let sessions = Sessions::new(connections, self.config, Formats::new(&self.framings));
         let mut server = Server::new(sessions, self.handle);
         server.reread = self.reread;
         // A client by itself takes nobody in, and its bound says nothing.

@@ -92,7 +92,7 @@ impl Groups {
     }
 
     /// The members' places in the table of connections, in no order.
-    pub(crate) fn indices(&self, group: u32) -> impl Iterator<Item = u32> + Clone {
+    pub(crate) fn indices(&self, group: u32) -> impl Iterator<Item = u32> {
         self.groups[group as usize].members.iter().map(|member| member.index)
     }
 

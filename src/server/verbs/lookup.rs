@@ -4,8 +4,7 @@ use crate::codec::ws::Role;
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::server::Server;
-use crate::session::census::Kind;
-use crate::session::info::{ClientInfo, Refusals, Stats, Status, Turns, Usage};
+use crate::session::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 use crate::session::state::Session;
 use std::fmt;
 use std::net::SocketAddr;
@@ -111,10 +110,10 @@ impl Server {
         let traffic = &self.sessions.connections.traffic;
         Stats {
             connections: self.sessions.connections.len(),
-            websockets: self.sessions.census.websockets(),
-            tcp: self.sessions.census[Kind::Tcp],
-            event_streams: self.sessions.census.event_streams(),
-            long_polls: self.sessions.census[Kind::LongPolling],
+            websockets: self.sessions.census[Transport::WebSocket],
+            tcp: self.sessions.census[Transport::Tcp],
+            event_streams: self.sessions.census[Transport::EventStream],
+            long_polls: self.sessions.census[Transport::LongPolling],
             accepted: traffic.accepted,
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
@@ -135,10 +134,10 @@ impl Server {
         let holdings = self.sessions.connections.holdings();
         Usage {
             connections: holdings.connections,
-            websockets: self.sessions.census.websockets(),
-            tcp: self.sessions.census[Kind::Tcp],
-            event_streams: self.sessions.census.event_streams(),
-            long_polls: self.sessions.census[Kind::LongPolling],
+            websockets: self.sessions.census[Transport::WebSocket],
+            tcp: self.sessions.census[Transport::Tcp],
+            event_streams: self.sessions.census[Transport::EventStream],
+            long_polls: self.sessions.census[Transport::LongPolling],
             deadlines: holdings.deadlines,
             timers: self.timers.len(),
             tasks: self.tasks.len(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod control;
+pub(crate) mod envelopes;
 pub(crate) mod lookup;
 pub(crate) mod memory;
 pub(crate) mod outgoing;

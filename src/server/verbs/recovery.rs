@@ -10,7 +10,7 @@ use crate::net::output::{Delivery, Quota};
 use crate::server::Server;
 use crate::server::state::history::{Entry, History, Place};
 use crate::server::state::returning::Returning;
-use crate::session::channel::Channel;
+use crate::session::info::Transport;
 use crate::session::message::Message;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -156,23 +156,31 @@ impl Server {
     /// Tells a client where it is, for its next return: also one that has seen no message yet.
     pub(crate) fn tell_position(&mut self, fd: Fd) {
         let id = self.histories.head_id();
-        match self.sessions.channel(fd) {
-            Ok(Channel::EventStream { is_labelled: false }) => {
-                self.sessions.connections.write_owned(fd, &[], sse::position(&id), Quota::Control).ok();
+        match self.is_plain_stream(fd) {
+            true => {
+                let run = sse::position(&id);
+                self.sessions.connections.write_owned(fd, &[], run, Quota::Control).ok();
             }
-            Ok(_) => self.sessions.tell(fd, &[("position", &id)]),
-            Err(_) => {}
+            false => self.sessions.tell(fd, &[("position", &id)]),
         }
     }
 
     fn tell_gap(&mut self, fd: Fd, topic: &str) {
-        match self.sessions.channel(fd) {
-            Ok(Channel::EventStream { is_labelled: false }) => {
+        match self.is_plain_stream(fd) {
+            true => {
                 let labels = Labels { event: "gap".to_owned(), ..Labels::default() };
                 self.sessions.write_certain(fd, sse::encode(Some(&labels), false, topic.as_bytes()));
             }
-            _ => self.sessions.tell(fd, &[("gap", topic)]),
+            false => self.sessions.tell(fd, &[("gap", topic)]),
         }
+    }
+
+    /// Whether it is an event stream that is told no notices: it has fields and events for what they say.
+    fn is_plain_stream(&self, fd: Fd) -> bool {
+        self.sessions.channel(fd).is_ok_and(|channel| {
+            channel.transport == Transport::EventStream
+                && self.sessions.formats[channel.format].notice().is_none()
+        })
     }
 
     /// A connection is in a topic now.
@@ -202,14 +210,8 @@ impl Server {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
         };
-        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).topic(topic);
-        let message = message.slow_consumer(policy);
-        let channel = self.sessions.channel(fd)?;
-        if channel.has_notices() {
-            let (content, quota) = ((entry.opcode, &*entry.bytes), Quota::Message(message.delivery()));
-            return self.sessions.push_labelled(fd, &channel, content, message.labels(), quota);
-        }
-        self.push(fd, message)
+        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).published_to(topic);
+        self.sessions.push_in_order(fd, message.slow_consumer(policy))
     }
 
     /// Keeps a message to a topic that has a history, and gives it its id. Where it waits for a client to be brought

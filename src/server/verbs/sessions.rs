@@ -3,6 +3,7 @@
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
+use crate::session::formats::FormatId;
 use crate::session::request::Request;
 use crate::session::socketless::Output;
 use crate::session::state::Socketless;
@@ -56,6 +57,7 @@ impl Server {
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
         let socketless = Socketless {
             route: self.route,
+            format: FormatId::UNITS,
             is_poll: false,
             posted: 0,
             address: self.remote_addr(request.fd),

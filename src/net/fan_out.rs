@@ -1,0 +1,170 @@
+//! One pass over many connections: each gets one of several runs of bytes, or none. A run is made when the first
+//! connection asks for it, and goes into the batch once. Where the batch has to be written out in the middle of the
+//! pass, the runs that are still asked for are put into it again.
+
+use super::batch::Span;
+use super::connection::{Connection, Flags, Life};
+use super::connections::{Connections, mark_dirty};
+use super::outbox::Bytes;
+use super::output::{Delivery, Refused};
+use crate::fd::Fd;
+
+/// What became of a pass.
+#[derive(Debug, Default)]
+pub(crate) struct FanOut {
+    /// How many took their run.
+    pub(crate) queued: usize,
+    /// How many asked for a run that is empty: there was nothing to write.
+    pub(crate) empty: usize,
+    /// How many asked for a run that can't be made.
+    pub(crate) unsendable: usize,
+    /// Who could not take it.
+    pub(crate) refused: Vec<(Fd, Refused)>,
+}
+
+/// What all connections get that ask for this key.
+struct Run {
+    key: u8,
+    /// `None` where it can't be made.
+    bytes: Option<Bytes>,
+    /// Where it is in the batch, if it is.
+    span: Option<Span>,
+}
+
+impl Run {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], Bytes::as_slice)
+    }
+}
+
+/// The runs of a pass. Most passes have one, which costs no allocation.
+#[derive(Default)]
+struct Runs {
+    first: Option<Run>,
+    others: Vec<Run>,
+}
+
+impl Runs {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+        self.first.iter_mut().chain(&mut self.others)
+    }
+
+    fn find(&mut self, key: u8) -> Option<usize> {
+        self.all_mut().position(|run| run.key == key)
+    }
+
+    fn add(&mut self, run: Run) -> usize {
+        if self.first.is_none() {
+            self.first = Some(run);
+            return 0;
+        }
+        self.others.push(run);
+        self.others.len()
+    }
+
+    fn at(&mut self, number: usize) -> &mut Run {
+        match number.checked_sub(1) {
+            None => self.first.as_mut().expect("the number is of a run"),
+            Some(number) => &mut self.others[number],
+        }
+    }
+}
+
+/// The run that the last connection asked for.
+#[derive(Clone, Copy)]
+struct Current {
+    key: u16,
+    /// Its place among the runs.
+    number: usize,
+    /// `NOT_BATCHED` where it does not go by way of the batch.
+    len: usize,
+    span: Span,
+}
+
+const NO_KEY: u16 = 1 << 8;
+/// More than a span may have, and little enough that a span's length can be added.
+const NOT_BATCHED: usize = usize::MAX / 2;
+
+impl<S> Connections<S> {
+    /// Queues a run for each open connection at one of these places in the table. `choose` gives the key of the run
+    /// that a connection gets, or `None` where it gets none; `encode` makes the run of a key, and is called once for
+    /// each key that was given. `encode` gives `None` where the message has no such form.
+    pub(crate) fn fan_out(
+        &mut self,
+        delivery: Delivery,
+        indices: impl Iterator<Item = u32>,
+        mut choose: impl FnMut(&Connection<S>) -> Option<u8>,
+        mut encode: impl FnMut(u8) -> Option<Bytes>,
+    ) -> FanOut {
+        let early_bytes = self.early_bytes();
+        let mut runs = Runs::default();
+        let mut current = Current { key: NO_KEY, number: 0, len: NOT_BATCHED, span: Span::default() };
+        let mut result = FanOut::default();
+        for index in indices {
+            let Some(mut connection) = self.table.at_mut(index) else { continue };
+            if connection.life != Life::Open {
+                continue;
+            }
+            let Some(key) = choose(connection) else { continue };
+            if u16::from(key) != current.key {
+                current = self.switch(&mut runs, key, delivery, &mut encode);
+                // What was written out to make room may have ended it.
+                let Some(still) = self.table.at_mut(index) else { continue };
+                if still.life != Life::Open {
+                    continue;
+                }
+                connection = still;
+            }
+            // What most connections need is done here, without looking the connection up again.
+            if connection.outbox.is_none()
+                && !connection.flags.has(Flags::BLOCKED)
+                && connection.span.len() + current.len < early_bytes
+                && connection.span.extend(current.span)
+            {
+                mark_dirty(connection, &mut self.dirty);
+                result.queued += 1;
+                continue;
+            }
+            let fd = connection.fd;
+            match &mut runs.at(current.number).bytes {
+                None => result.unsendable += 1,
+                Some(bytes) if bytes.as_slice().is_empty() => result.empty += 1,
+                Some(bytes) => match self.write_shared(fd, bytes, delivery) {
+                    Ok(()) => result.queued += 1,
+                    Err(refused) => result.refused.push((fd, refused)),
+                },
+            }
+        }
+        result
+    }
+
+    /// Finds the run of a key, or has it made, and sees to it that it is in the batch where it goes that way.
+    #[inline(never)]
+    fn switch(
+        &mut self,
+        runs: &mut Runs,
+        key: u8,
+        delivery: Delivery,
+        encode: &mut impl FnMut(u8) -> Option<Bytes>,
+    ) -> Current {
+        let number = runs.find(key).unwrap_or_else(|| runs.add(Run { key, bytes: encode(key), span: None }));
+        let len = runs.at(number).bytes().len();
+        // What has a key of its own is never written together with others.
+        if len == 0 || len >= self.early_bytes() || delivery.key.is_some() {
+            return Current { key: key.into(), number, len: NOT_BATCHED, span: Span::default() };
+        }
+        let span = match runs.at(number).span {
+            Some(span) => span,
+            None => {
+                if self.make_room(len) {
+                    runs.all_mut().for_each(|run| run.span = None);
+                }
+                let run = runs.at(number);
+                let span = self.batch.add_shared(run.bytes());
+                run.span = Some(span);
+                span
+            }
+        };
+        Current { key: key.into(), number, len, span }
+    }
+}

@@ -1,0 +1,236 @@
+//! The forms in which messages go out. A format is the framing of a transport with an envelope in it. Each established
+//! connection has the number of one, and all that differs by format is here.
+
+use crate::codec::labels::{self, Labels, Notice};
+use crate::codec::sse;
+use crate::codec::tcp::{Framer, Framing};
+use crate::codec::ws::Opcode;
+use crate::net::outbox::Bytes;
+use crate::session::carrier::Carrier;
+use crate::session::envelope::{Envelope, EnvelopeId, Packets};
+use crate::session::message::Message;
+use std::ops::Index;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A format's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FormatId(pub(crate) u8);
+
+impl FormatId {
+    /// WebSocket frames.
+    pub(crate) const PLAIN: FormatId = FormatId(0);
+    /// The same, masked, where this side is the client. No two are alike, so none is shared.
+    pub(crate) const MASKED: FormatId = FormatId(1);
+    /// WebSocket frames of `swio.1`.
+    pub(crate) const LABELLED: FormatId = FormatId(2);
+    /// Events.
+    pub(crate) const EVENTS: FormatId = FormatId(3);
+    /// Events of `swio.1`.
+    pub(crate) const LABELLED_EVENTS: FormatId = FormatId(4);
+    /// Messages that wait for a poll, with labels.
+    pub(crate) const POLLED: FormatId = FormatId(5);
+    /// Units for a session that an application carries.
+    pub(crate) const UNITS: FormatId = FormatId(6);
+
+    /// That of the raw TCP listener with this number.
+    pub(crate) fn of_listener(number: u8) -> FormatId {
+        FormatId(BUILT_IN.len() as u8 + number)
+    }
+}
+
+/// In the order of their numbers, which tell them from each other in all servers of the process.
+const BUILT_IN: [(Carrier, Content); 7] = [
+    (Carrier::WebSocket, Content::Payload),
+    (Carrier::WebSocket, Content::Payload),
+    (Carrier::WebSocket, Content::Labelled(&FRAMES)),
+    (Carrier::EventStream, Content::Payload),
+    (Carrier::EventStream, Content::Labelled(&EVENTS)),
+    (Carrier::LongPolling, Content::Labelled(&POLLED)),
+    (Carrier::Socketless, Content::Payload),
+];
+
+const FRAMES: Labelling = Labelling { message: labels::frame, notice: labels::notice_frame };
+const EVENTS: Labelling = Labelling { message: labels::event, notice: labels::notice_event };
+const POLLED: Labelling = Labelling { message: labels::polled, notice: labels::notice_polled };
+
+/// There is room for so many formats, so that a byte names one.
+const FORMATS_MAX: usize = 1 << 8;
+/// Each may be used on four transports beside raw TCP.
+pub(crate) const ENVELOPES_MAX: usize = 32;
+pub(crate) const TCP_LISTENERS_MAX: usize = 120;
+const _: () = assert!(BUILT_IN.len() + TCP_LISTENERS_MAX + 4 * ENVELOPES_MAX <= FORMATS_MAX);
+
+/// Numbers that were given to formats, in all servers of the process.
+static NEXT_KEY: AtomicU64 = AtomicU64::new(BUILT_IN.len() as u64);
+
+pub(crate) fn next_key() -> u64 {
+    NEXT_KEY.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What is in the framing.
+#[derive(Clone)]
+enum Content {
+    /// The message's payload; on an event stream with id and event name, which the transport has fields for.
+    Payload,
+    /// The payload with labels.
+    Labelled(&'static Labelling),
+    /// What the application makes of it.
+    Envelope(EnvelopeId, Rc<dyn Envelope>),
+}
+
+/// How labels are written.
+struct Labelling {
+    message: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
+    notice: fn(Notice<'_>) -> Vec<u8>,
+}
+
+pub(crate) struct Format {
+    pub(crate) carrier: Carrier,
+    content: Content,
+    /// No other format of the process has it, but those of other servers that give the same bytes.
+    key: u64,
+    /// The same framing without an envelope of the application's.
+    pub(crate) bare: FormatId,
+}
+
+impl Format {
+    /// How notices are written; `None` where the client is told none, and may not subscribe.
+    pub(crate) fn notice(&self) -> Option<fn(Notice<'_>) -> Vec<u8>> {
+        match self.content {
+            Content::Labelled(labelling) => Some(labelling.notice),
+            _ => None,
+        }
+    }
+
+    /// Whether topics are told to its clients.
+    pub(crate) fn reads_topic(&self) -> bool {
+        !matches!(self.content, Content::Payload)
+    }
+
+    /// What shows the network that an event stream is in use.
+    pub(crate) fn heartbeat(&self) -> &'static [u8] {
+        if self.notice().is_some() { labels::HEARTBEAT } else { sse::COMMENT }
+    }
+
+    /// The bytes that a message is in this format; `None` where it has no such form.
+    fn encode(&self, message: &Message<'_>) -> Option<Vec<u8>> {
+        let (opcode, data, labels) = (message.opcode(), message.as_bytes(), message.labels());
+        match &self.content {
+            Content::Payload => {
+                let mut run = Vec::new();
+                self.carrier.put(&mut run, labels, opcode, data).then_some(run)
+            }
+            Content::Labelled(labelling) => Some((labelling.message)(labels, opcode == Opcode::Binary, data)),
+            Content::Envelope(_, envelope) => self.envelop(&**envelope, message),
+        }
+    }
+
+    /// A panic of the application's envelope costs the message, not the server: it may run where no callback does.
+    fn envelop(&self, envelope: &dyn Envelope, message: &Message<'_>) -> Option<Vec<u8>> {
+        let mut run = Vec::new();
+        let mut packets = Packets::new(&self.carrier, &mut run);
+        // Unwind safety: what was appended is thrown away, and the envelope's own state is its own to judge.
+        let result = catch_unwind(AssertUnwindSafe(|| envelope.encode(message, &mut packets)));
+        let is_whole = packets.is_whole();
+        if result.is_err() {
+            log::error!("an envelope panicked; the message is not sent to the connections that use it");
+            return None;
+        }
+        if !is_whole {
+            return None;
+        }
+        if let (Carrier::EventStream, Some(id)) = (&self.carrier, message.event_id()) {
+            // Behind all of its events, so that a client which comes back has seen them all.
+            run.extend(sse::position(id));
+        }
+        Some(run)
+    }
+}
+
+/// All formats of a server.
+pub(crate) struct Formats {
+    formats: Vec<Format>,
+    envelopes: Vec<(EnvelopeId, Rc<dyn Envelope>)>,
+}
+
+impl Formats {
+    /// With those of raw TCP listeners, in their order.
+    pub(crate) fn new(framings: &[Framing]) -> Formats {
+        let built_in = BUILT_IN.into_iter().enumerate();
+        let built_in = built_in.map(|(number, (carrier, content))| (number, number as u64, carrier, content));
+        let tcp = framings.iter().enumerate().map(|(number, framing)| {
+            let carrier = Carrier::Tcp(Rc::new(Framer::new(framing)));
+            (BUILT_IN.len() + number, next_key(), carrier, Content::Payload)
+        });
+        let formats = built_in.chain(tcp).map(|(number, key, carrier, content)| Format {
+            carrier,
+            content,
+            key,
+            bare: FormatId(number as u8),
+        });
+        Formats { formats: formats.collect(), envelopes: Vec::new() }
+    }
+
+    /// Gives an envelope its id; `None` where there are too many.
+    pub(crate) fn add_envelope(&mut self, envelope: Rc<dyn Envelope>) -> Option<EnvelopeId> {
+        if self.envelopes.len() == ENVELOPES_MAX {
+            return None;
+        }
+        let id = EnvelopeId(next_key());
+        self.envelopes.push((id, envelope));
+        Some(id)
+    }
+
+    /// The format with the framing of `id` and this envelope; `None` where the envelope is not this server's, or
+    /// there are too many formats.
+    pub(crate) fn with_envelope(&mut self, id: FormatId, envelope: EnvelopeId) -> Option<FormatId> {
+        let bare = self[id].bare;
+        let is_it = |format: &Format| match &format.content {
+            Content::Envelope(other, _) => format.bare == bare && *other == envelope,
+            _ => false,
+        };
+        if let Some(number) = self.formats.iter().position(is_it) {
+            return Some(FormatId(number as u8));
+        }
+        let (_, own) = self.envelopes.iter().find(|(other, _)| *other == envelope)?;
+        let number = u8::try_from(self.formats.len()).ok()?;
+        let content = Content::Envelope(envelope, own.clone());
+        let carrier = self[bare].carrier.clone();
+        self.formats.push(Format { carrier, content, key: next_key(), bare });
+        Some(FormatId(number))
+    }
+
+    /// The bytes that a message is in a format; `None` where it has no such form. What a prepared message was encoded
+    /// to before is shared.
+    pub(crate) fn run(&self, id: FormatId, message: &Message<'_>) -> Option<Bytes> {
+        let format = &self[id];
+        match message.prepared() {
+            Some(prepared) if id == FormatId::PLAIN => Some(Bytes::Shared(prepared.frame().clone())),
+            Some(prepared) => {
+                let run = prepared.run(format.key, message.labels(), || format.encode(message));
+                run.map(Bytes::Shared)
+            }
+            None => format.encode(message).map(Bytes::Own),
+        }
+    }
+}
+
+impl Formats {
+    /// How the packages of raw TCP are cut.
+    pub(crate) fn framer(&self, id: FormatId) -> &Framer {
+        match &self[id].carrier {
+            Carrier::Tcp(framer) => framer,
+            _ => &Framer::None,
+        }
+    }
+}
+
+impl Index<FormatId> for Formats {
+    type Output = Format;
+
+    fn index(&self, id: FormatId) -> &Format {
+        &self.formats[usize::from(id.0)]
+    }
+}
