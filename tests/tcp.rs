@@ -512,7 +512,7 @@ fn a_framing_that_can_not_work_is_an_error_at_start() {
     assert!(error.to_string().starts_with(r#"can't listen on "nonsense": "#), "{error}");
     let many = (0..256).fold(Server::builder(), |builder, _| builder.listen_tcp("127.0.0.1:0", LINES()));
     let error = many.build().expect_err("too many");
-    assert_eq!(error.to_string(), "at most 128 listeners for raw TCP");
+    assert_eq!(error.to_string(), "at most 120 listeners for raw TCP");
     // Raw TCP alone is a server too.
     let running = Server::builder().listen_tcp("127.0.0.1:0", LINES()).start().expect("a free port");
     let handle = running.handle();
