@@ -12,7 +12,8 @@ use crate::server::{Channel, Server};
 impl Server {
     /// Sends part of a message, for one that is too large to have in one piece, or that is only being made: the
     /// first part as text or binary, each that follows as [`Opcode::Continuation`], and the last with `finish`.
-    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character.
+    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character. The parts go as they
+    /// are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
     /// Until the last part no other message may come between: a [`push`](Server::push) is
     /// [`PushError::Unfinished`], and a [`broadcast`](Server::broadcast) leaves the connection out and says so

@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
-    /// 125 bytes).
+    /// 125 bytes). They go as they are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
     /// # Errors
     /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A
@@ -140,7 +140,8 @@ impl Server {
     }
 
     /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
-    /// [`except`](Broadcast::except) to some. It is encoded once, and for raw TCP once for each listener.
+    /// [`except`](Broadcast::except) to some. It is encoded once for each form that a receiver gets it in, such as that
+    /// of plain WebSockets, of event streams or of an [`Envelope`](crate::Envelope).
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};
