@@ -50,6 +50,7 @@
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
+//! | speak another server's protocol, beside your own | [`Envelope`], [`Handshake::envelope`] |
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
@@ -119,8 +120,8 @@
 //! Layers, each knowing only those below:
 //!
 //! - `client`: what users see of clients;
-//! - `server`: `dispatch`, from the reactor to the handlers; `session`, a connection's state; and three folders: `api`
-//!   (what users hold), `verbs` (what they do with a server), `transports` (the protocols, from bytes to callbacks);
+//! - `server`: `dispatch`, from the reactor to the handlers; `session`, a connection's state; `formats`, the forms in
+//!   which messages go out; and three folders: `api` (what users hold), `verbs` (what they do with a server), `transports` (the protocols, from bytes to callbacks);
 //! - `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, event streams, long polling, packages
 //!   on TCP: bytes in, events out), which do not know each other;
 //! - `error`, `config`, `fd`, `random`.

@@ -1,5 +1,10 @@
 //! What is written in one turn, for all connections, in one buffer: each has a span of it, and what goes to many
 //! is there once. Connections whose socket takes what they are sent never own an outbox.
+//!
+//! What goes to many has a lane for each form. A connection gets one form, so that of several messages in a turn each
+//! follows directly on the one before, whatever others get meanwhile.
+
+use super::limits::BATCH_BYTES_MAX;
 
 /// A part of the batch. Short, because every connection has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,57 +38,105 @@ impl Span {
 
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// What single connections get, and those of many who get the most common form.
+    first: Lane,
+    /// Found by their key, from 1 on.
+    others: Vec<Lane>,
+    /// Bytes in all of them.
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    key: u8,
     bytes: Vec<u8>,
     /// Spans that end here or before may be more than one connection's.
     shared: u32,
 }
 
-/// Memory kept from turn to turn.
+/// A place is a lane's number, and from this bit down an offset in it.
+const LANE_SHIFT: u32 = 24;
+const OFFSET: u32 = (1 << LANE_SHIFT) - 1;
+const _: () = assert!(BATCH_BYTES_MAX < OFFSET as usize);
+
+/// Memory kept from turn to turn: of the first lane, of each other, and how many others.
 const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES_OF_OTHERS: usize = 4 << 10;
+const KEPT_LANES: usize = 16;
+
+impl Lane {
+    /// Adds `parts`; `base` is the place of the lane's first byte.
+    fn add(&mut self, base: u32, parts: [&[u8]; 2]) -> Span {
+        let start = base + self.bytes.len() as u32;
+        self.bytes.extend_from_slice(parts[0]);
+        self.bytes.extend_from_slice(parts[1]);
+        Span { start, end: base + self.bytes.len() as u32 }
+    }
+}
 
 impl Batch {
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.len
     }
 
     /// The memory it owns.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.first.bytes.capacity() + self.others.iter().map(|lane| lane.bytes.capacity()).sum::<usize>()
     }
 
     /// Adds `parts`, which belong together, for one connection.
     pub(crate) fn add(&mut self, parts: [&[u8]; 2]) -> Span {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(parts[0]);
-        self.bytes.extend_from_slice(parts[1]);
-        Span { start, end: self.bytes.len() as u32 }
-    }
-
-    /// Adds `run` for any number of connections.
-    pub(crate) fn add_shared(&mut self, run: &[u8]) -> Span {
-        let span = self.add([run, &[]]);
-        self.shared = span.end;
+        let span = self.first.add(0, parts);
+        self.len += span.len();
         span
     }
 
+    /// Adds `run` for any number of connections that get the form with this key. The most common form is 0.
+    pub(crate) fn add_shared(&mut self, key: u8, run: &[u8]) -> Span {
+        self.len += run.len();
+        if key == 0 {
+            let span = self.first.add(0, [run, &[]]);
+            self.first.shared = span.end;
+            return span;
+        }
+        let at = self.others.iter().position(|lane| lane.key == key).unwrap_or_else(|| {
+            self.others.push(Lane { key, ..Lane::default() });
+            self.others.len() - 1
+        });
+        self.others[at].add((at as u32 + 1) << LANE_SHIFT, [run, &[]])
+    }
+
     pub(crate) fn get(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..span.end as usize]
+        let (start, end) = (span.start & OFFSET, span.end & OFFSET);
+        let bytes = match span.start >> LANE_SHIFT {
+            0 => &self.first.bytes,
+            number => &self.others[number as usize - 1].bytes,
+        };
+        &bytes[start as usize..end as usize]
     }
 
     /// Gives the room of a span back where that can be done at once: it was added last, and for one connection.
     /// So a turn of many echoes uses the same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
-        if span.end as usize == self.bytes.len() && span.start >= self.shared {
-            self.bytes.truncate(span.start as usize);
+        // In other lanes everything is shared, and the places are beyond those of the first.
+        if span.end as usize == self.first.bytes.len() && span.start >= self.first.shared {
+            self.first.bytes.truncate(span.start as usize);
+            self.len -= span.len();
         }
     }
 
     /// Forgets everything: no connection has a span any more.
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
-        self.shared = 0;
+        self.first.bytes.clear();
+        self.first.bytes.shrink_to(KEPT_BYTES);
+        self.first.shared = 0;
+        self.others.truncate(KEPT_LANES);
+        for lane in &mut self.others {
+            lane.bytes.clear();
+            lane.bytes.shrink_to(KEPT_BYTES_OF_OTHERS);
+        }
+        self.len = 0;
     }
 }
 
@@ -106,7 +159,7 @@ mod tests {
     fn only_the_last_span_of_one_connection_is_given_back() {
         let mut batch = Batch::default();
         let first = batch.add([b"first", b""]);
-        let shared = batch.add_shared(b"shared");
+        let shared = batch.add_shared(0, b"shared");
         batch.give_back(first);
         batch.give_back(shared);
         assert_eq!(batch.get(shared), b"shared");
@@ -118,5 +171,25 @@ mod tests {
         assert!(mixed.extend(batch.add([b"tail", b""])));
         batch.give_back(mixed);
         assert_eq!(batch.get(shared), b"shared");
+    }
+
+    #[test]
+    fn what_goes_to_many_follows_on_what_they_got_before_of_the_same_form() {
+        let mut batch = Batch::default();
+        let mut spans = [Span::default(); 3];
+        for round in 0..3u8 {
+            for (form, span) in spans.iter_mut().enumerate() {
+                assert!(span.extend(batch.add_shared(form as u8 * 7, &[form as u8, round])));
+            }
+        }
+        for (form, span) in (0u8..).zip(spans) {
+            assert_eq!(batch.get(span), [form, 0, form, 1, form, 2]);
+            batch.give_back(span);
+        }
+        assert_eq!(batch.len(), 18);
+        // One form does not follow on another.
+        assert!(!spans[1].extend(batch.add_shared(0, b"x")) && !spans[0].extend(batch.add_shared(7, b"x")));
+        batch.clear();
+        assert_eq!((batch.len(), batch.add_shared(7, b"y").len()), (0, 1));
     }
 }

@@ -160,7 +160,7 @@ impl<S> Connections<S> {
                     runs.all_mut().for_each(|run| run.span = None);
                 }
                 let run = runs.at(number);
-                let span = self.batch.add_shared(run.bytes());
+                let span = self.batch.add_shared(key, run.bytes());
                 run.span = Some(span);
                 span
             }

@@ -157,22 +157,26 @@ fn who_is_left_out_gets_nothing_however_many_they_are_and_however_often_they_are
     }
 }
 
+/// The shortest of some runs: what else the machine does only makes it longer.
+fn fastest(mut run: impl FnMut()) -> Duration {
+    let runs = (0..3).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    });
+    runs.min().expect("there were some")
+}
+
 #[test]
-fn to_leave_thousands_out_costs_little_more_than_to_leave_out_few() {
+fn those_who_are_left_out_are_not_looked_through_for_each_receiver() {
     let (mut reactor, members, _) = open(10_000, 1);
-    let mut cost = |count: usize| {
-        let fastest = (0..5).map(|_| {
-            let excepted = members.iter().rev().step_by(2).take(count).map(|member| member.fd);
-            let start = Instant::now();
-            let reach = reactor.app.server.broadcast(b"x").except_all(excepted).send();
-            let spent = start.elapsed();
-            assert_eq!(reach.queued, members.len() - count);
-            reactor.turn(Instant::now(), [].into_iter());
-            spent
-        });
-        fastest.min().expect("there were some")
-    };
-    let (few, many) = (cost(10), cost(5_000));
-    // Searched one by one they cost hundreds of times as much.
-    assert!(many < few * 20 + Duration::from_millis(5), "{few:?} and {many:?}");
+    let excepted: Vec<Fd> = members.iter().rev().step_by(2).map(|member| member.fd).collect();
+    let all = fastest(|| {
+        let reach = reactor.app.server.broadcast(b"x").except_all(excepted.iter().copied()).send();
+        assert_eq!(reach.queued, 5_000);
+    });
+    let looked_through = fastest(|| {
+        assert_eq!(members.iter().filter(|member| !excepted.contains(&member.fd)).count(), 5_000);
+    });
+    assert!(all < looked_through / 3, "{all:?} and {looked_through:?}");
 }

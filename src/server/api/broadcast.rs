@@ -89,7 +89,8 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 
 impl Server {
     /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
-    /// [`except`](Broadcast::except) to some. It is encoded once, and for raw TCP once for each listener.
+    /// [`except`](Broadcast::except) to some. It is encoded once for each form that a receiver gets it in, such as that
+    /// of plain WebSockets, of event streams or of an [`Envelope`](crate::Envelope).
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};

@@ -136,7 +136,7 @@ impl Config {
                 .inbound_bytes_max
                 .saturating_add(2usize.saturating_mul(self.message_bytes_max))
                 .saturating_add(request.saturating_mul(2)),
-            turn: (3 * BATCH_BYTES_MAX + self.read_buffer_bytes + EVENTS * 16)
+            turn: (4 * BATCH_BYTES_MAX + self.read_buffer_bytes + EVENTS * 16)
                 .saturating_add(frame.saturating_mul(2))
                 .saturating_add(places.saturating_mul(2 * 24)),
             mailbox: self

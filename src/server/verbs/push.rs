@@ -31,7 +31,7 @@ impl Server {
     }
 
     /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
-    /// 125 bytes).
+    /// 125 bytes). They go as they are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
     /// # Errors
     /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A
@@ -42,7 +42,8 @@ impl Server {
 
     /// Sends part of a message, for one that is too large to have in one piece, or that is only being made: the
     /// first part as text or binary, each that follows as [`Opcode::Continuation`], and the last with `finish`.
-    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character.
+    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character. The parts go as they
+    /// are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
     /// Until the last part no other message may come between: a [`push`](Server::push) is
     /// [`PushError::Unfinished`], and a [`broadcast`](Server::broadcast) leaves the connection out and says so

@@ -78,8 +78,8 @@ impl Server {
         true
     }
 
-    /// Sends a message to every established connection in a topic, as [`broadcast`](Server::broadcast) does to all: it
-    /// is encoded once, and whoever publishes need not be in the topic. Nobody in it is no error.
+    /// Sends a message to every established connection in a topic, as [`broadcast`](Server::broadcast) does to all.
+    /// Whoever publishes need not be in the topic. Nobody in it is no error.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};

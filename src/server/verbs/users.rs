@@ -81,7 +81,8 @@ impl Server {
         users.find(uid).into_iter().flat_map(|user| users.members(user))
     }
 
-    /// Sends a message to all established connections of a user, encoded once: how many it reached.
+    /// Sends a message to all established connections of a user, as [`broadcast`](Server::broadcast) does to all: how
+    /// many it reached.
     ///
     /// ```no_run
     /// # use swio::Server;
