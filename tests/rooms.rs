@@ -372,8 +372,8 @@ fn what_may_not_join_is_told_why_and_nothing_has_changed() {
         // HTTP so far, and an fd that never was.
         let http = (1..20).filter_map(Fd::from_u64).find(|fd| server.exists(*fd) && ![a, b].contains(fd));
         let http = http.expect("the plain connection");
-        assert_eq!(server.join(http, "two"), Err(JoinError::NotWebSocket));
-        assert_eq!(server.bind(http, "ada"), Err(JoinError::NotWebSocket));
+        assert_eq!(server.join(http, "two"), Err(JoinError::NotOpen));
+        assert_eq!(server.bind(http, "ada"), Err(JoinError::NotOpen));
         let none = Fd::from_u64(99).expect("a number for an fd");
         assert_eq!(
             (server.join(none, "two"), server.bind(none, "ada")),

@@ -41,7 +41,7 @@ impl Server {
                     role: websocket.role(),
                 })
             }
-            (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
+            (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotOpen),
             (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
                 Ok(Channel::EventStream { is_labelled: stream.is_labelled })
             }

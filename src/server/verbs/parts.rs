@@ -126,7 +126,7 @@ impl Server {
     pub fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
         match self.channel(fd) {
             Ok(Channel::LongPolling) => return Err(PushError::Unsendable),
-            Ok(_) | Err(PushError::NotWebSocket) => {}
+            Ok(_) | Err(PushError::NotOpen) => {}
             Err(error) => return Err(error),
         }
         let written = self.connections.write(fd, [bytes, &[]], Quota::Limited);

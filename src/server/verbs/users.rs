@@ -17,7 +17,7 @@ impl Server {
     /// another user's no more, if it was. Topics may be joined before or after.
     ///
     /// # Errors
-    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotWebSocket`] by what the fd names;
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] by what the fd names;
     /// [`JoinError::NameLength`] where the uid is empty or longer than
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max).
     ///
