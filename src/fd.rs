@@ -57,6 +57,12 @@ impl Fd {
         }
     }
 
+    /// The number of the reactor that serves the connection: its part of the value, 0 to 255. A server with one
+    /// reactor has number 0.
+    pub const fn reactor(self) -> u8 {
+        (self.0.get() >> INDEX_BITS) as u8
+    }
+
     #[cfg(test)]
     pub(crate) fn generation(self) -> u32 {
         (self.0.get() >> (32)) as u32
@@ -115,8 +121,8 @@ impl FromStr for Fd {
 
 /// A user's own data for each connection, found by [`Fd`] without hashing.
 ///
-/// Data of an earlier connection is never seen under a later one's `Fd`. Remove what you insert in
-/// `on_close`.
+/// Data of an earlier connection is never seen under a later one's `Fd`, and connections of several
+/// [reactors](Fd::reactor) do not get in each other's way. Remove what you insert in `on_close`.
 ///
 /// ```
 /// use swio::{Fd, FdMap};
@@ -130,9 +136,24 @@ impl FromStr for Fd {
 /// ```
 #[derive(Clone, Debug)]
 pub struct FdMap<T> {
-    /// By the fd's index; the index of a live connection is unique in its reactor.
-    slots: Vec<Option<(Fd, T)>>,
+    /// Of the reactor that was inserted first, which is the only one in most maps.
+    first: Slots<T>,
+    others: Vec<Slots<T>>,
     len: usize,
+}
+
+/// The data of one reactor's connections.
+#[derive(Clone, Debug)]
+struct Slots<T> {
+    reactor: u8,
+    /// By the fd's index: a reactor has at most one live connection with it.
+    pairs: Vec<Option<(Fd, T)>>,
+}
+
+impl<T> Slots<T> {
+    const fn new(reactor: u8) -> Slots<T> {
+        Slots { reactor, pairs: Vec::new() }
+    }
 }
 
 impl<T> Default for FdMap<T> {
@@ -144,23 +165,24 @@ impl<T> Default for FdMap<T> {
 impl<T> FdMap<T> {
     /// An empty map; owns no memory yet.
     pub const fn new() -> FdMap<T> {
-        FdMap { slots: Vec::new(), len: 0 }
+        FdMap { first: Slots::new(0), others: Vec::new(), len: 0 }
     }
 
-    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`. Of two connections in the same
-    /// slot the later one has the place: the earlier one's data is dropped, whichever comes first.
+    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`. Of two connections in the same slot of a
+    /// reactor the later one has the place: the earlier one's data is dropped, whichever comes first.
     ///
-    /// The map is as long as the highest index in it: insert fds that the server gave you, not what a client
-    /// sent.
+    /// For each reactor the map is as long as the highest index in it: insert fds that the server gave you, not what a
+    /// client sent.
     pub fn insert(&mut self, fd: Fd, value: T) -> Option<T> {
+        let pairs = &mut self.slots_or_new(fd.reactor()).pairs;
         let index = fd.index() as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || None);
+        if index >= pairs.len() {
+            pairs.resize_with(index + 1, || None);
         }
-        if self.slots[index].as_ref().is_some_and(|(owner, _)| *owner > fd) {
+        if pairs[index].as_ref().is_some_and(|(owner, _)| *owner > fd) {
             return None;
         }
-        match self.slots[index].replace((fd, value)) {
+        match pairs[index].replace((fd, value)) {
             Some((earlier, value)) => (earlier == fd).then_some(value),
             None => {
                 self.len += 1;
@@ -171,7 +193,7 @@ impl<T> FdMap<T> {
 
     /// The data of `fd`.
     pub fn get(&self, fd: Fd) -> Option<&T> {
-        match self.slots.get(fd.index() as usize) {
+        match self.slots(fd.reactor())?.pairs.get(fd.index() as usize) {
             Some(Some((owner, value))) if *owner == fd => Some(value),
             _ => None,
         }
@@ -179,7 +201,7 @@ impl<T> FdMap<T> {
 
     /// The data of `fd`, to change it.
     pub fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
-        match self.slots.get_mut(fd.index() as usize) {
+        match self.slots_mut(fd.reactor())?.pairs.get_mut(fd.index() as usize) {
             Some(Some((owner, value))) if *owner == fd => Some(value),
             _ => None,
         }
@@ -187,8 +209,8 @@ impl<T> FdMap<T> {
 
     /// Takes the data of `fd` out.
     pub fn remove(&mut self, fd: Fd) -> Option<T> {
-        let slot = self.slots.get_mut(fd.index() as usize)?;
-        let (_, value) = slot.take_if(|(owner, _)| *owner == fd)?;
+        let pair = self.slots_mut(fd.reactor())?.pairs.get_mut(fd.index() as usize)?;
+        let (_, value) = pair.take_if(|(owner, _)| *owner == fd)?;
         self.len -= 1;
         Some(value)
     }
@@ -198,9 +220,10 @@ impl<T> FdMap<T> {
         self.get(fd).is_some()
     }
 
-    /// All pairs, in the order of the connection table.
+    /// All pairs, one reactor after the other, each in the order of its connection table.
     pub fn iter(&self) -> impl Iterator<Item = (Fd, &T)> {
-        self.slots.iter().flatten().map(|(fd, value)| (*fd, value))
+        let all = std::iter::once(&self.first).chain(&self.others);
+        all.flat_map(|slots| slots.pairs.iter().flatten()).map(|(fd, value)| (*fd, value))
     }
 
     /// How many connections have data here.
@@ -211,6 +234,34 @@ impl<T> FdMap<T> {
     /// Whether no connection has data here.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    fn slots(&self, reactor: u8) -> Option<&Slots<T>> {
+        if self.first.reactor == reactor {
+            return Some(&self.first);
+        }
+        self.others.iter().find(|slots| slots.reactor == reactor)
+    }
+
+    fn slots_mut(&mut self, reactor: u8) -> Option<&mut Slots<T>> {
+        if self.first.reactor == reactor {
+            return Some(&mut self.first);
+        }
+        self.others.iter_mut().find(|slots| slots.reactor == reactor)
+    }
+
+    fn slots_or_new(&mut self, reactor: u8) -> &mut Slots<T> {
+        if self.first.pairs.is_empty() && self.others.is_empty() {
+            self.first.reactor = reactor;
+        }
+        if self.first.reactor == reactor {
+            return &mut self.first;
+        }
+        let place = self.others.iter().position(|slots| slots.reactor == reactor).unwrap_or_else(|| {
+            self.others.push(Slots::new(reactor));
+            self.others.len() - 1
+        });
+        &mut self.others[place]
     }
 }
 
@@ -227,9 +278,11 @@ mod tests {
     #[test]
     fn packing_keeps_every_part() {
         let fd = Fd::new(u32::MAX, 255, Fd::INDEX_MAX);
-        assert_eq!((fd.generation(), fd.index()), (u32::MAX, Fd::INDEX_MAX));
+        assert_eq!((fd.generation(), fd.reactor(), fd.index()), (u32::MAX, 255, Fd::INDEX_MAX));
         assert_eq!(fd.to_u64(), u64::MAX);
         assert_eq!(fd.to_string().parse(), Ok(fd));
+        let fd = Fd::new(7, 3, 9);
+        assert_eq!((fd.generation(), fd.reactor(), fd.index()), (7, 3, 9));
     }
 
     #[test]
@@ -258,5 +311,35 @@ mod tests {
         assert_eq!(map.iter().collect::<Vec<_>>(), [(late, &"later")]);
         assert_eq!(map.remove(late), Some("later"));
         assert!(map.is_empty());
+    }
+
+    #[test]
+    fn data_of_several_reactors_lives_side_by_side() {
+        // The first one seen need not be reactor 0.
+        let fds =
+            [Fd::new(0, 2, 3), Fd::new(5, 0, 3), Fd::new(0, 0, 1), Fd::new(0, 255, 3), Fd::new(9, 2, 1)];
+        let mut map = FdMap::new();
+        for (number, fd) in fds.into_iter().enumerate() {
+            assert_eq!((map.get(fd), map.remove(fd)), (None, None), "{fd}");
+            assert_eq!(map.insert(fd, number), None, "{fd}");
+        }
+        assert_eq!(map.len(), 5);
+        for (number, fd) in fds.into_iter().enumerate() {
+            assert_eq!(map.get(fd), Some(&number), "{fd}");
+            *map.get_mut(fd).expect("inserted") += 10;
+            assert_eq!(map.insert(fd, number + 20), Some(number + 10), "{fd}");
+        }
+        let order: Vec<_> = map.iter().map(|(fd, number)| (fd.reactor(), fd.index(), *number)).collect();
+        assert_eq!(order, [(2, 1, 24), (2, 3, 20), (0, 1, 22), (0, 3, 21), (255, 3, 23)]);
+
+        // An earlier connection is told from a later one in each of them.
+        assert_eq!(map.insert(Fd::new(4, 0, 3), 99), None);
+        assert_eq!((map.get(Fd::new(4, 0, 3)), map.get(fds[1])), (None, Some(&21)));
+        assert_eq!(map.insert(Fd::new(6, 0, 3), 26), None);
+        assert_eq!((map.get(fds[1]), map.get(Fd::new(6, 0, 3)), map.len()), (None, Some(&26), 5));
+
+        assert_eq!(fds.map(|fd| map.remove(fd)), [Some(20), None, Some(22), Some(23), Some(24)]);
+        assert_eq!(map.remove(Fd::new(6, 0, 3)), Some(26));
+        assert!(map.is_empty() && map.iter().next().is_none());
     }
 }

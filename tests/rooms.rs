@@ -442,7 +442,7 @@ fn every_handler_is_told_and_what_they_do_then_counts() {
             tell(&root, format!("root {topic} {event:?}"));
         })
         .route("/", move || {
-            let (topic, presence) = (routed.clone(), routed);
+            let (topic, presence) = (routed.clone(), routed.clone());
             Callbacks::new()
                 .on_open(|server, request| {
                     server.join(request.fd, "a").expect("there is room");
