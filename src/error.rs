@@ -6,6 +6,8 @@ use std::io;
 
 /// Why a push was not accepted. Nothing of the message was sent or kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PushError {
     /// No such connection (any more). The fd will never be valid again.
@@ -50,6 +52,8 @@ impl std::error::Error for PushError {}
 
 /// Why a connection could not join a topic or be bound to a user. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JoinError {
     /// No such connection (any more). The fd will never be valid again.

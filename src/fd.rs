@@ -119,6 +119,30 @@ impl FromStr for Fd {
     }
 }
 
+/// Decimal text where people read it, a number in binary formats.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Fd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => serializer.serialize_u64(self.to_u64()),
+        }
+    }
+}
+
+/// No number is read from text: JavaScript may have rounded it, and it would be another connection's.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Fd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Fd, D::Error> {
+        use serde::de::Error as _;
+        let fd = match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer)?.parse(),
+            false => u64::deserialize(deserializer)?.try_into(),
+        };
+        fd.map_err(D::Error::custom)
+    }
+}
+
 /// A user's own data for each connection, found by [`Fd`] without hashing.
 ///
 /// Data of an earlier connection is never seen under a later one's `Fd`, and connections of several

@@ -164,6 +164,7 @@ pub use net::timers::TimerId;
 pub use server::Server;
 pub use server::api::broadcast::{Broadcast, Reach};
 pub use server::api::builder::Builder;
+pub use server::api::command::{Command, Outcome};
 pub use server::api::event_loop::{EventLoop, Running};
 pub use server::api::handle::Handle;
 pub use server::api::handler::Callbacks;

@@ -23,6 +23,8 @@ use std::time::Duration;
 /// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
 /// frames are never dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SlowConsumer {
     /// The push is refused as [`PushError::Full`](crate::PushError::Full) and the connection closed with

@@ -37,6 +37,7 @@ pub(crate) enum Target {
 
 /// How many a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reach {
     /// Connections whose outbox took the message.
     pub queued: usize,

@@ -2,6 +2,7 @@
 
 pub(crate) mod broadcast;
 pub(crate) mod builder;
+pub(crate) mod command;
 pub(crate) mod event_loop;
 pub(crate) mod handle;
 pub(crate) mod handler;
@@ -9,3 +10,5 @@ pub(crate) mod info;
 pub(crate) mod message;
 pub(crate) mod request;
 pub(crate) mod routes;
+#[cfg(feature = "serde")]
+pub(crate) mod serial;

@@ -10,7 +10,6 @@ use crate::net::output::{Quota, Refused};
 use crate::net::resolver::Resolver;
 use crate::net::timers::TimerId;
 use crate::server::Server;
-use crate::server::api::handle::Mail;
 use crate::server::api::handler::Handler;
 use crate::server::api::routes::Route;
 use crate::server::deferred::Deferred;
@@ -227,7 +226,7 @@ impl Dispatch {
         let handle = self.server.handle();
         let tell = move |found: io::Result<Vec<SocketAddr>>| {
             // Gone with the server, where that has ended.
-            handle.0.send_exempt(Mail::Resolved(id, found)).ok();
+            handle.resolved(id, found);
         };
         if let Err(error) = self.server.outgoing.resolver.resolve(host, port, tell) {
             self.attempt_failed(id, Cause::Io(error.kind()), error.to_string().into());

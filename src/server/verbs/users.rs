@@ -91,8 +91,12 @@ impl Server {
     /// }
     /// ```
     pub fn push_to_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Reach {
+        self.to_user(uid, message.into()).send()
+    }
+
+    pub(crate) fn to_user<'a>(&mut self, uid: &str, message: Message<'a>) -> Broadcast<'_, 'a> {
         let target = self.rooms.users.find(uid).map_or(Target::Nobody, Target::User);
-        Broadcast::new(self, target, message.into()).send()
+        Broadcast::new(self, target, message)
     }
 
     /// The users in a topic, each once, in no order: those with a connection in it, and those who had one less than
