@@ -356,7 +356,7 @@ impl Server {
     pub fn execute(&mut self, command: Command) -> Outcome {
         match command {
             Command::Push { fd, message } => self.push(fd, message).into(),
-            Command::PushToUser { uid, message, except } => send(self.to_user(&uid, message), except),
+            Command::PushToUser { uid, message, except } => send(self.for_user(&uid, message), except),
             Command::Publish { topic, message, except } => send(self.publish(&topic, message), except),
             Command::Broadcast { message, except } => send(self.broadcast(message), except),
             Command::Send { fd, bytes } => self.send(fd, &bytes).into(),

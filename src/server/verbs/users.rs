@@ -91,10 +91,10 @@ impl Server {
     /// }
     /// ```
     pub fn push_to_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Reach {
-        self.to_user(uid, message.into()).send()
+        self.for_user(uid, message.into()).send()
     }
 
-    pub(crate) fn to_user<'a>(&mut self, uid: &str, message: Message<'a>) -> Broadcast<'_, 'a> {
+    pub(crate) fn for_user<'a>(&mut self, uid: &str, message: Message<'a>) -> Broadcast<'_, 'a> {
         let target = self.rooms.users.find(uid).map_or(Target::Nobody, Target::User);
         Broadcast::new(self, target, message)
     }
