@@ -1,4 +1,4 @@
-//! The name of a connection: packing, printing, parsing, and a map from connections to a user's own data.
+//! The name of a connection: packing, printing and parsing it, and a map from connections to a user's own data.
 //! Knows nothing of sockets.
 
 use std::fmt;
@@ -10,12 +10,12 @@ const INDEX_BITS: u32 = 24;
 /// Names one connection for all time.
 ///
 /// An `Fd` looks like Swoole's `$fd`: the first connections print as 1, 2, 3. It is not the kernel's file
-/// descriptor. A slot of the connection table that is used again gets another generation, so an `Fd` kept
+/// descriptor. When a slot of the connection table is used again, it gets another generation, so an `Fd` kept
 /// from an earlier connection can never reach a later client: pushing to it is [`PushError::Gone`].
-/// That holds for one run of one server; the next one counts from 1 again.
+/// That holds for one run of one server. The next run counts from 1 again.
 ///
 /// Layout, from the high bits: generation 32, reactor 8, index 24. The value survives `u64`, decimal text,
-/// logs and databases. JavaScript's numbers hold 53 bits: send it to a page as a string.
+/// logs and databases. JavaScript's numbers hold only 53 bits, so send it to a page as a string.
 ///
 /// ```
 /// use swio::Fd;
@@ -34,7 +34,7 @@ impl Fd {
     /// The largest number of connections in one reactor's table.
     pub(crate) const INDEX_MAX: u32 = (1 << INDEX_BITS) - 1;
 
-    /// `index` counts from 1: index 0 is kept for tokens that are no connection.
+    /// `index` counts from 1: index 0 is reserved for tokens of the poller that are not connections.
     pub(crate) fn new(generation: u32, reactor: u8, index: u32) -> Fd {
         debug_assert!(0 < index && index <= Fd::INDEX_MAX);
         let value = u64::from(generation) << 32 | u64::from(reactor) << INDEX_BITS | u64::from(index);
@@ -91,7 +91,7 @@ impl From<Fd> for u64 {
     }
 }
 
-/// A text or number that is no [`Fd`].
+/// A text or number that is not an [`Fd`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseFdError;
 
