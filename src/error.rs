@@ -6,14 +6,16 @@ use std::io;
 
 /// Why a push was not accepted. Nothing of the message was sent or kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PushError {
     /// No such connection (any more). The fd will never be valid again.
     Gone,
     /// The connection is closing: nothing may follow the close frame (RFC 6455 §5.5.1).
     Closing,
-    /// The connection has not finished its handshake, or only speaks HTTP.
-    NotWebSocket,
+    /// The connection can't be pushed to: it has not finished its handshake, or only speaks HTTP.
+    NotOpen,
     /// The connection's outbox, or all of them together, are at their limit
     /// ([`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max)).
     /// With [`SlowConsumer::Close`](crate::SlowConsumer::Close) the connection is being closed now.
@@ -36,7 +38,7 @@ impl fmt::Display for PushError {
         f.write_str(match self {
             PushError::Gone => "no such connection (any more)",
             PushError::Closing => "the connection is closing",
-            PushError::NotWebSocket => "the connection is not open yet, or speaks nothing but HTTP",
+            PushError::NotOpen => "the connection is not open yet, or speaks nothing but HTTP",
             PushError::Full => "the outbox is full: the message is too large, or the peer reads too slowly",
             PushError::Unsendable => "the payload is not valid for its opcode, or the framing can't carry it",
             PushError::Unfinished => "a message pushed in parts is not finished",
@@ -50,14 +52,17 @@ impl std::error::Error for PushError {}
 
 /// Why a connection could not join a topic or be bound to a user. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JoinError {
     /// No such connection (any more). The fd will never be valid again.
     Gone,
     /// The connection is closing.
     Closing,
-    /// The connection has not finished its handshake, or only speaks HTTP.
-    NotWebSocket,
+    /// The connection can't be pushed to, so it can't join anything: it has not finished its handshake, or only speaks
+    /// HTTP.
+    NotOpen,
     /// The topic's name or the uid is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max)).
     NameLength,
@@ -74,7 +79,7 @@ impl fmt::Display for JoinError {
         f.write_str(match self {
             JoinError::Gone => "no such connection (any more)",
             JoinError::Closing => "the connection is closing",
-            JoinError::NotWebSocket => "the connection is not open yet, or speaks nothing but HTTP",
+            JoinError::NotOpen => "the connection is not open yet, or speaks nothing but HTTP",
             JoinError::NameLength => "the name is empty or too long",
             JoinError::ConnectionFull => "the connection is in too many topics",
             JoinError::TopicsFull => "there are too many topics",

@@ -1,4 +1,4 @@
-//! The name of a connection: packing, printing, parsing, and a map from connections to a user's own data.
+//! The name of a connection: packing, printing and parsing it, and a map from connections to a user's own data.
 //! Knows nothing of sockets.
 
 use std::fmt;
@@ -10,12 +10,12 @@ const INDEX_BITS: u32 = 24;
 /// Names one connection for all time.
 ///
 /// An `Fd` looks like Swoole's `$fd`: the first connections print as 1, 2, 3. It is not the kernel's file
-/// descriptor. A slot of the connection table that is used again gets another generation, so an `Fd` kept
+/// descriptor. When a slot of the connection table is used again, it gets another generation, so an `Fd` kept
 /// from an earlier connection can never reach a later client: pushing to it is [`PushError::Gone`].
-/// That holds for one run of one server; the next one counts from 1 again.
+/// That holds for one run of one server. The next run counts from 1 again.
 ///
 /// Layout, from the high bits: generation 32, reactor 8, index 24. The value survives `u64`, decimal text,
-/// logs and databases. JavaScript's numbers hold 53 bits: send it to a page as a string.
+/// logs and databases. JavaScript's numbers hold only 53 bits, so send it to a page as a string.
 ///
 /// ```
 /// use swio::Fd;
@@ -34,7 +34,7 @@ impl Fd {
     /// The largest number of connections in one reactor's table.
     pub(crate) const INDEX_MAX: u32 = (1 << INDEX_BITS) - 1;
 
-    /// `index` counts from 1: index 0 is kept for tokens that are no connection.
+    /// `index` counts from 1: index 0 is reserved for tokens of the poller that are not connections.
     pub(crate) fn new(generation: u32, reactor: u8, index: u32) -> Fd {
         debug_assert!(0 < index && index <= Fd::INDEX_MAX);
         let value = u64::from(generation) << 32 | u64::from(reactor) << INDEX_BITS | u64::from(index);
@@ -55,6 +55,12 @@ impl Fd {
             Some(value) => Some(Fd(value)),
             None => None,
         }
+    }
+
+    /// The number of the reactor that serves the connection: its part of the value, 0 to 255. A server with one
+    /// reactor has number 0.
+    pub const fn reactor(self) -> u8 {
+        (self.0.get() >> INDEX_BITS) as u8
     }
 
     #[cfg(test)]
@@ -85,7 +91,7 @@ impl From<Fd> for u64 {
     }
 }
 
-/// A text or number that is no [`Fd`].
+/// A text or number that is not an [`Fd`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseFdError;
 
@@ -113,10 +119,34 @@ impl FromStr for Fd {
     }
 }
 
+/// Decimal text where people read it, a number in binary formats.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Fd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => serializer.serialize_u64(self.to_u64()),
+        }
+    }
+}
+
+/// No number is read from text: JavaScript may have rounded it, and it would be another connection's.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Fd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Fd, D::Error> {
+        use serde::de::Error as _;
+        let fd = match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer)?.parse(),
+            false => u64::deserialize(deserializer)?.try_into(),
+        };
+        fd.map_err(D::Error::custom)
+    }
+}
+
 /// A user's own data for each connection, found by [`Fd`] without hashing.
 ///
-/// Data of an earlier connection is never seen under a later one's `Fd`. Remove what you insert in
-/// `on_close`.
+/// Data of an earlier connection is never seen under a later one's `Fd`, and connections of several
+/// [reactors](Fd::reactor) do not get in each other's way. Remove what you insert in `on_close`.
 ///
 /// ```
 /// use swio::{Fd, FdMap};
@@ -130,9 +160,24 @@ impl FromStr for Fd {
 /// ```
 #[derive(Clone, Debug)]
 pub struct FdMap<T> {
-    /// By the fd's index; the index of a live connection is unique in its reactor.
-    slots: Vec<Option<(Fd, T)>>,
+    /// Of the reactor that was inserted first, which is the only one in most maps.
+    first: Slots<T>,
+    others: Vec<Slots<T>>,
     len: usize,
+}
+
+/// The data of one reactor's connections.
+#[derive(Clone, Debug)]
+struct Slots<T> {
+    reactor: u8,
+    /// By the fd's index: a reactor has at most one live connection with it.
+    pairs: Vec<Option<(Fd, T)>>,
+}
+
+impl<T> Slots<T> {
+    const fn new(reactor: u8) -> Slots<T> {
+        Slots { reactor, pairs: Vec::new() }
+    }
 }
 
 impl<T> Default for FdMap<T> {
@@ -144,23 +189,24 @@ impl<T> Default for FdMap<T> {
 impl<T> FdMap<T> {
     /// An empty map; owns no memory yet.
     pub const fn new() -> FdMap<T> {
-        FdMap { slots: Vec::new(), len: 0 }
+        FdMap { first: Slots::new(0), others: Vec::new(), len: 0 }
     }
 
-    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`. Of two connections in the same
-    /// slot the later one has the place: the earlier one's data is dropped, whichever comes first.
+    /// Puts `value` in for `fd`. Gives back what was there for the same `fd`. Of two connections in the same slot of a
+    /// reactor the later one has the place: the earlier one's data is dropped, whichever comes first.
     ///
-    /// The map is as long as the highest index in it: insert fds that the server gave you, not what a client
-    /// sent.
+    /// For each reactor the map is as long as the highest index in it: insert fds that the server gave you, not what a
+    /// client sent.
     pub fn insert(&mut self, fd: Fd, value: T) -> Option<T> {
+        let pairs = &mut self.slots_or_new(fd.reactor()).pairs;
         let index = fd.index() as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || None);
+        if index >= pairs.len() {
+            pairs.resize_with(index + 1, || None);
         }
-        if self.slots[index].as_ref().is_some_and(|(owner, _)| *owner > fd) {
+        if pairs[index].as_ref().is_some_and(|(owner, _)| *owner > fd) {
             return None;
         }
-        match self.slots[index].replace((fd, value)) {
+        match pairs[index].replace((fd, value)) {
             Some((earlier, value)) => (earlier == fd).then_some(value),
             None => {
                 self.len += 1;
@@ -171,7 +217,7 @@ impl<T> FdMap<T> {
 
     /// The data of `fd`.
     pub fn get(&self, fd: Fd) -> Option<&T> {
-        match self.slots.get(fd.index() as usize) {
+        match self.slots(fd.reactor())?.pairs.get(fd.index() as usize) {
             Some(Some((owner, value))) if *owner == fd => Some(value),
             _ => None,
         }
@@ -179,7 +225,7 @@ impl<T> FdMap<T> {
 
     /// The data of `fd`, to change it.
     pub fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
-        match self.slots.get_mut(fd.index() as usize) {
+        match self.slots_mut(fd.reactor())?.pairs.get_mut(fd.index() as usize) {
             Some(Some((owner, value))) if *owner == fd => Some(value),
             _ => None,
         }
@@ -187,8 +233,8 @@ impl<T> FdMap<T> {
 
     /// Takes the data of `fd` out.
     pub fn remove(&mut self, fd: Fd) -> Option<T> {
-        let slot = self.slots.get_mut(fd.index() as usize)?;
-        let (_, value) = slot.take_if(|(owner, _)| *owner == fd)?;
+        let pair = self.slots_mut(fd.reactor())?.pairs.get_mut(fd.index() as usize)?;
+        let (_, value) = pair.take_if(|(owner, _)| *owner == fd)?;
         self.len -= 1;
         Some(value)
     }
@@ -198,9 +244,10 @@ impl<T> FdMap<T> {
         self.get(fd).is_some()
     }
 
-    /// All pairs, in the order of the connection table.
+    /// All pairs, one reactor after the other, each in the order of its connection table.
     pub fn iter(&self) -> impl Iterator<Item = (Fd, &T)> {
-        self.slots.iter().flatten().map(|(fd, value)| (*fd, value))
+        let all = std::iter::once(&self.first).chain(&self.others);
+        all.flat_map(|slots| slots.pairs.iter().flatten()).map(|(fd, value)| (*fd, value))
     }
 
     /// How many connections have data here.
@@ -211,6 +258,34 @@ impl<T> FdMap<T> {
     /// Whether no connection has data here.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    fn slots(&self, reactor: u8) -> Option<&Slots<T>> {
+        if self.first.reactor == reactor {
+            return Some(&self.first);
+        }
+        self.others.iter().find(|slots| slots.reactor == reactor)
+    }
+
+    fn slots_mut(&mut self, reactor: u8) -> Option<&mut Slots<T>> {
+        if self.first.reactor == reactor {
+            return Some(&mut self.first);
+        }
+        self.others.iter_mut().find(|slots| slots.reactor == reactor)
+    }
+
+    fn slots_or_new(&mut self, reactor: u8) -> &mut Slots<T> {
+        if self.first.pairs.is_empty() && self.others.is_empty() {
+            self.first.reactor = reactor;
+        }
+        if self.first.reactor == reactor {
+            return &mut self.first;
+        }
+        let place = self.others.iter().position(|slots| slots.reactor == reactor).unwrap_or_else(|| {
+            self.others.push(Slots::new(reactor));
+            self.others.len() - 1
+        });
+        &mut self.others[place]
     }
 }
 
@@ -227,9 +302,11 @@ mod tests {
     #[test]
     fn packing_keeps_every_part() {
         let fd = Fd::new(u32::MAX, 255, Fd::INDEX_MAX);
-        assert_eq!((fd.generation(), fd.index()), (u32::MAX, Fd::INDEX_MAX));
+        assert_eq!((fd.generation(), fd.reactor(), fd.index()), (u32::MAX, 255, Fd::INDEX_MAX));
         assert_eq!(fd.to_u64(), u64::MAX);
         assert_eq!(fd.to_string().parse(), Ok(fd));
+        let fd = Fd::new(7, 3, 9);
+        assert_eq!((fd.generation(), fd.reactor(), fd.index()), (7, 3, 9));
     }
 
     #[test]
@@ -258,5 +335,36 @@ mod tests {
         assert_eq!(map.iter().collect::<Vec<_>>(), [(late, &"later")]);
         assert_eq!(map.remove(late), Some("later"));
         assert!(map.is_empty());
+    }
+
+    #[test]
+    fn data_of_several_reactors_lives_side_by_side() {
+        // The first one seen need not be reactor 0.
+        let fds =
+            [Fd::new(0, 2, 3), Fd::new(5, 0, 3), Fd::new(0, 0, 1), Fd::new(0, 255, 3), Fd::new(9, 2, 1)];
+        let mut map = FdMap::new();
+        for (number, fd) in fds.into_iter().enumerate() {
+            assert_eq!(map.get(fd), None, "{fd}");
+            assert_eq!(map.remove(fd), None, "{fd}");
+            assert_eq!(map.insert(fd, number), None, "{fd}");
+        }
+        assert_eq!(map.len(), 5);
+        for (number, fd) in fds.into_iter().enumerate() {
+            assert_eq!(map.get(fd), Some(&number), "{fd}");
+            *map.get_mut(fd).expect("inserted") += 10;
+            assert_eq!(map.insert(fd, number + 20), Some(number + 10), "{fd}");
+        }
+        let order: Vec<_> = map.iter().map(|(fd, number)| (fd.reactor(), fd.index(), *number)).collect();
+        assert_eq!(order, [(2, 1, 24), (2, 3, 20), (0, 1, 22), (0, 3, 21), (255, 3, 23)]);
+
+        // An earlier connection is told from a later one in each of them.
+        assert_eq!(map.insert(Fd::new(4, 0, 3), 99), None);
+        assert_eq!((map.get(Fd::new(4, 0, 3)), map.get(fds[1])), (None, Some(&21)));
+        assert_eq!(map.insert(Fd::new(6, 0, 3), 26), None);
+        assert_eq!((map.get(fds[1]), map.get(Fd::new(6, 0, 3)), map.len()), (None, Some(&26), 5));
+
+        assert_eq!(fds.map(|fd| map.remove(fd)), [Some(20), None, Some(22), Some(23), Some(24)]);
+        assert_eq!(map.remove(Fd::new(6, 0, 3)), Some(26));
+        assert!(map.is_empty() && map.iter().next().is_none());
     }
 }

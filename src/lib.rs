@@ -34,6 +34,7 @@
 //! | run it beside your own code, on a thread of its own | [`Builder::start`], [`Running`] |
 //! | turn its loop from a loop of your own | [`Builder::build`], [`EventLoop::poll`] |
 //! | push from other threads | [`Server::handle`], [`Handle`] |
+//! | command the server from other programs and languages | [`Command`], [`Server::execute`], [`Handle::ask`] |
 //! | have rooms | [`Server::join`], [`Server::publish`], [`Server::members`] |
 //! | know whose connection it is, and who is where | [`Server::bind`], [`Server::push_to_user`], [`Server::users_in`] |
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
@@ -170,6 +171,7 @@ pub use server::api::handler::Handler;
 pub use server::start::builder::Builder;
 pub use server::start::event_loop::{EventLoop, Running};
 pub use server::state::clients::{Backoff, ClientId};
+pub use server::state::command::{Command, Outcome};
 pub use server::state::history::History;
 pub use server::state::pool::{TaskError, TaskId};
 pub use server::state::presence::Presence;

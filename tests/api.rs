@@ -237,7 +237,7 @@ fn errors_say_why_a_push_was_not_taken() {
     http.send("GET / HTTP/1.1\r\nHo");
     let http_fd = Fd::from_u64(2).expect("an fd");
     live.until("it is accepted", move |server| server.exists(http_fd).then_some(()));
-    assert_eq!(live.ask(move |server| server.push(http_fd, "x")), Err(PushError::NotWebSocket));
+    assert_eq!(live.ask(move |server| server.push(http_fd, "x")), Err(PushError::NotOpen));
     let results = live.ask(move |server| {
         let before = server.push(fd, "before");
         let closed = server.disconnect(fd, 1000, "");

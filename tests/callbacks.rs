@@ -163,7 +163,7 @@ fn log() -> (Sender<String>, Told) {
 fn the_whole_life_of_a_server_with_one_handler() {
     let (sender, told) = log();
     let builder = Server::builder().configure(|config| config.presence_grace = Duration::ZERO);
-    let live = Live::start(builder.handler(move || Log { name: "app", sender }));
+    let live = Live::start(builder.handler(move || Log { name: "app", sender: sender.clone() }));
     told.expect(&["app: start", "app: worker start"]);
 
     let mut client = live.client();
@@ -225,9 +225,9 @@ fn each_route_hears_of_its_own_connections() {
     let (chat, feed) = (sender.clone(), sender.clone());
     let live = Live::start(
         Server::builder()
-            .handler(move || Log { name: "server", sender })
-            .route("/chat/{room}", move || Log { name: "chat", sender: chat })
-            .route("/feed", move || Log { name: "feed", sender: feed }),
+            .handler(move || Log { name: "server", sender: sender.clone() })
+            .route("/chat/{room}", move || Log { name: "chat", sender: chat.clone() })
+            .route("/feed", move || Log { name: "feed", sender: feed.clone() }),
     );
     told.expect(&["server: start", "chat: start", "feed: start"]);
     told.expect(&["server: worker start", "chat: worker start", "feed: worker start"]);

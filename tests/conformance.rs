@@ -120,7 +120,7 @@ fn the_server_does_what_rfc_6455_asks_of_it() {
             config.origins = Origins::List(vec!["http://good.example".into()]);
             config.subprotocols = vec!["superchat".into(), "chat".into()];
         })
-        .handler(move || Subject { visitors: HashMap::new(), reports: sender })
+        .handler(move || Subject { visitors: HashMap::new(), reports: sender.clone() })
         .start()
         .expect("a free port");
     let sections = [

@@ -248,7 +248,7 @@ fn before_on_open_nothing_can_be_pushed() {
         Handshake::accept()
     }));
     let mut client = live.open();
-    assert_eq!(results.recv_timeout(DEADLINE), Ok((Err(swio::PushError::NotWebSocket), false, true)));
+    assert_eq!(results.recv_timeout(DEADLINE), Ok((Err(swio::PushError::NotOpen), false, true)));
     client.frame(PING, b"?");
     client.expect(PONG, b"?");
 }

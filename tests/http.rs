@@ -502,7 +502,7 @@ fn an_http_connection_is_no_websocket() {
     let mut client = live.client();
     client.send(get("/"));
     assert_eq!(client.answer().text(), "fine");
-    assert_eq!(seen.recv_timeout(DEADLINE), Ok((Err(swio::PushError::NotWebSocket), 0, 0, 0)));
+    assert_eq!(seen.recv_timeout(DEADLINE), Ok((Err(swio::PushError::NotOpen), 0, 0, 0)));
 }
 
 /// "An HTTP connection after its answer."

@@ -196,7 +196,7 @@ impl Live {
         let running = Server::builder()
             .listen("127.0.0.1:0")
             .configure(|config| config.outbox_bytes_max = 256 << 20)
-            .handler(move || Subject { told })
+            .handler(move || Subject { told: told.clone() })
             .start()
             .expect("a free port");
         Live { address: running.addresses()[0], running: Some(running), told: receiver }

@@ -321,7 +321,7 @@ impl Handler for Fragile {
 #[test]
 fn a_panic_in_on_timer_is_told_to_the_handler() {
     let (sender, errors) = std::sync::mpsc::channel();
-    let live = Live::start(Server::builder().handler(move || Fragile(sender)));
+    let live = Live::start(Server::builder().handler(move || Fragile(sender.clone())));
     let mut client = live.open();
     assert_eq!(errors.recv_timeout(DEADLINE).as_deref(), Ok("on_timer panicked: boom"));
     client.frame(PING, b"?");

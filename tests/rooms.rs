@@ -372,8 +372,8 @@ fn what_may_not_join_is_told_why_and_nothing_has_changed() {
         // HTTP so far, and an fd that never was.
         let http = (1..20).filter_map(Fd::from_u64).find(|fd| server.exists(*fd) && ![a, b].contains(fd));
         let http = http.expect("the plain connection");
-        assert_eq!(server.join(http, "two"), Err(JoinError::NotWebSocket));
-        assert_eq!(server.bind(http, "ada"), Err(JoinError::NotWebSocket));
+        assert_eq!(server.join(http, "two"), Err(JoinError::NotOpen));
+        assert_eq!(server.bind(http, "ada"), Err(JoinError::NotOpen));
         let none = Fd::from_u64(99).expect("a number for an fd");
         assert_eq!(
             (server.join(none, "two"), server.bind(none, "ada")),
@@ -442,7 +442,7 @@ fn every_handler_is_told_and_what_they_do_then_counts() {
             tell(&root, format!("root {topic} {event:?}"));
         })
         .route("/", move || {
-            let (topic, presence) = (routed.clone(), routed);
+            let (topic, presence) = (routed.clone(), routed.clone());
             Callbacks::new()
                 .on_open(|server, request| {
                     server.join(request.fd, "a").expect("there is room");

@@ -20,7 +20,7 @@ fn ask(client: &mut Client, path: &str) -> Answer {
 }
 
 /// An application that says which one it is, and what its parameters are.
-fn says(name: &'static str, params: &'static [&'static str]) -> impl FnOnce() -> Callbacks + Send + 'static {
+fn says(name: &'static str, params: &'static [&'static str]) -> impl Fn() -> Callbacks + Send + 'static {
     move || {
         let describe = move |param: &dyn Fn(&str) -> Option<String>| {
             let params: Vec<_> = params.iter().map(|name| format!("{name}={:?}", param(name))).collect();

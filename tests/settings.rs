@@ -203,6 +203,18 @@ fn an_address_is_shared_only_where_both_want_it() {
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
 }
 
+#[test]
+fn long_polling_is_refused_on_a_shared_port_at_start_and_later() {
+    let both = |config: &mut swio::Config| (config.reuse_port, config.long_polling) = (true, true);
+    let error = echo().listen("127.0.0.1:0").configure(both).start().expect_err("polls may go anywhere");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    assert!(error.to_string().starts_with("long_polling can't be on together with reuse_port"), "{error}");
+    let live = Live::start(echo().configure(|config| config.reuse_port = true));
+    let error = live.ask(|server| server.reload(|config| config.long_polling = true)).expect_err("nor later");
+    assert_eq!(error.key(), "long_polling");
+    still_serving(&live);
+}
+
 /// What the kernel does not hold is in the outbox, where it counts.
 #[test]
 fn a_small_send_buffer_leaves_the_rest_to_the_outbox() {

@@ -83,6 +83,7 @@ impl Config {
         self.check_counts()?;
         self.check_durations()?;
         self.check_names()?;
+        self.check_sharing()?;
         self.check_sizes()
     }
 
@@ -128,6 +129,16 @@ impl Config {
         }
         if !matches!(self.shutdown_code, 1001 | 1012 | 1013 | 3000..=4999) {
             return Err(ConfigError::new("shutdown_code", "must be 1001, 1012, 1013 or 3000 to 4999"));
+        }
+        Ok(())
+    }
+
+    /// The kernel spreads the connections to a shared port over the processes, whatever they ask for.
+    fn check_sharing(&self) -> Result<(), ConfigError> {
+        if self.reuse_port && self.long_polling {
+            let what = "can't be on together with reuse_port: each poll may reach another process, which does not know \
+                        its session. Give each process a port of its own, and let a proxy send each client to one";
+            return Err(ConfigError::new("long_polling", what));
         }
         Ok(())
     }
@@ -226,6 +237,13 @@ impl Config {
                 self.body_bytes_max, self.message_bytes_max
             ));
         }
+        if self.reuse_port && self.event_streams {
+            warnings.push(
+                "event_streams is on together with reuse_port: where several processes share the port, what clients of \
+                 event streams post may reach another process, which answers 404; streams that nobody posts for work"
+                    .to_owned(),
+            );
+        }
         if let Some(rate) = self.bytes_per_second_max
             && rate.saturating_mul(2) < self.message_bytes_max.max(self.read_buffer_bytes) as u64
         {
@@ -315,6 +333,26 @@ mod tests {
             assert_eq!(warnings.len(), usize::from(event_streams || long_polling), "{warnings:?}");
             assert!(warnings.iter().all(|one| one.starts_with("body_bytes_max (1048576)")), "{warnings:?}");
         }
+    }
+
+    #[test]
+    fn sessions_of_several_requests_do_not_go_with_a_shared_port() {
+        let shared = Config { reuse_port: true, ..Config::default() };
+        shared.check().expect("a WebSocket stays with its process");
+        assert_eq!(shared.warnings(), Vec::<String>::new());
+
+        let error = Config { long_polling: true, ..shared.clone() }.check().expect_err("polls go anywhere");
+        assert_eq!(error.key(), "long_polling");
+        assert!(error.to_string().contains("reuse_port"), "{error}");
+        Config { long_polling: true, reuse_port: false, ..shared.clone() }.check().expect("one process");
+
+        let streams = Config { event_streams: true, ..shared };
+        streams.check().expect("a stream stays with its process");
+        let warnings = streams.warnings();
+        assert!(
+            matches!(&warnings[..], [one] if one.starts_with("event_streams") && one.contains("reuse_port")),
+            "{warnings:?}"
+        );
     }
 
     #[test]

@@ -23,6 +23,8 @@ use std::time::Duration;
 /// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
 /// frames are never dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SlowConsumer {
     /// The push is refused as [`PushError::Full`](crate::PushError::Full) and the connection closed with
@@ -121,6 +123,9 @@ pub struct Config {
     ///
     /// Browsers open six connections to a host by HTTP/1.1, for all their tabs together, and a stream holds one for as
     /// long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
+    ///
+    /// With [`reuse_port`](Config::reuse_port) only streams without a token work in several processes: a `POST` may
+    /// reach another process than the one that has the stream, and gets 404 there. The log warns of that at start.
     /// Default false.
     pub event_streams: bool,
     /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
@@ -143,7 +148,10 @@ pub struct Config {
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
     /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) where no request came for
-    /// [`poll_hold`](Config::poll_hold) and [`poll_grace`](Config::poll_grace). Default false.
+    /// [`poll_hold`](Config::poll_hold) and [`poll_grace`](Config::poll_grace).
+    ///
+    /// All requests of a session must reach the process that has it: together with
+    /// [`reuse_port`](Config::reuse_port) this is an error. Default false.
     pub long_polling: bool,
     /// How long a request of long polling waits for messages until it is answered without any. Default 25 s: below what
     /// proxies wait for an answer.
@@ -283,6 +291,12 @@ pub struct Config {
     /// Whether other sockets may listen on the same address (`SO_REUSEPORT`), among which Linux spreads the
     /// connections: several processes side by side, or the next one before the last has gone. Default off, so that an
     /// address in use is an error.
+    ///
+    /// The kernel spreads connections, not clients: two connections of one client may reach two processes. WebSockets
+    /// and raw TCP do not mind. Sessions that are made of several requests do: [`long_polling`](Config::long_polling)
+    /// together with this is an error, and with [`event_streams`](Config::event_streams) the log warns that what
+    /// clients post may get 404. For those give each process a port of its own, behind a proxy that sends a client
+    /// always to the same one.
     pub reuse_port: bool,
     /// What the kernel may hold of output to one connection (`SO_SNDBUF`), beside the outbox. `None`, the default:
     /// what the system finds right, which grows with the connection. Smaller saves the kernel's memory where many read

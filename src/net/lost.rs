@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 /// Messages that were pushed and will never be sent, though their connections lived on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Lost {
     /// For want of room, by a policy of [`SlowConsumer`](crate::SlowConsumer).

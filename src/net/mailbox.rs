@@ -4,12 +4,12 @@
 use mio::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why a mail was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undelivered {
-    Full,
+/// A mail that was not taken, and why.
+#[derive(Debug)]
+pub(crate) enum Undelivered<T> {
+    Full(T),
     /// The reactor has ended.
-    Closed,
+    Closed(T),
 }
 
 struct Queue<T> {
@@ -65,27 +65,28 @@ enum Place {
 impl<T> Sender<T> {
     /// Puts a mail in whose payload has `bytes` bytes. A mail bigger than the whole mailbox is taken when the
     /// mailbox is empty: it would never fit otherwise.
-    pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered> {
+    pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered<T>> {
         self.deliver(mail, Place::Limited(bytes))
     }
 
     /// Puts a mail in that the limits do not count: their sender has a limit of its own.
-    pub(crate) fn send_exempt(&self, mail: T) -> Result<(), Undelivered> {
+    pub(crate) fn send_exempt(&self, mail: T) -> Result<(), Undelivered<T>> {
         self.deliver(mail, Place::Exempt)
     }
 
     /// Puts a mail in that is never refused as too much: at most one such waits, behind all others, and a second
     /// is the same.
-    pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered> {
+    pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered<T>> {
         self.deliver(mail, Place::Last)
     }
 
-    /// A mail that is refused is dropped when the lock is free again: what it owns may send mail itself.
-    fn deliver(&self, mail: T, place: Place) -> Result<(), Undelivered> {
+    /// A mail that is refused goes back to the sender, who drops it when the lock is free again: what it owns may send
+    /// mail itself.
+    fn deliver(&self, mail: T, place: Place) -> Result<(), Undelivered<T>> {
         let was_empty = {
             let mut queue = self.0.lock();
             if !queue.open {
-                return Err(Undelivered::Closed);
+                return Err(Undelivered::Closed(mail));
             }
             let was_empty = queue.mails.is_empty() && queue.last.is_none();
             match place {
@@ -93,7 +94,7 @@ impl<T> Sender<T> {
                     let items = queue.mails.len() - queue.exempt;
                     let fits = items < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
                     if !fits && items > 0 {
-                        return Err(Undelivered::Full);
+                        return Err(Undelivered::Full(mail));
                     }
                     queue.mails.push(mail);
                     queue.bytes += bytes;

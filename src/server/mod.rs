@@ -10,16 +10,13 @@ pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod verbs;
 
-use crate::codec::http::Response;
 use crate::config::Config;
-use crate::fd::Fd;
 use crate::net::mailbox::Sender;
 use crate::net::timers::{TimerId, Timers};
 use crate::session::Sessions;
-use crate::session::message::Message;
-use crate::session::request::Handshake;
 use crate::session::route::Route;
 use state::clients::{ClientId, Outgoing};
+use state::command::{Command, Outcome};
 use state::history::Histories;
 use state::pool::{Output, TaskError, TaskId};
 use state::presence::Presence;
@@ -109,9 +106,9 @@ pub(crate) enum Finish {
 
 /// A live server, from any thread. Cheap to clone.
 ///
-/// Commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
-/// will see the command; what it then finds (an fd that is gone, an outbox that is full) is known only there:
-/// use [`Handle::run`] where that matters.
+/// The commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
+/// will see the command. What it finds then (an fd that is gone, an outbox that is full) is known only there:
+/// where that matters, use [`Handle::ask`].
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
@@ -126,23 +123,25 @@ pub(crate) enum Finish {
 #[derive(Clone)]
 pub struct Handle(pub(crate) Sender<Mail>);
 
-/// A command from another thread.
+/// What comes to the server from another thread.
 pub(crate) enum Mail {
-    Push(Fd, Message<'static>),
-    Broadcast(Message<'static>, Option<Fd>),
-    /// To a topic.
-    Publish(Box<str>, Message<'static>),
-    PushToUser(Box<str>, Message<'static>),
-    Disconnect(Fd, u16, Box<str>),
-    AnswerHandshake(Fd, Handshake),
-    Respond(Fd, Response),
+    Command(Command, Option<OnOutcome>),
+    Errand(Errand),
+}
+
+/// What is more than data, and so can only come from this process.
+pub(crate) enum Errand {
     Run(Box<dyn FnOnce(&mut Server) + Send>),
+    /// For `on_pipe_message`.
     Message(Box<dyn Any + Send>),
     Finished(TaskId, Result<Output, TaskError>),
-    Shutdown,
-    /// What the name that a client connects to stands for.
+    /// The addresses of the name that a client connects to.
     Resolved(ClientId, io::Result<Vec<SocketAddr>>),
+    Shutdown,
 }
+
+/// Who waits for a command's outcome. Where it is dropped unanswered, the outcome is [`Outcome::Stopped`].
+pub(crate) struct OnOutcome(pub(crate) Option<Box<dyn FnOnce(Outcome) + Send>>);
 
 impl Server {
     pub(crate) fn new(sessions: Sessions, handle: Handle) -> Server {

@@ -40,7 +40,7 @@ impl Sessions {
             Some(format) if connection.life == Life::Open => {
                 Ok(Channel { transport: session.transport(), format, is_unfinished: session.is_unfinished() })
             }
-            None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotWebSocket),
+            None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotOpen),
             _ => Err(PushError::Closing),
         }
     }

@@ -45,7 +45,7 @@ impl Sessions {
                 self.connections.deadline(fd, self.config.close_timeout);
                 true
             }
-            Err(PushError::NotWebSocket) => {
+            Err(PushError::NotOpen) => {
                 if let Some(answering) = self.answering.as_mut().filter(|answering| answering.fd == fd) {
                     return !std::mem::replace(&mut answering.is_last, true);
                 }

@@ -11,6 +11,7 @@ use crate::session::state::{Marks, Phase, Session, WebSocket};
 
 /// How many a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reach {
     /// Connections whose outbox took the message.
     pub queued: usize,

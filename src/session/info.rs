@@ -42,6 +42,8 @@ pub struct ClientInfo {
 
 /// How messages go to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Transport {
     /// Answers to requests only.
@@ -62,6 +64,8 @@ pub enum Transport {
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Status {
     /// It speaks HTTP, or has not spoken yet.
@@ -76,9 +80,11 @@ pub enum Status {
 
 /// What a server has done since it began; see [`stats`](crate::Server::stats).
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// When the server began.
+    #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::unix_millis"))]
     pub started_at: SystemTime,
     /// Connections in the table now, in whatever state.
     pub connections: usize,
@@ -153,6 +159,7 @@ impl Stats {
 /// What a server would not do since it began, by cause: a part of [`Stats`]. Each connection, request or message is
 /// counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Refusals {
     /// Connections over [`connections_max`](crate::Config::connections_max).

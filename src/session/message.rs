@@ -111,6 +111,12 @@ impl<'a> Message<'a> {
         self
     }
 
+    /// What it takes of the mailbox.
+    pub(crate) fn bytes(&self) -> usize {
+        let labels = self.labels.as_ref().map_or(0, |labels| labels.id.len() + labels.event.len());
+        self.as_bytes().len() + labels
+    }
+
     pub(crate) fn delivery(&self) -> Delivery {
         self.delivery
     }

@@ -30,6 +30,8 @@ pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod route;
 pub(crate) mod script;
+#[cfg(feature = "serde")]
+pub(crate) mod serial;
 pub(crate) mod socketless;
 pub(crate) mod state;
 pub(crate) mod tcp;

@@ -63,7 +63,7 @@ impl Sessions {
     pub(crate) fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
         match self.transport(fd) {
             Ok(Transport::LongPolling | Transport::Session) => return Err(PushError::Unsendable),
-            Ok(_) | Err(PushError::NotWebSocket) => {}
+            Ok(_) | Err(PushError::NotOpen) => {}
             Err(error) => return Err(error),
         }
         let written = self.connections.write(fd, [bytes, &[]], Quota::Limited);

@@ -1,6 +1,6 @@
 //! What callbacks are told of a request, and what they answer a handshake with.
 
-use crate::codec::http::response::{is_field_value, is_token};
+use crate::codec::http::response::check_header;
 use crate::codec::http::{Head, Response};
 use crate::fd::Fd;
 use crate::session::envelope::EnvelopeId;
@@ -133,18 +133,18 @@ impl<'a> Request<'a> {
 /// let welcome = Handshake::accept().subprotocol("chat").header("X-Server", "one");
 /// let go_away = Handshake::refuse(Response::text(401, "who are you?\n"));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Handshake(pub(crate) Verdict);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Accept(Acceptance),
     Refuse(Response),
     Later,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Acceptance {
     pub(crate) subprotocol: Option<Cow<'static, str>>,
     pub(crate) headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -230,23 +230,29 @@ impl Handshake {
     /// # Panics
     /// Where the name is no token, the value has a control character, or the header is the handshake's own.
     pub fn header(
-        mut self,
+        self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Handshake {
-        let (name, value) = (name.into(), value.into());
-        assert!(is_token(&name), "{name:?} is no header name");
-        assert!(is_field_value(&value), "control character in the value of header {name}");
+        self.checked_header(name.into(), value.into()).unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    /// The same for a header that is not the program's own.
+    pub(crate) fn checked_header(
+        mut self,
+        name: Cow<'static, str>,
+        value: Cow<'static, str>,
+    ) -> Result<Handshake, String> {
+        check_header(&name, &value)?;
         let own = ["upgrade", "connection", "content-length", "transfer-encoding"];
         let lower = name.to_ascii_lowercase();
-        assert!(
-            !own.contains(&&*lower) && !lower.starts_with("sec-websocket-"),
-            "{name} is the server's own"
-        );
+        if own.contains(&&*lower) || lower.starts_with("sec-websocket-") {
+            return Err(format!("{name} is the server's own"));
+        }
         if let Verdict::Accept(acceptance) = &mut self.0 {
             acceptance.headers.push((name, value));
         }
-        self
+        Ok(self)
     }
 }
 

@@ -27,8 +27,15 @@ impl Response {
     /// # Panics
     /// Where the status is not in 200..=599: those below are the server's own.
     pub fn new(status: u16) -> Response {
-        assert!((200..=599).contains(&status), "{status} is no status of a final response");
-        Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+        Response::checked(status).unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    /// The same for a status that is not the program's own.
+    pub(crate) fn checked(status: u16) -> Result<Response, String> {
+        if !(200..=599).contains(&status) {
+            return Err(format!("{status} is no status of a final response"));
+        }
+        Ok(Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) })
     }
 
     /// No answer yet: it is given later, by [`Server::respond`](crate::Server::respond) or
@@ -69,19 +76,23 @@ impl Response {
     /// Where the header is one of the server's own (length, date, connection, transfer coding), the name is no
     /// token, or the value has a line break or another control character (RFC 9110 §5.5):
     /// it would let whoever chose the value forge the response.
-    pub fn header(
+    pub fn header(self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Response {
+        self.checked_header(name.into(), value.into()).unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    /// The same for a header that is not the program's own.
+    pub(crate) fn checked_header(
         mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<Cow<'static, str>>,
-    ) -> Response {
-        let (name, value) = (name.into(), value.into());
-        assert!(is_token(&name), "{name:?} is no header name");
-        assert!(is_field_value(&value), "control character in the value of header {name}");
+        name: Cow<'static, str>,
+        value: Cow<'static, str>,
+    ) -> Result<Response, String> {
+        check_header(&name, &value)?;
         let own = ["content-length", "transfer-encoding", "connection", "date"];
-        let is_own = own.iter().any(|own| name.eq_ignore_ascii_case(own));
-        assert!(!is_own, "{name} is the server's own");
+        if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Err(format!("{name} is the server's own"));
+        }
         self.headers.push((name, value));
-        self
+        Ok(self)
     }
 
     /// Sets the body.
@@ -93,6 +104,16 @@ impl Response {
     /// The status; 0 of [`Response::later`].
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.body
     }
 
     pub(crate) fn is_later(&self) -> bool {
@@ -144,6 +165,17 @@ fn into_bytes(text: Cow<'static, str>) -> Cow<'static, [u8]> {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
+}
+
+/// Whether it can stand in a head without forging what follows.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if !is_token(name) {
+        return Err(format!("{name:?} is no header name"));
+    }
+    if !is_field_value(value) {
+        return Err(format!("control character in the value of header {name}"));
+    }
+    Ok(())
 }
 
 /// RFC 9110 §5.6.2.

@@ -1,108 +1,165 @@
-//! The server's verbs for other threads: everything goes by mail and never waits.
+//! The server for other threads: everything goes through its mailbox, and nothing waits.
 
 use crate::codec::http::Response;
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
+use crate::server::state::clients::ClientId;
+use crate::server::state::command::{Command, Outcome};
 use crate::server::state::pool::{Output, TaskError, TaskId};
-use crate::server::{Handle, Mail, Server};
+use crate::server::{Errand, Handle, Mail, OnOutcome, Server};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
 use std::any::Any;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl OnOutcome {
+    pub(crate) fn give(mut self, outcome: Outcome) {
+        if let Some(call) = self.0.take() {
+            call(outcome);
+        }
+    }
+
+    /// Nobody is told anything.
+    fn dismiss(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for OnOutcome {
+    fn drop(&mut self) {
+        // The mailbox may be dropped while the thread panics: a second panic would end the process.
+        if let Some(call) = self.0.take()
+            && catch_unwind(AssertUnwindSafe(|| call(Outcome::Stopped))).is_err()
+        {
+            log::error!("a closure given to Handle::ask panicked");
+        }
+    }
+}
 
 impl Handle {
-    /// [`Server::push`] from another thread.
+    /// Has a [`Command`] carried out, whatever comes of it.
     ///
     /// # Errors
     /// [`PushError::Busy`] where the mailbox is full, [`PushError::Stopped`] where the server has ended.
+    pub fn execute(&self, command: Command) -> Result<(), PushError> {
+        let bytes = command.bytes();
+        self.send(Mail::Command(command, None), bytes)
+    }
+
+    /// Has a [`Command`] carried out and gives its outcome to `on_outcome`, which is called exactly once where this is
+    /// `Ok`, and never where it is not. It runs on the server's thread, while everybody else waits: let it only pass
+    /// the outcome on. Where the server ends before it comes to the command, the outcome is [`Outcome::Stopped`].
+    ///
+    /// ```no_run
+    /// # use swio::{Command, Handle, Outcome, PushError};
+    /// use std::sync::mpsc;
+    ///
+    /// fn is_anybody_in(handle: &Handle, topic: &str) -> Result<bool, PushError> {
+    ///     let (sender, receiver) = mpsc::channel();
+    ///     let command = Command::MemberCount { topic: topic.to_owned() };
+    ///     handle.ask(command, move |outcome| { sender.send(outcome).ok(); })?;
+    ///     match receiver.recv() {
+    ///         Ok(Outcome::Count(count)) => Ok(count > 0),
+    ///         _ => Err(PushError::Stopped),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Never wait for the outcome on the server's own thread: it would wait for itself.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
+    pub fn ask<F>(&self, command: Command, on_outcome: F) -> Result<(), PushError>
+    where
+        F: FnOnce(Outcome) + Send + 'static,
+    {
+        let bytes = command.bytes() + size_of::<F>();
+        self.send(Mail::Command(command, Some(OnOutcome(Some(Box::new(on_outcome))))), bytes)
+    }
+
+    /// [`Server::push`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
     pub fn push<'a>(&self, fd: Fd, message: impl Into<Message<'a>>) -> Result<(), PushError> {
-        let message = message.into().into_owned();
-        let bytes = message.as_bytes().len();
-        self.send(Mail::Push(fd, message), bytes)
+        self.execute(Command::Push { fd, message: message.into().into_owned() })
     }
 
     /// [`Server::broadcast`] from another thread.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn broadcast<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PushError> {
-        self.broadcast_but(message.into(), None)
+        self.execute(Command::Broadcast { message: message.into().into_owned(), except: Vec::new() })
     }
 
     /// The same, to everybody but `fd`.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn broadcast_except<'a>(&self, message: impl Into<Message<'a>>, fd: Fd) -> Result<(), PushError> {
-        self.broadcast_but(message.into(), Some(fd))
-    }
-
-    fn broadcast_but(&self, message: Message<'_>, except: Option<Fd>) -> Result<(), PushError> {
-        let message = message.into_owned();
-        let bytes = message.as_bytes().len();
-        self.send(Mail::Broadcast(message, except), bytes)
+        self.execute(Command::Broadcast { message: message.into().into_owned(), except: vec![fd] })
     }
 
     /// [`Server::publish`] from another thread.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn publish<'a>(&self, topic: &str, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let message = message.into().into_owned();
-        let bytes = topic.len() + message.as_bytes().len();
-        self.send(Mail::Publish(topic.into(), message), bytes)
+        self.execute(Command::Publish { topic: topic.to_owned(), message, except: Vec::new() })
     }
 
     /// [`Server::push_to_user`] from another thread.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn push_to_user<'a>(&self, uid: &str, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let message = message.into().into_owned();
-        let bytes = uid.len() + message.as_bytes().len();
-        self.send(Mail::PushToUser(uid.into(), message), bytes)
+        self.execute(Command::PushToUser { uid: uid.to_owned(), message, except: Vec::new() })
     }
 
     /// [`Server::disconnect`] from another thread.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn disconnect(&self, fd: Fd, code: u16, reason: &str) -> Result<(), PushError> {
-        self.send(Mail::Disconnect(fd, code, reason.into()), reason.len())
+        self.execute(Command::Disconnect { fd, code, reason: reason.to_owned() })
     }
 
     /// [`Server::answer_handshake`] from another thread, such as one that asks a database who the client is. Where
     /// the client has given up or the time is over, nothing happens.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn answer_handshake(&self, fd: Fd, handshake: Handshake) -> Result<(), PushError> {
-        let bytes = handshake.bytes();
-        self.send(Mail::AnswerHandshake(fd, handshake), bytes)
+        self.execute(Command::AnswerHandshake { fd, handshake })
     }
 
     /// [`Server::respond`] from another thread. Where the client has given up or the time is over, nothing happens.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn respond(&self, fd: Fd, response: Response) -> Result<(), PushError> {
-        let bytes = response.bytes();
-        self.send(Mail::Respond(fd, response), bytes)
+        self.execute(Command::Respond { fd, response })
     }
 
     /// Runs `call` on the server's own thread, with everything that a callback can do.
     ///
     /// # Errors
-    /// As for [`Handle::push`].
+    /// As for [`Handle::execute`].
     pub fn run(&self, call: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), PushError> {
-        self.send(Mail::Run(Box::new(call)), 0)
+        self.send(Mail::Errand(Errand::Run(Box::new(call))), 0)
     }
 
     /// Gives the server's [`on_pipe_message`](crate::Handler::on_pipe_message) a value of any type.
     ///
     /// # Errors
-    /// As for [`Handle::push`]. Of the message, its own size counts, and not what it points to.
+    /// As for [`Handle::execute`]. Of the message its own size counts, and not what it points to.
     ///
     /// ```no_run
     /// use swio::Server;
@@ -121,12 +178,17 @@ impl Handle {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn send_message<T: Any + Send>(&self, message: T) -> Result<(), PushError> {
-        self.send(Mail::Message(Box::new(message)), size_of::<T>())
+        self.send(Mail::Errand(Errand::Message(Box::new(message))), size_of::<T>())
     }
 
-    /// What came of a task. A server that has ended does not care.
+    /// A task's result. Where the server has ended, nobody waits for it.
     pub(crate) fn finished(&self, id: TaskId, result: Result<Output, TaskError>) {
-        self.0.send_exempt(Mail::Finished(id, result)).ok();
+        self.0.send_exempt(Mail::Errand(Errand::Finished(id, result))).ok();
+    }
+
+    /// The addresses of the name that a client connects to, or why there are none.
+    pub(crate) fn resolved(&self, client: ClientId, addresses: io::Result<Vec<SocketAddr>>) {
+        self.0.send_exempt(Mail::Errand(Errand::Resolved(client, addresses))).ok();
     }
 
     /// [`Server::shutdown`] from another thread. A full mailbox does not refuse it.
@@ -134,7 +196,7 @@ impl Handle {
     /// # Errors
     /// [`PushError::Stopped`] where the server has ended.
     pub fn shutdown(&self) -> Result<(), PushError> {
-        self.0.send_last(Mail::Shutdown).map_err(refusal)
+        self.0.send_last(Mail::Errand(Errand::Shutdown)).map_err(refusal)
     }
 
     fn send(&self, mail: Mail, bytes: usize) -> Result<(), PushError> {
@@ -142,11 +204,16 @@ impl Handle {
     }
 }
 
-fn refusal(undelivered: Undelivered) -> PushError {
-    match undelivered {
-        Undelivered::Full => PushError::Busy,
-        Undelivered::Closed => PushError::Stopped,
+/// Why the mail came back. The sender is told, so that its closure is not.
+fn refusal(undelivered: Undelivered<Mail>) -> PushError {
+    let (error, mail) = match undelivered {
+        Undelivered::Full(mail) => (PushError::Busy, mail),
+        Undelivered::Closed(mail) => (PushError::Stopped, mail),
+    };
+    if let Mail::Command(_, Some(reply)) = mail {
+        reply.dismiss();
     }
+    error
 }
 
 impl fmt::Debug for Handle {

@@ -2,11 +2,11 @@
 
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
+use crate::server::Deferred;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
 use crate::server::state::clients::ClientId;
 use crate::server::state::stage::Stage;
-use crate::server::{Deferred, Mail};
 use crate::session::route::Route;
 use crate::session::state::{Dialing, Session};
 use std::io;
@@ -41,7 +41,7 @@ impl Dispatch {
         let handle = self.server.handle();
         let tell = move |found: io::Result<Vec<SocketAddr>>| {
             // Gone with the server, where that has ended.
-            handle.0.send_exempt(Mail::Resolved(id, found)).ok();
+            handle.resolved(id, found);
         };
         if let Err(error) = self.server.outgoing.resolver.resolve(host, port, tell) {
             self.attempt_failed(id, Cause::Io(error.kind()), error.to_string().into());

@@ -13,8 +13,9 @@ pub(crate) mod upgrade;
 pub(crate) mod websocket;
 
 use super::api::handler::Handler;
+use super::state::command::Command;
 use super::state::stage::Stage;
-use super::{Deferred, Mail, Server, Timer};
+use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Fault, Side};
@@ -112,6 +113,20 @@ impl Dispatch {
             false => {
                 self.server.respond(by, UNKNOWN.response());
             }
+        }
+    }
+
+    /// A command from another thread, which may wait for the outcome.
+    fn command(&mut self, command: Command, on_outcome: Option<OnOutcome>) {
+        let fd = command.fd();
+        let outcome = self.server.execute(command);
+        if outcome.is_error() {
+            let fd = fd.map(|fd| format!("{fd}: ")).unwrap_or_default();
+            log::debug!("{fd}a command from another thread was not carried out: {outcome:?}");
+        }
+        if let Some(on_outcome) = on_outcome {
+            let told = |_: &mut dyn Handler, _: &mut Server| on_outcome.give(outcome);
+            self.call("a closure given to Handle::ask", Route::ROOT, None, told);
         }
     }
 
@@ -272,47 +287,20 @@ impl App for Dispatch {
     }
 
     fn mail(&mut self, mail: Mail) {
-        let server = &mut self.server;
         match mail {
-            Mail::Push(fd, message) => {
-                if let Err(error) = server.push(fd, message) {
-                    log::debug!("{fd}: a push from another thread was not accepted: {error}");
-                }
-            }
-            Mail::Broadcast(message, except) => {
-                let broadcast = server.broadcast(message);
-                match except {
-                    Some(fd) => broadcast.except(fd).send(),
-                    None => broadcast.send(),
-                };
-            }
-            Mail::Publish(topic, message) => {
-                server.publish(&topic, message).send();
-            }
-            Mail::PushToUser(uid, message) => {
-                server.push_to_user(&uid, message);
-            }
-            Mail::Disconnect(fd, code, reason) => {
-                server.disconnect(fd, code, &reason);
-            }
-            Mail::AnswerHandshake(fd, handshake) => {
-                server.answer_handshake(fd, handshake);
-            }
-            Mail::Respond(fd, response) => {
-                server.respond(fd, response);
-            }
-            Mail::Run(run) => {
+            Mail::Command(command, on_outcome) => self.command(command, on_outcome),
+            Mail::Errand(Errand::Run(run)) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }
-            Mail::Message(message) => {
+            Mail::Errand(Errand::Message(message)) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_pipe_message(server, message);
                 };
                 self.call("on_pipe_message", Route::ROOT, None, told);
             }
-            Mail::Finished(id, result) => self.task_finished(id, result),
-            Mail::Resolved(client, addresses) => self.resolved(client, addresses),
-            Mail::Shutdown => server.shutdown(),
+            Mail::Errand(Errand::Finished(id, result)) => self.task_finished(id, result),
+            Mail::Errand(Errand::Resolved(client, addresses)) => self.resolved(client, addresses),
+            Mail::Errand(Errand::Shutdown) => self.server.shutdown(),
         }
     }
 

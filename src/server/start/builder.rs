@@ -53,8 +53,8 @@ pub struct Builder {
     settings: Option<std::path::PathBuf>,
 }
 
-/// Makes the handler, on the thread that it will live on.
-type Factory = Box<dyn FnOnce() -> Box<dyn Handler> + Send>;
+/// Makes a handler, on the thread that it will live on: one for each reactor.
+type Factory = Box<dyn Fn() -> Box<dyn Handler> + Send>;
 /// Puts one closure into its place. Closures are `Clone` so that more than one reactor can have its own, as
 /// each of Swoole's workers has its own copy.
 type Install = Box<dyn Fn(Callbacks) -> Callbacks + Send>;
@@ -131,16 +131,32 @@ impl Builder {
         self
     }
 
-    /// Behaviour with state of its own: `factory` is run once, on the server's thread, so the state need not
-    /// be `Send`.
-    pub fn handler<H: Handler + 'static>(mut self, factory: impl FnOnce() -> H + Send + 'static) -> Builder {
-        self.factory = Some(Box::new(|| Box::new(factory())));
+    /// Behaviour with state of its own. `factory` makes one handler for each thread that serves (today there is one),
+    /// on that thread, so the state need not be `Send`. It may be called more than once: what it captures it clones.
+    ///
+    /// ```
+    /// use std::sync::mpsc::{self, Sender};
+    /// use swio::{Fd, Handler, Request, Server};
+    ///
+    /// struct Greeter(Sender<Fd>);
+    ///
+    /// impl Handler for Greeter {
+    ///     fn on_open(&mut self, _server: &mut Server, request: &Request<'_>) {
+    ///         self.0.send(request.fd).ok();
+    ///     }
+    /// }
+    ///
+    /// let (sender, _opened) = mpsc::channel();
+    /// let builder = Server::builder().listen("127.0.0.1:0").handler(move || Greeter(sender.clone()));
+    /// ```
+    pub fn handler<H: Handler + 'static>(mut self, factory: impl Fn() -> H + Send + 'static) -> Builder {
+        self.factory = Some(Box::new(move || Box::new(factory())));
         self
     }
 
     /// What serves a path: `/chat/{room}` for one segment ([`Request::param`] gives it), `/files/{*path}` for all
-    /// that follows. A path without a route gets 404, before any upgrade; `factory` is run as for
-    /// [`handler`](Builder::handler). Several applications can so live on one port.
+    /// that follows. A path without a route gets 404, before any upgrade; `factory` is called as for
+    /// [`handler`](Builder::handler). So several applications can share one port.
     ///
     /// ```
     /// use swio::{Callbacks, Server};
@@ -155,9 +171,9 @@ impl Builder {
     pub fn route<H: Handler + 'static>(
         mut self,
         pattern: impl Into<String>,
-        factory: impl FnOnce() -> H + Send + 'static,
+        factory: impl Fn() -> H + Send + 'static,
     ) -> Builder {
-        self.routes.push((pattern.into(), Box::new(|| Box::new(factory()))));
+        self.routes.push((pattern.into(), Box::new(move || Box::new(factory()))));
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a server keeps of many connections. Knows neither the server nor its handlers.
 
 pub(crate) mod clients;
+pub(crate) mod command;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod pool;

@@ -23,7 +23,7 @@ impl Server {
     /// [`on_connect`](crate::Handler::on_connect).
     ///
     /// # Errors
-    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::NotWebSocket`] by what the fd names;
+    /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::NotOpen`] by what the fd names;
     /// [`PushError::Unsendable`] where the envelope is not this server's, the connection speaks `swio.1`, or it was
     /// opened from [here](Server::connect).
     pub fn set_envelope(&mut self, fd: Fd, envelope: EnvelopeId) -> Result<(), PushError> {

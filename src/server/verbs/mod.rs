@@ -1,6 +1,7 @@
 //! What users do with a server, one group of methods a file.
 
 pub(crate) mod answers;
+pub(crate) mod commands;
 pub(crate) mod control;
 pub(crate) mod envelopes;
 pub(crate) mod lookup;

@@ -14,7 +14,7 @@ impl Server {
     /// connection ends first; then `on_close` tells. On an error nothing of it is sent.
     ///
     /// # Errors
-    /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotWebSocket`], [`PushError::Unfinished`] in the
+    /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotOpen`], [`PushError::Unfinished`] in the
     /// middle of a message pushed in parts, or [`PushError::Full`] over the limits of
     /// [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max).
     ///

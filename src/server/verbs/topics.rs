@@ -15,7 +15,7 @@ impl Server {
     /// Puts a connection into a topic; false where it is in it already. Names are compared byte for byte.
     ///
     /// # Errors
-    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotWebSocket`] by what the fd names;
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] by what the fd names;
     /// [`JoinError::NameLength`], [`JoinError::ConnectionFull`] or [`JoinError::TopicsFull`] over a limit of
     /// [`Config`](crate::Config).
     ///
@@ -148,7 +148,7 @@ impl Server {
     pub(crate) fn check_joinable(&self, fd: Fd, name: &str, bytes_max: usize) -> Result<(), JoinError> {
         self.sessions.check_established(fd).map_err(|error| match error {
             PushError::Closing => JoinError::Closing,
-            PushError::NotWebSocket => JoinError::NotWebSocket,
+            PushError::NotOpen => JoinError::NotOpen,
             _ => JoinError::Gone,
         })?;
         match name.len() {

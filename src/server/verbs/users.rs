@@ -18,7 +18,7 @@ impl Server {
     /// another user's no more, if it was. Topics may be joined before or after.
     ///
     /// # Errors
-    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotWebSocket`] by what the fd names;
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] by what the fd names;
     /// [`JoinError::NameLength`] where the uid is empty or longer than
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max).
     ///
@@ -93,8 +93,12 @@ impl Server {
     /// }
     /// ```
     pub fn push_to_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Reach {
+        self.for_user(uid, message.into()).send()
+    }
+
+    pub(crate) fn for_user<'a>(&mut self, uid: &str, message: Message<'a>) -> Broadcast<'_, 'a> {
         let target = self.rooms.users.find(uid).map_or(Target::Nobody, Target::User);
-        Broadcast::new(self, target, message.into()).send()
+        Broadcast::new(self, target, message)
     }
 
     /// The users in a topic, each once, in no order: those with a connection in it, and those who had one less than

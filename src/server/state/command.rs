@@ -1,0 +1,359 @@
+//! What can be asked of a server from elsewhere, as plain data, and what came of it. Each verb is written once, in
+//! `Server::execute`; other threads, processes and languages have their commands carried out there.
+
+use crate::codec::http::Response;
+use crate::error::{JoinError, PushError};
+use crate::fd::Fd;
+use crate::session::fan_out::Reach;
+use crate::session::info::{ClientInfo, Stats};
+use crate::session::message::Message;
+use crate::session::request::Handshake;
+
+/// A verb of the server with all that it needs, owned: to be carried out by [`Server::execute`](crate::Server::execute), or from another thread
+/// by [`Handle::execute`](crate::Handle::execute) or [`Handle::ask`](crate::Handle::ask). Each variant says which
+/// [`Outcome`] it has.
+///
+/// With the feature `serde` commands and outcomes can be written and read: as JSON from a worker in another language or
+/// an HTTP API of yours, or in a binary format between your own programs. A variant's name is in snake case, an [`Fd`]
+/// is text, and bytes are base64; in binary formats both are as they are. What is unknown or missing is an error that
+/// names it.
+///
+/// ```json
+/// {"publish": {"topic": "news", "message": {"text": "it rains", "event": "weather"}, "except": ["7"]}}
+/// {"disconnect": {"fd": "4294967297", "code": 4001, "reason": "another login"}}
+/// {"respond": {"fd": "9", "response": {"status": 200, "headers": [["Content-Type", "text/plain"]], "text": "hi"}}}
+/// "stats"
+/// ```
+///
+#[cfg_attr(feature = "serde", doc = "```no_run")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use swio::{Command, Response, Server};
+///
+/// // Reachable only by programs that may command the server: whoever can post here can do all of it.
+/// Server::builder()
+///     .listen("127.0.0.1:9601")
+///     .on_request(|server, request| match serde_json::from_slice::<Command>(request.body()) {
+///         Ok(command) => {
+///             let outcome = server.execute(command);
+///             Response::json(serde_json::to_string(&outcome).expect("an outcome can be written"))
+///         }
+///         Err(error) => Response::text(400, format!("{error}\n")),
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
+#[non_exhaustive]
+pub enum Command {
+    /// [`Server::push`](crate::Server::push). [`Outcome::Done`] or [`Outcome::PushRefused`].
+    Push {
+        /// Whom to.
+        fd: Fd,
+        /// What.
+        message: Message<'static>,
+    },
+    /// [`Server::push_to_user`](crate::Server::push_to_user). [`Outcome::Reach`].
+    PushToUser {
+        /// Whose connections get it.
+        uid: String,
+        /// What.
+        message: Message<'static>,
+        /// Connections that do not get it.
+        #[cfg_attr(feature = "serde", serde(default))]
+        except: Vec<Fd>,
+    },
+    /// [`Server::publish`](crate::Server::publish). [`Outcome::Reach`].
+    Publish {
+        /// The topic whose members get it.
+        topic: String,
+        /// What.
+        message: Message<'static>,
+        /// Connections that do not get it.
+        #[cfg_attr(feature = "serde", serde(default))]
+        except: Vec<Fd>,
+    },
+    /// [`Server::broadcast`](crate::Server::broadcast). [`Outcome::Reach`].
+    Broadcast {
+        /// What.
+        message: Message<'static>,
+        /// Connections that do not get it.
+        #[cfg_attr(feature = "serde", serde(default))]
+        except: Vec<Fd>,
+    },
+    /// [`Server::send`](crate::Server::send): bytes as they are. [`Outcome::Done`] or [`Outcome::PushRefused`].
+    Send {
+        /// Whom to.
+        fd: Fd,
+        /// What.
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        bytes: Vec<u8>,
+    },
+    /// [`Server::disconnect`](crate::Server::disconnect). [`Outcome::Bool`]: whether it was not ending already.
+    Disconnect {
+        /// The connection to end.
+        fd: Fd,
+        /// The close code.
+        code: u16,
+        /// The reason that the peer is told, up to 123 bytes.
+        #[cfg_attr(feature = "serde", serde(default))]
+        reason: String,
+    },
+    /// [`Server::reset`](crate::Server::reset). [`Outcome::Bool`]: whether there was such a connection.
+    Reset {
+        /// The connection to end.
+        fd: Fd,
+    },
+    /// [`Server::join`](crate::Server::join). [`Outcome::Bool`], false where it was in the topic already, or [`Outcome::JoinRefused`].
+    Join {
+        /// Who joins.
+        fd: Fd,
+        /// What.
+        topic: String,
+    },
+    /// [`Server::leave`](crate::Server::leave). [`Outcome::Bool`]: whether it was in the topic.
+    Leave {
+        /// Who leaves.
+        fd: Fd,
+        /// What.
+        topic: String,
+    },
+    /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false where that was known, or [`Outcome::JoinRefused`].
+    Bind {
+        /// The connection.
+        fd: Fd,
+        /// Whose it is.
+        uid: String,
+    },
+    /// [`Server::unbind`](crate::Server::unbind). [`Outcome::Bool`]: whether it was somebody's.
+    Unbind {
+        /// The connection.
+        fd: Fd,
+    },
+    /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not before.
+    Pause {
+        /// The connection not to read.
+        fd: Fd,
+    },
+    /// [`Server::resume`](crate::Server::resume). [`Outcome::Bool`]: whether it was paused.
+    Resume {
+        /// The connection to read again.
+        fd: Fd,
+    },
+    /// [`Server::confirm`](crate::Server::confirm). [`Outcome::Bool`]: whether it waited for that.
+    Confirm {
+        /// The connection to begin to read.
+        fd: Fd,
+    },
+    /// [`Server::protect`](crate::Server::protect). [`Outcome::Bool`]: whether there is such a connection.
+    Protect {
+        /// The connection.
+        fd: Fd,
+        /// Whether it is exempt from what ends silent connections.
+        is_protected: bool,
+    },
+    /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited for it.
+    AnswerHandshake {
+        /// Who waits.
+        fd: Fd,
+        /// The answer. [`Handshake::later`] is none and can't be written.
+        handshake: Handshake,
+    },
+    /// [`Server::respond`](crate::Server::respond). [`Outcome::Bool`]: whether the connection waited for it.
+    Respond {
+        /// Who waits.
+        fd: Fd,
+        /// The answer. [`Response::later`] is none and can't be written.
+        response: Response,
+    },
+    /// [`Server::exists`](crate::Server::exists). [`Outcome::Bool`].
+    Exists {
+        /// The connection in question.
+        fd: Fd,
+    },
+    /// [`Server::is_established`](crate::Server::is_established). [`Outcome::Bool`].
+    IsEstablished {
+        /// The connection in question.
+        fd: Fd,
+    },
+    /// [`Server::client_info`](crate::Server::client_info). [`Outcome::ClientInfo`].
+    ClientInfo {
+        /// The connection in question.
+        fd: Fd,
+    },
+    /// [`Server::connection_count`](crate::Server::connection_count). [`Outcome::Count`].
+    ConnectionCount,
+    /// [`Server::connections_page`](crate::Server::connections_page). [`Outcome::Fds`].
+    Connections {
+        /// The last of the page before; none for the first page.
+        #[cfg_attr(feature = "serde", serde(default))]
+        after: Option<Fd>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// [`Server::connections_of`](crate::Server::connections_of). [`Outcome::Fds`].
+    ConnectionsOf {
+        /// Whose.
+        uid: String,
+        /// How many at most.
+        limit: u32,
+    },
+    /// [`Server::members`](crate::Server::members). [`Outcome::Fds`].
+    Members {
+        /// The topic in question.
+        topic: String,
+        /// How many at most.
+        limit: u32,
+    },
+    /// [`Server::member_count`](crate::Server::member_count). [`Outcome::Count`].
+    MemberCount {
+        /// The topic in question.
+        topic: String,
+    },
+    /// [`Server::users_in`](crate::Server::users_in). [`Outcome::Names`].
+    UsersIn {
+        /// The topic in question.
+        topic: String,
+        /// How many at most.
+        limit: u32,
+    },
+    /// [`Server::topics_of`](crate::Server::topics_of). [`Outcome::Names`].
+    TopicsOf {
+        /// The connection in question.
+        fd: Fd,
+    },
+    /// [`Server::topics_page`](crate::Server::topics_page). [`Outcome::Topics`].
+    Topics {
+        /// Where the page begins: 0, or what the page before said.
+        #[cfg_attr(feature = "serde", serde(default))]
+        cursor: u32,
+        /// How many at most.
+        limit: u32,
+    },
+    /// [`Server::stats`](crate::Server::stats). [`Outcome::Stats`].
+    Stats,
+}
+
+/// What came of a [`Command`].
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is done. A message is in the connection's outbox.
+    Done,
+    /// How many the message reached.
+    Reach(Reach),
+    /// Yes or no; the command says to which question.
+    Bool(bool),
+    /// How many.
+    Count(u64),
+    /// Connections.
+    Fds(Vec<Fd>),
+    /// Names of topics or users.
+    Names(Vec<String>),
+    /// A page of topics.
+    Topics {
+        /// Each with the number of its connections.
+        topics: Vec<(String, u64)>,
+        /// The cursor of the next page; `None` after the last.
+        next: Option<u32>,
+    },
+    /// What is known of a connection; `None` where it is gone.
+    ClientInfo(Option<Box<ClientInfo>>),
+    /// What the server has done.
+    Stats(Box<Stats>),
+    /// The message was not taken.
+    PushRefused(PushError),
+    /// The connection did not join the topic, or was not bound to the user.
+    JoinRefused(JoinError),
+    /// The server ended before it came to the command.
+    Stopped,
+}
+
+impl Outcome {
+    /// Whether the command was not carried out: a refusal, or the server's end.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Outcome::PushRefused(_) | Outcome::JoinRefused(_) | Outcome::Stopped)
+    }
+}
+
+impl Command {
+    /// The connection that the command is for, where it is for one. Its [`Fd::reactor`] says who can carry it out.
+    pub fn fd(&self) -> Option<Fd> {
+        match self {
+            Command::Push { fd, .. }
+            | Command::Send { fd, .. }
+            | Command::Disconnect { fd, .. }
+            | Command::Reset { fd }
+            | Command::Join { fd, .. }
+            | Command::Leave { fd, .. }
+            | Command::Bind { fd, .. }
+            | Command::Unbind { fd }
+            | Command::Pause { fd }
+            | Command::Resume { fd }
+            | Command::Confirm { fd }
+            | Command::Protect { fd, .. }
+            | Command::AnswerHandshake { fd, .. }
+            | Command::Respond { fd, .. }
+            | Command::Exists { fd }
+            | Command::IsEstablished { fd }
+            | Command::ClientInfo { fd }
+            | Command::TopicsOf { fd } => Some(*fd),
+            Command::PushToUser { .. }
+            | Command::Publish { .. }
+            | Command::Broadcast { .. }
+            | Command::ConnectionCount
+            | Command::Connections { .. }
+            | Command::ConnectionsOf { .. }
+            | Command::Members { .. }
+            | Command::MemberCount { .. }
+            | Command::UsersIn { .. }
+            | Command::Topics { .. }
+            | Command::Stats => None,
+        }
+    }
+
+    /// What its payload takes of the mailbox.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Command::Push { message, .. } => message.bytes(),
+            Command::PushToUser { uid: name, message, except }
+            | Command::Publish { topic: name, message, except } => {
+                name.len() + message.bytes() + size_of_val(&**except)
+            }
+            Command::Broadcast { message, except } => message.bytes() + size_of_val(&**except),
+            Command::Send { bytes, .. } => bytes.len(),
+            Command::AnswerHandshake { handshake, .. } => handshake.bytes(),
+            Command::Respond { response, .. } => response.bytes(),
+            Command::Disconnect { reason: name, .. }
+            | Command::Join { topic: name, .. }
+            | Command::Leave { topic: name, .. }
+            | Command::Bind { uid: name, .. }
+            | Command::ConnectionsOf { uid: name, .. }
+            | Command::Members { topic: name, .. }
+            | Command::MemberCount { topic: name }
+            | Command::UsersIn { topic: name, .. } => name.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl From<bool> for Outcome {
+    fn from(answer: bool) -> Outcome {
+        Outcome::Bool(answer)
+    }
+}
+
+impl From<Result<(), PushError>> for Outcome {
+    fn from(pushed: Result<(), PushError>) -> Outcome {
+        pushed.map_or_else(Outcome::PushRefused, |()| Outcome::Done)
+    }
+}
+
+impl From<Result<bool, JoinError>> for Outcome {
+    fn from(joined: Result<bool, JoinError>) -> Outcome {
+        joined.map_or_else(Outcome::JoinRefused, Outcome::Bool)
+    }
+}

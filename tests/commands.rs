@@ -1,0 +1,248 @@
+//! Commands from another thread: what each does, what comes of it, and who is told when the server is busy or ends.
+
+mod common;
+
+use common::{DEADLINE, Live, TEXT, echo, recorded, still_serving};
+use std::io::{ErrorKind, Read as _};
+use std::sync::mpsc::{self, Receiver};
+use swio::{Command, Fd, Handle, Handshake, JoinError, Outcome, PushError, Reach, Response, Server, Status};
+
+fn begin(handle: &Handle, command: Command) -> Receiver<Outcome> {
+    let (sender, receiver) = mpsc::channel();
+    let told = move |outcome| sender.send(outcome).expect("the test waits");
+    handle.ask(command, told).expect("the server takes mail");
+    receiver
+}
+
+fn ask(live: &Live, command: Command) -> Outcome {
+    begin(&live.handle, command).recv_timeout(DEADLINE).expect("the server answers")
+}
+
+#[track_caller]
+fn expect(live: &Live, command: Command, outcome: Outcome) {
+    assert_eq!(format!("{:?}", ask(live, command)), format!("{outcome:?}"));
+}
+
+fn reach(queued: usize) -> Outcome {
+    Outcome::Reach(Reach { queued, ..Reach::default() })
+}
+
+fn gone() -> Fd {
+    Fd::from_u64(99).expect("an fd")
+}
+
+#[test]
+fn what_is_sent_by_command_arrives() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let mut clients = [live.open(), live.open(), live.open()];
+    let fds = [events.open(), events.open(), events.open()];
+    for fd in &fds[..2] {
+        expect(&live, Command::Join { fd: *fd, topic: "news".into() }, Outcome::Bool(true));
+        expect(&live, Command::Bind { fd: *fd, uid: "ada".into() }, Outcome::Bool(true));
+    }
+    expect(&live, Command::Push { fd: fds[0], message: "push".into() }, Outcome::Done);
+    expect(&live, Command::Send { fd: fds[0], bytes: [0x80 | TEXT, 3].into() }, Outcome::Done);
+    expect(&live, Command::Send { fd: fds[0], bytes: b"raw".into() }, Outcome::Done);
+    let message = || "user".into();
+    expect(&live, Command::PushToUser { uid: "ada".into(), message: message(), except: vec![] }, reach(2));
+    expect(
+        &live,
+        Command::PushToUser { uid: "ada".into(), message: message(), except: vec![fds[1]] },
+        reach(1),
+    );
+    let except = vec![fds[0]];
+    expect(&live, Command::Publish { topic: "news".into(), message: "topic".into(), except }, reach(1));
+    expect(
+        &live,
+        Command::Publish { topic: "none".into(), message: "topic".into(), except: vec![] },
+        reach(0),
+    );
+    let except = fds[..2].to_vec();
+    expect(&live, Command::Broadcast { message: "all".into(), except }, reach(1));
+    expect(&live, Command::Broadcast { message: "end".into(), except: vec![] }, reach(3));
+    let [one, two, three] = &mut clients;
+    for text in ["push", "raw", "user", "user", "end"] {
+        one.expect_text(text);
+    }
+    for text in ["user", "topic", "end"] {
+        two.expect_text(text);
+    }
+    for text in ["all", "end"] {
+        three.expect_text(text);
+    }
+}
+
+#[test]
+fn what_is_asked_by_command_is_answered() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let _clients = [live.open(), live.open()];
+    let fds = [events.open(), events.open()];
+    let (topic, uid) = (|| "news".to_owned(), || "ada".to_owned());
+    for fd in fds {
+        expect(&live, Command::Join { fd, topic: topic() }, Outcome::Bool(true));
+        expect(&live, Command::Join { fd, topic: topic() }, Outcome::Bool(false));
+        expect(&live, Command::Bind { fd, uid: uid() }, Outcome::Bool(true));
+    }
+    let fd = fds[0];
+    expect(&live, Command::Exists { fd }, Outcome::Bool(true));
+    expect(&live, Command::IsEstablished { fd: gone() }, Outcome::Bool(false));
+    expect(&live, Command::ConnectionCount, Outcome::Count(2));
+    expect(&live, Command::Connections { after: None, limit: 1 }, Outcome::Fds(vec![fds[0]]));
+    expect(&live, Command::Connections { after: Some(fds[0]), limit: 9 }, Outcome::Fds(vec![fds[1]]));
+    expect(&live, Command::MemberCount { topic: topic() }, Outcome::Count(2));
+    for (command, limit) in [
+        (Command::Members { topic: topic(), limit: 9 }, 2),
+        (Command::Members { topic: topic(), limit: 1 }, 1),
+        (Command::ConnectionsOf { uid: uid(), limit: 9 }, 2),
+        (Command::ConnectionsOf { uid: uid(), limit: 1 }, 1),
+    ] {
+        match ask(&live, command) {
+            Outcome::Fds(found) => assert!(found.len() == limit && found.iter().all(|fd| fds.contains(fd))),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+    expect(&live, Command::UsersIn { topic: topic(), limit: 9 }, Outcome::Names(vec![uid()]));
+    expect(&live, Command::UsersIn { topic: topic(), limit: 0 }, Outcome::Names(vec![]));
+    expect(&live, Command::TopicsOf { fd }, Outcome::Names(vec![topic()]));
+    let page = Outcome::Topics { topics: vec![(topic(), 2)], next: None };
+    expect(&live, Command::Topics { cursor: 0, limit: 9 }, page);
+    match ask(&live, Command::ClientInfo { fd }) {
+        Outcome::ClientInfo(Some(info)) => {
+            assert_eq!((info.fd, info.status, info.uid.as_deref()), (fd, Status::Established, Some("ada")));
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+    expect(&live, Command::ClientInfo { fd: gone() }, Outcome::ClientInfo(None));
+    match ask(&live, Command::Stats) {
+        Outcome::Stats(stats) => assert_eq!((stats.websockets, stats.accepted), (2, 2)),
+        outcome => panic!("{outcome:?}"),
+    }
+    expect(&live, Command::Leave { fd, topic: topic() }, Outcome::Bool(true));
+    expect(&live, Command::Leave { fd, topic: topic() }, Outcome::Bool(false));
+    expect(&live, Command::Unbind { fd }, Outcome::Bool(true));
+    expect(&live, Command::Unbind { fd }, Outcome::Bool(false));
+}
+
+#[test]
+fn a_connection_is_steered_and_ended_by_command() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let (mut one, mut two) = (live.open(), live.open());
+    let fds = [events.open(), events.open()];
+    let fd = fds[0];
+    expect(&live, Command::Pause { fd }, Outcome::Bool(true));
+    expect(&live, Command::Pause { fd }, Outcome::Bool(false));
+    one.text("while it is paused");
+    expect(&live, Command::Confirm { fd }, Outcome::Bool(true));
+    assert_eq!(events.message(), b"while it is paused");
+    expect(&live, Command::Resume { fd }, Outcome::Bool(false));
+    expect(&live, Command::Protect { fd, is_protected: true }, Outcome::Bool(true));
+    assert!(live.ask(move |server| server.client_info(fd).is_some_and(|info| info.is_protected)));
+    expect(&live, Command::Disconnect { fd, code: 4001, reason: "go".into() }, Outcome::Bool(true));
+    expect(&live, Command::Disconnect { fd, code: 4001, reason: "go".into() }, Outcome::Bool(false));
+    assert_eq!(one.answer_close(4001), "go");
+    expect(&live, Command::Reset { fd: fds[1] }, Outcome::Bool(true));
+    let error = two.stream.read_to_end(&mut Vec::new()).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    live.until_empty();
+    expect(&live, Command::Reset { fd }, Outcome::Bool(false));
+    expect(&live, Command::Push { fd, message: "x".into() }, Outcome::PushRefused(PushError::Gone));
+    expect(&live, Command::Join { fd, topic: "a".into() }, Outcome::JoinRefused(JoinError::Gone));
+    expect(&live, Command::Bind { fd, uid: "a".into() }, Outcome::JoinRefused(JoinError::Gone));
+}
+
+#[test]
+fn answers_are_given_by_command() {
+    let (sender, waiting) = mpsc::channel();
+    let asked = sender.clone();
+    let live = Live::start(
+        Server::builder()
+            .on_handshake(move |_, request| {
+                sender.send(request.fd).expect("the test waits");
+                Handshake::later()
+            })
+            .on_request(move |_, request| {
+                asked.send(request.fd).expect("the test waits");
+                Response::later()
+            }),
+    );
+    let mut client = live.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let fd = waiting.recv_timeout(DEADLINE).expect("a request");
+    expect(&live, Command::AnswerHandshake { fd, handshake: Handshake::accept() }, Outcome::Bool(false));
+    expect(&live, Command::Respond { fd, response: Response::text(200, "late") }, Outcome::Bool(true));
+    assert_eq!(client.answer().text(), "late");
+    let mut client = live.client();
+    client.send(common::UPGRADE);
+    let fd = waiting.recv_timeout(DEADLINE).expect("a handshake");
+    expect(&live, Command::AnswerHandshake { fd, handshake: Handshake::accept() }, Outcome::Bool(true));
+    client.expect_101();
+}
+
+/// A command knows the connection that it is for: it says whose reactor has to carry it out.
+#[test]
+fn a_command_for_one_connection_names_it() {
+    let fd = gone();
+    assert_eq!(Command::Join { fd, topic: "a".into() }.fd(), Some(fd));
+    assert_eq!(Command::Respond { fd, response: Response::new(204) }.fd(), Some(fd));
+    assert_eq!(Command::Broadcast { message: "x".into(), except: vec![fd] }.fd(), None);
+    assert_eq!(Command::Stats.fd(), None);
+}
+
+#[test]
+fn a_panic_in_the_closure_that_is_told_harms_nobody() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    live.handle.ask(Command::Stats, |_| panic!("as the test wants")).expect("taken");
+    let (fd, fault) = events.error();
+    assert_eq!((fd, &*fault), (None, "a closure given to Handle::ask panicked: as the test wants"));
+    still_serving(&live);
+}
+
+#[test]
+fn a_full_mailbox_refuses_a_command_and_does_not_call_its_closure() {
+    let live = Live::start(echo().configure(|config| {
+        config.mailbox_items_max = 2;
+        config.mailbox_bytes_max = 1_000;
+    }));
+    let held = live.hold();
+    let first = begin(&live.handle, Command::ConnectionCount);
+    // What a command names and excepts counts as what it says does.
+    let (sender, refused) = mpsc::channel();
+    for command in [
+        Command::Broadcast { message: "x".into(), except: vec![gone(); 200] },
+        Command::Members { topic: "x".repeat(1_000), limit: 1 },
+        Command::Send { fd: gone(), bytes: vec![0; 1_000] },
+    ] {
+        let sender = sender.clone();
+        let told = move |outcome: Outcome| sender.send(outcome).expect("the test waits");
+        assert_eq!(live.handle.ask(command, told), Err(PushError::Busy));
+    }
+    let second = begin(&live.handle, Command::ConnectionCount);
+    assert_eq!(live.handle.execute(Command::Stats), Err(PushError::Busy));
+    drop((held, sender));
+    for receiver in [first, second] {
+        assert!(matches!(receiver.recv_timeout(DEADLINE), Ok(Outcome::Count(0))));
+    }
+    assert!(refused.recv_timeout(DEADLINE).is_err(), "a refused command's closure was called");
+}
+
+#[test]
+fn a_server_that_ends_tells_those_whose_commands_it_never_saw() {
+    let event_loop = echo().listen("127.0.0.1:0").build().expect("a free port");
+    let handle = event_loop.handle();
+    let first = begin(&handle, Command::Stats);
+    handle.ask(Command::Stats, |_| panic!("as the test wants")).expect("taken");
+    let last = begin(&handle, Command::Push { fd: gone(), message: "x".into() });
+    // It has not turned once.
+    drop(event_loop);
+    for receiver in [first, last] {
+        assert!(matches!(receiver.recv_timeout(DEADLINE), Ok(Outcome::Stopped)));
+    }
+    let (sender, refused) = mpsc::channel();
+    let told = move |outcome: Outcome| sender.send(outcome).expect("the test waits");
+    assert_eq!(handle.ask(Command::Stats, told), Err(PushError::Stopped));
+    assert!(refused.recv_timeout(DEADLINE).is_err(), "a refused command's closure was called");
+}
