@@ -4,11 +4,12 @@
 use super::Admission;
 use super::connection::Flags;
 use super::connections::Connections;
+use super::rare::SessionState;
 use super::stream::Stream;
 use crate::fd::Fd;
 use std::net::IpAddr;
 
-impl<S: Default> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Takes a new connection into the table; `None` where the table can't grow.
     pub(super) fn take_in(&mut self, stream: Stream, address: Option<IpAddr>) -> Option<(Fd, Admission)> {
         let mut admission = Admission::Welcome;
@@ -38,7 +39,7 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Whether there may be one more connection with a socket.
     pub(super) fn has_room_for_socket(&self) -> bool {
         let len = self.len() - self.turned_away;

@@ -6,7 +6,7 @@ use super::reactor::Reactor;
 use super::stream::Stream;
 use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
-use mio::{Interest, Token};
+use mio::Token;
 use std::io;
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ impl<A: App> Reactor<A> {
                 match self.listeners[number].accept(now) {
                     Accepted::Stream(stream, address) => {
                         let protocol = self.listeners[number].protocol;
-                        self.admit(Stream::Tcp(stream), protocol, Some(address.ip()));
+                        self.admit(Stream::Socket(stream), protocol, Some(address.ip()));
                     }
                     Accepted::None | Accepted::Skipped => {}
                     Accepted::BackOff(error) => {
@@ -74,22 +74,14 @@ impl<A: App> Reactor<A> {
         registered.is_ok()
     }
 
-    /// Once for all readiness: a change of interest would cost a system call each time.
     fn register(&mut self, fd: Fd) -> io::Result<()> {
         let connection = self.app.connections().table.get_mut(fd).expect("just inserted");
-        match &mut connection.stream {
-            Stream::Tcp(stream) => self.poll.registry().register(
-                stream,
-                Token(fd.to_u64() as usize),
-                Interest::READABLE | Interest::WRITABLE,
-            ),
-            Stream::Socketless => Ok(()),
-            #[cfg(any(test, feature = "sim"))]
-            Stream::Sim(stream) => {
-                stream.opened_as(fd);
-                Ok(())
-            }
+        connection.stream.register(self.poll.registry(), Token(fd.to_u64() as usize))?;
+        #[cfg(any(test, feature = "sim"))]
+        if let Stream::Sim(stream) = &mut connection.stream {
+            stream.opened_as(fd);
         }
+        Ok(())
     }
 
     /// What became of a connection that was begun from here.

@@ -2,15 +2,16 @@
 //! costs this struct, so its size is asserted; whatever only busy ones need is behind a pointer.
 
 use super::batch::Span;
-use super::connections::TICK;
 use super::outbox::Outbox;
 use super::rate::Meter;
 use super::stream::Stream;
+use super::wheel::TICK;
+use super::wire::FilterKey;
 use crate::config::SlowConsumer;
-use crate::fd::Fd;
 
 pub(crate) struct Connection<S> {
-    pub(crate) fd: Fd,
+    /// With its place in the table, its fd.
+    pub(crate) generation: u32,
     pub(crate) stream: Stream,
     /// What the socket did not take; `None` mostly.
     pub(crate) outbox: Option<Box<Outbox>>,
@@ -25,6 +26,10 @@ pub(crate) struct Connection<S> {
     pub(crate) address: u32,
     /// How much it has sent lately.
     pub(crate) meter: Meter,
+    /// What its bytes go through on their way.
+    pub(crate) filter: FilterKey,
+    /// What becomes of messages for which it has no room; `None`: as the server has it.
+    pub(crate) policy: Option<SlowConsumer>,
     pub(crate) life: Life,
     pub(crate) flags: Flags,
 }
@@ -51,57 +56,38 @@ pub(crate) struct Flags(u16);
 
 impl Flags {
     /// The socket takes no more: wait for the writable edge.
-    pub(crate) const BLOCKED: u16 = 1;
+    pub(crate) const BLOCKED: u16 = 1 << 0;
     /// In the list of connections to flush: something is queued, or the end is.
-    pub(crate) const DIRTY: u16 = 2;
-    /// In the list of connections to read on in the next turn, for no edge will tell again.
-    pub(crate) const CARRIED: u16 = 4;
-    /// The app does not want to be given bytes now.
-    pub(crate) const PAUSED: u16 = 8;
-    /// Readiness came while paused.
-    pub(crate) const MISSED: u16 = 16;
-    /// The app is to be told when the outbox is empty.
-    pub(crate) const WANTS_DRAINED: u16 = 32;
-    /// The peer ended its side, and everything before that was read.
-    pub(crate) const ENDED: u16 = 64;
-    /// The peer ended its side: no edge will tell again, so read until that is seen.
-    pub(crate) const HUNG_UP: u16 = 128;
-    /// The peer has read on since its deadline was last looked at: it is slow, but there.
-    pub(crate) const PROGRESSED: u16 = 256;
-    /// The peer has said all it will: nothing needs to be read before the socket is closed.
-    pub(crate) const SAID_ALL: u16 = 1024;
+    pub(crate) const DIRTY: u16 = 1 << 1;
+    /// In the list of connections to read on in the next turn: no edge will tell again.
+    pub(crate) const CARRIED: u16 = 1 << 2;
+    /// In the list of connections to write on to in the next turn: it has had its share of this one.
+    pub(crate) const YIELDED: u16 = 1 << 3;
+    /// The protocol does not want bytes now.
+    pub(crate) const HELD_BY_PROTOCOL: u16 = 1 << 4;
     /// The user does not want it to be read.
-    pub(crate) const SUSPENDED: u16 = 2048;
+    pub(crate) const HELD_BY_USER: u16 = 1 << 5;
+    pub(crate) const HELD: u16 = Flags::HELD_BY_PROTOCOL | Flags::HELD_BY_USER;
+    /// It became readable while it was held.
+    pub(crate) const MISSED: u16 = 1 << 6;
+    /// The app is to be told when the outbox is empty.
+    pub(crate) const WANTS_DRAINED: u16 = 1 << 7;
+    /// The peer ended its side: no edge will tell again, so read until that is seen.
+    pub(crate) const HUNG_UP: u16 = 1 << 8;
+    /// The peer ended its side, and everything before that was read.
+    pub(crate) const ENDED: u16 = 1 << 9;
+    /// The peer has said all it will: nothing needs to be read before the socket is closed.
+    pub(crate) const SAID_ALL: u16 = 1 << 10;
+    /// The peer has taken something since its deadline was last looked at: it is slow, but there.
+    pub(crate) const PROGRESSED: u16 = 1 << 11;
     /// No silence ends it.
-    pub(crate) const PROTECTED: u16 = 4096;
-    /// Only told that it may not stay; it takes no place from others.
-    pub(crate) const TURNED_AWAY: u16 = 512;
-
+    pub(crate) const PROTECTED: u16 = 1 << 12;
+    /// It is only told that it may not stay; it takes no place from others.
+    pub(crate) const TURNED_AWAY: u16 = 1 << 13;
     /// The other end of TCP is a trusted proxy.
-    pub(crate) const VIA_PROXY: u16 = 8192;
-
-    /// What becomes of what does not fit: two bits that name a policy; 0 is the server's own.
-    const POLICY: u16 = 3 << Flags::POLICY_SHIFT;
-    const POLICY_SHIFT: u32 = 14;
-
-    pub(crate) fn policy(self) -> Option<SlowConsumer> {
-        match self.0 >> Flags::POLICY_SHIFT {
-            1 => Some(SlowConsumer::Close),
-            2 => Some(SlowConsumer::DropNewest),
-            3 => Some(SlowConsumer::DropOldest),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn set_policy(&mut self, policy: Option<SlowConsumer>) {
-        let name = match policy {
-            None => 0,
-            Some(SlowConsumer::Close) => 1,
-            Some(SlowConsumer::DropNewest) => 2,
-            Some(SlowConsumer::DropOldest) => 3,
-        };
-        self.0 = self.0 & !Flags::POLICY | name << Flags::POLICY_SHIFT;
-    }
+    pub(crate) const VIA_PROXY: u16 = 1 << 14;
+    /// It has an entry among the rare states.
+    pub(crate) const RARE: u16 = 1 << 15;
 
     /// Whether one of `flag` is set.
     pub(crate) fn has(self, flag: u16) -> bool {

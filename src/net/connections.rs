@@ -4,31 +4,27 @@
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
+use super::forwarded::Forwarded;
 use super::io_failure;
 use super::limits::Limits;
-use super::lost::Losses;
+use super::live::Live;
 use super::outboxes::Pool;
+use super::rare::{Rares, SessionState};
 use super::rate::Meter;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
-use super::wheel::Wheel;
+use super::wheel::{TICK, Wheel};
+use super::wire::FilterKey;
 use crate::config::{Config, SlowConsumer};
 use crate::error::CloseReason;
 use crate::fd::Fd;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
-/// 32 bits of them are 8 years.
-pub(crate) const TICK: Duration = Duration::from_millis(64);
-
-/// Room for reasons that is kept when nobody is ending.
-const REASONS_KEPT: usize = 1024;
-
-pub(crate) struct Connections<S> {
+pub(crate) struct Connections<S: SessionState> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
     pub(super) pool: Pool,
@@ -46,19 +42,18 @@ pub(crate) struct Connections<S> {
     pub(super) unwatched: Vec<Fd>,
     /// What was written in this turn and is not flushed yet.
     pub(super) batch: Batch,
-    /// Memory of what is only partly here, as the app counts it.
+    /// Bytes held for incomplete messages and requests, as the app counts them.
     pub(crate) inbound_bytes: usize,
     /// Connections that are only being told that they may not stay.
     pub(super) turned_away: usize,
     /// Connections without a socket.
     pub(super) socketless: usize,
-    /// Why connections end that are ending. Not in the connection: most are not.
-    pub(super) reasons: HashMap<Fd, CloseReason>,
-    pub(crate) losses: Losses,
+    pub(super) rares: Rares<S::Note>,
+    pub(super) forwarded: Forwarded,
     /// Outboxes that have become full (true), or empty after that, and nobody was told yet.
     pub(crate) crossings: Vec<(Fd, bool)>,
-    /// Connections without a socket for which something was queued, and the app was not told yet.
-    pub(crate) laden: Vec<Fd>,
+    /// Connections without a socket that have output, of which the app was not told yet.
+    pub(crate) has_output: Vec<Fd>,
     pub(crate) turns: Turns,
     pub(crate) traffic: Traffic,
     start: Instant,
@@ -89,7 +84,7 @@ pub(crate) struct Holdings {
     pub(crate) ending: usize,
 }
 
-impl<S: Default> Connections<S> {
+impl<S: SessionState> Connections<S> {
     pub(crate) fn new(expected: usize, limits: Limits, now: Instant) -> Connections<S> {
         Connections {
             table: Table::new(0, expected),
@@ -106,10 +101,10 @@ impl<S: Default> Connections<S> {
             inbound_bytes: 0,
             turned_away: 0,
             socketless: 0,
-            reasons: HashMap::new(),
-            losses: Losses::default(),
+            rares: Rares::default(),
+            forwarded: Forwarded::default(),
             crossings: Vec::new(),
-            laden: Vec::new(),
+            has_output: Vec::new(),
             turns: Turns::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
@@ -122,8 +117,8 @@ impl<S: Default> Connections<S> {
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
         let now = self.tick(self.now);
         let is_socketless = matches!(stream, Stream::Socketless);
-        let fd = self.table.insert(|fd| Connection {
-            fd,
+        let fd = self.table.insert(|generation| Connection {
+            generation,
             stream,
             outbox: None,
             session: S::default(),
@@ -132,6 +127,8 @@ impl<S: Default> Connections<S> {
             heard: now,
             address: 0,
             meter: Meter::default(),
+            filter: FilterKey::NONE,
+            policy: None,
             life: Life::Open,
             flags: Flags::default(),
         })?;
@@ -156,7 +153,7 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
@@ -211,7 +208,7 @@ impl<S> Connections<S> {
             outboxes: self.pool.in_use(),
             queued_bytes: self.pool.total().bytes + self.batch.len(),
             pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
-            ending: self.reasons.len(),
+            ending: self.rares.ending(),
         }
     }
 
@@ -236,14 +233,26 @@ impl<S> Connections<S> {
         self.table.get_mut(fd).filter(|connection| connection.life == Life::Open)
     }
 
-    /// The connection at a place in the table, counted from 1.
-    pub(crate) fn at(&self, index: u32) -> Option<&Connection<S>> {
-        self.table.at(index).filter(|connection| connection.life != Life::Dead)
+    /// The connection at a place in the table, counted from 1, and its fd.
+    pub(crate) fn at(&self, index: u32) -> Option<(Fd, &Connection<S>)> {
+        self.table.at(index).filter(|(_, connection)| connection.life != Life::Dead)
     }
 
-    /// One more than the last place in the table that may be filled.
-    pub(crate) fn index_end(&self) -> u32 {
-        self.table.index_end()
+    /// The connections in the table at the place `from` or after it, in its order.
+    pub(crate) fn iter_from(&self, from: u32) -> impl Iterator<Item = (Fd, &Connection<S>)> {
+        std::iter::successors(self.next_live(from), |index| self.next_live(index + 1))
+            .filter_map(|index| self.at(index))
+    }
+
+    /// The places of the table that hold a connection: to walk over them while connections change. It stays as it is
+    /// now, so whoever stands in a place is looked at when its turn comes.
+    pub(crate) fn live(&self) -> Rc<Live> {
+        self.table.live()
+    }
+
+    /// The first place at `from` or after it that holds a connection, dead ones included until they are reaped.
+    pub(crate) fn next_live(&self, from: u32) -> Option<u32> {
+        self.table.next_live(from)
     }
 
     /// The memory of all outboxes.
@@ -263,26 +272,11 @@ impl<S> Connections<S> {
         self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
     }
 
-    /// What becomes of what does not fit; `None`: as the server has it. False where the connection is gone.
+    /// What becomes of messages for which there is no room; `None`: as the server has it. False where the connection
+    /// is gone.
     pub(crate) fn set_policy(&mut self, fd: Fd, policy: Option<SlowConsumer>) -> bool {
         let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
-        connection.map(|connection| connection.flags.set_policy(policy)).is_some()
-    }
-
-    /// Keeps `reason` unless there is one already.
-    pub(crate) fn note_reason(&mut self, fd: Fd, reason: CloseReason) {
-        if self.get(fd).is_some() {
-            self.reasons.entry(fd).or_insert(reason);
-        }
-    }
-
-    /// Why a connection ended. After a burst the memory for reasons is given back.
-    pub(super) fn take_reason(&mut self, fd: Fd) -> Option<CloseReason> {
-        let reason = self.reasons.remove(&fd);
-        if self.reasons.is_empty() && self.reasons.capacity() > REASONS_KEPT {
-            self.reasons = HashMap::new();
-        }
-        reason
+        connection.map(|connection| connection.policy = policy).is_some()
     }
 
     /// Ends a connection after what is queued has gone out; what the peer sends from now on is discarded.
@@ -295,8 +289,8 @@ impl<S> Connections<S> {
             return self.kill(fd, reason);
         }
         connection.life = Life::Finishing;
-        mark_dirty(connection, &mut self.dirty);
-        self.reasons.entry(fd).or_insert(reason);
+        mark_dirty(fd, connection, &mut self.dirty);
+        self.note_reason(fd, reason);
         // Its end has to be seen.
         self.release(fd);
         self.resume(fd);
@@ -312,16 +306,16 @@ impl<S> Connections<S> {
 
     /// Ends a connection at once, losing what is queued.
     pub(crate) fn kill(&mut self, fd: Fd, reason: CloseReason) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.life == Life::Dead {
+        if self.get(fd).is_none() {
             return;
         }
+        self.note_reason(fd, reason);
+        let Some(connection) = self.table.get_mut(fd) else { return };
         connection.life = Life::Dead;
         if let Some(outbox) = connection.outbox.take() {
             self.pool.put(outbox);
         }
         self.dead.push(fd);
-        self.reasons.entry(fd).or_insert(reason);
     }
 
     /// Sets the connection's one deadline, replacing the one it has.
@@ -357,14 +351,14 @@ impl<S> Connections<S> {
     /// Wants no bytes until [`Connections::resume`].
     pub(crate) fn pause(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED);
+            connection.flags.set(Flags::HELD_BY_PROTOCOL);
         }
     }
 
     /// Asks for [`App::drained`](super::App::drained) and for no bytes until [`Connections::resume`].
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED);
+            connection.flags.set(Flags::HELD_BY_PROTOCOL);
             connection.flags.set(Flags::WANTS_DRAINED);
         }
     }
@@ -372,7 +366,7 @@ impl<S> Connections<S> {
     /// Wants bytes again, those that came meanwhile included.
     pub(crate) fn resume(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::PAUSED) {
+        if connection.flags.take(Flags::HELD_BY_PROTOCOL) {
             self.catch_up(fd);
         }
     }
@@ -380,7 +374,7 @@ impl<S> Connections<S> {
     /// Wants bytes again from a connection that the user had suspended.
     pub(crate) fn release(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::SUSPENDED) {
+        if connection.flags.take(Flags::HELD_BY_USER) {
             self.catch_up(fd);
         }
     }
@@ -388,15 +382,15 @@ impl<S> Connections<S> {
     /// Reads in the next turn what came meanwhile, unless there is another reason not to.
     fn catch_up(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) && connection.flags.take(Flags::MISSED) {
+        if !connection.flags.has(Flags::HELD) && connection.flags.take(Flags::MISSED) {
             self.carry(fd);
         }
     }
 
     /// An error of a socket that is not read is seen all the same.
-    pub(super) fn fail_suspended(&mut self, fd: Fd) {
+    pub(super) fn fail_held(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
-        if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED)
+        if connection.flags.has(Flags::HELD)
             && let Some(error) = connection.stream.take_error()
         {
             self.kill(fd, io_failure(&error));
@@ -404,7 +398,7 @@ impl<S> Connections<S> {
     }
 
     pub(crate) fn is_paused(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED))
+        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::HELD_BY_PROTOCOL))
     }
 
     pub(super) fn carry(&mut self, fd: Fd) {
@@ -414,12 +408,21 @@ impl<S> Connections<S> {
             self.carried.push(fd);
         }
     }
+
+    /// Writes on in the next turn.
+    pub(super) fn yield_turn(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if !connection.flags.has(Flags::YIELDED) {
+            connection.flags.set(Flags::YIELDED);
+            self.yielded.push(fd);
+        }
+    }
 }
 
 /// Puts a connection on the list of those to flush, once.
-pub(super) fn mark_dirty<S>(connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
+pub(super) fn mark_dirty<S>(fd: Fd, connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
     if !connection.flags.has(Flags::DIRTY) {
         connection.flags.set(Flags::DIRTY);
-        dirty.push(connection.fd);
+        dirty.push(fd);
     }
 }

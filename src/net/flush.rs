@@ -6,8 +6,9 @@ use super::connection::Flags;
 use super::connections::Connections;
 use super::io_failure;
 use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
-use super::output::{Quota, Refused};
-use super::stream::Stream;
+use super::quota::{Quota, Refused};
+use super::rare::SessionState;
+use super::wire::Wire;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use std::io::{self, IoSlice};
@@ -24,18 +25,19 @@ pub(super) enum Written {
     Failed,
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Writes to the socket itself, without a copy: how much it did not take. That is to be queued, and there is
     /// memory for it.
     pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
         let len = parts[0].len() + parts[1].len();
         let (policy, has_room) = (self.policy(fd, quota).0, self.has_room(len));
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        let mut wire = Wire::of(&mut connection.stream, connection.filter);
         let (mut written, mut is_blocked) = (0, false);
         let mut tries = 0..WRITES_PER_FLUSH;
         while written < len && tries.next().is_some() {
             let slices = unwritten(parts, written).map(IoSlice::new);
-            match connection.stream.write_vectored(&slices) {
+            match wire.write_vectored(&slices) {
                 Ok(0) => {
                     self.kill(fd, io_failure(&io::ErrorKind::WriteZero.into()));
                     return Err(Refused::Gone);
@@ -73,17 +75,19 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
         let span = std::mem::take(&mut connection.span);
         let flushed = match (span.is_empty(), &connection.outbox) {
-            (false, _) => match write_span(&mut connection.stream, self.batch.get(span)) {
-                Ok(written) => {
-                    self.traffic.bytes_sent += written as u64;
-                    if written == span.len() {
-                        self.batch.give_back(span);
-                        return Written::All;
+            (false, _) => {
+                match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
+                    Ok(written) => {
+                        self.traffic.bytes_sent += written as u64;
+                        if written == span.len() {
+                            self.batch.give_back(span);
+                            return Written::All;
+                        }
+                        return self.keep_unwritten(fd, span, written);
                     }
-                    return self.keep_unwritten(fd, span, written);
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             (true, Some(_)) => self.flush_outbox(fd),
             (true, None) => return Written::All,
         };
@@ -114,7 +118,7 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
         let Some(outbox) = &mut connection.outbox else { return Ok(Written::All) };
         let before = outbox.size();
-        let flushed = outbox.flush(&mut connection.stream);
+        let flushed = outbox.flush(Wire::of(&mut connection.stream, connection.filter));
         let after = outbox.size();
         self.pool.changed(before, after);
         self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
@@ -154,10 +158,10 @@ pub(super) fn unwritten(parts: [&[u8]; 2], written: usize) -> [&[u8]; 2] {
 }
 
 /// Writes until all is written or the socket takes no more: how much it took.
-fn write_span(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+fn write_span(mut wire: Wire<'_>, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
+        match wire.write(&bytes[written..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => written += len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

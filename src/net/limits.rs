@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     pub(crate) finish_timeout: Duration,
     /// In place of that, for a peer that has read something meanwhile.
     pub(crate) progress_timeout: Duration,
+    /// How long the end of a connection may take in all, however its peer reads; with what is queued, longer.
+    pub(crate) ending_timeout: Duration,
     pub(crate) linger_timeout: Duration,
 }
 
@@ -66,6 +68,7 @@ impl Limits {
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
             progress_timeout: config.keep_alive_timeout.max(config.close_timeout),
+            ending_timeout: config.close_timeout.saturating_mul(4),
             linger_timeout: config.linger_timeout,
         }
     }

@@ -2,10 +2,11 @@
 //! the process can open no more files.
 
 use crate::config::Config;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How long to wait where accepting failed for want of files or memory. An edge-triggered listener tells of a
@@ -27,7 +28,7 @@ pub(crate) struct Listener {
 
 /// What an attempt to accept came to.
 pub(crate) enum Accepted {
-    Stream(TcpStream, SocketAddr),
+    Stream(OwnedFd, SocketAddr),
     /// Nobody waits.
     None,
     /// This one failed; the next may not.
@@ -40,14 +41,12 @@ pub(crate) enum Accepted {
 /// algorithm off where the system lets that be inherited.
 pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if cfg!(unix) {
-        socket.set_reuse_address(true)?;
-    }
+    socket.set_reuse_address(true)?;
     if cfg!(target_os = "linux") {
         socket.set_tcp_nodelay(true)?;
     }
     if config.reuse_port {
-        reuse_port(&socket)?;
+        socket.set_reuse_port(true)?;
     }
     // Before listen: the receive buffer decides the window that TCP can offer, and what is accepted inherits both.
     if let Some(bytes) = config.socket_send_buffer_bytes {
@@ -67,24 +66,12 @@ pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Re
 /// Has the system find out that a peer is gone. What a listener accepts inherits it.
 pub(super) fn watch_peer(socket: &Socket, config: &Config) -> io::Result<()> {
     if let Some(idle) = config.tcp_keepalive {
-        let keepalive = TcpKeepalive::new().with_time(idle);
-        #[cfg(any(unix, windows))]
-        let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL.min(idle));
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL.min(idle));
         socket.set_tcp_keepalive(&keepalive)?;
     }
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(config.tcp_user_timeout)?;
     Ok(())
-}
-
-#[cfg(unix)]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(not(unix))]
-fn reuse_port(_: &Socket) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port is not to be had on this system"))
 }
 
 impl Listener {
@@ -96,7 +83,7 @@ impl Listener {
                 {
                     log::debug!("TCP_NODELAY can't be set: {error}");
                 }
-                Accepted::Stream(stream, address)
+                Accepted::Stream(stream.into(), address)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_pending = false;
@@ -136,7 +123,7 @@ mod tests {
     use socket2::SockRef;
 
     /// A client, and what a listener of this configuration accepted of it.
-    fn connected(config: &Config) -> (std::net::TcpStream, TcpStream) {
+    fn connected(config: &Config) -> (std::net::TcpStream, OwnedFd) {
         let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 0, config).expect("a free port");
         let address = listener.socket.local_addr().expect("bound");
         let client = std::net::TcpStream::connect(address).expect("it listens");

@@ -11,13 +11,17 @@ pub(crate) mod blocking;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod flush;
+pub(crate) mod forwarded;
 pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod live;
 pub(crate) mod lost;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod outboxes;
 pub(crate) mod output;
+pub(crate) mod quota;
+pub(crate) mod rare;
 pub(crate) mod rate;
 pub(crate) mod reactor;
 pub(crate) mod resolver;
@@ -28,16 +32,18 @@ pub(crate) mod table;
 pub(crate) mod timers;
 pub(crate) mod turns;
 pub(crate) mod wheel;
+pub(crate) mod wire;
 
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
+use rare::SessionState;
 use std::io;
 use std::time::Instant;
 
 /// What the reactor drives. Each method may use everything of [`Connections`]; none may block.
 pub(crate) trait App {
     /// The app's own state of one connection.
-    type Session: Default;
+    type Session: SessionState;
     /// What other threads may send.
     type Mail;
 
@@ -59,8 +65,14 @@ pub(crate) trait App {
     fn drained(&mut self, fd: Fd);
     /// The connection's deadline has passed.
     fn expired(&mut self, fd: Fd);
-    /// The connection is gone; its fd is valid no more.
-    fn closed(&mut self, fd: Fd, session: Self::Session, reason: CloseReason);
+    /// The connection is gone, and its fd no longer valid. `note`: what the app kept of it.
+    fn closed(
+        &mut self,
+        fd: Fd,
+        session: Self::Session,
+        note: <Self::Session as SessionState>::Note,
+        reason: CloseReason,
+    );
 
     fn mail(&mut self, mail: Self::Mail);
     /// When [`App::run_timers`] wants to be called.

@@ -3,7 +3,7 @@
 //! run whole: only between runs may an urgent one overtake. A message that may be given up while it waits is a run
 //! of its own.
 
-use super::stream::Stream;
+use super::wire::Wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -341,10 +341,10 @@ impl Outbox {
         }
     }
 
-    /// Writes until all is written or the stream takes no more.
-    pub(crate) fn flush(&mut self, stream: &mut Stream) -> io::Result<Flushed> {
+    /// Writes until all is written or the socket takes no more.
+    pub(super) fn flush(&mut self, mut wire: Wire<'_>) -> io::Result<Flushed> {
         for _ in 0..WRITES_PER_FLUSH {
-            let written = match self.write_once(stream) {
+            let written = match self.write_once(&mut wire) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -364,17 +364,17 @@ impl Outbox {
         Ok(Flushed::Yielded)
     }
 
-    fn write_once(&self, stream: &mut Stream) -> io::Result<usize> {
+    fn write_once(&self, wire: &mut Wire<'_>) -> io::Result<usize> {
         let first = &self.runs[0].bytes()[self.written..];
         if self.runs.len() == 1 {
-            return stream.write(first);
+            return wire.write(first);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(self.unwritten()) {
             (*slice, count) = (IoSlice::new(bytes), count + 1);
         }
-        stream.write_vectored(&slices[..count])
+        wire.write_vectored(&slices[..count])
     }
 
     /// What is not written yet, run by run.

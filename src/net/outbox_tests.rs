@@ -1,6 +1,8 @@
 //! The outbox against a naive one, which keeps a list of whole items: random operations, byte for byte.
 
 use super::*;
+use crate::net::stream::Stream;
+use crate::net::wire::FilterKey;
 use crate::sim::{self, wire};
 use crate::tests::Random;
 
@@ -189,7 +191,7 @@ fn random_operations_agree_with_the_naive_outbox() {
                     let room =
                         [3, 200, 20_000, 200_000][random.below(4) as usize] + random.below(50) as usize;
                     wire(number, |wire| (wire.room, wire.written) = (room, Vec::new()));
-                    outbox.flush(&mut stream).expect("an open socket");
+                    outbox.flush(Wire::of(&mut stream, FilterKey::NONE)).expect("an open socket");
                     let written = wire(number, |wire| std::mem::take(&mut wire.written));
                     assert!(naive.wire(written.len()) == written, "seed {seed}, step {step}");
                     naive.advance(written.len());
@@ -201,7 +203,7 @@ fn random_operations_agree_with_the_naive_outbox() {
         }
         while outbox.bytes() > 0 {
             wire(number, |wire| wire.room = usize::MAX);
-            outbox.flush(&mut stream).expect("an open socket");
+            outbox.flush(Wire::of(&mut stream, FilterKey::NONE)).expect("an open socket");
         }
         let written = wire(number, |wire| std::mem::take(&mut wire.written));
         assert!(written == naive.wire(naive.len()), "seed {seed}: the rest");

@@ -7,57 +7,17 @@ use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
 use super::flush::{Written, unwritten};
 use super::outbox::{Bytes, COPIED_MAX, EMPTY_BYTES, Encoded, Outbox, RUN_BYTES, Terms};
+use super::quota::CONTROL_BYTES;
+pub(crate) use super::quota::{CONTROLS_BYTES, Delivery, Quota, Refused};
+use super::rare::SessionState;
 use crate::config::SlowConsumer;
 use crate::fd::Fd;
-
-/// Whether a write counts against the limits. Control frames do not: they are what tells a peer, and its
-/// user, what is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quota {
-    Limited,
-    /// Limited, and where there is no room the policy says what becomes of it.
-    Message(Delivery),
-    /// Beyond the limits there is a little room for these.
-    Control,
-    Exempt,
-}
-
-/// What a message asks for in case that it can't be written at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    /// In place of the connection's own.
-    pub(crate) policy: Option<SlowConsumer>,
-    /// A newer message with the same key takes its place.
-    pub(crate) key: Option<u64>,
-}
-
-impl Quota {
-    fn key(self) -> Option<u64> {
-        match self {
-            Quota::Message(delivery) => delivery.key,
-            _ => None,
-        }
-    }
-}
-
-/// How far pings and the like may go beyond the limit of an outbox.
-const CONTROL_BYTES: usize = 4 << 10;
-/// And beyond that of all of them.
-pub(crate) const CONTROLS_BYTES: usize = 1 << 20;
 
 /// So much for one connection is written at once, not at the end of the turn: a system call saved for each
 /// 16 KiB is little, a copy of them is more.
 const EARLY_BYTES: usize = 16 << 10;
 
-/// Why a write was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Gone,
-    Closing,
-    Full(SlowConsumer),
-}
-
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Queues a copy of `parts`, which belong together.
     pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
         let len = parts[0].len() + parts[1].len();
@@ -105,7 +65,7 @@ impl<S> Connections<S> {
         let span = self.batch.add(parts);
         let is_queued = connection.span.extend(span);
         if is_queued {
-            mark_dirty(connection, &mut self.dirty);
+            mark_dirty(fd, connection, &mut self.dirty);
         } else {
             self.batch.give_back(span);
         }
@@ -155,7 +115,7 @@ impl<S> Connections<S> {
         mut shared: Option<Encoded>,
         delivery: Delivery,
         indices: impl Iterator<Item = u32>,
-        wants: impl Fn(&Connection<S>) -> bool,
+        wants: impl Fn(Fd, &Connection<S>) -> bool,
     ) -> (usize, Vec<(Fd, Refused)>) {
         let early_bytes = self.early_bytes();
         // What has a key is never written together with others.
@@ -166,11 +126,10 @@ impl<S> Connections<S> {
         let mut taken = 0;
         let mut refused = Vec::new();
         for index in indices {
-            let Some(connection) = self.table.at_mut(index) else { continue };
-            if connection.life != Life::Open || !wants(connection) {
+            let Some((fd, connection)) = self.table.at_mut(index) else { continue };
+            if connection.life != Life::Open || !wants(fd, connection) {
                 continue;
             }
-            let fd = connection.fd;
             // What most members need is done here, without looking the connection up again.
             if !is_early
                 && connection.outbox.is_none()
@@ -178,7 +137,7 @@ impl<S> Connections<S> {
                 && connection.span.len() + run.len() < early_bytes
                 && connection.span.extend(span)
             {
-                mark_dirty(connection, &mut self.dirty);
+                mark_dirty(fd, connection, &mut self.dirty);
                 taken += 1;
                 continue;
             }
@@ -297,14 +256,14 @@ impl<S> Connections<S> {
     /// There is no room: counted, where the connection lives on without it.
     pub(super) fn full(&mut self, fd: Fd, quota: Quota, policy: SlowConsumer) -> Refused {
         if matches!(quota, Quota::Message(_)) && policy != SlowConsumer::Close {
-            self.losses.dropped(fd, 1);
+            self.count_dropped(fd, 1);
         }
         Refused::Full(policy)
     }
 
     /// What becomes of a message where there is no room for it. Of what is no message nothing can be dropped.
     pub(crate) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
-        let own = || self.table.get(fd).and_then(|connection| connection.flags.policy());
+        let own = || self.table.get(fd).and_then(|connection| connection.policy);
         match quota {
             Quota::Message(delivery) => {
                 (delivery.policy.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
@@ -339,7 +298,7 @@ impl<S> Connections<S> {
         let before = outbox.size();
         let Some(dropped) = outbox.drop_oldest(excess, terms.key) else { return false };
         self.pool.changed(before, outbox.size());
-        self.losses.dropped(fd, dropped);
+        self.count_dropped(fd, dropped);
         true
     }
 
@@ -357,7 +316,7 @@ impl<S> Connections<S> {
     /// Changes the outbox of a connection. What was in the batch goes in first.
     fn queue(&mut self, fd: Fd, put: impl FnOnce(&mut Outbox)) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        mark_dirty(connection, &mut self.dirty);
+        mark_dirty(fd, connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
@@ -400,7 +359,7 @@ impl<S> Connections<S> {
         let mut is_replaced = false;
         self.queue(fd, |outbox| is_replaced = outbox.message(bytes, terms))?;
         if is_replaced {
-            self.losses.replaced(fd);
+            self.count_replaced(fd);
         }
         Ok(())
     }

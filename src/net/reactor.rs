@@ -7,6 +7,7 @@ use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
+use super::wire::Wire;
 use super::{App, Phase, io_failure, lost};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -35,6 +36,14 @@ pub(crate) struct Ready {
     /// The peer ended its side: read on until that is seen, also behind a short read.
     pub(crate) read_closed: bool,
     pub(crate) error: bool,
+}
+
+/// Why a connection is flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlushFrom {
+    /// It stands in the list of those to flush, and is off it then.
+    Dirty,
+    Elsewhere,
 }
 
 pub(crate) struct Reactor<A: App> {
@@ -155,7 +164,11 @@ impl<A: App> Reactor<A> {
             }
         }
         for fd in yielded {
-            self.flush(fd, 0);
+            if let Some(connection) = self.app.connections().table.get_mut(fd)
+                && connection.flags.take(Flags::YIELDED)
+            {
+                self.flush(fd, FlushFrom::Elsewhere);
+            }
         }
         self.accept_from_all(now);
         self.expire(now);
@@ -191,13 +204,13 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Connecting && !self.is_connected(fd) {
                 return;
             }
-            self.flush(fd, 0);
+            self.flush(fd, FlushFrom::Elsewhere);
         }
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
         }
         if ready.error {
-            self.app.connections().fail_suspended(fd);
+            self.app.connections().fail_held(fd);
         }
     }
 
@@ -216,11 +229,12 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::ENDED) {
                 return;
             }
-            if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) {
+            if connection.flags.has(Flags::HELD) {
                 connection.flags.set(Flags::MISSED);
                 return;
             }
-            match connection.stream.read(&mut self.buffer) {
+            let mut wire = Wire::of(&mut connection.stream, connection.filter);
+            match wire.read(&mut self.buffer) {
                 Ok(0) => {
                     connection.flags.set(Flags::ENDED);
                     return self.ended(fd);
@@ -237,7 +251,7 @@ impl<A: App> Reactor<A> {
                         } else {
                             self.app.flooded(fd);
                         }
-                        self.flush(fd, 0);
+                        self.flush(fd, FlushFrom::Elsewhere);
                     }
                     if is_drained {
                         return;
@@ -267,27 +281,29 @@ impl<A: App> Reactor<A> {
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
             // Only here: who is written to earlier keeps the one place in the list.
-            self.flush(fd, Flags::DIRTY);
+            self.flush(fd, FlushFrom::Dirty);
         }
         let connections = self.app.connections();
         connections.dirty.clear();
         connections.batch.clear();
     }
 
-    /// Writes what is queued for one connection and, where it is finishing, ends it. Clears the flag `done`.
-    fn flush(&mut self, fd: Fd, done: u16) {
+    /// Writes what is queued for one connection and, where it is finishing, ends it.
+    fn flush(&mut self, fd: Fd, from: FlushFrom) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
-        connection.flags.take(done);
-        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
-            if done != 0 && matches!(connection.stream, Stream::Socketless) {
-                connections.laden.push(fd);
+        if from == FlushFrom::Dirty {
+            connection.flags.take(Flags::DIRTY);
+        }
+        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED) {
+            if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
+                connections.has_output.push(fd);
             }
             return;
         }
         match connections.write_out(fd) {
             Written::All => {}
-            Written::Some => return connections.yielded.push(fd),
+            Written::Some => return connections.yield_turn(fd),
             Written::Blocked | Written::Failed => return,
         }
         self.drained(fd);
@@ -298,7 +314,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = connections.table.get_mut(fd) else { return };
         if connection.life == Life::Finishing {
             let is_over = connection.flags.has(Flags::ENDED) || connection.flags.has(Flags::SAID_ALL);
-            if is_over || connection.stream.shutdown_write().is_err() {
+            if is_over || Wire::of(&mut connection.stream, connection.filter).shutdown_write().is_err() {
                 return connections.kill(fd, lost());
             }
             connection.life = Life::Lingering;
@@ -316,16 +332,14 @@ impl<A: App> Reactor<A> {
         connections.addresses.expire(connections.uptime());
         for index in expired.drain(..) {
             let connections = self.app.connections();
-            let Some(connection) = connections.table.at(index) else { continue };
-            let (fd, life) = (connection.fd, connection.life);
+            let Some((fd, connection)) = connections.table.at(index) else { continue };
+            let life = connection.life;
             match life {
                 Life::Open => self.app.expired(fd),
                 Life::Connecting => {
                     connections.kill(fd, CloseReason::new(Side::Local, 1006, "", Cause::Timeout));
                 }
-                Life::Finishing if connections.take_progress(fd) => {
-                    connections.deadline(fd, connections.limits.progress_timeout);
-                }
+                Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
                 Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
                 Life::Dead => {}
             }
@@ -361,13 +375,13 @@ impl<A: App> Reactor<A> {
         if let Some(outbox) = connection.outbox.take() {
             connections.pool.put(outbox);
         }
-        connections.losses.forget(fd);
-        let reason = connections.take_reason(fd).unwrap_or_else(lost);
+        connections.forget_forwarded(fd);
+        let (reason, note) = connections.take_rare(fd, connection.flags);
         connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;
         }
-        self.app.closed(fd, connection.session, reason);
+        self.app.closed(fd, connection.session, note, reason.unwrap_or_else(lost));
     }
 }

@@ -4,10 +4,11 @@
 use super::connection::Flags;
 use super::connections::Connections;
 use super::outbox::Size;
+use super::rare::SessionState;
 use super::stream::Stream;
 use crate::fd::Fd;
 
-impl<S: Default> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Puts a connection in that others open by way of `by`, and that counts for the same address; `None` where there
     /// is no room for it.
     pub(crate) fn insert_socketless(&mut self, by: Fd, session: S) -> Option<Fd> {
@@ -29,7 +30,7 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Moves what is queued for a connection without a socket to `taken`, in whole units that end in `delimiter`, as
     /// every run written to it does: until that has `bytes_max`, but a unit at least. It counts as queued until it is
     /// [released](Connections::release_taken).
@@ -59,8 +60,8 @@ impl<S> Connections<S> {
     }
 
     /// Asks for the app to be told that there is something to take.
-    pub(crate) fn tell_laden(&mut self, fd: Fd) {
-        self.laden.push(fd);
+    pub(crate) fn tell_has_output(&mut self, fd: Fd) {
+        self.has_output.push(fd);
     }
 }
 
@@ -109,7 +110,7 @@ mod tests {
     use crate::config::Config;
     use crate::error::{Cause, CloseReason, Side};
     use crate::net::limits::Limits;
-    use crate::net::output::{Delivery, Quota, Refused};
+    use crate::net::quota::{Delivery, Quota, Refused};
     use std::time::Instant;
 
     fn units(runs: &[&str], bytes_max: usize) -> String {

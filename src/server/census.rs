@@ -75,9 +75,8 @@ impl Server {
     /// What is counted is what is there.
     pub(crate) fn check_census(&self) {
         let mut census = Census::default();
-        for index in 1..self.connections.index_end() {
-            let connection = self.connections.at(index);
-            census.recount(None, connection.and_then(|connection| connection.session.kind()));
+        for (_, connection) in self.connections.iter_from(1) {
+            census.recount(None, connection.session.kind());
         }
         assert_eq!(self.census, census);
     }

@@ -5,7 +5,7 @@ use super::api::handle::Mail;
 use super::api::handler::Handler;
 use super::api::routes::{Route, Routes};
 use super::deferred::Deferred;
-use super::session::{Marks, Phase, Session};
+use super::session::{Note, Phase, Session};
 use super::transports::script::Script;
 use super::verbs::shutdown::Stage;
 use super::{Server, Timer};
@@ -101,9 +101,8 @@ impl Dispatch {
 
     /// The server's close frame was not answered in time; it may still be behind a long queue.
     fn close_expired(&mut self, fd: Fd) {
-        if self.server.connections.take_progress(fd) {
-            let timeout = self.server.config.close_timeout;
-            return self.server.connections.deadline(fd, timeout);
+        if self.server.connections.extend_end(fd, self.server.config.close_timeout) {
+            return;
         }
         log::debug!("{fd}: the close frame was not answered in time");
         let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
@@ -217,14 +216,10 @@ impl App for Dispatch {
         }
     }
 
-    fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
+    fn closed(&mut self, fd: Fd, session: Session, note: Note, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
-        self.server.connections.inbound_bytes -= session.held_bytes();
+        self.server.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.server.census.recount(session.kind(), None);
-        self.forget_client(fd);
-        if !self.server.pauses.is_empty() {
-            self.let_go(fd);
-        }
         let is_outgoing = self.server.outgoing.has(fd);
         match reason.cause {
             Cause::SlowConsumer => self.server.stats.refusals.slow_consumer += 1,
@@ -241,13 +236,7 @@ impl App for Dispatch {
                 return;
             }
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
-            Session::WebSocket(websocket) => {
-                if websocket.marks.has(Marks::UNFINISHED) {
-                    self.server.texts.remove(&fd);
-                    self.server.take_held_back(fd);
-                }
-                websocket.route
-            }
+            Session::WebSocket(websocket) => websocket.route,
             Session::EventStream(stream) => {
                 self.server.tokens.revoke(fd);
                 stream.route
@@ -378,7 +367,7 @@ impl App for Dispatch {
                 }),
             };
         }
-        for fd in std::mem::take(&mut self.server.connections.laden) {
+        for fd in std::mem::take(&mut self.server.connections.has_output) {
             self.answer_poll(fd);
         }
         // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
@@ -412,7 +401,9 @@ impl App for Dispatch {
 
     fn has_deferred(&self) -> bool {
         let connections = &self.server.connections;
-        !self.server.deferred.is_empty() || !connections.crossings.is_empty() || !connections.laden.is_empty()
+        !self.server.deferred.is_empty()
+            || !connections.crossings.is_empty()
+            || !connections.has_output.is_empty()
     }
 
     fn phase(&self) -> net::Phase {

@@ -15,7 +15,6 @@ mod deferred;
 pub(crate) mod dispatch;
 pub(crate) mod session;
 
-use crate::codec::ws::utf8;
 use crate::config::Config;
 use crate::fd::Fd;
 use crate::net::connections::Connections;
@@ -29,15 +28,12 @@ use census::Census;
 use channel::Channel;
 use deferred::Deferred;
 use session::Session;
-use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use transports::date::Date;
 use transports::liveness::Liveness;
 use transports::tcp::Tcp;
 use transports::tokens::Tokens;
-use verbs::control::Pause;
 use verbs::history::Histories;
 use verbs::outgoing::Outgoing;
 use verbs::recovery::Returning;
@@ -81,16 +77,8 @@ pub struct Server {
     /// What others count is added when it is asked for.
     stats: Stats,
     liveness: Liveness,
-    /// Of each connection that a proxy brought, whom it spoke for last.
-    clients: HashMap<Fd, SocketAddr>,
-    /// Of each connection that is not to be read.
-    pauses: HashMap<Fd, Pause>,
     reread: Option<Reread>,
     tasks: Tasks,
-    /// Of each text that is pushed in parts, where it was cut.
-    texts: HashMap<Fd, utf8::Validator>,
-    /// Of each connection whose message is pushed in parts, what has to go behind that.
-    held_back: HashMap<Fd, Vec<u8>>,
     rooms: Rooms,
     tcp: Tcp,
     outgoing: Outgoing,
@@ -138,12 +126,8 @@ impl Server {
             deferred: Vec::new(),
             stats: Stats::new(),
             liveness,
-            clients: HashMap::new(),
-            pauses: HashMap::new(),
             reread: None,
             tasks: Tasks::default(),
-            texts: HashMap::new(),
-            held_back: HashMap::new(),
             rooms: Rooms::default(),
             tcp: Tcp::default(),
             outgoing: Outgoing::default(),

@@ -108,14 +108,14 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         let (frame, shared) = message.frame();
         let others = RefCell::new(Others::default());
         let is_for_all = matches!(target, Target::All);
-        let wants = |connection: &Connection<Session>| {
+        let wants = |fd: Fd, connection: &Connection<Session>| {
             let Session::WebSocket(websocket) = &connection.session else { return false };
-            if websocket.phase != Phase::Open || except.contains(&connection.fd) {
+            if websocket.phase != Phase::Open || except.contains(&fd) {
                 return false;
             }
             let is_plain = websocket.is_plain();
             if !is_plain {
-                others.borrow_mut().note(connection.fd, websocket, is_for_all, is_kept);
+                others.borrow_mut().note(fd, websocket, is_for_all, is_kept);
             }
             is_plain
         };
@@ -149,11 +149,14 @@ impl Server {
         run: &[u8],
         shared: Option<Encoded>,
         delivery: Delivery,
-        wants: impl Fn(&Connection<Session>) -> bool,
+        wants: impl Fn(Fd, &Connection<Session>) -> bool,
     ) -> Reach {
         let Server { connections, rooms, .. } = self;
         let (queued, refused) = match target {
-            Target::All => connections.fan_out(run, shared, delivery, 1..connections.index_end(), wants),
+            Target::All => {
+                let live = connections.live();
+                connections.fan_out(run, shared, delivery, live.iter(1), wants)
+            }
             Target::Topic(topic) => {
                 connections.fan_out(run, shared, delivery, rooms.topics.indices(topic), wants)
             }

@@ -119,7 +119,7 @@ impl Dispatch {
                 return None;
             }
             let connection = self.server.connections.get(fd)?;
-            if connection.flags.has(Flags::SUSPENDED) {
+            if connection.flags.has(Flags::HELD_BY_USER) {
                 return Some((start, progress));
             }
             if connection.queued_bytes() > UNREAD_ANSWERS_MAX {
@@ -176,7 +176,7 @@ impl Dispatch {
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
         let body = body.plain(&mut rest[..body_len]);
         if self.server.connections.is_via_proxy(fd) {
-            self.note_client(fd, &head);
+            self.note_forwarded(fd, &head);
         }
         if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
             self.server.stats.requests += 1;

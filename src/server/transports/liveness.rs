@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::net::connections::TICK;
 use crate::net::output::Quota;
+use crate::net::wheel::TICK;
 use crate::server::api::routes::Route;
 use crate::server::dispatch::Dispatch;
 use crate::server::session::{Marks, Phase, Session};
@@ -113,9 +113,9 @@ impl Server {
     /// Watches over all anew, by another configuration.
     pub(crate) fn watch_all(&mut self) {
         self.liveness = Liveness::new(&self.config);
-        for index in 1..self.connections.index_end() {
-            if let Some(connection) = self.connections.at(index) {
-                self.watch(connection.fd);
+        for index in self.connections.live().iter(1) {
+            if let Some((fd, _)) = self.connections.at(index) {
+                self.watch(fd);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Server {
             return Duration::MAX;
         };
         // Who was connected to may say what it wants, when it wants.
-        if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED)
+        if connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED)
             || connection.session.role() == Role::Client
         {
             return Duration::MAX;
@@ -170,7 +170,7 @@ impl Dispatch {
         let silence = self.server.connections.silence(fd)?;
         let reads_on = self.server.connections.take_progress(fd);
         let connection = self.server.connections.open_mut(fd)?;
-        let is_exempt = connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED);
+        let is_exempt = connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED);
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
         if websocket.marks.has(Marks::PINGED) && !is_exempt {

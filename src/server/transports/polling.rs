@@ -240,7 +240,7 @@ impl Server {
                 poll.end = Some(Box::new(reason));
             }
         });
-        self.connections.tell_laden(fd);
+        self.connections.tell_has_output(fd);
     }
 
     /// The client of a session goes: what still waits for it nobody wants any more.

@@ -55,7 +55,7 @@ impl Dispatch {
             };
             // Looked up anew for each package: a callback may have ended the connection, or paused it.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
-            if connection.flags.has(Flags::SUSPENDED) {
+            if connection.flags.has(Flags::HELD_BY_USER) {
                 if !self.keep(fd, bytes) {
                     self.framing_error(fd, Error::NoRoom);
                 }
@@ -194,9 +194,9 @@ impl Server {
             let has_run = run.as_ref().is_some_and(|run| !run.is_empty());
             let without_run = Cell::new(0);
             let (bytes, delivery) = (run.as_deref().unwrap_or_default(), message.delivery());
-            let reached = self.fan_out(target, bytes, None, delivery, |connection| {
-                let is_meant = connection.session.framing().map(usize::from) == Some(framing)
-                    && !except.contains(&connection.fd);
+            let reached = self.fan_out(target, bytes, None, delivery, |fd, connection| {
+                let is_meant =
+                    connection.session.framing().map(usize::from) == Some(framing) && !except.contains(&fd);
                 without_run.set(without_run.get() + usize::from(is_meant && !has_run));
                 is_meant && has_run
             });

@@ -31,7 +31,7 @@ impl Dispatch {
             // Looked up anew for each message: a callback may have ended the connection.
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
             let Session::WebSocket(websocket) = &mut connection.session else { return };
-            if connection.flags.has(Flags::SUSPENDED) {
+            if connection.flags.has(Flags::HELD_BY_USER) {
                 if !self.keep(fd, bytes) {
                     self.protocol_error(route, fd, Error::NoRoom);
                 }

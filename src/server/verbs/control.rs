@@ -8,16 +8,7 @@ use crate::net::connection::Flags;
 use crate::server::Server;
 use crate::server::deferred::Deferred;
 use crate::server::dispatch::Dispatch;
-use crate::server::session::Session;
-
-/// What is known of a connection that is not to be read.
-#[derive(Debug, Default)]
-pub(crate) struct Pause {
-    /// Read before, and not yet looked at.
-    bytes: Vec<u8>,
-    /// It is read again from the end of the turn on.
-    is_ending: bool,
-}
+use crate::server::session::{Pause, Session};
 
 impl Server {
     /// Reads no more from a connection until [`resume`](Server::resume): what its peer sends waits in the system, and,
@@ -43,26 +34,34 @@ impl Server {
             return false;
         }
         let Some(connection) = self.connections.open_mut(fd) else { return false };
-        if let Some(pause) = self.pauses.get_mut(&fd) {
-            return std::mem::take(&mut pause.is_ending);
+        connection.flags.set(Flags::HELD_BY_USER);
+        let Some(note) = self.connections.note_or_default(fd) else { return false };
+        match &mut note.pause {
+            Some(pause) => std::mem::take(&mut pause.is_ending),
+            none => {
+                *none = Some(Pause::default());
+                true
+            }
         }
-        connection.flags.set(Flags::SUSPENDED);
-        self.pauses.insert(fd, Pause::default());
-        true
     }
 
     /// Reads from a paused connection again, from the end of this turn on; what it has sent meanwhile is delivered.
     /// False where it is not paused.
     pub fn resume(&mut self, fd: Fd) -> bool {
-        let Some(pause) = self.pauses.get_mut(&fd).filter(|pause| !pause.is_ending) else { return false };
+        let pause = self.connections.note_mut(fd).and_then(|note| note.pause.as_mut());
+        let Some(pause) = pause.filter(|pause| !pause.is_ending) else { return false };
         pause.is_ending = true;
         self.deferred.push(Deferred::Resumed(fd));
         true
     }
 
+    fn pause_of(&self, fd: Fd) -> Option<&Pause> {
+        self.connections.note(fd)?.pause.as_ref()
+    }
+
     /// Of a paused connection: what was read and not looked at.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
-        self.pauses.get(&fd).map_or(0, |pause| pause.bytes.len())
+        self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
     }
 
     /// Begins to read from a connection that was accepted with [`delay_receive`](crate::Config::delay_receive). The
@@ -120,21 +119,23 @@ impl Dispatch {
     /// Keeps the rest of a read for after the pause: whether there is room for it.
     pub(crate) fn keep(&mut self, fd: Fd, bytes: &[u8]) -> bool {
         let room = self.server.connections.inbound_room();
-        let Some(pause) = self.server.pauses.get_mut(&fd) else { return true };
+        let note = self.server.connections.note_mut(fd);
+        let Some(pause) = note.and_then(|note| note.pause.as_mut()) else { return true };
         if bytes.len() > room {
             return false;
         }
         pause.bytes = bytes.to_vec();
-        self.server.connections.inbound_bytes += pause.bytes.capacity();
+        let held_bytes = pause.bytes.capacity();
+        self.server.connections.inbound_bytes += held_bytes;
         true
     }
 
     /// The pause is over: what was kept first, then the socket.
     pub(crate) fn resumed(&mut self, fd: Fd) {
-        if !self.server.pauses.get(&fd).is_some_and(|pause| pause.is_ending) {
+        if !self.server.pause_of(fd).is_some_and(|pause| pause.is_ending) {
             return;
         }
-        let mut bytes = self.let_go(fd);
+        let mut bytes = self.end_pause(fd);
         self.server.connections.release(fd);
         match self.server.connections.session_mut(fd) {
             Some(Session::WebSocket(_)) => {
@@ -153,12 +154,11 @@ impl Dispatch {
     }
 
     /// Forgets that a connection is paused: what was kept of it.
-    pub(crate) fn let_go(&mut self, fd: Fd) -> Vec<u8> {
-        let pause = self.server.pauses.remove(&fd).unwrap_or_default();
-        if self.server.pauses.is_empty() {
-            self.server.pauses.shrink_to(64);
-        }
-        self.server.connections.inbound_bytes -= pause.bytes.capacity();
+    fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
+        let connections = &mut self.server.connections;
+        let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();
+        connections.tidy_note(fd);
+        connections.inbound_bytes -= pause.bytes.capacity();
         pause.bytes
     }
 }

@@ -50,9 +50,9 @@ impl Server {
     }
 
     fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
-        (start..self.connections.index_end())
-            .filter_map(|index| self.connections.at(index))
-            .map(|connection| connection.fd)
+        self.connections
+            .iter_from(start)
+            .map(|(fd, _)| fd)
             .filter(|fd| self.is_established(*fd) && self.role(*fd) == Role::Server)
     }
 
@@ -63,7 +63,7 @@ impl Server {
         let connection = self.connections.get(fd)?;
         match &connection.session {
             Session::Poll(poll) => poll.address,
-            _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
+            _ => self.connections.forwarded(fd).or_else(|| connection.stream.peer_addr()),
         }
     }
 
@@ -92,10 +92,10 @@ impl Server {
                 }
                 _ => None,
             },
-            is_paused: connection.flags.has(Flags::SUSPENDED),
+            is_paused: connection.flags.has(Flags::HELD_BY_USER),
             is_protected: connection.flags.has(Flags::PROTECTED),
             uid: self.uid(fd).map(Box::from),
-            lost: self.connections.losses.of(fd),
+            lost: self.connections.lost(fd),
         })
     }
 
@@ -122,7 +122,7 @@ impl Server {
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
             bytes_sent: traffic.bytes_sent,
-            lost: self.connections.losses.all(),
+            lost: self.connections.lost_by_all(),
             refusals: Refusals {
                 server_full: traffic.server_full,
                 memory_full: traffic.memory_full,

@@ -65,18 +65,19 @@ impl Server {
         }
         let code = self.config.shutdown_code;
         let mut share = drain.share;
-        while share > 0 && drain.next < self.connections.index_end() {
-            if let Some(connection) = self.connections.at(drain.next) {
-                let fd = connection.fd;
+        while let Some(index) = self.connections.next_live(drain.next)
+            && share > 0
+        {
+            drain.next = index + 1;
+            if let Some((fd, _)) = self.connections.at(index) {
                 self.close_for(fd, CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown));
                 share -= 1;
             }
-            drain.next += 1;
         }
         drain.step_at = Some(later(self.connections.now(), STEP));
-        self.stage = match drain.next < self.connections.index_end() {
-            true => Stage::Draining(drain),
-            false => Stage::Stopping(drain.cut_off_at),
+        self.stage = match self.connections.next_live(drain.next) {
+            Some(_) => Stage::Draining(drain),
+            None => Stage::Stopping(drain.cut_off_at),
         };
     }
 
@@ -107,9 +108,8 @@ impl Server {
     /// The shutdown's time is up.
     fn cut_off(&mut self) {
         self.abandon_tasks();
-        for index in 1..self.connections.index_end() {
-            let Some(connection) = self.connections.at(index) else { continue };
-            let fd = connection.fd;
+        for index in self.connections.live().iter(1) {
+            let Some((fd, _)) = self.connections.at(index) else { continue };
             let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Shutdown);
             self.connections.kill(fd, reason);
         }
