@@ -2,7 +2,7 @@
 //! does not take waits in its outbox, where there is memory for it.
 
 use super::batch::Span;
-use super::connection::Flags;
+use super::connection::{Connection, Flags};
 use super::connections::Connections;
 use super::io_failure;
 use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
@@ -137,6 +137,20 @@ impl<S: SessionState> Connections<S> {
                 Ok(Written::Blocked)
             }
             Flushed::Yielded => Ok(Written::Some),
+        }
+    }
+
+    /// Drops what waits for a connection and was not begun, so that its memory goes back at once.
+    pub(crate) fn discard_unbegun(&mut self, fd: Fd) {
+        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
+        let before = outbox.size();
+        outbox.discard_unbegun();
+        self.pool.changed(before, outbox.size());
+        self.note_crossing(fd);
+        if let Some(connection) = self.table.get_mut(fd)
+            && let Some(outbox) = connection.outbox.take_if(|outbox| outbox.bytes() == 0)
+        {
+            self.pool.put(outbox);
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) const KEPT_BYTES: usize = 64 << 10;
 const SLICES: usize = 64;
 /// Writes to one socket before the others get their turn: a peer that reads as fast as the kernel takes
 /// bytes could otherwise hold the loop for the length of its outbox.
-pub(super) const WRITES_PER_FLUSH: usize = 16;
+pub(crate) const WRITES_PER_FLUSH: usize = 16;
 
 /// What a run costs beside its bytes: its place in the queue, which may have room for as many again, the allocator's
 /// own part, and its place among the keys.
@@ -79,8 +79,10 @@ pub(crate) enum Bytes {
 enum Kind {
     /// Copied runs, one behind the other; the last of the queue may still grow.
     Tail,
-    /// Belongs to the run before it, also when that is written already.
-    Joined,
+    /// Belongs to the last `head` bytes of the tail before it, also when that is written already.
+    Joined {
+        head: usize,
+    },
     Whole,
     /// May be replaced by a newer one while it waits.
     Urgent,
@@ -122,6 +124,10 @@ impl Run {
 
     fn cost(&self) -> usize {
         self.bytes().len() + RUN_BYTES
+    }
+
+    fn is_joined(&self) -> bool {
+        matches!(self.kind, Kind::Joined { .. })
     }
 
     fn terms(&self) -> Option<Terms> {
@@ -195,7 +201,7 @@ impl Outbox {
     pub(crate) fn own(&mut self, head: &[u8], mut body: Vec<u8>) {
         self.copy([head, &[]], true);
         body.shrink_to_fit();
-        let run = self.run(Bytes::Own(body), Kind::Joined);
+        let run = self.run(Bytes::Own(body), Kind::Joined { head: head.len() });
         self.append(run);
     }
 
@@ -283,6 +289,45 @@ impl Outbox {
         Some(count)
     }
 
+    /// Drops everything of which nothing was written: what stays ends with a whole run. Of a tail it is not known where
+    /// its runs end, so all of one that was begun stays; so does what is pinned, for its beginning may have been
+    /// written by another way.
+    pub(crate) fn discard_unbegun(&mut self) {
+        let mut kept = self.pinned.max(self.begun());
+        if self.runs.front().is_some_and(Run::is_joined) {
+            kept = kept.max(1);
+        }
+        while self.runs.get(kept).is_some_and(Run::is_joined) && !self.cut_head_off(kept) {
+            kept += 1;
+        }
+        while self.runs.len() > kept {
+            let run = self.runs.pop_back().expect("more than are kept");
+            self.bytes -= run.bytes().len();
+            self.uncount(&run);
+        }
+        // A tail may have become empty.
+        self.advance(0);
+        self.spare = Vec::new();
+    }
+
+    /// Takes the head of the joined run at `at` off the tail before it, where nothing of it is written.
+    fn cut_head_off(&mut self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else { return false };
+        let written = if before == 0 { self.written } else { 0 };
+        let Kind::Joined { head } = self.runs[at].kind else { return false };
+        let Run { bytes: Bytes::Own(tail), kind: Kind::Tail, .. } = &mut self.runs[before] else {
+            return false;
+        };
+        match tail.len().checked_sub(head).filter(|rest| *rest >= written) {
+            Some(rest) => {
+                tail.truncate(rest);
+                self.bytes -= head;
+                true
+            }
+            None => false,
+        }
+    }
+
     fn count(&mut self, run: &Run) {
         self.capacity += run.capacity();
         if let Some(terms) = run.terms() {
@@ -324,7 +369,7 @@ impl Outbox {
     /// that waits there.
     pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
         let mut at = self.pinned.max(self.begun());
-        while self.runs.get(at).is_some_and(|run| run.kind == Kind::Joined) {
+        while self.runs.get(at).is_some_and(Run::is_joined) {
             at += 1;
         }
         let neighbour = self.runs.get(at.saturating_sub(1)).map_or(0, |run| run.number);

@@ -79,6 +79,10 @@ impl Server {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
+        if cause == Cause::SlowConsumer {
+            // It had its chance to read this. Those who read are not to go without memory for it.
+            self.connections.discard_unbegun(fd);
+        }
         match self.channel(fd) {
             Ok(Channel::WebSocket { .. }) => self.write_close(fd, code, text),
             Ok(Channel::EventStream { .. }) => return self.end_stream(fd, reason),
