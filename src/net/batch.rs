@@ -1,7 +1,7 @@
-//! What is written in one turn, for all connections, in one buffer: each has a span of it, and what goes to many
-//! is there once. Connections whose socket takes what they are sent never own an outbox.
+//! The output of one turn for all connections in one buffer. Each connection has a span of it, and what goes to many is
+//! in it once. Connections whose sockets take their output never need an outbox.
 
-/// A part of the batch. Short, because every connection has one.
+/// A part of the batch. Small, because every connection has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -17,7 +17,7 @@ impl Span {
         (self.end - self.start) as usize
     }
 
-    /// Adds `next`, if it follows directly; whether it does.
+    /// Extends the span by `next`, if that follows it directly. False if it does not.
     pub(crate) fn extend(&mut self, next: Span) -> bool {
         if self.is_empty() {
             *self = next;
@@ -34,11 +34,11 @@ impl Span {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    /// Spans that end here or before may be more than one connection's.
+    /// Spans that end at this place or before it may belong to several connections.
     shared: u32,
 }
 
-/// Memory kept from turn to turn.
+/// Memory that is kept from one turn to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
 impl Batch {
@@ -71,15 +71,15 @@ impl Batch {
         &self.bytes[span.start as usize..span.end as usize]
     }
 
-    /// Gives the room of a span back where that can be done at once: it was added last, and for one connection.
-    /// So a turn of many echoes uses the same warm memory for each.
+    /// Frees the room of a span if it was added last, and for one connection only. So a turn of many echoes uses the
+    /// same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         if span.end as usize == self.bytes.len() && span.start >= self.shared {
             self.bytes.truncate(span.start as usize);
         }
     }
 
-    /// Forgets everything: no connection has a span any more.
+    /// Empties the batch. No connection may have a span any more.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);

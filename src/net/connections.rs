@@ -1,5 +1,5 @@
-//! All connections, and what may be done to them during a turn: queue bytes, ask for an end, set deadlines.
-//! Nothing here calls back; the reactor acts on the lists that are kept here. Queueing is in `output`.
+//! All connections, and what can be done to them during a turn: queue bytes, end one, set a deadline. Nothing here
+//! calls back; the reactor works through the lists that are kept here. Queueing is in `output`.
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
@@ -30,29 +30,29 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
-    /// To be flushed in this turn.
+    /// Flushed in this turn.
     pub(super) dirty: Vec<Fd>,
-    /// To be reaped in this turn.
+    /// Reaped in this turn.
     pub(super) dead: Vec<Fd>,
-    /// To be read on in the next turn.
+    /// Read from again in the next turn.
     pub(super) carried: Vec<Fd>,
-    /// To be flushed on in the next turn.
+    /// Flushed again in the next turn.
     pub(super) yielded: Vec<Fd>,
-    /// To be watched from this turn on.
+    /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
-    /// What was written in this turn and is not flushed yet.
+    /// Output of this turn that is not flushed yet.
     pub(super) batch: Batch,
     /// Bytes held for incomplete messages and requests, as the app counts them.
     pub(crate) inbound_bytes: usize,
-    /// Connections that are only being told that they may not stay.
+    /// How many connections are only being told that they are refused.
     pub(super) turned_away: usize,
-    /// Connections without a socket.
+    /// How many connections have no socket.
     pub(super) socketless: usize,
     pub(super) rares: Rares<S::Note>,
     pub(super) forwarded: Forwarded,
-    /// Outboxes that have become full (true), or empty after that, and nobody was told yet.
+    /// Outboxes that reached the high watermark (true), or after that the low one, not yet reported to the app.
     pub(crate) crossings: Vec<(Fd, bool)>,
-    /// Connections without a socket that have output, of which the app was not told yet.
+    /// Connections without a socket that have output, not yet reported to the app.
     pub(crate) has_output: Vec<Fd>,
     pub(crate) turns: Turns,
     pub(crate) traffic: Traffic,
@@ -60,7 +60,7 @@ pub(crate) struct Connections<S: SessionState> {
     now: Instant,
 }
 
-/// What came and went since the start.
+/// Totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) accepted: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Traffic {
     pub(crate) bytes_sent: u64,
 }
 
-/// What [`Connections`] holds at the moment, for tests and operators.
+/// What [`Connections`] holds now, for tests and operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holdings {
     pub(crate) connections: usize,
@@ -136,8 +136,8 @@ impl<S: SessionState> Connections<S> {
         Some(fd)
     }
 
-    /// Begins a connection to another's address. What comes of it is told by
-    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed), but not from in here.
+    /// Begins to connect to an address. The outcome is reported later, by
+    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed).
     pub(crate) fn connect(&mut self, address: SocketAddr, session: S, config: &Config) -> io::Result<Fd> {
         if !self.has_room_for_socket() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
@@ -158,13 +158,13 @@ impl<S: SessionState> Connections<S> {
         self.now
     }
 
-    /// So that small simulations meet this limit too.
+    /// Lets small simulations reach this limit too.
     #[cfg(test)]
     pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
         self.limits.batch_bytes_max = bytes_max;
     }
 
-    /// Time does not go backwards here, whatever the caller's clock does.
+    /// Time never goes backwards here, whatever the caller's clock does.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now.max(self.now);
     }
@@ -178,7 +178,7 @@ impl<S: SessionState> Connections<S> {
         self.tick(self.now)
     }
 
-    /// The time since the start, in ms that count round after 49 days.
+    /// The time since the start in ms; wraps around after 49 days.
     pub(crate) fn millis(&self) -> u32 {
         self.uptime().as_millis() as u32
     }
@@ -212,7 +212,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Memory that the batch, and outboxes that nobody uses, keep for the next turn.
+    /// Memory that the batch and the unused outboxes keep for the next turn.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> (usize, usize) {
         (self.batch.capacity(), self.pool.kept_bytes())
@@ -223,12 +223,12 @@ impl<S: SessionState> Connections<S> {
         self.table.get(fd).filter(|connection| connection.life != Life::Dead)
     }
 
-    /// The session of a connection whose input still counts.
+    /// The session of an open connection.
     pub(crate) fn session_mut(&mut self, fd: Fd) -> Option<&mut S> {
         self.open_mut(fd).map(|connection| &mut connection.session)
     }
 
-    /// A connection whose input still counts.
+    /// An open connection: one whose input still counts.
     pub(crate) fn open_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
         self.table.get_mut(fd).filter(|connection| connection.life == Life::Open)
     }
@@ -238,19 +238,19 @@ impl<S: SessionState> Connections<S> {
         self.table.at(index).filter(|(_, connection)| connection.life != Life::Dead)
     }
 
-    /// The connections in the table at the place `from` or after it, in its order.
+    /// The connections from the place `from` of the table on, in its order.
     pub(crate) fn iter_from(&self, from: u32) -> impl Iterator<Item = (Fd, &Connection<S>)> {
         std::iter::successors(self.next_live(from), |index| self.next_live(index + 1))
             .filter_map(|index| self.at(index))
     }
 
-    /// The places of the table that hold a connection: to walk over them while connections change. It stays as it is
-    /// now, so whoever stands in a place is looked at when its turn comes.
+    /// The places of the table that are taken now, for walks during which connections come and go: look at each place
+    /// with [`Connections::at`] when its turn comes.
     pub(crate) fn live(&self) -> Rc<Live> {
         self.table.live()
     }
 
-    /// The first place at `from` or after it that holds a connection, dead ones included until they are reaped.
+    /// The first place from `from` on that is taken. Dead connections take theirs until they are reaped.
     pub(crate) fn next_live(&self, from: u32) -> Option<u32> {
         self.table.next_live(from)
     }
@@ -260,26 +260,25 @@ impl<S: SessionState> Connections<S> {
         self.pool.total().held
     }
 
-    /// Whether so little memory is left for outboxes, or for what is only partly here, that it had better be kept for
-    /// those who are here.
+    /// Whether so little memory is left, for outboxes or for incomplete messages and requests, that it is kept for the
+    /// connections that are already here.
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.outboxes_room() < self.limits.outboxes_bytes_max / 16
             || self.inbound_room() < self.limits.inbound_bytes_max / 16
     }
 
-    /// How much more may be held of what is only partly here.
+    /// How many more bytes may be held for incomplete messages and requests.
     pub(crate) fn inbound_room(&self) -> usize {
         self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
     }
 
-    /// What becomes of messages for which there is no room; `None`: as the server has it. False where the connection
-    /// is gone.
+    /// Sets what happens to messages that don't fit; `None`: the server's policy. False if the connection is gone.
     pub(crate) fn set_policy(&mut self, fd: Fd, policy: Option<SlowConsumer>) -> bool {
         let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
         connection.map(|connection| connection.policy = policy).is_some()
     }
 
-    /// Ends a connection after what is queued has gone out; what the peer sends from now on is discarded.
+    /// Ends a connection after its queued output is sent. Input is discarded from now on.
     pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.life != Life::Open {
@@ -291,20 +290,20 @@ impl<S: SessionState> Connections<S> {
         connection.life = Life::Finishing;
         mark_dirty(fd, connection, &mut self.dirty);
         self.note_reason(fd, reason);
-        // Its end has to be seen.
+        // The peer's end has to be seen.
         self.release(fd);
         self.resume(fd);
         self.deadline(fd, self.limits.finish_timeout);
     }
 
-    /// The peer has said that it will send no more: after [`Connections::finish`] nothing is waited for.
+    /// The peer has announced that it sends no more: [`Connections::finish`] then waits for nothing.
     pub(crate) fn said_all(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::SAID_ALL);
         }
     }
 
-    /// Ends a connection at once, losing what is queued.
+    /// Ends a connection at once. Queued output is lost.
     pub(crate) fn kill(&mut self, fd: Fd, reason: CloseReason) {
         if self.get(fd).is_none() {
             return;
@@ -327,13 +326,13 @@ impl<S: SessionState> Connections<S> {
         self.wheel.set(fd.index(), at.saturating_add(1));
     }
 
-    /// Whether the peer has read something of what waits for it since this was last asked. A deadline that
-    /// passed meanwhile is given again: who reads, slowly, is not to be cut off in the middle.
+    /// Whether the peer has read any queued output since this was last asked. Callers then renew a deadline that has
+    /// passed: a peer that reads slowly is not cut off in the middle.
     pub(crate) fn take_progress(&mut self, fd: Fd) -> bool {
         self.table.get_mut(fd).is_some_and(|connection| connection.flags.take(Flags::PROGRESSED))
     }
 
-    /// Marks a new connection as one that is only told that it may not stay.
+    /// Marks a new connection as one that is only told that it is refused.
     pub(super) fn turn_away(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         connection.flags.set(Flags::TURNED_AWAY);
@@ -342,20 +341,20 @@ impl<S: SessionState> Connections<S> {
         self.uncount_address(address);
     }
 
-    /// How long nothing has been heard of the peer.
+    /// How long the peer has been silent.
     pub(crate) fn silence(&self, fd: Fd) -> Option<Duration> {
         let heard = self.get(fd)?.heard;
         Some(self.now.saturating_duration_since(self.instant(heard)))
     }
 
-    /// Wants no bytes until [`Connections::resume`].
+    /// Stops reading for the protocol, until [`Connections::resume`].
     pub(crate) fn pause(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::HELD_BY_PROTOCOL);
         }
     }
 
-    /// Asks for [`App::drained`](super::App::drained) and for no bytes until [`Connections::resume`].
+    /// Stops reading until [`Connections::resume`], and asks for [`App::drained`](super::App::drained).
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::HELD_BY_PROTOCOL);
@@ -363,7 +362,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Wants bytes again, those that came meanwhile included.
+    /// Reads again for the protocol, beginning with what arrived meanwhile.
     pub(crate) fn resume(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.flags.take(Flags::HELD_BY_PROTOCOL) {
@@ -371,7 +370,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Wants bytes again from a connection that the user had suspended.
+    /// Reads again from a connection that the user had paused.
     pub(crate) fn release(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.flags.take(Flags::HELD_BY_USER) {
@@ -379,7 +378,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Reads in the next turn what came meanwhile, unless there is another reason not to.
+    /// Reads what arrived meanwhile in the next turn, unless the connection is still held for another reason.
     fn catch_up(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if !connection.flags.has(Flags::HELD) && connection.flags.take(Flags::MISSED) {
@@ -387,7 +386,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// An error of a socket that is not read is seen all the same.
+    /// Notices the error of a socket that is not being read.
     pub(super) fn fail_held(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
         if connection.flags.has(Flags::HELD)
@@ -409,7 +408,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Writes on in the next turn.
+    /// Continues writing in the next turn.
     pub(super) fn yield_turn(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if !connection.flags.has(Flags::YIELDED) {

@@ -1,5 +1,5 @@
-//! Writing to the sockets: what is queued for a connection, and what is too large to be queued first. What a socket
-//! does not take waits in its outbox, where there is memory for it.
+//! Writing to the sockets: queued output, and output that is too large to be queued first. What a socket does not take
+//! waits in the connection's outbox, if there is memory for it.
 
 use super::batch::Span;
 use super::connection::{Connection, Flags};
@@ -13,21 +13,21 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use std::io::{self, IoSlice};
 
-/// How writing out ended.
+/// How a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     All,
     /// The socket takes no more for now.
     Blocked,
-    /// The socket would take more, but others are waiting.
+    /// The socket would take more, but other connections are waiting.
     Some,
     /// The connection is dead.
     Failed,
 }
 
 impl<S: SessionState> Connections<S> {
-    /// Writes to the socket itself, without a copy: how much it did not take. That is to be queued, and there is
-    /// memory for it.
+    /// Writes straight to the socket, without a copy. Returns how many bytes it did not take: the caller queues those,
+    /// and there is memory for them.
     pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
         let len = parts[0].len() + parts[1].len();
         let (policy, has_room) = (self.policy(fd, quota).0, self.has_room(len));
@@ -70,7 +70,7 @@ impl<S: SessionState> Connections<S> {
         Ok(len - written)
     }
 
-    /// Writes what is queued for one connection, as far as the socket takes it.
+    /// Writes what is queued for a connection, as far as the socket takes it.
     pub(super) fn write_out(&mut self, fd: Fd) -> Written {
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
         let span = std::mem::take(&mut connection.span);
@@ -97,7 +97,7 @@ impl<S: SessionState> Connections<S> {
         })
     }
 
-    /// The first `written` bytes of a span were written; the rest waits in an outbox, where there is memory for it.
+    /// The first `written` bytes of a span were written; the rest waits in an outbox, if there is memory for it.
     fn keep_unwritten(&mut self, fd: Fd, span: Span, written: usize) -> Written {
         if !self.has_room(span.len() - written) {
             self.kill(fd, no_room());
@@ -140,7 +140,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Drops what waits for a connection and was not begun, so that its memory goes back at once.
+    /// Drops the queued output of a connection of which nothing was written yet, and frees its memory.
     pub(crate) fn discard_unbegun(&mut self, fd: Fd) {
         let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
         let before = outbox.size();
@@ -160,18 +160,18 @@ impl<S: SessionState> Connections<S> {
     }
 }
 
-/// There is not even the room to tell the peer why: its last frame may be half on the wire.
+/// There is no room even to tell the peer why: half of its last frame may be on the wire.
 fn no_room() -> CloseReason {
     CloseReason::new(Side::Local, 1006, "", Cause::SlowConsumer)
 }
 
-/// What of two parts that belong together follows the first `written` bytes.
+/// What remains of two parts that belong together after the first `written` bytes.
 pub(super) fn unwritten(parts: [&[u8]; 2], written: usize) -> [&[u8]; 2] {
     let body = written.saturating_sub(parts[0].len());
     [parts[0].get(written..).unwrap_or_default(), &parts[1][body..]]
 }
 
-/// Writes until all is written or the socket takes no more: how much it took.
+/// Writes until everything is written or the socket takes no more. Returns how much it took.
 fn write_span(mut wire: Wire<'_>, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {

@@ -1,12 +1,12 @@
-//! Whom trusted proxies speak for: an address for each connection, packed, and not even room for one where no proxy
-//! ever told of any.
+//! The client addresses that trusted proxies forward: one for each connection, packed. Nothing is allocated before the
+//! first is told.
 
 use super::connections::Connections;
 use super::rare::SessionState;
 use crate::fd::Fd;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// An IPv6 address, in which an IPv4 one is mapped, and a port. All zero is none: it is nobody's address.
+/// An IPv6 address, or an IPv4 one mapped into it, and a port. All zero stands for none: no client has that address.
 type Packed = [u8; FORWARDED_BYTES];
 
 /// What one address takes.
@@ -62,14 +62,14 @@ fn unpack(packed: &Packed) -> SocketAddr {
 }
 
 impl<S: SessionState> Connections<S> {
-    /// Keeps whom a proxy says that the connection is for now, or that it does not say.
+    /// Keeps the client's address that a proxy told with the last request, or that it told none.
     pub(crate) fn set_forwarded(&mut self, fd: Fd, address: Option<SocketAddr>) {
         if self.get(fd).is_some() {
             self.forwarded.set(fd.index(), address, self.table.reserved());
         }
     }
 
-    /// Whom a proxy spoke for last on this connection.
+    /// The client's address that a proxy told with the last request.
     pub(crate) fn forwarded(&self, fd: Fd) -> Option<SocketAddr> {
         self.get(fd)?;
         self.forwarded.get(fd.index())

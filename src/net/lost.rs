@@ -1,4 +1,4 @@
-//! The counts of what was given up for want of room.
+//! Counts of messages that were dropped or replaced for want of room.
 
 /// Messages that were pushed and will never be sent, though their connections lived on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

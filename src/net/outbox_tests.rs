@@ -135,7 +135,7 @@ impl Naive {
     }
 }
 
-/// Bytes of which each piece can be told from any other.
+/// Bytes in which every piece is distinguishable.
 fn bytes(random: &mut Random, number: u32) -> Vec<u8> {
     let len = [1, 4, 100, 3_000, 9_000][random.below(5) as usize] + random.below(60) as usize;
     number.to_be_bytes().into_iter().cycle().take(len).collect()
@@ -280,7 +280,7 @@ fn each_of_many_keys_is_found_where_it_waits() {
     assert!(outbox.runs.iter().is_sorted_by_key(|run| run.number));
 }
 
-/// Frames of all kinds, of which the first are begun: what is left is the rest of those, whole.
+/// Of frames of all kinds, the ones that were begun stay, whole.
 #[test]
 fn what_is_not_begun_is_discarded_frame_by_frame() {
     let mut outbox = Outbox::default();

@@ -1,4 +1,4 @@
-//! The terms on which something is queued, and why it may not be.
+//! How a write counts against the limits, and why it may be refused.
 
 use crate::config::SlowConsumer;
 

@@ -1,6 +1,6 @@
-//! What only a few connections have at any time: a reason to end, losses, and notes of the app's. All of it hangs on one
-//! entry for each such connection, which a flag of the connection tells of, so that the others cost no look-up. The
-//! entry goes with its connection, and earlier where nothing is left in it.
+//! What only a few connections have at any time: a reason to end, losses, and notes of the app. Such a connection has one
+//! entry here, and a flag that says so, so that the others need no look-up. The entry is dropped with its connection, or
+//! earlier when nothing is left in it.
 
 use super::connection::{Flags, Life};
 use super::connections::Connections;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The app's own state of one connection.
 pub(crate) trait SessionState: Default {
-    /// What it keeps of a few connections only.
+    /// What it keeps for a few connections only.
     type Note: Note;
 }
 
@@ -60,10 +60,10 @@ pub(super) struct Rares<N> {
 /// Room for entries that is kept when there are few.
 const ENTRIES_KEPT: usize = 1024;
 
-/// A peer that takes less than this while its connection ends does not get all of it.
+/// A peer that reads more slowly than this while its connection ends does not get everything.
 const ENDING_BYTES_PER_SECOND: usize = 4 << 10;
 
-/// What an entry costs at most, without what hangs on it.
+/// The most memory of an entry, without what it points to.
 pub(crate) const fn rare_bytes<N>() -> usize {
     size_of::<Rare<N>>() + 16 + (size_of::<(u32, Box<Rare<N>>)>() + 1) * 16 / 7
 }
@@ -85,7 +85,7 @@ impl<N: Note> Rares<N> {
 }
 
 impl<S: SessionState> Connections<S> {
-    /// What the app keeps of a connection, where it keeps something.
+    /// The app's note about a connection, if it has an entry.
     pub(crate) fn note(&self, fd: Fd) -> Option<&S::Note> {
         self.rare(fd).map(|rare| &rare.note)
     }
@@ -94,13 +94,13 @@ impl<S: SessionState> Connections<S> {
         self.rare_mut(fd).map(|rare| &mut rare.note)
     }
 
-    /// What the app keeps of a connection, from now on; `None` where the connection is gone.
+    /// The app's note about a connection, made now if there is none; `None` if the connection is gone.
     pub(crate) fn note_or_default(&mut self, fd: Fd) -> Option<&mut S::Note> {
         self.get(fd)?;
         self.rare_or_default(fd).map(|rare| &mut rare.note)
     }
 
-    /// Forgets a note that is empty.
+    /// Drops the entry if it is empty. Call it when a note may have become empty.
     pub(crate) fn tidy_note(&mut self, fd: Fd) {
         if self.rare(fd).is_some_and(Rare::is_empty)
             && let Some(connection) = self.table.get_mut(fd)
@@ -135,8 +135,8 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Keeps why a connection ends, unless there is a reason already, and from when on it has to be gone. That leaves
-    /// time for what is queued now; a slow consumer has had its time.
+    /// Keeps the reason why a connection ends, unless it has one already, and sets the time by which it has to be gone.
+    /// That leaves time for what is queued now, except for a slow consumer, which has had its time.
     pub(crate) fn note_reason(&mut self, fd: Fd, reason: CloseReason) {
         let Some(connection) = self.table.get(fd).filter(|connection| connection.life != Life::Dead) else {
             return;
@@ -152,8 +152,8 @@ impl<S: SessionState> Connections<S> {
         self.rares.ending += 1;
     }
 
-    /// Gives a connection that is ending `timeout` more if its peer has read something since this was last asked, but
-    /// never more than it has in all. False where its time is up.
+    /// Gives an ending connection a deadline `timeout` from now, if its peer has read something since this was last
+    /// asked, but not beyond the time by which it has to be gone. False if its time is up.
     pub(crate) fn extend_end(&mut self, fd: Fd, timeout: Duration) -> bool {
         let reads_on = self.take_progress(fd);
         let ends_by = self.rare(fd).map_or(u32::MAX, |rare| rare.ends_by);
@@ -165,7 +165,7 @@ impl<S: SessionState> Connections<S> {
         true
     }
 
-    /// Takes out what a connection had that is not in the table any more: why it ended, and the app's note.
+    /// Removes the entry of a connection that was taken out of the table: why it ended, and the app's note.
     pub(super) fn take_rare(&mut self, fd: Fd, flags: Flags) -> (Option<CloseReason>, S::Note) {
         if !flags.has(Flags::RARE) {
             return Default::default();

@@ -1,5 +1,5 @@
-//! The one loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the
-//! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
+//! The event loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the next
+//! of these is due. A turn gets the time and the readiness from outside, so that a test can control both.
 
 use super::connection::{Flags, Life};
 use super::flush::Written;
@@ -15,10 +15,10 @@ use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Tokens with index 0 are no connection: the waker's, and above it one for each listener.
+/// Tokens with index 0 are not connections: this is the waker's; each listener has one above it.
 pub(crate) const WAKER: Token = Token(0);
 
-/// Above those, which are not so many.
+/// Above those of the listeners, of which there are never so many.
 const SIGNALS: Token = Token(0xffff_ffff << 32);
 
 fn listener_token(number: usize) -> Token {
@@ -27,13 +27,14 @@ fn listener_token(number: usize) -> Token {
 
 /// Events taken from the kernel at a time.
 pub(crate) const EVENTS: usize = 1024;
-/// A socket's readiness, as mio reports it or a test makes it up.
+
+/// A socket's readiness, as reported by mio or made up by a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) token: Token,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer ended its side: read on until that is seen, also behind a short read.
+    /// The peer ended its side: read until the end is seen, even after a short read.
     pub(crate) read_closed: bool,
     pub(crate) error: bool,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Ready {
 /// Why a connection is flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FlushFrom {
-    /// It stands in the list of those to flush, and is off it then.
+    /// It is in the list of those to flush, and is taken off it.
     Dirty,
     Elsewhere,
 }
@@ -52,9 +53,9 @@ pub(crate) struct Reactor<A: App> {
     pub(super) listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox<A::Mail>,
     signals: Option<Signals>,
-    /// The one read buffer: an idle connection owns none.
+    /// Shared by all connections: an idle one has no buffer.
     buffer: Vec<u8>,
-    // Kept between turns for their memory only.
+    // Kept between turns only to reuse their memory.
     events: Option<Events>,
     mails: Vec<A::Mail>,
     expired: Vec<u32>,
@@ -124,7 +125,7 @@ impl<A: App> Reactor<A> {
         Ok(())
     }
 
-    /// How long may be slept, `None` for ever.
+    /// How long the loop may sleep; `None`: for ever.
     pub(crate) fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
         if self.app.has_deferred() {
             return Some(Duration::ZERO);
@@ -146,7 +147,7 @@ impl<A: App> Reactor<A> {
         next.map(|at| at.saturating_duration_since(now))
     }
 
-    /// One turn. `ready` may hold stale and spurious readiness: it is a hint, never a promise.
+    /// Does one turn. `ready` may be stale or spurious: it is a hint, not a promise.
     pub(crate) fn turn(&mut self, now: Instant, ready: impl Iterator<Item = Ready>) {
         self.app.connections().set_now(now);
         let now = self.app.connections().now();
@@ -195,7 +196,7 @@ impl<A: App> Reactor<A> {
             }
             return;
         };
-        // An fd of an earlier connection finds nothing here: the readiness is stale.
+        // Readiness of a connection that is gone finds nothing here.
         let Some(connection) = self.app.connections().table.get_mut(fd) else { return };
         if ready.read_closed || ready.error {
             connection.flags.set(Flags::HUNG_UP);
@@ -220,7 +221,7 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Reads what is there, within the budget.
+    /// Reads what has arrived, within the budget.
     fn read(&mut self, fd: Fd) {
         for _ in 0..self.app.connections().limits.reads_per_turn_max {
             let connections = self.app.connections();
@@ -270,7 +271,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = connections.table.get(fd) else { return };
         match connection.life {
             Life::Open => self.app.ended(fd),
-            // The outbox may still go out: the peer ended only its own side.
+            // The outbox can still be sent: the peer ended only its own side.
             Life::Finishing | Life::Dead => {}
             Life::Connecting | Life::Lingering => connections.kill(fd, lost()),
         }
@@ -280,7 +281,7 @@ impl<A: App> Reactor<A> {
         let mut next = 0;
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
-            // Only here: who is written to earlier keeps the one place in the list.
+            // Cleared only here: a connection that is flushed earlier keeps its one place in the list.
             self.flush(fd, FlushFrom::Dirty);
         }
         let connections = self.app.connections();
@@ -288,7 +289,7 @@ impl<A: App> Reactor<A> {
         connections.batch.clear();
     }
 
-    /// Writes what is queued for one connection and, where it is finishing, ends it.
+    /// Writes what is queued for a connection and ends it if it is finishing.
     fn flush(&mut self, fd: Fd, from: FlushFrom) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
@@ -347,7 +348,7 @@ impl<A: App> Reactor<A> {
         self.expired = expired;
     }
 
-    /// Flushes and reaps until neither makes work for the other: `on_close` may push, a flush may fail.
+    /// Flushes and reaps until neither causes more work: `on_close` may push, a flush may fail.
     fn settle(&mut self) {
         loop {
             self.app.notify();

@@ -1,5 +1,5 @@
-//! Signals of the operating system as readiness of the poller. While nobody listens they do what they do by default,
-//! as after the end of a server whose program goes on.
+//! Signals of the operating system as readiness events. While no server listens they have their default effect, for
+//! example when a server has ended and its program goes on.
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What an operator wants by a signal.
+/// What an operator asks for by a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// SIGTERM or SIGINT.
@@ -17,11 +17,11 @@ pub(crate) enum Signal {
     Hangup,
 }
 
-/// What the signal handlers of the process look at. They are installed once and stay.
+/// The state that the signal handlers of the process look at. They are installed once and stay.
 struct Process {
-    /// No server listens.
+    /// No server listens to signals.
     is_unheard: Arc<AtomicBool>,
-    /// A signal to end has come which no server has taken yet.
+    /// A signal to end has arrived that no server has taken yet.
     is_untaken: Arc<AtomicBool>,
     listeners: usize,
 }
@@ -53,9 +53,9 @@ impl Signals {
         registry.register(&mut self.0, token, Interest::READABLE)
     }
 
-    /// What has come since this was last asked.
+    /// The signals that arrived since the last call.
     pub(crate) fn take(&mut self) -> Vec<Signal> {
-        // Before they are read: one that comes in between is seen the next time.
+        // Before they are read: one that arrives in between is seen the next time.
         if let Some(process) = &*lock() {
             process.is_untaken.store(false, Ordering::SeqCst);
         }
@@ -73,8 +73,8 @@ impl Drop for Signals {
     }
 }
 
-/// A second signal to end while the first waits, because a callback hangs, does what it does by default: ends the
-/// process. Actions run in the order in which they are registered.
+/// A second signal to end while the first is still waiting, because a callback hangs, has its default effect: it ends
+/// the process. Actions run in the order in which they are registered.
 fn install() -> io::Result<Process> {
     let (is_unheard, is_untaken) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     for signal in [SIGTERM, SIGINT, SIGHUP] {

@@ -1,5 +1,5 @@
-//! Connections without a socket of their own: what is queued for one waits in its outbox, under the same limits, until
-//! the app takes it to send it by other ways. Such a connection is always blocked and never watched.
+//! Connections without a socket of their own. Their output waits in the outbox, under the same limits, until the app
+//! takes it and sends it in another way. Such a connection is always blocked and never registered with the poller.
 
 use super::connection::Flags;
 use super::connections::Connections;
@@ -9,7 +9,7 @@ use super::stream::Stream;
 use crate::fd::Fd;
 
 impl<S: SessionState> Connections<S> {
-    /// Puts a connection in that others open by way of `by`, and that counts for the same address; `None` where there
+    /// Adds a connection that was opened through the connection `by`, and counts for the same address. `None` if there
     /// is no room for it.
     pub(crate) fn insert_socketless(&mut self, by: Fd, session: S) -> Option<Fd> {
         if !self.has_room_for_socketless() || self.is_nearly_full() {
@@ -31,8 +31,8 @@ impl<S: SessionState> Connections<S> {
 }
 
 impl<S: SessionState> Connections<S> {
-    /// Moves what is queued for a connection without a socket to `taken`, in whole units that end in `delimiter`, as
-    /// every run written to it does: until that has `bytes_max`, but a unit at least. It counts as queued until it is
+    /// Moves queued output to `taken`, in whole units that end in `delimiter`, as every run that is written to such a
+    /// connection does: up to `bytes_max` bytes in `taken`, but at least one unit. It counts as queued until it is
     /// [released](Connections::release_taken).
     pub(crate) fn take_queued(&mut self, fd: Fd, taken: &mut Vec<u8>, delimiter: u8, bytes_max: usize) {
         let Some(connection) = self.table.get_mut(fd) else { return };
@@ -51,7 +51,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// The first `len` bytes of what was taken are needed no more.
+    /// The first `len` bytes of what was taken are no longer needed.
     pub(crate) fn release_taken(&mut self, taken: &mut Vec<u8>, len: usize) {
         let before = size_of_taken(taken);
         taken.drain(..len);
@@ -59,7 +59,7 @@ impl<S: SessionState> Connections<S> {
         self.pool.changed(before, size_of_taken(taken));
     }
 
-    /// Asks for the app to be told that there is something to take.
+    /// Reports to the app, as if for new output, that the connection has something to take.
     pub(crate) fn tell_has_output(&mut self, fd: Fd) {
         self.has_output.push(fd);
     }
@@ -69,8 +69,8 @@ fn size_of_taken(taken: &Vec<u8>) -> Size {
     Size { bytes: taken.len(), held: taken.capacity() }
 }
 
-/// Appends as many bytes of `runs` to `taken` as are whole units and make it no more than `bytes_max`; where it is
-/// empty, the first unit whatever its length.
+/// Appends whole units of `runs` to `taken`, up to a length of `bytes_max`; if `taken` is empty, at least the first unit,
+/// whatever its length.
 fn take_units<'a>(
     runs: impl Iterator<Item = &'a [u8]> + Clone,
     taken: &mut Vec<u8>,
@@ -173,7 +173,7 @@ mod tests {
         connections.release_taken(&mut taken, 100_001);
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));
-        // It has nothing that could go out behind its end.
+        // It has no socket on which anything could follow.
         connections.finish(fd, CloseReason::new(Side::Local, 1000, "", Cause::Requested));
         assert_eq!(connections.write(fd, [b"late\n", &[]], quota), Err(Refused::Gone));
         assert!(connections.get(fd).is_none());

@@ -28,17 +28,17 @@ pub(super) const SHORT_READ_DRAINS: bool = cfg!(any(
 
 #[derive(Debug)]
 pub(crate) enum Stream {
-    /// A connected stream socket of any family, TCP or unix: all that is done with it goes by its descriptor. Not
-    /// mio's type, which knows TCP alone and is twice as large in debug builds.
+    /// A connected stream socket of any family, TCP or unix: everything is done through its descriptor. Not mio's type,
+    /// which is for TCP alone and is larger in debug builds.
     Socket(OwnedFd),
-    /// There is none: it takes and gives nothing.
+    /// There is no socket: it takes and gives nothing.
     Socketless,
     #[cfg(any(test, feature = "sim"))]
     Sim(crate::sim::SimStream),
 }
 
 impl Stream {
-    /// Begins to connect; [`Stream::is_connected`] tells how it goes.
+    /// Begins to connect; [`Stream::is_connected`] tells the outcome.
     pub(crate) fn connect(address: SocketAddr, config: &Config) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -46,8 +46,8 @@ impl Stream {
         Ok(Stream::Socket(stream.into()))
     }
 
-    /// Asks to be told of all readiness, once: a change of interest would cost a system call each time. Closing the
-    /// socket ends it.
+    /// Registers for all readiness, once: changing the interest would cost a system call each time. Closing the socket
+    /// ends the registration.
     pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Stream::Socket(socket) => {
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// What became of connecting, once the socket is writable; that it is may be a false alarm.
+    /// The outcome of connecting, asked when the socket is reported writable; that may be a false alarm.
     pub(crate) fn is_connected(&self) -> io::Result<bool> {
         match self {
             Stream::Socket(socket) => {
@@ -120,7 +120,7 @@ impl Stream {
         }
     }
 
-    /// From now on closing it is a reset, which loses what is on its way.
+    /// Makes closing the socket a reset, which loses what is on its way.
     pub(crate) fn reset_on_close(&self) {
         match self {
             Stream::Socket(socket) => {
@@ -134,7 +134,7 @@ impl Stream {
         }
     }
 
-    /// An error of the socket that nobody has been told of yet.
+    /// An error of the socket that was not reported yet.
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         match self {
             Stream::Socket(socket) => SockRef::from(socket).take_error().ok().flatten(),
@@ -144,7 +144,7 @@ impl Stream {
         }
     }
 
-    /// `None` for sockets of a family without IP addresses too.
+    /// Also `None` for sockets of a family without IP addresses.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Stream::Socket(socket) => SockRef::from(socket).local_addr().ok()?.as_socket(),
@@ -165,7 +165,7 @@ impl Stream {
     }
 }
 
-/// A peer that is gone is an error to handle, not a signal that ends a program which does not ignore it.
+/// Writing to a peer that is gone must be an error, not a signal that ends the program.
 #[cfg(not(target_vendor = "apple"))]
 const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]

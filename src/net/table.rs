@@ -1,5 +1,5 @@
-//! The table of connections: an fd finds its own connection or nothing, never another's. It grows without a copy up to
-//! what was reserved.
+//! The table of connections: an fd finds its own connection or nothing, never another's. Up to the reserved size it
+//! grows without moving.
 
 use super::connection::Connection;
 use super::live::Live;
@@ -49,7 +49,7 @@ impl<S> Table<S> {
         }
         let fd = Fd::new(self.generations[key], self.reactor, key as u32 + 1);
         self.slots.insert(Some(connection(self.generations[key])));
-        // A copy only where the table is changed in the middle of a walk.
+        // This copies only if the table is changed during a walk.
         Rc::make_mut(&mut self.live).insert(fd.index());
         Some(fd)
     }
@@ -103,8 +103,8 @@ impl<S> Table<S> {
         self.slots.len() - self.retired
     }
 
-    /// The slots that hold a connection now. A walk over them may go on while connections come and go: it is over
-    /// those that were there when it began, and [`Table::at`] tells which are there still.
+    /// The slots that hold a connection now. The table may be used during a walk over them, but [`Table::at`] has to be
+    /// asked which connections are still there.
     pub(crate) fn live(&self) -> Rc<Live> {
         self.live.clone()
     }
@@ -126,7 +126,7 @@ impl<S> Table<S> {
         Some((self.fd(connection, index), connection))
     }
 
-    /// A connection's fd is not in it: its slot and its generation tell.
+    /// A connection does not store its fd: slot and generation give it.
     fn fd(&self, connection: &Connection<S>, index: u32) -> Fd {
         Fd::new(connection.generation, self.reactor, index)
     }
