@@ -130,6 +130,9 @@
 //! `page` is the script for pages and its types; `sim`, `bench` and `tests` are for tests and benches alone. Each file
 //! opens with what it is for.
 
+#[cfg(not(unix))]
+compile_error!("swio is for Unix: its sockets, signals and limit of open files are those of Unix");
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
 

@@ -216,7 +216,6 @@ fn a_host_is_told_how_long_it_may_wait() {
     assert_ne!(event_loop.timeout(), Some(Duration::ZERO));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_host_that_waits_on_the_file_descriptor_never_stalls() {
     use std::os::fd::AsRawFd as _;

@@ -1,5 +1,4 @@
 //! What signals do, with real processes: the settings example is started, signalled and waited for.
-#![cfg(unix)]
 
 mod common;
 

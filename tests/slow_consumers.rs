@@ -120,10 +120,10 @@ fn a_connection_and_a_message_have_policies_of_their_own() {
     assert_eq!(live.ask(move |server| server.push(fd, numbered(0))), Err(PushError::Full));
     assert_eq!(live.ask(move |server| server.push(fd, numbered(0))), Err(PushError::Closing));
     let frames = client.until_close(1013);
-    assert_eq!(
-        frames.iter().map(|frame| number(&frame.payload)).collect::<Vec<_>>(),
-        Vec::from_iter(0..pushed)
-    );
+    // What was on its way, in order and whole; the rest was dropped.
+    let numbers = frames.iter().map(|frame| number(&frame.payload)).collect::<Vec<_>>();
+    assert_eq!(numbers, Vec::from_iter(0..numbers.len() as u32));
+    assert!((1..pushed as usize).contains(&numbers.len()), "{} of {pushed}", numbers.len());
     drop(client);
     assert_eq!(events.close().1.code, 1013);
     assert!(!live.ask(move |server| server.set_slow_consumer(fd, SlowConsumer::DropNewest)));

@@ -58,7 +58,9 @@ fn a_push_over_the_limit_is_refused_as_full_and_closes() {
     });
     assert_eq!(error, PushError::Full);
     assert!(accepted >= 15, "the limit alone has room for 15, there were {accepted}");
-    assert_eq!(client.until_close(1013).len(), accepted as usize);
+    // What was begun is sent, what was not is dropped.
+    let arrived = client.until_close(1013).len();
+    assert!((1..accepted as usize).contains(&arrived), "{arrived} of {accepted}");
     drop(client);
     assert_eq!(events.close().1.cause, Cause::SlowConsumer);
     still_serving(&live);

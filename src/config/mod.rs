@@ -21,7 +21,7 @@ use std::time::Duration;
 ///
 /// Whatever the policy, messages that were pushed under [`DropOldest`](SlowConsumer::DropOldest) make room first. A
 /// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
-/// frames are never dropped.
+/// frames are not dropped while a connection lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -29,7 +29,8 @@ use std::time::Duration;
 pub enum SlowConsumer {
     /// The push is refused as [`PushError::Full`](crate::PushError::Full) and the connection closed with
     /// 1013 (try again later). The default: a client that comes back can be brought up to date, one with a
-    /// hole in its messages can't know.
+    /// hole in its messages can't know. What waits for it and was not begun to be sent is dropped at once, control
+    /// frames too, so that its memory is there for others.
     #[default]
     Close,
     /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection lives on.
@@ -264,6 +265,10 @@ pub struct Config {
     /// where this is less. Default 60 s: with pings it is never needed, and costs nothing then. `None`: never.
     pub tcp_keepalive: Option<Duration>,
     /// How long the peer has to answer the server's close frame. Default 3 s.
+    ///
+    /// One that still reads what was pushed to it before gets more time, but the whole end of a connection takes at most
+    /// four times this, and a second for each 4 KiB that were queued when it began. A connection that is closed as a
+    /// slow consumer gets the former alone: what was not begun to be sent is dropped.
     pub close_timeout: Duration,
     /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
     /// close frame is not destroyed by a reset (RFC 6455 §7.1.1). Default 1 s.

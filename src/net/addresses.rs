@@ -1,33 +1,33 @@
-//! How many connections each address has, and how fast it opens more. An IPv6 client owns a /64 at least, so that is
-//! what is counted. An address without connections is remembered only for as long as its handshakes count.
+//! How many connections each address has, and how fast it opens more. An IPv6 client owns at least a /64, so these are
+//! counted. An address without connections is remembered only while its recent handshakes count.
 
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Addresses without connections that are remembered at once: somebody with many does not take all memory.
+/// How many addresses without connections are remembered: a client with many can't use up all memory.
 pub(crate) const REMEMBERED_MAX: usize = 65_536;
-/// What each takes at most: its places in the map, the slab and the queue, which have room for twice as many.
+/// The most memory of one address: its places in the map, the slab and the queue, each with room for twice as many.
 pub(crate) const ADDRESS_BYTES: usize =
     3 * size_of::<(Network, u32)>() + 2 * (size_of::<Entry>() + 8) + 2 * size_of::<(Duration, u32)>();
-/// An address that was quiet may do what it may do in this time at once: when a server comes back, so do all the
-/// clients behind one address.
+/// After a quiet time an address may make as many handshakes at once as it may in this time: when a server comes back,
+/// all clients that share an address come back together.
 const BURST: Duration = Duration::from_secs(10);
 
-/// Entries are named by index + 1; 0 stands for "not counted".
+/// An entry's name is its index + 1; 0 stands for "not counted".
 #[derive(Default)]
 pub(crate) struct Addresses {
     by_network: HashMap<Network, u32>,
     entries: Slab<Entry>,
-    /// Without connections, in about the order in which they may be forgotten.
+    /// Entries without connections, roughly in the order in which they may be forgotten.
     vacant: VecDeque<(Duration, u32)>,
 }
 
 struct Entry {
     network: Network,
     connections: u32,
-    /// When the handshakes so far would have been made at the allowed pace. Times count from the server's start.
+    /// When all handshakes so far would be over at the allowed pace, counted from the server's start.
     paced: Duration,
     is_vacant: bool,
 }
@@ -49,7 +49,7 @@ fn network(address: IpAddr) -> Network {
 }
 
 impl Addresses {
-    /// Counts one more connection: the entry's name, and how many there are now.
+    /// Counts one more connection. Returns the entry's name and its number of connections.
     pub(crate) fn add(&mut self, address: IpAddr) -> (u32, u32) {
         let network = network(address);
         let entries = &mut self.entries;
@@ -62,19 +62,19 @@ impl Addresses {
         (name, entry.connections)
     }
 
-    /// Counts one more connection of an address that has some: how many there are now.
+    /// Counts one more connection of an address that has some. Returns its number of connections.
     pub(crate) fn share(&mut self, name: u32) -> u32 {
         let Some(key) = (name as usize).checked_sub(1) else { return 0 };
         self.entries[key].connections += 1;
         self.entries[key].connections
     }
 
-    /// Counts one less.
+    /// Counts one connection less.
     pub(crate) fn remove(&mut self, name: u32, now: Duration) {
         let Some(key) = (name as usize).checked_sub(1) else { return };
         let entry = &mut self.entries[key];
         entry.connections -= 1;
-        // One that waits to be forgotten is looked at then.
+        // One that is in the queue already is dealt with when its time comes.
         if entry.connections > 0 || entry.is_vacant {
             return;
         }
@@ -88,8 +88,8 @@ impl Addresses {
         }
     }
 
-    /// Counts a handshake, at most `per_second` of them and [`BURST`] at once; whether it is one too many, which is not
-    /// counted.
+    /// Counts a handshake, if that is within `per_second` and [`BURST`]. True if it is one too many, which does not
+    /// count.
     pub(crate) fn is_too_fast(&mut self, name: u32, per_second: u32, now: Duration) -> bool {
         let Some(key) = (name as usize).checked_sub(1) else { return false };
         let entry = &mut self.entries[key];
@@ -101,7 +101,7 @@ impl Addresses {
         is_too_fast
     }
 
-    /// When [`Addresses::expire`] has something to do.
+    /// When [`Addresses::expire`] has something to do next.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.vacant.front().map(|(at, _)| *at)
     }

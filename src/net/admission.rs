@@ -1,15 +1,16 @@
-//! Who is let in: as long as there is room, and not too many, or too fast, of one address. Those that a trusted proxy
-//! brings are not told apart by the proxy's address; whose they are is known when they have said so.
+//! Admission of new connections: while there is room, and within the limits of each address. Connections from a trusted
+//! proxy count under the forwarded address, once that is known.
 
 use super::Admission;
 use super::connection::Flags;
 use super::connections::Connections;
+use super::rare::SessionState;
 use super::stream::Stream;
 use crate::fd::Fd;
 use std::net::IpAddr;
 
-impl<S: Default> Connections<S> {
-    /// Takes a new connection into the table; `None` where the table can't grow.
+impl<S: SessionState> Connections<S> {
+    /// Adds a new connection to the table; `None` if the table can't grow.
     pub(super) fn take_in(&mut self, stream: Stream, address: Option<IpAddr>) -> Option<(Fd, Admission)> {
         let mut admission = Admission::Welcome;
         if !self.has_room_for_socket() {
@@ -38,25 +39,25 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
-    /// Whether there may be one more connection with a socket.
+impl<S: SessionState> Connections<S> {
+    /// Whether one more connection with a socket is allowed.
     pub(super) fn has_room_for_socket(&self) -> bool {
         let len = self.len() - self.turned_away;
         len < self.limits.connections_max && len - self.socketless < self.limits.of_a_kind_max
     }
 
-    /// Whether there may be one more without.
+    /// Whether one more connection without a socket is allowed.
     pub(super) fn has_room_for_socketless(&self) -> bool {
         let len = self.len() - self.turned_away;
         len < self.limits.connections_max && self.socketless < self.limits.of_a_kind_max
     }
 
-    /// Whether the other end of TCP is a proxy that is believed whom it speaks for.
+    /// Whether the other end of TCP is a trusted proxy.
     pub(crate) fn is_via_proxy(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::VIA_PROXY))
     }
 
-    /// The client of a connection that a proxy brought: whether its address may have one more.
+    /// Counts a proxied connection under its client's address. False if that has too many.
     pub(crate) fn admit_client(&mut self, fd: Fd, address: IpAddr) -> bool {
         if self.limits.is_trusted(address) {
             return true;
@@ -66,14 +67,14 @@ impl<S> Connections<S> {
         is_within
     }
 
-    /// Whether the address of a connection may make one more handshake now, which counts.
+    /// Counts a handshake for the connection's address. False if that makes too many in a time.
     pub(crate) fn admit_handshake(&mut self, fd: Fd) -> bool {
         let Some(per_second) = self.limits.handshakes_per_address_max else { return true };
         let name = self.table.get(fd).map_or(0, |connection| connection.address);
         !self.addresses.is_too_fast(name, per_second, self.uptime())
     }
 
-    /// Counts the connection under its address, once: whether it may have so many.
+    /// Counts the connection under its address, once. False if that has too many.
     fn count_address(&mut self, fd: Fd, address: IpAddr) -> bool {
         let connections_max = self.limits.connections_per_address_max;
         if connections_max.is_none() && self.limits.handshakes_per_address_max.is_none() {

@@ -1,4 +1,4 @@
-//! The reactor's new connections: those that listeners accept, and those that are begun from here.
+//! New connections: those that listeners accept, and those that this side begins.
 
 use super::connection::{Flags, Life};
 use super::listener::Accepted;
@@ -6,11 +6,11 @@ use super::reactor::Reactor;
 use super::stream::Stream;
 use super::{Admission, App, Phase, io_failure, lost};
 use crate::fd::Fd;
-use mio::{Interest, Token};
+use mio::Token;
 use std::io;
 use std::time::Instant;
 
-/// Connections at once that are told that they may not stay; those beyond are just closed.
+/// How many connections at a time are told that they are refused; any more are just closed.
 const TURNED_AWAY_MAX: usize = 32;
 
 impl<A: App> Reactor<A> {
@@ -28,7 +28,7 @@ impl<A: App> Reactor<A> {
                 match self.listeners[number].accept(now) {
                     Accepted::Stream(stream, address) => {
                         let protocol = self.listeners[number].protocol;
-                        self.admit(Stream::Tcp(stream), protocol, Some(address.ip()));
+                        self.admit(Stream::Socket(stream), protocol, Some(address.ip()));
                     }
                     Accepted::None | Accepted::Skipped => {}
                     Accepted::BackOff(error) => {
@@ -40,7 +40,7 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Takes a new connection into the table, or sends it away.
+    /// Adds a new connection to the table, or refuses it.
     pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
@@ -53,12 +53,12 @@ impl<A: App> Reactor<A> {
         if self.watch(fd) {
             self.app.accepted(fd, protocol, admission);
         } else if admission == Admission::Welcome {
-            // The app does not hear of the end of what it has not heard of.
+            // The app must not be told of the end of a connection that it was not told of.
             self.app.connections().turn_away(fd);
         }
     }
 
-    /// Watches the connections that were begun in this turn.
+    /// Registers the connections that were begun in this turn.
     pub(super) fn watch_new(&mut self) {
         while let Some(fd) = self.app.connections().unwatched.pop() {
             self.watch(fd);
@@ -74,25 +74,17 @@ impl<A: App> Reactor<A> {
         registered.is_ok()
     }
 
-    /// Once for all readiness: a change of interest would cost a system call each time.
     fn register(&mut self, fd: Fd) -> io::Result<()> {
         let connection = self.app.connections().table.get_mut(fd).expect("just inserted");
-        match &mut connection.stream {
-            Stream::Tcp(stream) => self.poll.registry().register(
-                stream,
-                Token(fd.to_u64() as usize),
-                Interest::READABLE | Interest::WRITABLE,
-            ),
-            Stream::Socketless => Ok(()),
-            #[cfg(any(test, feature = "sim"))]
-            Stream::Sim(stream) => {
-                stream.opened_as(fd);
-                Ok(())
-            }
+        connection.stream.register(self.poll.registry(), Token(fd.to_u64() as usize))?;
+        #[cfg(any(test, feature = "sim"))]
+        if let Stream::Sim(stream) = &mut connection.stream {
+            stream.opened_as(fd);
         }
+        Ok(())
     }
 
-    /// What became of a connection that was begun from here.
+    /// Handles the outcome of a connection that this side began. True if it is established.
     pub(super) fn is_connected(&mut self, fd: Fd) -> bool {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return false };

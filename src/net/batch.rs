@@ -6,7 +6,7 @@
 
 use super::limits::BATCH_BYTES_MAX;
 
-/// A part of the batch. Short, because every connection has one.
+/// A part of the batch. Small, because every connection has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -22,7 +22,7 @@ impl Span {
         (self.end - self.start) as usize
     }
 
-    /// Adds `next`, if it follows directly; whether it does.
+    /// Extends the span by `next`, if that follows it directly. False if it does not.
     pub(crate) fn extend(&mut self, next: Span) -> bool {
         if self.is_empty() {
             *self = next;
@@ -50,7 +50,7 @@ pub(crate) struct Batch {
 struct Lane {
     key: u8,
     bytes: Vec<u8>,
-    /// Spans that end here or before may be more than one connection's.
+    /// Spans that end at this place or before it may belong to several connections.
     shared: u32,
 }
 
@@ -116,8 +116,8 @@ impl Batch {
         &bytes[start as usize..end as usize]
     }
 
-    /// Gives the room of a span back where that can be done at once: it was added last, and for one connection.
-    /// So a turn of many echoes uses the same warm memory for each.
+    /// Frees the room of a span if it was added last, and for one connection only. So a turn of many echoes uses the
+    /// same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         // In other lanes everything is shared, and the places are beyond those of the first.
         if span.end as usize == self.first.bytes.len() && span.start >= self.first.shared {
@@ -126,7 +126,7 @@ impl Batch {
         }
     }
 
-    /// Forgets everything: no connection has a span any more.
+    /// Empties the batch. No connection may have a span any more.
     pub(crate) fn clear(&mut self) {
         self.first.bytes.clear();
         self.first.bytes.shrink_to(KEPT_BYTES);

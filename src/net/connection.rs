@@ -1,109 +1,95 @@
-//! One connection: its stream, what is queued for it, and where in its life it is. Every idle connection
-//! costs this struct, so its size is asserted; whatever only busy ones need is behind a pointer.
+//! One connection: its stream, what is queued for it, and where in its life it is. Every idle connection costs
+//! this struct, so its size is asserted; what only busy connections need is behind a pointer.
 
 use super::batch::Span;
-use super::connections::TICK;
 use super::outbox::Outbox;
 use super::rate::Meter;
 use super::stream::Stream;
+use super::wheel::TICK;
+use super::wire::FilterKey;
 use crate::config::SlowConsumer;
-use crate::fd::Fd;
 
 pub(crate) struct Connection<S> {
-    pub(crate) fd: Fd,
+    /// Together with its place in the table this is its fd.
+    pub(crate) generation: u32,
     pub(crate) stream: Stream,
-    /// What the socket did not take; `None` mostly.
+    /// Output that the socket did not take; usually `None`.
     pub(crate) outbox: Option<Box<Outbox>>,
     pub(crate) session: S,
-    /// What was written in this turn and is not flushed yet; never beside an outbox.
+    /// Output of this turn that is not flushed yet. Always empty when there is an outbox.
     pub(crate) span: Span,
-    /// When it was accepted, in ticks of the wheel.
+    /// When it was accepted, in ticks.
     pub(crate) accepted: u32,
-    /// When the peer was last heard of, in ticks of the wheel.
+    /// When the peer last sent something, in ticks.
     pub(crate) heard: u32,
-    /// Its entry in the count of addresses, 0 where they are not counted.
+    /// Its entry in the count of addresses; 0 if they are not counted.
     pub(crate) address: u32,
-    /// How much it has sent lately.
+    /// How fast it has been sending.
     pub(crate) meter: Meter,
+    /// What its bytes pass through between here and the socket.
+    pub(crate) filter: FilterKey,
+    /// What happens to messages that don't fit in its outbox; `None`: the server's policy.
+    pub(crate) policy: Option<SlowConsumer>,
     pub(crate) life: Life,
     pub(crate) flags: Flags,
 }
 
-/// The life of a connection, in this order.
+/// The stages of a connection's life, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Life {
-    /// Begun from here; blocked until it stands.
+    /// Begun by this side; counts as blocked until it is established.
     Connecting,
     /// Both sides may send.
     Open,
-    /// What is queued goes out, then this side of TCP is ended; what the peer sends is discarded.
+    /// Queued output is sent, then this side of TCP is ended; input is discarded.
     Finishing,
-    /// This side is ended; what the peer sends is discarded until it ends too, or its time is up. To close
-    /// with input unread would send a reset, which can destroy the last bytes on their way to the peer.
+    /// This side is ended; input is discarded until the peer ends its side too, or its time is up. Closing with
+    /// unread input would send a reset, which can destroy the last bytes on their way to the peer.
     Lingering,
-    /// To be reaped at the end of the turn.
+    /// Reaped at the end of the turn.
     Dead,
 }
 
-/// What the turn has to remember of a connection.
+/// What a turn has to remember about a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flags(u16);
 
 impl Flags {
     /// The socket takes no more: wait for the writable edge.
-    pub(crate) const BLOCKED: u16 = 1;
+    pub(crate) const BLOCKED: u16 = 1 << 0;
     /// In the list of connections to flush: something is queued, or the end is.
-    pub(crate) const DIRTY: u16 = 2;
-    /// In the list of connections to read on in the next turn, for no edge will tell again.
-    pub(crate) const CARRIED: u16 = 4;
-    /// The app does not want to be given bytes now.
-    pub(crate) const PAUSED: u16 = 8;
-    /// Readiness came while paused.
-    pub(crate) const MISSED: u16 = 16;
+    pub(crate) const DIRTY: u16 = 1 << 1;
+    /// In the list of connections to read from in the next turn: no further edge will come.
+    pub(crate) const CARRIED: u16 = 1 << 2;
+    /// In the list of connections to write to in the next turn: it has had its share of this one.
+    pub(crate) const YIELDED: u16 = 1 << 3;
+    /// The protocol wants no input now.
+    pub(crate) const HELD_BY_PROTOCOL: u16 = 1 << 4;
+    /// The user has paused it.
+    pub(crate) const HELD_BY_USER: u16 = 1 << 5;
+    pub(crate) const HELD: u16 = Flags::HELD_BY_PROTOCOL | Flags::HELD_BY_USER;
+    /// It became readable while it was held.
+    pub(crate) const MISSED: u16 = 1 << 6;
     /// The app is to be told when the outbox is empty.
-    pub(crate) const WANTS_DRAINED: u16 = 32;
-    /// The peer ended its side, and everything before that was read.
-    pub(crate) const ENDED: u16 = 64;
-    /// The peer ended its side: no edge will tell again, so read until that is seen.
-    pub(crate) const HUNG_UP: u16 = 128;
-    /// The peer has read on since its deadline was last looked at: it is slow, but there.
-    pub(crate) const PROGRESSED: u16 = 256;
-    /// The peer has said all it will: nothing needs to be read before the socket is closed.
-    pub(crate) const SAID_ALL: u16 = 1024;
-    /// The user does not want it to be read.
-    pub(crate) const SUSPENDED: u16 = 2048;
-    /// No silence ends it.
-    pub(crate) const PROTECTED: u16 = 4096;
-    /// Only told that it may not stay; it takes no place from others.
-    pub(crate) const TURNED_AWAY: u16 = 512;
-
+    pub(crate) const WANTS_DRAINED: u16 = 1 << 7;
+    /// The peer ended its side: no further edge will come, so read until the end is seen.
+    pub(crate) const HUNG_UP: u16 = 1 << 8;
+    /// The peer ended its side, and all its bytes were read.
+    pub(crate) const ENDED: u16 = 1 << 9;
+    /// The peer will send nothing more: nothing needs to be read before the socket is closed.
+    pub(crate) const SAID_ALL: u16 = 1 << 10;
+    /// The peer has read something since its deadline was last checked: it is slow, but alive.
+    pub(crate) const PROGRESSED: u16 = 1 << 11;
+    /// Exempt from idle timeouts.
+    pub(crate) const PROTECTED: u16 = 1 << 12;
+    /// It is only told that it is refused, and does not count against the limits.
+    pub(crate) const TURNED_AWAY: u16 = 1 << 13;
     /// The other end of TCP is a trusted proxy.
-    pub(crate) const VIA_PROXY: u16 = 8192;
+    pub(crate) const VIA_PROXY: u16 = 1 << 14;
+    /// It has an entry in [`rare`](super::rare).
+    pub(crate) const RARE: u16 = 1 << 15;
 
-    /// What becomes of what does not fit: two bits that name a policy; 0 is the server's own.
-    const POLICY: u16 = 3 << Flags::POLICY_SHIFT;
-    const POLICY_SHIFT: u32 = 14;
-
-    pub(crate) fn policy(self) -> Option<SlowConsumer> {
-        match self.0 >> Flags::POLICY_SHIFT {
-            1 => Some(SlowConsumer::Close),
-            2 => Some(SlowConsumer::DropNewest),
-            3 => Some(SlowConsumer::DropOldest),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn set_policy(&mut self, policy: Option<SlowConsumer>) {
-        let name = match policy {
-            None => 0,
-            Some(SlowConsumer::Close) => 1,
-            Some(SlowConsumer::DropNewest) => 2,
-            Some(SlowConsumer::DropOldest) => 3,
-        };
-        self.0 = self.0 & !Flags::POLICY | name << Flags::POLICY_SHIFT;
-    }
-
-    /// Whether one of `flag` is set.
+    /// Whether any of these flags is set.
     pub(crate) fn has(self, flag: u16) -> bool {
         self.0 & flag != 0
     }
@@ -112,7 +98,7 @@ impl Flags {
         self.0 |= flag;
     }
 
-    /// Clears a flag; whether it was set.
+    /// Clears a flag and returns whether it was set.
     pub(crate) fn take(&mut self, flag: u16) -> bool {
         let had = self.has(flag);
         self.0 &= !flag;
@@ -121,7 +107,7 @@ impl Flags {
 }
 
 impl<S> Connection<S> {
-    /// The peer is heard of at this tick.
+    /// Notes that the peer sent something at this tick.
     pub(crate) fn hear(&mut self, tick: u32) {
         if tick != self.heard {
             self.meter.drain(tick - self.heard, TICK);

@@ -1,71 +1,66 @@
-//! All connections, and what may be done to them during a turn: queue bytes, ask for an end, set deadlines.
-//! Nothing here calls back; the reactor acts on the lists that are kept here. Queueing is in `output`.
+//! All connections, and what can be done to them during a turn: queue bytes, end one, set a deadline. Nothing here
+//! calls back; the reactor works through the lists that are kept here. Queueing is in `output`.
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
+use super::forwarded::Forwarded;
 use super::io_failure;
 use super::limits::Limits;
-use super::lost::Losses;
+use super::live::Live;
 use super::outboxes::Pool;
+use super::rare::{Rares, SessionState};
 use super::rate::Meter;
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
-use super::wheel::Wheel;
+use super::wheel::{TICK, Wheel};
+use super::wire::FilterKey;
 use crate::config::{Config, SlowConsumer};
 use crate::error::CloseReason;
 use crate::fd::Fd;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
-/// 32 bits of them are 8 years.
-pub(crate) const TICK: Duration = Duration::from_millis(64);
-
-/// Room for reasons that is kept when nobody is ending.
-const REASONS_KEPT: usize = 1024;
-
-pub(crate) struct Connections<S> {
+pub(crate) struct Connections<S: SessionState> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
-    /// To be flushed in this turn.
+    /// Flushed in this turn.
     pub(super) dirty: Vec<Fd>,
-    /// To be reaped in this turn.
+    /// Reaped in this turn.
     pub(super) dead: Vec<Fd>,
-    /// To be read on in the next turn.
+    /// Read from again in the next turn.
     pub(super) carried: Vec<Fd>,
-    /// To be flushed on in the next turn.
+    /// Flushed again in the next turn.
     pub(super) yielded: Vec<Fd>,
-    /// To be watched from this turn on.
+    /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
-    /// What was written in this turn and is not flushed yet.
+    /// Output of this turn that is not flushed yet.
     pub(super) batch: Batch,
-    /// Memory of what is only partly here, as the app counts it.
+    /// Bytes held for incomplete messages and requests, as the app counts them.
     pub(crate) inbound_bytes: usize,
-    /// Connections that are only being told that they may not stay.
+    /// How many connections are only being told that they are refused.
     pub(super) turned_away: usize,
-    /// Connections without a socket.
+    /// How many connections have no socket.
     pub(super) socketless: usize,
-    /// Why connections end that are ending. Not in the connection: most are not.
-    pub(super) reasons: HashMap<Fd, CloseReason>,
-    pub(crate) losses: Losses,
-    /// Outboxes that have become full (true), or empty after that, and nobody was told yet.
+    pub(super) rares: Rares<S::Note>,
+    pub(super) forwarded: Forwarded,
+    /// Outboxes that reached the high watermark (true), or after that the low one, not yet reported to the app.
     pub(crate) crossings: Vec<(Fd, bool)>,
-    /// Connections without a socket for which something was queued, and the app was not told yet.
-    pub(crate) laden: Vec<Fd>,
+    /// Connections without a socket that have output, not yet reported to the app.
+    pub(crate) has_output: Vec<Fd>,
     pub(crate) turns: Turns,
     pub(crate) traffic: Traffic,
     start: Instant,
     now: Instant,
 }
 
-/// What came and went since the start.
+/// Totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) accepted: u64,
@@ -77,7 +72,7 @@ pub(crate) struct Traffic {
     pub(crate) bytes_sent: u64,
 }
 
-/// What [`Connections`] holds at the moment, for tests and operators.
+/// What [`Connections`] holds now, for tests and operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holdings {
     pub(crate) connections: usize,
@@ -89,7 +84,7 @@ pub(crate) struct Holdings {
     pub(crate) ending: usize,
 }
 
-impl<S: Default> Connections<S> {
+impl<S: SessionState> Connections<S> {
     pub(crate) fn new(expected: usize, limits: Limits, now: Instant) -> Connections<S> {
         Connections {
             table: Table::new(0, expected),
@@ -106,10 +101,10 @@ impl<S: Default> Connections<S> {
             inbound_bytes: 0,
             turned_away: 0,
             socketless: 0,
-            reasons: HashMap::new(),
-            losses: Losses::default(),
+            rares: Rares::default(),
+            forwarded: Forwarded::default(),
             crossings: Vec::new(),
-            laden: Vec::new(),
+            has_output: Vec::new(),
             turns: Turns::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
@@ -122,8 +117,8 @@ impl<S: Default> Connections<S> {
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
         let now = self.tick(self.now);
         let is_socketless = matches!(stream, Stream::Socketless);
-        let fd = self.table.insert(|fd| Connection {
-            fd,
+        let fd = self.table.insert(|generation| Connection {
+            generation,
             stream,
             outbox: None,
             session: S::default(),
@@ -132,6 +127,8 @@ impl<S: Default> Connections<S> {
             heard: now,
             address: 0,
             meter: Meter::default(),
+            filter: FilterKey::NONE,
+            policy: None,
             life: Life::Open,
             flags: Flags::default(),
         })?;
@@ -139,8 +136,8 @@ impl<S: Default> Connections<S> {
         Some(fd)
     }
 
-    /// Begins a connection to another's address. What comes of it is told by
-    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed), but not from in here.
+    /// Begins to connect to an address. The outcome is reported later, by
+    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed).
     pub(crate) fn connect(&mut self, address: SocketAddr, session: S, config: &Config) -> io::Result<Fd> {
         if !self.has_room_for_socket() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
@@ -156,18 +153,18 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
-    /// So that small simulations meet this limit too.
+    /// Lets small simulations reach this limit too.
     #[cfg(test)]
     pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
         self.limits.batch_bytes_max = bytes_max;
     }
 
-    /// Time does not go backwards here, whatever the caller's clock does.
+    /// Time never goes backwards here, whatever the caller's clock does.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now.max(self.now);
     }
@@ -181,7 +178,7 @@ impl<S> Connections<S> {
         self.tick(self.now)
     }
 
-    /// The time since the start, in ms that count round after 49 days.
+    /// The time since the start in ms; wraps around after 49 days.
     pub(crate) fn millis(&self) -> u32 {
         self.uptime().as_millis() as u32
     }
@@ -211,11 +208,11 @@ impl<S> Connections<S> {
             outboxes: self.pool.in_use(),
             queued_bytes: self.pool.total().bytes + self.batch.len(),
             pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
-            ending: self.reasons.len(),
+            ending: self.rares.ending(),
         }
     }
 
-    /// Memory that the batch, and outboxes that nobody uses, keep for the next turn.
+    /// Memory that the batch and the unused outboxes keep for the next turn.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> (usize, usize) {
         (self.batch.capacity(), self.pool.kept_bytes())
@@ -226,24 +223,36 @@ impl<S> Connections<S> {
         self.table.get(fd).filter(|connection| connection.life != Life::Dead)
     }
 
-    /// The session of a connection whose input still counts.
+    /// The session of an open connection.
     pub(crate) fn session_mut(&mut self, fd: Fd) -> Option<&mut S> {
         self.open_mut(fd).map(|connection| &mut connection.session)
     }
 
-    /// A connection whose input still counts.
+    /// An open connection: one whose input still counts.
     pub(crate) fn open_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
         self.table.get_mut(fd).filter(|connection| connection.life == Life::Open)
     }
 
-    /// The connection at a place in the table, counted from 1.
-    pub(crate) fn at(&self, index: u32) -> Option<&Connection<S>> {
-        self.table.at(index).filter(|connection| connection.life != Life::Dead)
+    /// The connection at a place in the table, counted from 1, and its fd.
+    pub(crate) fn at(&self, index: u32) -> Option<(Fd, &Connection<S>)> {
+        self.table.at(index).filter(|(_, connection)| connection.life != Life::Dead)
     }
 
-    /// One more than the last place in the table that may be filled.
-    pub(crate) fn index_end(&self) -> u32 {
-        self.table.index_end()
+    /// The connections from the place `from` of the table on, in its order.
+    pub(crate) fn iter_from(&self, from: u32) -> impl Iterator<Item = (Fd, &Connection<S>)> {
+        std::iter::successors(self.next_live(from), |index| self.next_live(index + 1))
+            .filter_map(|index| self.at(index))
+    }
+
+    /// The places of the table that are taken now, for walks during which connections come and go: look at each place
+    /// with [`Connections::at`] when its turn comes.
+    pub(crate) fn live(&self) -> Rc<Live> {
+        self.table.live()
+    }
+
+    /// The first place from `from` on that is taken. Dead connections take theirs until they are reaped.
+    pub(crate) fn next_live(&self, from: u32) -> Option<u32> {
+        self.table.next_live(from)
     }
 
     /// The memory of all outboxes.
@@ -251,41 +260,25 @@ impl<S> Connections<S> {
         self.pool.total().held
     }
 
-    /// Whether so little memory is left for outboxes, or for what is only partly here, that it had better be kept for
-    /// those who are here.
+    /// Whether so little memory is left, for outboxes or for incomplete messages and requests, that it is kept for the
+    /// connections that are already here.
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.outboxes_room() < self.limits.outboxes_bytes_max / 16
             || self.inbound_room() < self.limits.inbound_bytes_max / 16
     }
 
-    /// How much more may be held of what is only partly here.
+    /// How many more bytes may be held for incomplete messages and requests.
     pub(crate) fn inbound_room(&self) -> usize {
         self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
     }
 
-    /// What becomes of what does not fit; `None`: as the server has it. False where the connection is gone.
+    /// Sets what happens to messages that don't fit; `None`: the server's policy. False if the connection is gone.
     pub(crate) fn set_policy(&mut self, fd: Fd, policy: Option<SlowConsumer>) -> bool {
         let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
-        connection.map(|connection| connection.flags.set_policy(policy)).is_some()
+        connection.map(|connection| connection.policy = policy).is_some()
     }
 
-    /// Keeps `reason` unless there is one already.
-    pub(crate) fn note_reason(&mut self, fd: Fd, reason: CloseReason) {
-        if self.get(fd).is_some() {
-            self.reasons.entry(fd).or_insert(reason);
-        }
-    }
-
-    /// Why a connection ended. After a burst the memory for reasons is given back.
-    pub(super) fn take_reason(&mut self, fd: Fd) -> Option<CloseReason> {
-        let reason = self.reasons.remove(&fd);
-        if self.reasons.is_empty() && self.reasons.capacity() > REASONS_KEPT {
-            self.reasons = HashMap::new();
-        }
-        reason
-    }
-
-    /// Ends a connection after what is queued has gone out; what the peer sends from now on is discarded.
+    /// Ends a connection after its queued output is sent. Input is discarded from now on.
     pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.life != Life::Open {
@@ -295,33 +288,33 @@ impl<S> Connections<S> {
             return self.kill(fd, reason);
         }
         connection.life = Life::Finishing;
-        mark_dirty(connection, &mut self.dirty);
-        self.reasons.entry(fd).or_insert(reason);
-        // Its end has to be seen.
+        mark_dirty(fd, connection, &mut self.dirty);
+        self.note_reason(fd, reason);
+        // The peer's end has to be seen.
         self.release(fd);
         self.resume(fd);
         self.deadline(fd, self.limits.finish_timeout);
     }
 
-    /// The peer has said that it will send no more: after [`Connections::finish`] nothing is waited for.
+    /// The peer has announced that it sends no more: [`Connections::finish`] then waits for nothing.
     pub(crate) fn said_all(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::SAID_ALL);
         }
     }
 
-    /// Ends a connection at once, losing what is queued.
+    /// Ends a connection at once. Queued output is lost.
     pub(crate) fn kill(&mut self, fd: Fd, reason: CloseReason) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.life == Life::Dead {
+        if self.get(fd).is_none() {
             return;
         }
+        self.note_reason(fd, reason);
+        let Some(connection) = self.table.get_mut(fd) else { return };
         connection.life = Life::Dead;
         if let Some(outbox) = connection.outbox.take() {
             self.pool.put(outbox);
         }
         self.dead.push(fd);
-        self.reasons.entry(fd).or_insert(reason);
     }
 
     /// Sets the connection's one deadline, replacing the one it has.
@@ -333,13 +326,13 @@ impl<S> Connections<S> {
         self.wheel.set(fd.index(), at.saturating_add(1));
     }
 
-    /// Whether the peer has read something of what waits for it since this was last asked. A deadline that
-    /// passed meanwhile is given again: who reads, slowly, is not to be cut off in the middle.
+    /// Whether the peer has read any queued output since this was last asked. Callers then renew a deadline that has
+    /// passed: a peer that reads slowly is not cut off in the middle.
     pub(crate) fn take_progress(&mut self, fd: Fd) -> bool {
         self.table.get_mut(fd).is_some_and(|connection| connection.flags.take(Flags::PROGRESSED))
     }
 
-    /// Marks a new connection as one that is only told that it may not stay.
+    /// Marks a new connection as one that is only told that it is refused.
     pub(super) fn turn_away(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         connection.flags.set(Flags::TURNED_AWAY);
@@ -348,55 +341,55 @@ impl<S> Connections<S> {
         self.uncount_address(address);
     }
 
-    /// How long nothing has been heard of the peer.
+    /// How long the peer has been silent.
     pub(crate) fn silence(&self, fd: Fd) -> Option<Duration> {
         let heard = self.get(fd)?.heard;
         Some(self.now.saturating_duration_since(self.instant(heard)))
     }
 
-    /// Wants no bytes until [`Connections::resume`].
+    /// Stops reading for the protocol, until [`Connections::resume`].
     pub(crate) fn pause(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED);
+            connection.flags.set(Flags::HELD_BY_PROTOCOL);
         }
     }
 
-    /// Asks for [`App::drained`](super::App::drained) and for no bytes until [`Connections::resume`].
+    /// Stops reading until [`Connections::resume`], and asks for [`App::drained`](super::App::drained).
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED);
+            connection.flags.set(Flags::HELD_BY_PROTOCOL);
             connection.flags.set(Flags::WANTS_DRAINED);
         }
     }
 
-    /// Wants bytes again, those that came meanwhile included.
+    /// Reads again for the protocol, beginning with what arrived meanwhile.
     pub(crate) fn resume(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::PAUSED) {
+        if connection.flags.take(Flags::HELD_BY_PROTOCOL) {
             self.catch_up(fd);
         }
     }
 
-    /// Wants bytes again from a connection that the user had suspended.
+    /// Reads again from a connection that the user had paused.
     pub(crate) fn release(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::SUSPENDED) {
+        if connection.flags.take(Flags::HELD_BY_USER) {
             self.catch_up(fd);
         }
     }
 
-    /// Reads in the next turn what came meanwhile, unless there is another reason not to.
+    /// Reads what arrived meanwhile in the next turn, unless the connection is still held for another reason.
     fn catch_up(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) && connection.flags.take(Flags::MISSED) {
+        if !connection.flags.has(Flags::HELD) && connection.flags.take(Flags::MISSED) {
             self.carry(fd);
         }
     }
 
-    /// An error of a socket that is not read is seen all the same.
-    pub(super) fn fail_suspended(&mut self, fd: Fd) {
+    /// Notices the error of a socket that is not being read.
+    pub(super) fn fail_held(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
-        if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED)
+        if connection.flags.has(Flags::HELD)
             && let Some(error) = connection.stream.take_error()
         {
             self.kill(fd, io_failure(&error));
@@ -404,7 +397,7 @@ impl<S> Connections<S> {
     }
 
     pub(crate) fn is_paused(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED))
+        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::HELD_BY_PROTOCOL))
     }
 
     pub(super) fn carry(&mut self, fd: Fd) {
@@ -414,12 +407,21 @@ impl<S> Connections<S> {
             self.carried.push(fd);
         }
     }
+
+    /// Continues writing in the next turn.
+    pub(super) fn yield_turn(&mut self, fd: Fd) {
+        let Some(connection) = self.table.get_mut(fd) else { return };
+        if !connection.flags.has(Flags::YIELDED) {
+            connection.flags.set(Flags::YIELDED);
+            self.yielded.push(fd);
+        }
+    }
 }
 
 /// Puts a connection on the list of those to flush, once.
-pub(super) fn mark_dirty<S>(connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
+pub(super) fn mark_dirty<S>(fd: Fd, connection: &mut Connection<S>, dirty: &mut Vec<Fd>) {
     if !connection.flags.has(Flags::DIRTY) {
         connection.flags.set(Flags::DIRTY);
-        dirty.push(connection.fd);
+        dirty.push(fd);
     }
 }

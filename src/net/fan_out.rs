@@ -6,7 +6,8 @@ use super::batch::Span;
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
 use super::outbox::Bytes;
-use super::output::{Delivery, Refused};
+use super::quota::{Delivery, Refused};
+use super::rare::SessionState;
 use crate::fd::Fd;
 
 /// What became of a pass.
@@ -85,7 +86,7 @@ const NO_KEY: u16 = 1 << 8;
 /// More than a span may have, and little enough that a span's length can be added.
 const NOT_BATCHED: usize = usize::MAX / 2;
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Queues a run for each open connection at one of these places in the table. `choose` gives the key of the run
     /// that a connection gets, or `None` where it gets none; `encode` makes the run of a key, and is called once for
     /// each key that was given. `encode` gives `None` where the message has no such form.
@@ -93,7 +94,7 @@ impl<S> Connections<S> {
         &mut self,
         delivery: Delivery,
         indices: impl Iterator<Item = u32>,
-        mut choose: impl FnMut(&Connection<S>) -> Option<u8>,
+        mut choose: impl FnMut(Fd, &Connection<S>) -> Option<u8>,
         mut encode: impl FnMut(u8) -> Option<Bytes>,
     ) -> FanOut {
         let early_bytes = self.early_bytes();
@@ -101,15 +102,15 @@ impl<S> Connections<S> {
         let mut current = Current { key: NO_KEY, number: 0, len: NOT_BATCHED, span: Span::default() };
         let mut result = FanOut::default();
         for index in indices {
-            let Some(mut connection) = self.table.at_mut(index) else { continue };
+            let Some((fd, mut connection)) = self.table.at_mut(index) else { continue };
             if connection.life != Life::Open {
                 continue;
             }
-            let Some(key) = choose(connection) else { continue };
+            let Some(key) = choose(fd, connection) else { continue };
             if u16::from(key) != current.key {
                 current = self.switch(&mut runs, key, delivery, &mut encode);
                 // What was written out to make room may have ended it.
-                let Some(still) = self.table.at_mut(index) else { continue };
+                let Some((_, still)) = self.table.at_mut(index) else { continue };
                 if still.life != Life::Open {
                     continue;
                 }
@@ -121,11 +122,10 @@ impl<S> Connections<S> {
                 && connection.span.len() + current.len < early_bytes
                 && connection.span.extend(current.span)
             {
-                mark_dirty(connection, &mut self.dirty);
+                mark_dirty(fd, connection, &mut self.dirty);
                 result.queued += 1;
                 continue;
             }
-            let fd = connection.fd;
             match &mut runs.at(current.number).bytes {
                 None => result.unsendable += 1,
                 Some(bytes) if bytes.as_slice().is_empty() => result.empty += 1,

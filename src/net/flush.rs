@@ -1,41 +1,43 @@
-//! Writing to the sockets: what is queued for a connection, and what is too large to be queued first. What a socket
-//! does not take waits in its outbox, where there is memory for it.
+//! Writing to the sockets: queued output, and output that is too large to be queued first. What a socket does not take
+//! waits in the connection's outbox, if there is memory for it.
 
 use super::batch::Span;
-use super::connection::Flags;
+use super::connection::{Connection, Flags};
 use super::connections::Connections;
 use super::io_failure;
 use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
-use super::output::{Quota, Refused};
-use super::stream::Stream;
+use super::quota::{Quota, Refused};
+use super::rare::SessionState;
+use super::wire::Wire;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use std::io::{self, IoSlice};
 
-/// How writing out ended.
+/// How a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     All,
     /// The socket takes no more for now.
     Blocked,
-    /// The socket would take more, but others are waiting.
+    /// The socket would take more, but other connections are waiting.
     Some,
     /// The connection is dead.
     Failed,
 }
 
-impl<S> Connections<S> {
-    /// Writes to the socket itself, without a copy: how much it did not take. That is to be queued, and there is
-    /// memory for it.
+impl<S: SessionState> Connections<S> {
+    /// Writes straight to the socket, without a copy. Returns how many bytes it did not take: the caller queues those,
+    /// and there is memory for them.
     pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
         let len = parts[0].len() + parts[1].len();
         let (policy, has_room) = (self.policy(fd, quota).0, self.has_room(len));
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        let mut wire = Wire::of(&mut connection.stream, connection.filter);
         let (mut written, mut is_blocked) = (0, false);
         let mut tries = 0..WRITES_PER_FLUSH;
         while written < len && tries.next().is_some() {
             let slices = unwritten(parts, written).map(IoSlice::new);
-            match connection.stream.write_vectored(&slices) {
+            match wire.write_vectored(&slices) {
                 Ok(0) => {
                     self.kill(fd, io_failure(&io::ErrorKind::WriteZero.into()));
                     return Err(Refused::Gone);
@@ -68,22 +70,24 @@ impl<S> Connections<S> {
         Ok(len - written)
     }
 
-    /// Writes what is queued for one connection, as far as the socket takes it.
+    /// Writes what is queued for a connection, as far as the socket takes it.
     pub(super) fn write_out(&mut self, fd: Fd) -> Written {
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
         let span = std::mem::take(&mut connection.span);
         let flushed = match (span.is_empty(), &connection.outbox) {
-            (false, _) => match write_span(&mut connection.stream, self.batch.get(span)) {
-                Ok(written) => {
-                    self.traffic.bytes_sent += written as u64;
-                    if written == span.len() {
-                        self.batch.give_back(span);
-                        return Written::All;
+            (false, _) => {
+                match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
+                    Ok(written) => {
+                        self.traffic.bytes_sent += written as u64;
+                        if written == span.len() {
+                            self.batch.give_back(span);
+                            return Written::All;
+                        }
+                        return self.keep_unwritten(fd, span, written);
                     }
-                    return self.keep_unwritten(fd, span, written);
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             (true, Some(_)) => self.flush_outbox(fd),
             (true, None) => return Written::All,
         };
@@ -93,7 +97,7 @@ impl<S> Connections<S> {
         })
     }
 
-    /// The first `written` bytes of a span were written; the rest waits in an outbox, where there is memory for it.
+    /// The first `written` bytes of a span were written; the rest waits in an outbox, if there is memory for it.
     fn keep_unwritten(&mut self, fd: Fd, span: Span, written: usize) -> Written {
         if !self.has_room(span.len() - written) {
             self.kill(fd, no_room());
@@ -114,7 +118,7 @@ impl<S> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
         let Some(outbox) = &mut connection.outbox else { return Ok(Written::All) };
         let before = outbox.size();
-        let flushed = outbox.flush(&mut connection.stream);
+        let flushed = outbox.flush(Wire::of(&mut connection.stream, connection.filter));
         let after = outbox.size();
         self.pool.changed(before, after);
         self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
@@ -136,28 +140,42 @@ impl<S> Connections<S> {
         }
     }
 
+    /// Drops the queued output of a connection of which nothing was written yet, and frees its memory.
+    pub(crate) fn discard_unbegun(&mut self, fd: Fd) {
+        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
+        let before = outbox.size();
+        outbox.discard_unbegun();
+        self.pool.changed(before, outbox.size());
+        self.note_crossing(fd);
+        if let Some(connection) = self.table.get_mut(fd)
+            && let Some(outbox) = connection.outbox.take_if(|outbox| outbox.bytes() == 0)
+        {
+            self.pool.put(outbox);
+        }
+    }
+
     /// Whether there is memory for an outbox of `len` bytes.
     fn has_room(&self, len: usize) -> bool {
         len + EMPTY_BYTES + 3 * RUN_BYTES <= self.outboxes_room()
     }
 }
 
-/// There is not even the room to tell the peer why: its last frame may be half on the wire.
+/// There is no room even to tell the peer why: half of its last frame may be on the wire.
 fn no_room() -> CloseReason {
     CloseReason::new(Side::Local, 1006, "", Cause::SlowConsumer)
 }
 
-/// What of two parts that belong together follows the first `written` bytes.
+/// What remains of two parts that belong together after the first `written` bytes.
 pub(super) fn unwritten(parts: [&[u8]; 2], written: usize) -> [&[u8]; 2] {
     let body = written.saturating_sub(parts[0].len());
     [parts[0].get(written..).unwrap_or_default(), &parts[1][body..]]
 }
 
-/// Writes until all is written or the socket takes no more: how much it took.
-fn write_span(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+/// Writes until everything is written or the socket takes no more. Returns how much it took.
+fn write_span(mut wire: Wire<'_>, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
+        match wire.write(&bytes[written..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => written += len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -1,4 +1,4 @@
-//! The limits of this layer, in the one place where it looks them up, so that a running server can be given others.
+//! The limits of this layer, in one place, so that they can be changed while a server runs.
 
 use super::rate::Rates;
 use crate::config::{Config, Network, SlowConsumer};
@@ -7,16 +7,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Output of one turn that is kept together: large enough to write a burst to many once to each.
+/// Output of one turn that is kept together: enough to write each connection's part of a burst in one call.
 pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Files that are no connections: standard streams, listeners, the poller, what the program itself opens.
+/// Files that are not connections: standard streams, listeners, the poller, what the program itself opens.
 pub(crate) const OTHER_FILES: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
-    /// Of those with a socket, and of those without one.
+    /// The limit for connections with a socket, and again for those without one.
     pub(crate) of_a_kind_max: usize,
     pub(crate) connections_per_address_max: Option<u32>,
     pub(crate) handshakes_per_address_max: Option<u32>,
@@ -30,17 +30,19 @@ pub(crate) struct Limits {
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) buffer_high_watermark: usize,
     pub(crate) buffer_low_watermark: usize,
-    /// What one turn writes is written out early when it is more than this.
+    /// Output of one turn beyond this is written early.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
-    /// In place of that, for a peer that has read something meanwhile.
+    /// The next one, for a peer that has read something meanwhile.
     pub(crate) progress_timeout: Duration,
+    /// How long the end of a connection may take in all, in addition to the time for what is queued.
+    pub(crate) ending_timeout: Duration,
     pub(crate) linger_timeout: Duration,
 }
 
 impl Limits {
-    /// Raises the limit of open files on the way: every socket is one. Sessions of long polling are none, and where
-    /// files are the only limit, there may be as many of them as of sockets.
+    /// Also raises the limit of open files, because every socket is one. Sessions of long polling are not: where files
+    /// are the only limit, there may be as many of them as of sockets.
     pub(crate) fn new(config: &Config) -> Limits {
         let files = raise_file_limit().saturating_sub(OTHER_FILES).max(1);
         let of_a_kind_max = config.connections_max.unwrap_or(files);
@@ -66,6 +68,7 @@ impl Limits {
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
             progress_timeout: config.keep_alive_timeout.max(config.close_timeout),
+            ending_timeout: config.close_timeout.saturating_mul(4),
             linger_timeout: config.linger_timeout,
         }
     }
@@ -77,7 +80,7 @@ impl Limits {
     }
 }
 
-/// Raises the soft limit of open files to the hard one, and gives what it is now.
+/// Raises the soft limit of open files to the hard one and returns it.
 fn raise_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum

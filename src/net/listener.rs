@@ -1,55 +1,54 @@
-//! A listening socket: bound with room for a rush, accepted from within a budget, left alone for a while when
-//! the process can open no more files.
+//! A listening socket: bound with a backlog for a rush, accepted from within a budget, left alone for a while when the
+//! process can open no more files.
 
 use crate::config::Config;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// How long to wait where accepting failed for want of files or memory. An edge-triggered listener tells of a
-/// waiting connection once, so nobody else would ask again.
+/// How long to wait after accepting failed for want of files or memory. An edge-triggered listener reports a waiting
+/// connection once, so it has to be tried again without an event.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Between the probes of a peer that does not answer them.
+/// The time between probes that the peer does not answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
-    /// What is spoken there: a number of the app's.
+    /// The protocol that is spoken there: a number of the app's.
     pub(crate) protocol: u8,
-    /// Connections may be waiting that no edge will tell of again.
+    /// Connections may be waiting for which no further edge will come.
     pub(crate) is_pending: bool,
-    /// Not to be tried before.
+    /// Not tried again before this.
     pub(crate) retry_at: Option<Instant>,
 }
 
-/// What an attempt to accept came to.
+/// The outcome of an attempt to accept.
 pub(crate) enum Accepted {
-    Stream(TcpStream, SocketAddr),
-    /// Nobody waits.
+    Stream(OwnedFd, SocketAddr),
+    /// No connection is waiting.
     None,
     /// This one failed; the next may not.
     Skipped,
-    /// None can be accepted for now.
+    /// No connection can be accepted for now.
     BackOff(io::Error),
 }
 
-/// Binds a listener. The address may be used again at once after a restart, and what is accepted has Nagle's
-/// algorithm off where the system lets that be inherited.
+/// Binds a listener. The address can be reused at once after a restart, and accepted sockets have Nagle's algorithm off
+/// where the system lets them inherit that.
 pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if cfg!(unix) {
-        socket.set_reuse_address(true)?;
-    }
+    socket.set_reuse_address(true)?;
     if cfg!(target_os = "linux") {
         socket.set_tcp_nodelay(true)?;
     }
     if config.reuse_port {
-        reuse_port(&socket)?;
+        socket.set_reuse_port(true)?;
     }
-    // Before listen: the receive buffer decides the window that TCP can offer, and what is accepted inherits both.
+    // Before listen: the receive buffer decides the window that TCP can offer, and accepted sockets inherit both.
     if let Some(bytes) = config.socket_send_buffer_bytes {
         socket.set_send_buffer_size(bytes)?;
     }
@@ -64,27 +63,15 @@ pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Re
     Ok(Listener { socket, protocol, is_pending: false, retry_at: None })
 }
 
-/// Has the system find out that a peer is gone. What a listener accepts inherits it.
+/// Lets the system find out that a peer is gone. Accepted sockets inherit this from their listener.
 pub(super) fn watch_peer(socket: &Socket, config: &Config) -> io::Result<()> {
     if let Some(idle) = config.tcp_keepalive {
-        let keepalive = TcpKeepalive::new().with_time(idle);
-        #[cfg(any(unix, windows))]
-        let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL.min(idle));
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL.min(idle));
         socket.set_tcp_keepalive(&keepalive)?;
     }
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(config.tcp_user_timeout)?;
     Ok(())
-}
-
-#[cfg(unix)]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(not(unix))]
-fn reuse_port(_: &Socket) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port is not to be had on this system"))
 }
 
 impl Listener {
@@ -96,7 +83,7 @@ impl Listener {
                 {
                     log::debug!("TCP_NODELAY can't be set: {error}");
                 }
-                Accepted::Stream(stream, address)
+                Accepted::Stream(stream.into(), address)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_pending = false;
@@ -111,7 +98,7 @@ impl Listener {
     }
 }
 
-/// accept(2) on Linux reports errors of the connection that was to be accepted.
+/// accept(2) on Linux also reports errors of the connection that was being accepted.
 fn is_one_connections_own(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
@@ -136,7 +123,7 @@ mod tests {
     use socket2::SockRef;
 
     /// A client, and what a listener of this configuration accepted of it.
-    fn connected(config: &Config) -> (std::net::TcpStream, TcpStream) {
+    fn connected(config: &Config) -> (std::net::TcpStream, OwnedFd) {
         let mut listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 0, config).expect("a free port");
         let address = listener.socket.local_addr().expect("bound");
         let client = std::net::TcpStream::connect(address).expect("it listens");

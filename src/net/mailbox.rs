@@ -1,5 +1,5 @@
-//! Delivery into the reactor from any thread: bounded by count and bytes, never blocking on the reactor, one
-//! wake-up for however many mails wait. Knows nothing of what is in a mail but its size.
+//! Delivery to the reactor from any thread: bounded by number and bytes, never blocking on the reactor, with one wake-up
+//! however many mails wait. Knows nothing about a mail but its size.
 
 use mio::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ struct Queue<T> {
     bytes: usize,
     /// Mails that the limits do not count.
     exempt: usize,
-    /// Comes behind all others.
+    /// Delivered after all others.
     last: Option<T>,
     open: bool,
 }
@@ -74,8 +74,8 @@ impl<T> Sender<T> {
         self.deliver(mail, Place::Exempt)
     }
 
-    /// Puts a mail in that is never refused as too much: at most one such waits, behind all others, and a second
-    /// is the same.
+    /// Adds a mail that is never refused as too much. At most one such mail waits, after all others; a second one
+    /// changes nothing.
     pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered<T>> {
         self.deliver(mail, Place::Last)
     }
@@ -125,7 +125,7 @@ impl<T> Mailbox<T> {
         queue.exempt = 0;
     }
 
-    /// Nothing is taken from now on; what nobody has read is dropped.
+    /// Closes the mailbox. Mails that were not taken are dropped.
     pub(crate) fn close(&self) {
         let mut queue = self.0.lock();
         queue.open = false;

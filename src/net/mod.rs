@@ -1,7 +1,7 @@
 //! Moves bytes between sockets and an [`App`]. Contract of this layer: it knows no HTTP, no WebSocket and no
 //! user callbacks; it owns every connection, its outbox and its deadline, and calls the app from one place,
-//! the reactor's turn. No method of `Connections` calls back, and none does I/O but to write early what is too
-//! much to hold back until the end of the turn.
+//! the reactor's turn. Methods of `Connections` never call back, and do no I/O, except that output which is too
+//! much to keep until the end of the turn is written early.
 
 pub(crate) mod addresses;
 mod admission;
@@ -12,13 +12,17 @@ pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod fan_out;
 pub(crate) mod flush;
+pub(crate) mod forwarded;
 pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod live;
 pub(crate) mod lost;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod outboxes;
 pub(crate) mod output;
+pub(crate) mod quota;
+pub(crate) mod rare;
 pub(crate) mod rate;
 pub(crate) mod reactor;
 pub(crate) mod resolver;
@@ -29,48 +33,56 @@ pub(crate) mod table;
 pub(crate) mod timers;
 pub(crate) mod turns;
 pub(crate) mod wheel;
+pub(crate) mod wire;
 
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
+use rare::SessionState;
 use std::io;
 use std::time::Instant;
 
 /// What the reactor drives. Each method may use everything of [`Connections`]; none may block.
 pub(crate) trait App {
     /// The app's own state of one connection.
-    type Session: Default;
+    type Session: SessionState;
     /// What other threads may send.
     type Mail;
 
     fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
 
-    /// A connection was accepted, where `protocol` is spoken, and is in the table.
+    /// A connection was accepted by a listener for `protocol`, and is in the table.
     fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission);
-    /// A connection that the app began stands.
+    /// A connection that the app began is established.
     fn connected(&mut self, fd: Fd);
-    /// Whether the peer may send at any speed; asked where it is faster than others may.
+    /// Whether the peer may send at any speed; asked when it is over the rate limit.
     fn is_exempt(&self, fd: Fd) -> bool;
-    /// Bytes came. The app may scribble in them.
+    /// Bytes arrived. The app may change them in place.
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]);
-    /// Bytes came, and with them more in a second than the limit allows. They are dropped.
+    /// Bytes arrived that exceed the rate limit. They are dropped.
     fn flooded(&mut self, fd: Fd);
     /// The peer will send no more.
     fn ended(&mut self, fd: Fd);
-    /// The outbox, which could not be written at once before, is empty again.
+    /// The outbox is empty again; asked for by [`Connections::pause_until_drained`](connections::Connections).
     fn drained(&mut self, fd: Fd);
     /// The connection's deadline has passed.
     fn expired(&mut self, fd: Fd);
-    /// The connection is gone; its fd is valid no more.
-    fn closed(&mut self, fd: Fd, session: Self::Session, reason: CloseReason);
+    /// The connection is gone, and its fd no longer valid. `note`: what the app kept of it.
+    fn closed(
+        &mut self,
+        fd: Fd,
+        session: Self::Session,
+        note: <Self::Session as SessionState>::Note,
+        reason: CloseReason,
+    );
 
     fn mail(&mut self, mail: Self::Mail);
     /// When [`App::run_timers`] wants to be called.
     fn next_timer(&self) -> Option<Instant>;
     fn run_timers(&mut self, now: Instant);
 
-    /// Tells what verbs left to be told. Called until all connections are flushed and reaped.
+    /// Runs the callbacks that were deferred. Called until all connections are flushed and reaped.
     fn notify(&mut self);
-    /// Whether there is more to tell: then the next turn is due at once.
+    /// Whether callbacks are still deferred: then the next turn is due at once.
     fn has_deferred(&self) -> bool;
 
     fn accept_failed(&mut self, error: io::Error);
@@ -79,13 +91,13 @@ pub(crate) trait App {
     fn phase(&self) -> Phase;
 }
 
-/// Whether a new connection may be served, or is only to be told that it may not.
+/// Whether a new connection is served, or told why it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Welcome,
     /// The table is full.
     ServerFull,
-    /// Memory for outboxes, or for what is only partly here, is nearly spent.
+    /// Memory for outboxes, or for incomplete messages and requests, is nearly used up.
     MemoryFull,
     /// Its address has too many connections already.
     AddressFull,
@@ -94,9 +106,9 @@ pub(crate) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Serving,
-    /// Nobody is accepted any more.
+    /// No more connections are accepted.
     Stopping,
-    /// Nothing is left to do.
+    /// There is nothing left to do.
     Ended,
 }
 

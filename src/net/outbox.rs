@@ -1,9 +1,8 @@
-//! Output that a socket did not take at once. Small runs are copied together, large ones kept as they are; a
-//! flush writes them all with as few system calls as the kernel allows. Knows nothing of frames, but keeps each
-//! run whole: only between runs may an urgent one overtake. A message that may be given up while it waits is a run
-//! of its own.
+//! Output that a socket did not take at once. Small runs are copied together, large ones are kept as they are; a flush
+//! writes them all with as few system calls as possible. It knows nothing of frames but keeps each run whole: an urgent
+//! run may overtake others only between two runs. A message that may be dropped while it waits is a run of its own.
 
-use super::stream::Stream;
+use super::wire::Wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -12,26 +11,26 @@ use std::sync::Arc;
 pub(crate) type Encoded = Arc<[u8]>;
 
 /// Runs up to this size are copied rather than shared: a copy of 2 KiB costs no more than counting
-/// references, and lets one slice carry many runs.
+/// references, and puts many runs in one slice.
 pub(crate) const COPIED_MAX: usize = 2 << 10;
-/// A tail of copied runs grows up to this size, then a new one is begun.
+/// A tail of copied runs grows to this size, then a new one begins.
 const TAIL_BYTES: usize = 64 << 10;
-/// A tail grows to twice its size, but never has more than this to spare.
+/// A tail doubles when it grows, but never has more than this much spare room.
 pub(crate) const TAIL_SPARE_BYTES: usize = 8 << 10;
-/// A tail buffer that had to grow beyond this for one run is given back to the allocator after use.
+/// A larger tail buffer is freed after use.
 pub(crate) const KEPT_BYTES: usize = 64 << 10;
 /// Slices in one writev.
 const SLICES: usize = 64;
-/// Writes to one socket before the others get their turn: a peer that reads as fast as the kernel takes
-/// bytes could otherwise hold the loop for the length of its outbox.
-pub(super) const WRITES_PER_FLUSH: usize = 16;
+/// Writes to one socket before the others get their turn. Without this, a peer that reads as fast as the kernel takes
+/// bytes could block the loop for the whole of its outbox.
+pub(crate) const WRITES_PER_FLUSH: usize = 16;
 
-/// What a run costs beside its bytes: its place in the queue, which may have room for as many again, the allocator's
-/// own part, and its place among the keys.
+/// What a run costs in addition to its bytes: its place in the queue, which may have twice the room it needs, the
+/// allocator's overhead, and its key.
 pub(crate) const RUN_BYTES: usize = 2 * size_of::<Run>() + 16 + 64;
-/// Room in the queue beyond that.
+/// More room in the queue.
 const QUEUE_SPARE: usize = 16;
-/// What an outbox costs that holds nothing.
+/// What an empty outbox costs.
 pub(crate) const EMPTY_BYTES: usize = size_of::<Outbox>() + QUEUE_SPARE * size_of::<Run>() + 32 + KEYS_BYTES;
 /// The first node of the keys.
 const KEYS_BYTES: usize = 256;
@@ -41,23 +40,23 @@ pub(crate) struct Outbox {
     runs: VecDeque<Run>,
     /// How much of the first run is written.
     written: usize,
-    /// So many runs from the first on may not be overtaken.
+    /// How many runs, from the first on, may not be overtaken.
     pinned: usize,
     /// Bytes accepted and not yet written.
     bytes: usize,
     /// Capacity of all runs.
     capacity: usize,
-    /// Runs that are messages of their own.
+    /// How many runs are messages of their own.
     messages: usize,
-    /// Of those of them with a key: the number of the run.
+    /// The run's number for each key of a message.
     keys: BTreeMap<u64, u64>,
-    /// Of the next run.
+    /// The number of the newest run.
     next_number: u64,
-    /// What those that may be dropped cost.
+    /// What the messages that may be dropped cost.
     droppable: usize,
     /// A tail buffer kept for the next use.
     spare: Vec<u8>,
-    /// It was told that this is full, and not yet that it is empty.
+    /// High-watermark callback fired, low-watermark not yet.
     pub(super) is_above: bool,
 }
 
@@ -65,7 +64,7 @@ pub(crate) struct Outbox {
 struct Run {
     bytes: Bytes,
     kind: Kind,
-    /// Never less than that of the run before it.
+    /// Never decreases from one run to the next.
     number: u64,
 }
 
@@ -97,28 +96,30 @@ impl Bytes {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Copied runs, one behind the other; the last of the queue may still grow.
+    /// Copied runs, one after the other; the last tail of the queue may still grow.
     Tail,
-    /// Belongs to the run before it, also when that is written already.
-    Joined,
+    /// Continues the last `head` bytes of the tail before it, which may already be written.
+    Joined {
+        head: usize,
+    },
     Whole,
     /// May be replaced by a newer one while it waits.
     Urgent,
-    /// A message that may be given up while none of it is written.
+    /// A message that may be dropped or replaced until some of it is written.
     Message(Terms),
 }
 
-/// On what terms a message waits.
+/// What may happen to a message while it waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
-    /// It may be dropped to make room.
+    /// It may be dropped to make room for others.
     pub(crate) may_drop: bool,
     /// A newer one with the same key takes its place.
     pub(crate) key: Option<u64>,
 }
 
 impl Terms {
-    /// Whether the message may not share a run.
+    /// Whether the message needs a run of its own.
     pub(crate) fn stand_alone(self) -> bool {
         self.may_drop || self.key.is_some()
     }
@@ -129,7 +130,7 @@ impl Run {
         self.bytes.as_slice()
     }
 
-    /// Of what is shared each user counts all: who is the last to have it is not known.
+    /// Shared bytes are charged in full to each holder: which one is the last is not known.
     fn capacity(&self) -> usize {
         match &self.bytes {
             Bytes::Own(bytes) => bytes.capacity(),
@@ -141,6 +142,10 @@ impl Run {
         self.bytes().len() + RUN_BYTES
     }
 
+    fn is_joined(&self) -> bool {
+        matches!(self.kind, Kind::Joined { .. })
+    }
+
     fn terms(&self) -> Option<Terms> {
         match self.kind {
             Kind::Message(terms) => Some(terms),
@@ -149,12 +154,12 @@ impl Run {
     }
 }
 
-/// What one outbox, or all together, come to.
+/// The size of one outbox, or of all together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Accepted and not yet written.
+    /// Bytes accepted and not yet written.
     pub(crate) bytes: usize,
-    /// The memory that it takes.
+    /// The memory that this takes.
     pub(crate) held: usize,
 }
 
@@ -165,7 +170,7 @@ pub(crate) enum Flushed {
     Drained,
     /// The socket takes no more for now.
     Blocked,
-    /// The socket would take more, but others are waiting.
+    /// The socket would take more, but other connections are waiting.
     Yielded,
 }
 
@@ -174,7 +179,7 @@ impl Outbox {
         self.bytes
     }
 
-    /// What it counts as against a connection's limit.
+    /// What counts against the connection's limit.
     pub(crate) fn cost(&self) -> usize {
         self.bytes + self.messages * RUN_BYTES
     }
@@ -184,7 +189,7 @@ impl Outbox {
         Size { bytes: self.bytes, held }
     }
 
-    /// Appends a copy of `parts`, which belong together. `is_exact`: takes no memory ahead.
+    /// Appends a copy of `parts`, which belong together. `is_exact`: allocates no spare room.
     pub(crate) fn copy(&mut self, parts: [&[u8]; 2], is_exact: bool) {
         let len = parts[0].len() + parts[1].len();
         self.bytes += len;
@@ -212,7 +217,7 @@ impl Outbox {
     pub(crate) fn own(&mut self, head: &[u8], mut body: Vec<u8>) {
         self.copy([head, &[]], true);
         body.shrink_to_fit();
-        let run = self.run(Bytes::Own(body), Kind::Joined);
+        let run = self.run(Bytes::Own(body), Kind::Joined { head: head.len() });
         self.append(run);
     }
 
@@ -232,7 +237,8 @@ impl Outbox {
         self.runs.push_back(run);
     }
 
-    /// Appends a message that may be given up, or puts it where one of its key waits: whether there was one.
+    /// Appends a message that may be dropped or replaced, or puts it in the place of the one with its key. True if there
+    /// was one.
     pub(crate) fn message(&mut self, bytes: Bytes, terms: Terms) -> bool {
         let mut run = self.run(bytes, Kind::Message(terms));
         let Some(at) = terms.key.and_then(|key| self.find(key)) else {
@@ -250,12 +256,12 @@ impl Outbox {
         true
     }
 
-    /// What the message that waits with this key costs.
+    /// What the waiting message with this key costs.
     pub(crate) fn cost_of(&self, key: u64) -> usize {
         self.find(key).map_or(0, |at| self.runs[at].cost())
     }
 
-    /// Where the message with this key waits, of which nothing is written.
+    /// Where the message with this key waits, if nothing of it is written.
     fn find(&self, key: u64) -> Option<usize> {
         let number = *self.keys.get(&key)?;
         let first = self.runs.partition_point(|run| run.number < number);
@@ -265,13 +271,13 @@ impl Outbox {
         (at >= self.begun()).then_some(at)
     }
 
-    /// So many runs are partly written: of them nothing can be given up any more.
+    /// How many runs are partly written, and can't be dropped any more.
     fn begun(&self) -> usize {
         usize::from(self.written > 0)
     }
 
-    /// Drops the oldest messages that may be dropped, until they cost `excess` less, but not the one with the key
-    /// `kept`: how many. `None`, and none is dropped, where that is not enough.
+    /// Drops the oldest messages that may be dropped, except the one with the key `kept`, until the cost is `excess`
+    /// less. Returns how many; `None`, and nothing is dropped, if that would not be enough.
     pub(crate) fn drop_oldest(&mut self, excess: usize, kept: Option<u64>) -> Option<u64> {
         let is_kept = |terms: Terms| !terms.may_drop || kept.is_some() && terms.key == kept;
         let mut droppable = self.droppable;
@@ -300,6 +306,45 @@ impl Outbox {
         Some(count)
     }
 
+    /// Drops everything of which nothing was written. What stays ends with a whole run. Where the runs in a tail end is
+    /// not known, so a tail that was begun stays as a whole; so does what is pinned, because its beginning may have
+    /// been written directly.
+    pub(crate) fn discard_unbegun(&mut self) {
+        let mut kept = self.pinned.max(self.begun());
+        if self.runs.front().is_some_and(Run::is_joined) {
+            kept = kept.max(1);
+        }
+        while self.runs.get(kept).is_some_and(Run::is_joined) && !self.cut_head_off(kept) {
+            kept += 1;
+        }
+        while self.runs.len() > kept {
+            let run = self.runs.pop_back().expect("more than are kept");
+            self.bytes -= run.bytes().len();
+            self.uncount(&run);
+        }
+        // A tail may have become empty.
+        self.advance(0);
+        self.spare = Vec::new();
+    }
+
+    /// Cuts the head of the joined run at `at` off the tail before it, if nothing of it is written.
+    fn cut_head_off(&mut self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else { return false };
+        let written = if before == 0 { self.written } else { 0 };
+        let Kind::Joined { head } = self.runs[at].kind else { return false };
+        let Run { bytes: Bytes::Own(tail), kind: Kind::Tail, .. } = &mut self.runs[before] else {
+            return false;
+        };
+        match tail.len().checked_sub(head).filter(|rest| *rest >= written) {
+            Some(rest) => {
+                tail.truncate(rest);
+                self.bytes -= head;
+                true
+            }
+            None => false,
+        }
+    }
+
     fn count(&mut self, run: &Run) {
         self.capacity += run.capacity();
         if let Some(terms) = run.terms() {
@@ -320,14 +365,14 @@ impl Outbox {
         }
     }
 
-    /// The queue's own memory is counted by what is in it.
+    /// Keeps the queue's own memory in proportion to its runs, by whose number it is counted.
     fn shrink(&mut self) {
         if self.runs.capacity() > 2 * self.runs.len() + QUEUE_SPARE {
             self.runs.shrink_to(self.runs.len() + self.runs.len() / 2);
         }
     }
 
-    /// Counts the first `len` bytes as written: whoever found the outbox empty has written them already.
+    /// Counts the first `len` bytes as written: they were written directly.
     pub(crate) fn skip(&mut self, len: usize) {
         self.advance(len);
     }
@@ -337,11 +382,11 @@ impl Outbox {
         self.pinned = self.runs.len();
     }
 
-    /// Puts `bytes` in front of everything that is neither pinned nor partly written; replaces an urgent run
-    /// that waits there.
+    /// Inserts `bytes` before everything that is neither pinned nor partly written, in place of an urgent run that
+    /// already waits there.
     pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
         let mut at = self.pinned.max(self.begun());
-        while self.runs.get(at).is_some_and(|run| run.kind == Kind::Joined) {
+        while self.runs.get(at).is_some_and(Run::is_joined) {
             at += 1;
         }
         let neighbour = self.runs.get(at.saturating_sub(1)).map_or(0, |run| run.number);
@@ -358,10 +403,10 @@ impl Outbox {
         }
     }
 
-    /// Writes until all is written or the stream takes no more.
-    pub(crate) fn flush(&mut self, stream: &mut Stream) -> io::Result<Flushed> {
+    /// Writes until everything is written or the socket takes no more.
+    pub(super) fn flush(&mut self, mut wire: Wire<'_>) -> io::Result<Flushed> {
         for _ in 0..WRITES_PER_FLUSH {
-            let written = match self.write_once(stream) {
+            let written = match self.write_once(&mut wire) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -381,20 +426,20 @@ impl Outbox {
         Ok(Flushed::Yielded)
     }
 
-    fn write_once(&self, stream: &mut Stream) -> io::Result<usize> {
+    fn write_once(&self, wire: &mut Wire<'_>) -> io::Result<usize> {
         let first = &self.runs[0].bytes()[self.written..];
         if self.runs.len() == 1 {
-            return stream.write(first);
+            return wire.write(first);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(self.unwritten()) {
             (*slice, count) = (IoSlice::new(bytes), count + 1);
         }
-        stream.write_vectored(&slices[..count])
+        wire.write_vectored(&slices[..count])
     }
 
-    /// What is not written yet, run by run.
+    /// The bytes that are not written yet, run by run.
     pub(super) fn unwritten(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let skips = std::iter::once(self.written).chain(std::iter::repeat(0));
         self.runs.iter().zip(skips).map(|(run, skip)| &run.bytes()[skip..])
@@ -426,7 +471,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets everything, for the next use.
+    /// Empties it for the next use.
     pub(super) fn clear(&mut self) {
         while !self.runs.is_empty() {
             self.pop();

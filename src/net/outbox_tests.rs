@@ -1,6 +1,8 @@
 //! The outbox against a naive one, which keeps a list of whole items: random operations, byte for byte.
 
 use super::*;
+use crate::net::stream::Stream;
+use crate::net::wire::FilterKey;
 use crate::sim::{self, wire};
 use crate::tests::Random;
 
@@ -73,7 +75,7 @@ impl Naive {
 
     fn urgent(&mut self, bytes: &[u8]) {
         let mut at = self.pinned.max(usize::from(self.written > 0));
-        while self.items.get(at).is_some_and(|item| item.kind == Kind::Joined) {
+        while self.items.get(at).is_some_and(|item| matches!(item.kind, Kind::Joined { .. })) {
             at += 1;
         }
         if self.items.get(at).is_some_and(|item| item.kind == Kind::Urgent) {
@@ -98,6 +100,31 @@ impl Naive {
         bytes[self.written..self.written + len].to_vec()
     }
 
+    /// A frame is dropped where none of its bytes is written, but for those in a tail that is begun or pinned.
+    fn discard_unbegun(&mut self) {
+        let mut kept = self.pinned.max(usize::from(self.written > 0));
+        let is_joined = |naive: &Naive, at: usize| match naive.items.get(at) {
+            Some(Item { kind: Kind::Joined { head }, .. }) => Some(*head),
+            _ => None,
+        };
+        if kept == 0 && is_joined(self, 0).is_some() {
+            kept = 1;
+        }
+        while let Some(head) = is_joined(self, kept) {
+            let start = if kept == 1 { self.written } else { 0 };
+            let tail = self.items[..kept].last_mut().filter(|item| item.kind == Kind::Tail);
+            if let Some(tail) = tail
+                && tail.bytes.len() >= start + head
+            {
+                tail.bytes.truncate(tail.bytes.len() - head);
+                break;
+            }
+            kept += 1;
+        }
+        self.items.truncate(kept);
+        self.advance(0);
+    }
+
     fn advance(&mut self, len: usize) {
         self.written += len;
         while let Some(item) = self.items.first().filter(|item| item.bytes.len() <= self.written) {
@@ -108,7 +135,7 @@ impl Naive {
     }
 }
 
-/// Bytes of which each piece can be told from any other.
+/// Bytes in which every piece is distinguishable.
 fn bytes(random: &mut Random, number: u32) -> Vec<u8> {
     let len = [1, 4, 100, 3_000, 9_000][random.below(5) as usize] + random.below(60) as usize;
     number.to_be_bytes().into_iter().cycle().take(len).collect()
@@ -134,7 +161,7 @@ fn check(outbox: &Outbox, naive: &Naive) {
 
 #[test]
 fn random_operations_agree_with_the_naive_outbox() {
-    let mut happened = [0_u64; 4];
+    let mut happened = [0_u64; 5];
     for seed in 0..100 {
         sim::forget_all();
         let (stream, number) = sim::socket();
@@ -144,7 +171,7 @@ fn random_operations_agree_with_the_naive_outbox() {
         for step in 0..200 {
             let data = bytes(&mut random, step);
             let cut = random.below(data.len() as u64 + 1) as usize;
-            match random.below(12) {
+            match random.below(13) {
                 0 | 1 => {
                     outbox.copy([&data[..cut], &data[cut..]], random.chance(30));
                     naive.copy(&data);
@@ -152,7 +179,7 @@ fn random_operations_agree_with_the_naive_outbox() {
                 2 => {
                     outbox.own(&data[..cut], data[cut..].to_vec());
                     naive.copy(&data[..cut]);
-                    naive.push(&data[cut..], Kind::Joined);
+                    naive.push(&data[cut..], Kind::Joined { head: cut });
                 }
                 3 => {
                     outbox.share(data.as_slice().into());
@@ -185,11 +212,17 @@ fn random_operations_agree_with_the_naive_outbox() {
                     happened[1] += dropped.unwrap_or_default();
                     happened[2] += u64::from(dropped.is_none());
                 }
+                10 if random.chance(30) => {
+                    let before = outbox.bytes();
+                    outbox.discard_unbegun();
+                    naive.discard_unbegun();
+                    happened[4] += u64::from(outbox.bytes() < before && outbox.bytes() > 0);
+                }
                 _ if outbox.bytes() > 0 => {
                     let room =
                         [3, 200, 20_000, 200_000][random.below(4) as usize] + random.below(50) as usize;
                     wire(number, |wire| (wire.room, wire.written) = (room, Vec::new()));
-                    outbox.flush(&mut stream).expect("an open socket");
+                    outbox.flush(Wire::of(&mut stream, FilterKey::NONE)).expect("an open socket");
                     let written = wire(number, |wire| std::mem::take(&mut wire.written));
                     assert!(naive.wire(written.len()) == written, "seed {seed}, step {step}");
                     naive.advance(written.len());
@@ -201,7 +234,7 @@ fn random_operations_agree_with_the_naive_outbox() {
         }
         while outbox.bytes() > 0 {
             wire(number, |wire| wire.room = usize::MAX);
-            outbox.flush(&mut stream).expect("an open socket");
+            outbox.flush(Wire::of(&mut stream, FilterKey::NONE)).expect("an open socket");
         }
         let written = wire(number, |wire| std::mem::take(&mut wire.written));
         assert!(written == naive.wire(naive.len()), "seed {seed}: the rest");
@@ -245,4 +278,42 @@ fn each_of_many_keys_is_found_where_it_waits() {
     }
     assert_eq!(outbox.keys.len(), KEYS as usize);
     assert!(outbox.runs.iter().is_sorted_by_key(|run| run.number));
+}
+
+/// Of frames of all kinds, the ones that were begun stay, whole.
+#[test]
+fn what_is_not_begun_is_discarded_frame_by_frame() {
+    let mut outbox = Outbox::default();
+    outbox.copy([b"one", b""], false);
+    outbox.own(b"two:", vec![b'2'; 5_000]);
+    outbox.copy([b"three", b""], false);
+    outbox.share([b'4'; 3_000][..].into());
+    outbox.message(Bytes::Own(b"five".to_vec()), Terms { may_drop: true, key: Some(5) });
+    let left = |outbox: &Outbox| outbox.unwritten().collect::<Vec<_>>().concat();
+    // Within the first, whose tail has the head of the second.
+    outbox.skip(1);
+    outbox.discard_unbegun();
+    assert_eq!((left(&outbox), outbox.bytes()), (b"ne".to_vec(), 2));
+    assert_eq!((outbox.messages, outbox.droppable, outbox.keys.len()), (0, 0, 0));
+    // Between two frames nothing stays.
+    outbox.own(b"two:", vec![b'2'; 5_000]);
+    outbox.skip(2);
+    outbox.discard_unbegun();
+    assert_eq!((left(&outbox), outbox.runs.len()), (Vec::new(), 0));
+    // Within a head, and within a body whose head is written.
+    for (written, rest) in [(2, 5_002), (4, 5_000), (1_004, 4_000)] {
+        outbox.own(b"two:", vec![b'2'; 5_000]);
+        outbox.copy([b"three", b""], false);
+        outbox.skip(written);
+        outbox.discard_unbegun();
+        assert_eq!(outbox.bytes(), rest);
+        outbox.skip(rest);
+    }
+    // Begun by another way.
+    outbox.copy([b"the rest of one", b""], false);
+    outbox.pin();
+    outbox.own(b"two:", vec![b'2'; 5_000]);
+    outbox.discard_unbegun();
+    assert_eq!(left(&outbox), b"the rest of one");
+    assert_eq!(outbox.size().held, EMPTY_BYTES + RUN_BYTES + outbox.capacity);
 }

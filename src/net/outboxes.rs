@@ -1,8 +1,8 @@
-//! All outboxes together: what they come to, and those that wait for their next use.
+//! All outboxes together: their size, and a pool of unused ones.
 
 use super::outbox::{Outbox, Size};
 
-/// All outboxes: what those in use come to, and those that nobody uses at the moment.
+/// Counts the outboxes in use and keeps unused ones.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     #[expect(clippy::vec_box, reason = "connections hold boxes, so that an idle one costs a pointer")]
@@ -11,7 +11,7 @@ pub(crate) struct Pool {
     total: Size,
 }
 
-/// Kept for the next use; more are given back to the allocator, so a burst leaves no lasting mark.
+/// Unused outboxes that are kept; more are freed, so that a burst has no lasting effect.
 pub(crate) const POOLED_MAX: usize = 64;
 
 impl Pool {
@@ -31,18 +31,18 @@ impl Pool {
         }
     }
 
-    /// One outbox came to `before`, and comes to `after`.
+    /// The size of one outbox changed.
     pub(crate) fn changed(&mut self, before: Size, after: Size) {
         self.total.bytes = self.total.bytes + after.bytes - before.bytes;
         self.total.held = self.total.held + after.held - before.held;
     }
 
-    /// What those in use come to.
+    /// The size of all outboxes in use.
     pub(crate) fn total(&self) -> Size {
         self.total
     }
 
-    /// The memory that it keeps for the next use.
+    /// The memory of the unused ones.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> usize {
         self.spare.iter().map(|outbox| outbox.size().held).sum()

@@ -1,62 +1,21 @@
-//! The way out: queueing what the app writes, for one connection or for many, within the limits.
-//! What is queued waits for the end of the turn, unless it is so much that to write it early costs less than to
-//! keep it. Calls nobody back.
+//! Output: queueing what the app writes, for one connection or for many, within the limits. What is queued waits for the
+//! end of the turn, unless it is so much that writing it early is cheaper than keeping it. Never calls back.
 
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
 use super::flush::{Written, unwritten};
 use super::outbox::{Bytes, COPIED_MAX, EMPTY_BYTES, Encoded, Outbox, RUN_BYTES, Terms};
+use super::quota::CONTROL_BYTES;
+pub(crate) use super::quota::{CONTROLS_BYTES, Delivery, Quota, Refused};
+use super::rare::SessionState;
 use crate::config::SlowConsumer;
 use crate::fd::Fd;
 
-/// Whether a write counts against the limits. Control frames do not: they are what tells a peer, and its
-/// user, what is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quota {
-    Limited,
-    /// Limited, and where there is no room the policy says what becomes of it.
-    Message(Delivery),
-    /// Beyond the limits there is a little room for these.
-    Control,
-    Exempt,
-}
-
-/// What a message asks for in case that it can't be written at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    /// In place of the connection's own.
-    pub(crate) policy: Option<SlowConsumer>,
-    /// A newer message with the same key takes its place.
-    pub(crate) key: Option<u64>,
-}
-
-impl Quota {
-    fn key(self) -> Option<u64> {
-        match self {
-            Quota::Message(delivery) => delivery.key,
-            _ => None,
-        }
-    }
-}
-
-/// How far pings and the like may go beyond the limit of an outbox.
-const CONTROL_BYTES: usize = 4 << 10;
-/// And beyond that of all of them.
-pub(crate) const CONTROLS_BYTES: usize = 1 << 20;
-
-/// So much for one connection is written at once, not at the end of the turn: a system call saved for each
-/// 16 KiB is little, a copy of them is more.
+/// This much for one connection is written at once rather than at the end of the turn: copying it would cost more than
+/// the system call that is saved.
 const EARLY_BYTES: usize = 16 << 10;
 
-/// Why a write was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Gone,
-    Closing,
-    Full(SlowConsumer),
-}
-
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Queues a copy of `parts`, which belong together.
     pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
         let len = parts[0].len() + parts[1].len();
@@ -70,7 +29,7 @@ impl<S> Connections<S> {
                 0 => Ok(()),
                 rest if rest < len || !terms.stand_alone() => self.queue(fd, |outbox| {
                     outbox.copy(unwritten(parts, len - rest), true);
-                    // Begun on the wire: nothing may come between.
+                    // Its beginning is on the wire: nothing may come in between.
                     outbox.pin();
                 }),
                 _ => self.queue_message(fd, Bytes::Own(parts.concat()), terms),
@@ -88,8 +47,8 @@ impl<S> Connections<S> {
         self.queue(fd, |outbox| outbox.copy(parts, quota == Quota::Exempt))
     }
 
-    /// The common case in one look-up: little for an open connection of which little waits; whether it was that.
-    /// It is within every limit, for what is written early is never more than one.
+    /// Handles the common case in one look-up: little output for an open connection with little queued. False if it is
+    /// not that case. No limit can be exceeded by it: each is more than what is written early.
     fn write_small(&mut self, fd: Fd, parts: [&[u8]; 2], len: usize) -> bool {
         let early_bytes = self.early_bytes();
         let Some(connection) = self.table.get_mut(fd) else { return false };
@@ -104,14 +63,14 @@ impl<S> Connections<S> {
         let span = self.batch.add(parts);
         let is_queued = connection.span.extend(span);
         if is_queued {
-            mark_dirty(connection, &mut self.dirty);
+            mark_dirty(fd, connection, &mut self.dirty);
         } else {
             self.batch.give_back(span);
         }
         is_queued
     }
 
-    /// Queues `head` and then `body`, which belong together, without copying a large body.
+    /// Queues `head` followed by `body`, which belong together, without copying a large body.
     pub(crate) fn write_owned(
         &mut self,
         fd: Fd,
@@ -137,7 +96,7 @@ impl<S> Connections<S> {
         Ok(())
     }
 
-    /// Queues a run that others may share, without copying a large one.
+    /// Queues a run that may be shared with other connections, without copying a large one.
     pub(crate) fn write_encoded(&mut self, fd: Fd, run: &Encoded, delivery: Delivery) -> Result<(), Refused> {
         let waits = self.table.get(fd).is_some_and(|connection| connection.outbox.is_some());
         if run.len() <= COPIED_MAX || !waits && run.len() < self.early_bytes() {
@@ -156,7 +115,7 @@ impl<S> Connections<S> {
         if self.batch.len() + len <= self.limits.batch_bytes_max {
             return false;
         }
-        // Whoever has a span is on this list.
+        // Every connection that has a span is in this list.
         for index in 0..self.dirty.len() {
             let fd = self.dirty[index];
             if self.table.get(fd).is_some_and(|connection| !connection.span.is_empty()) {
@@ -198,8 +157,8 @@ impl<S> Connections<S> {
         })
     }
 
-    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept, so
-    /// whoever asks for many gets one when it reads again.
+    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept: a peer that asks
+    /// for many gets one when it reads again.
     pub(crate) fn write_urgent(&mut self, fd: Fd, run: &[u8]) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
         if !connection.flags.has(Flags::BLOCKED) {
@@ -211,7 +170,7 @@ impl<S> Connections<S> {
         self.queue(fd, |outbox| outbox.urgent(run.to_vec()))
     }
 
-    /// Lets no urgent run overtake what is queued now.
+    /// Forbids urgent runs to overtake what is queued now.
     pub(crate) fn pin(&mut self, fd: Fd) {
         // A span that has to wait becomes an outbox that is pinned.
         if let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) {
@@ -219,8 +178,8 @@ impl<S> Connections<S> {
         }
     }
 
-    /// Whether `len` more bytes may be queued, and on what terms. What is there already goes out first where it and
-    /// they would be much: a peer that reads is not to be taken for a slow one because of what one turn brings.
+    /// Whether `len` more bytes may be queued, and on what terms. If that would be much together with what is queued
+    /// already, the latter is written first: a peer that reads must not look slow because of the output of one turn.
     fn admit(&mut self, fd: Fd, len: usize, quota: Quota) -> Result<Terms, Refused> {
         let connection = self.table.get(fd).ok_or(Refused::Gone)?;
         match connection.life {
@@ -253,17 +212,17 @@ impl<S> Connections<S> {
         Err(self.full(fd, quota, policy))
     }
 
-    /// There is no room: counted, where the connection lives on without it.
+    /// Refuses a write for want of room. A message is counted as lost if the connection lives on without it.
     pub(super) fn full(&mut self, fd: Fd, quota: Quota, policy: SlowConsumer) -> Refused {
         if matches!(quota, Quota::Message(_)) && policy != SlowConsumer::Close {
-            self.losses.dropped(fd, 1);
+            self.count_dropped(fd, 1);
         }
         Refused::Full(policy)
     }
 
-    /// What becomes of a message where there is no room for it. Of what is no message nothing can be dropped.
+    /// What happens to a write that does not fit, and its key. Only messages can be dropped.
     pub(crate) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
-        let own = || self.table.get(fd).and_then(|connection| connection.flags.policy());
+        let own = || self.table.get(fd).and_then(|connection| connection.policy);
         match quota {
             Quota::Message(delivery) => {
                 (delivery.policy.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
@@ -274,7 +233,8 @@ impl<S> Connections<S> {
         }
     }
 
-    /// By how many bytes a message of `len` would go over the connection's limit or that of all, and `beyond` them.
+    /// By how many bytes a message of `len` would exceed the connection's limit or the limit of all outboxes, both raised
+    /// by `beyond`.
     fn excess(&self, fd: Fd, len: usize, terms: Terms, beyond: (usize, usize)) -> usize {
         let Some(connection) = self.table.get(fd) else { return 0 };
         let outbox = connection.outbox.as_deref();
@@ -282,7 +242,7 @@ impl<S> Connections<S> {
         let replaced = outbox.zip(terms.key).map_or(0, |(outbox, key)| outbox.cost_of(key));
         let cost = len + if terms.stand_alone() { RUN_BYTES } else { 0 };
         let of_own = (used - replaced + cost).saturating_sub(self.limits.outbox_bytes_max + beyond.0);
-        // A socket that takes what it is given costs no memory, however much others hold.
+        // A socket that takes its output costs no memory, however much others hold.
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         if !is_blocked {
             return of_own;
@@ -292,31 +252,31 @@ impl<S> Connections<S> {
         of_own.max(held.saturating_sub(self.limits.outboxes_bytes_max + beyond.1))
     }
 
-    /// Drops what may be dropped for a message that goes over a limit by `excess`; whether that was enough.
+    /// Drops what may be dropped for a message that exceeds a limit by `excess`. False if that is not enough.
     fn drop_oldest(&mut self, fd: Fd, excess: usize, terms: Terms) -> bool {
         let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return false };
         let before = outbox.size();
         let Some(dropped) = outbox.drop_oldest(excess, terms.key) else { return false };
         self.pool.changed(before, outbox.size());
-        self.losses.dropped(fd, dropped);
+        self.count_dropped(fd, dropped);
         true
     }
 
-    /// How much more memory outboxes may take, all together.
+    /// How much more memory all outboxes together may take.
     pub(crate) fn outboxes_room(&self) -> usize {
         self.limits.outboxes_bytes_max.saturating_sub(self.pool.total().held)
     }
 
-    /// Whether nothing is queued that must go first.
+    /// Whether nothing is queued that has to be sent first.
     fn is_idle(&self, fd: Fd) -> Result<bool, Refused> {
         let connection = self.table.get(fd).ok_or(Refused::Gone)?;
         Ok(connection.outbox.is_none() && connection.span.is_empty())
     }
 
-    /// Changes the outbox of a connection. What was in the batch goes in first.
+    /// Changes the outbox of a connection, after moving into it what the connection has in the batch.
     fn queue(&mut self, fd: Fd, put: impl FnOnce(&mut Outbox)) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
-        mark_dirty(connection, &mut self.dirty);
+        mark_dirty(fd, connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
@@ -330,7 +290,7 @@ impl<S> Connections<S> {
         Ok(())
     }
 
-    /// From now on somebody is told of a full outbox: what was noted before, when nobody was, counts as new.
+    /// From now on the app reports full outboxes: one that is full already is reported as if it had just become so.
     pub(crate) fn begin_crossings(&mut self, fd: Fd) {
         if !self.crossings.is_empty() {
             self.crossings.retain(|(other, _)| *other != fd);
@@ -341,7 +301,7 @@ impl<S> Connections<S> {
         }
     }
 
-    /// Notes for the app where an outbox has become full, or empty after that.
+    /// Notes for the app that an outbox has reached the high watermark, or after that the low one.
     pub(super) fn note_crossing(&mut self, fd: Fd) {
         let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
         let bytes = outbox.bytes();
@@ -359,7 +319,7 @@ impl<S> Connections<S> {
         let mut is_replaced = false;
         self.queue(fd, |outbox| is_replaced = outbox.message(bytes, terms))?;
         if is_replaced {
-            self.losses.replaced(fd);
+            self.count_replaced(fd);
         }
         Ok(())
     }

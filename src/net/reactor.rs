@@ -1,5 +1,5 @@
-//! The one loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the
-//! next of them. A turn takes the time and the readiness from outside, so a test can steer both.
+//! The event loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the next
+//! of these is due. A turn gets the time and the readiness from outside, so that a test can control both.
 
 use super::connection::{Flags, Life};
 use super::flush::Written;
@@ -7,6 +7,7 @@ use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
+use super::wire::Wire;
 use super::{App, Phase, io_failure, lost};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -14,10 +15,10 @@ use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Tokens with index 0 are no connection: the waker's, and above it one for each listener.
+/// Tokens with index 0 are not connections: this is the waker's; each listener has one above it.
 pub(crate) const WAKER: Token = Token(0);
 
-/// Above those, which are not so many.
+/// Above those of the listeners, of which there are never so many.
 const SIGNALS: Token = Token(0xffff_ffff << 32);
 
 fn listener_token(number: usize) -> Token {
@@ -26,15 +27,24 @@ fn listener_token(number: usize) -> Token {
 
 /// Events taken from the kernel at a time.
 pub(crate) const EVENTS: usize = 1024;
-/// A socket's readiness, as mio reports it or a test makes it up.
+
+/// A socket's readiness, as reported by mio or made up by a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) token: Token,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer ended its side: read on until that is seen, also behind a short read.
+    /// The peer ended its side: read until the end is seen, even after a short read.
     pub(crate) read_closed: bool,
     pub(crate) error: bool,
+}
+
+/// Why a connection is flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlushFrom {
+    /// It is in the list of those to flush, and is taken off it.
+    Dirty,
+    Elsewhere,
 }
 
 pub(crate) struct Reactor<A: App> {
@@ -43,9 +53,9 @@ pub(crate) struct Reactor<A: App> {
     pub(super) listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox<A::Mail>,
     signals: Option<Signals>,
-    /// The one read buffer: an idle connection owns none.
+    /// Shared by all connections: an idle one has no buffer.
     buffer: Vec<u8>,
-    // Kept between turns for their memory only.
+    // Kept between turns only to reuse their memory.
     events: Option<Events>,
     mails: Vec<A::Mail>,
     expired: Vec<u32>,
@@ -115,7 +125,7 @@ impl<A: App> Reactor<A> {
         Ok(())
     }
 
-    /// How long may be slept, `None` for ever.
+    /// How long the loop may sleep; `None`: for ever.
     pub(crate) fn next_wake_up(&mut self, now: Instant) -> Option<Duration> {
         if self.app.has_deferred() {
             return Some(Duration::ZERO);
@@ -137,7 +147,7 @@ impl<A: App> Reactor<A> {
         next.map(|at| at.saturating_duration_since(now))
     }
 
-    /// One turn. `ready` may hold stale and spurious readiness: it is a hint, never a promise.
+    /// Does one turn. `ready` may be stale or spurious: it is a hint, not a promise.
     pub(crate) fn turn(&mut self, now: Instant, ready: impl Iterator<Item = Ready>) {
         self.app.connections().set_now(now);
         let now = self.app.connections().now();
@@ -155,7 +165,11 @@ impl<A: App> Reactor<A> {
             }
         }
         for fd in yielded {
-            self.flush(fd, 0);
+            if let Some(connection) = self.app.connections().table.get_mut(fd)
+                && connection.flags.take(Flags::YIELDED)
+            {
+                self.flush(fd, FlushFrom::Elsewhere);
+            }
         }
         self.accept_from_all(now);
         self.expire(now);
@@ -182,7 +196,7 @@ impl<A: App> Reactor<A> {
             }
             return;
         };
-        // An fd of an earlier connection finds nothing here: the readiness is stale.
+        // Readiness of a connection that is gone finds nothing here.
         let Some(connection) = self.app.connections().table.get_mut(fd) else { return };
         if ready.read_closed || ready.error {
             connection.flags.set(Flags::HUNG_UP);
@@ -191,13 +205,13 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Connecting && !self.is_connected(fd) {
                 return;
             }
-            self.flush(fd, 0);
+            self.flush(fd, FlushFrom::Elsewhere);
         }
         if ready.readable || ready.read_closed || ready.error {
             self.read(fd);
         }
         if ready.error {
-            self.app.connections().fail_suspended(fd);
+            self.app.connections().fail_held(fd);
         }
     }
 
@@ -207,7 +221,7 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Reads what is there, within the budget.
+    /// Reads what has arrived, within the budget.
     fn read(&mut self, fd: Fd) {
         for _ in 0..self.app.connections().limits.reads_per_turn_max {
             let connections = self.app.connections();
@@ -216,11 +230,12 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::ENDED) {
                 return;
             }
-            if connection.flags.has(Flags::PAUSED | Flags::SUSPENDED) {
+            if connection.flags.has(Flags::HELD) {
                 connection.flags.set(Flags::MISSED);
                 return;
             }
-            match connection.stream.read(&mut self.buffer) {
+            let mut wire = Wire::of(&mut connection.stream, connection.filter);
+            match wire.read(&mut self.buffer) {
                 Ok(0) => {
                     connection.flags.set(Flags::ENDED);
                     return self.ended(fd);
@@ -237,7 +252,7 @@ impl<A: App> Reactor<A> {
                         } else {
                             self.app.flooded(fd);
                         }
-                        self.flush(fd, 0);
+                        self.flush(fd, FlushFrom::Elsewhere);
                     }
                     if is_drained {
                         return;
@@ -256,7 +271,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = connections.table.get(fd) else { return };
         match connection.life {
             Life::Open => self.app.ended(fd),
-            // The outbox may still go out: the peer ended only its own side.
+            // The outbox can still be sent: the peer ended only its own side.
             Life::Finishing | Life::Dead => {}
             Life::Connecting | Life::Lingering => connections.kill(fd, lost()),
         }
@@ -266,28 +281,30 @@ impl<A: App> Reactor<A> {
         let mut next = 0;
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
-            // Only here: who is written to earlier keeps the one place in the list.
-            self.flush(fd, Flags::DIRTY);
+            // Cleared only here: a connection that is flushed earlier keeps its one place in the list.
+            self.flush(fd, FlushFrom::Dirty);
         }
         let connections = self.app.connections();
         connections.dirty.clear();
         connections.batch.clear();
     }
 
-    /// Writes what is queued for one connection and, where it is finishing, ends it. Clears the flag `done`.
-    fn flush(&mut self, fd: Fd, done: u16) {
+    /// Writes what is queued for a connection and ends it if it is finishing.
+    fn flush(&mut self, fd: Fd, from: FlushFrom) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
-        connection.flags.take(done);
-        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED) {
-            if done != 0 && matches!(connection.stream, Stream::Socketless) {
-                connections.laden.push(fd);
+        if from == FlushFrom::Dirty {
+            connection.flags.take(Flags::DIRTY);
+        }
+        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED) {
+            if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
+                connections.has_output.push(fd);
             }
             return;
         }
         match connections.write_out(fd) {
             Written::All => {}
-            Written::Some => return connections.yielded.push(fd),
+            Written::Some => return connections.yield_turn(fd),
             Written::Blocked | Written::Failed => return,
         }
         self.drained(fd);
@@ -298,7 +315,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = connections.table.get_mut(fd) else { return };
         if connection.life == Life::Finishing {
             let is_over = connection.flags.has(Flags::ENDED) || connection.flags.has(Flags::SAID_ALL);
-            if is_over || connection.stream.shutdown_write().is_err() {
+            if is_over || Wire::of(&mut connection.stream, connection.filter).shutdown_write().is_err() {
                 return connections.kill(fd, lost());
             }
             connection.life = Life::Lingering;
@@ -316,16 +333,14 @@ impl<A: App> Reactor<A> {
         connections.addresses.expire(connections.uptime());
         for index in expired.drain(..) {
             let connections = self.app.connections();
-            let Some(connection) = connections.table.at(index) else { continue };
-            let (fd, life) = (connection.fd, connection.life);
+            let Some((fd, connection)) = connections.table.at(index) else { continue };
+            let life = connection.life;
             match life {
                 Life::Open => self.app.expired(fd),
                 Life::Connecting => {
                     connections.kill(fd, CloseReason::new(Side::Local, 1006, "", Cause::Timeout));
                 }
-                Life::Finishing if connections.take_progress(fd) => {
-                    connections.deadline(fd, connections.limits.progress_timeout);
-                }
+                Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
                 Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
                 Life::Dead => {}
             }
@@ -333,7 +348,7 @@ impl<A: App> Reactor<A> {
         self.expired = expired;
     }
 
-    /// Flushes and reaps until neither makes work for the other: `on_close` may push, a flush may fail.
+    /// Flushes and reaps until neither causes more work: `on_close` may push, a flush may fail.
     fn settle(&mut self) {
         loop {
             self.app.notify();
@@ -361,13 +376,13 @@ impl<A: App> Reactor<A> {
         if let Some(outbox) = connection.outbox.take() {
             connections.pool.put(outbox);
         }
-        connections.losses.forget(fd);
-        let reason = connections.take_reason(fd).unwrap_or_else(lost);
+        connections.forget_forwarded(fd);
+        let (reason, note) = connections.take_rare(fd, connection.flags);
         connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;
         }
-        self.app.closed(fd, connection.session, reason);
+        self.app.closed(fd, connection.session, note, reason.unwrap_or_else(lost));
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 /// Names that are asked for at once; those beyond wait for their turn.
 const THREADS_MAX: usize = 4;
-/// Addresses given of one name: who has more spreads load, and is reached by the first few.
+/// How many addresses of a name are used. A name with more spreads its load over them; the first few are enough.
 const ADDRESSES_MAX: usize = 16;
 
 /// A question, and whom to tell the answer.
@@ -47,7 +47,7 @@ impl Resolver {
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
     loop {
-        // Nothing that can panic runs under the lock; whoever has it waits for the next job.
+        // Nothing that can panic runs under the lock; the thread that has it waits for the next job.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
             Ok(job) => job(),

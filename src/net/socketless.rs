@@ -1,14 +1,15 @@
-//! Connections without a socket of their own: what is queued for one waits in its outbox, under the same limits, until
-//! the app takes it to send it by other ways. Such a connection is always blocked and never watched.
+//! Connections without a socket of their own. Their output waits in the outbox, under the same limits, until the app
+//! takes it and sends it in another way. Such a connection is always blocked and never registered with the poller.
 
 use super::connection::Flags;
 use super::connections::Connections;
 use super::outbox::Size;
+use super::rare::SessionState;
 use super::stream::Stream;
 use crate::fd::Fd;
 
-impl<S: Default> Connections<S> {
-    /// Puts a connection in that others open by way of `by`, and that counts for the same address; `None` where there
+impl<S: SessionState> Connections<S> {
+    /// Adds a connection that was opened through the connection `by`, and counts for the same address. `None` if there
     /// is no room for it.
     pub(crate) fn insert_socketless(&mut self, by: Fd, session: S) -> Option<Fd> {
         if !self.has_room_for_socketless() || self.is_nearly_full() {
@@ -29,7 +30,7 @@ impl<S: Default> Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
+impl<S: SessionState> Connections<S> {
     /// Moves what is queued for a connection without a socket to `taken`, in whole units, as every run written to it
     /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes begin
     /// with. It counts as queued until it is [released](Connections::release_taken).
@@ -56,7 +57,7 @@ impl<S> Connections<S> {
         }
     }
 
-    /// The first `len` bytes of what was taken are needed no more.
+    /// The first `len` bytes of what was taken are no longer needed.
     pub(crate) fn release_taken(&mut self, taken: &mut Vec<u8>, len: usize) {
         let before = size_of_taken(taken);
         taken.drain(..len);
@@ -64,9 +65,9 @@ impl<S> Connections<S> {
         self.pool.changed(before, size_of_taken(taken));
     }
 
-    /// Asks for the app to be told that there is something to take.
-    pub(crate) fn tell_laden(&mut self, fd: Fd) {
-        self.laden.push(fd);
+    /// Reports to the app, as if for new output, that the connection has something to take.
+    pub(crate) fn tell_has_output(&mut self, fd: Fd) {
+        self.has_output.push(fd);
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
     use crate::config::Config;
     use crate::error::{Cause, CloseReason, Side};
     use crate::net::limits::Limits;
-    use crate::net::output::{Delivery, Quota, Refused};
+    use crate::net::quota::{Delivery, Quota, Refused};
     use std::time::Instant;
 
     /// A digit and as many bytes as it says.
@@ -184,7 +185,7 @@ mod tests {
         connections.release_taken(&mut taken, 100_001);
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));
-        // It has nothing that could go out behind its end.
+        // It has no socket on which anything could follow.
         connections.finish(fd, CloseReason::new(Side::Local, 1000, "", Cause::Requested));
         assert_eq!(connections.write(fd, [b"late\n", &[]], quota), Err(Refused::Gone));
         assert!(connections.get(fd).is_none());

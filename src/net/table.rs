@@ -1,11 +1,13 @@
-//! The table of connections: an fd finds its connection, or nothing, but never another's. Grows without a
-//! copy up to what was reserved.
+//! The table of connections: an fd finds its own connection or nothing, never another's. Up to the reserved size it
+//! grows without moving.
 
 use super::connection::Connection;
+use super::live::Live;
 use crate::fd::Fd;
 use slab::Slab;
+use std::rc::Rc;
 
-/// Reserved at most, whatever the limit of open files says: untouched pages cost nothing, but address space
+/// The most that is reserved, whatever the limit of open files says: untouched pages cost nothing, but address space
 /// may be limited too.
 pub(crate) const RESERVED_MAX: usize = 1 << 20;
 
@@ -15,23 +17,29 @@ pub(crate) struct Table<S> {
     /// The generation that the next connection in each slot gets. Kept outside of the slab because vacant
     /// slots must remember it; looked at only when a connection comes or goes.
     generations: Vec<u32>,
+    /// Which slots hold a connection. Shared with walks that go on while the table is used.
+    live: Rc<Live>,
     retired: usize,
     reactor: u8,
 }
 
 impl<S> Table<S> {
+    /// What a slot costs beside the connection: the slab's own word, the generation, a bit in the map of live slots.
+    pub(crate) const SLOT_BYTES: usize = 8 + 4 + 1;
+
     pub(crate) fn new(reactor: u8, expected: usize) -> Table<S> {
         let reserved = expected.min(RESERVED_MAX);
         Table {
             slots: Slab::with_capacity(reserved),
             generations: Vec::with_capacity(reserved),
+            live: Rc::new(Live::with_capacity(reserved)),
             retired: 0,
             reactor,
         }
     }
 
-    /// Puts a connection in, made for the fd that it is given; `None` where the table can't grow.
-    pub(crate) fn insert(&mut self, connection: impl FnOnce(Fd) -> Connection<S>) -> Option<Fd> {
+    /// Puts a connection in, made for the generation that it is given; `None` where the table can't grow.
+    pub(crate) fn insert(&mut self, connection: impl FnOnce(u32) -> Connection<S>) -> Option<Fd> {
         let key = self.slots.vacant_key();
         if key >= Fd::INDEX_MAX as usize {
             return None;
@@ -40,22 +48,28 @@ impl<S> Table<S> {
             self.generations.push(0);
         }
         let fd = Fd::new(self.generations[key], self.reactor, key as u32 + 1);
-        self.slots.insert(Some(connection(fd)));
+        self.slots.insert(Some(connection(self.generations[key])));
+        // This copies only if the table is changed during a walk.
+        Rc::make_mut(&mut self.live).insert(fd.index());
         Some(fd)
     }
 
     pub(crate) fn get(&self, fd: Fd) -> Option<&Connection<S>> {
-        self.slots.get(key(fd))?.as_ref().filter(|connection| connection.fd == fd)
+        let connection = self.slots.get(key(fd))?.as_ref()?;
+        (self.fd(connection, fd.index()) == fd).then_some(connection)
     }
 
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
-        self.slots.get_mut(key(fd))?.as_mut().filter(|connection| connection.fd == fd)
+        let reactor = self.reactor;
+        let connection = self.slots.get_mut(key(fd))?.as_mut()?;
+        (Fd::new(connection.generation, reactor, fd.index()) == fd).then_some(connection)
     }
 
     /// Takes a connection out. A slot whose generations are used up is not used again: its last fd must not
     /// come back.
     pub(crate) fn remove(&mut self, fd: Fd) -> Option<Connection<S>> {
         self.get(fd)?;
+        Rc::make_mut(&mut self.live).remove(fd.index());
         match self.generations[key(fd)].checked_add(1) {
             Some(next) => {
                 self.generations[key(fd)] = next;
@@ -80,22 +94,41 @@ impl<S> Table<S> {
         self.slots.capacity().min(self.generations.capacity())
     }
 
+    /// How many slots there is room for without moving any.
+    pub(super) fn reserved(&self) -> usize {
+        self.generations.capacity()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.retired
     }
 
-    /// One more than the highest index in use or once used.
-    pub(crate) fn index_end(&self) -> u32 {
-        self.generations.len() as u32 + 1
+    /// The slots that hold a connection now. The table may be used during a walk over them, but [`Table::at`] has to be
+    /// asked which connections are still there.
+    pub(crate) fn live(&self) -> Rc<Live> {
+        self.live.clone()
     }
 
-    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Connection<S>> {
-        self.slots.get_mut(index.checked_sub(1)? as usize)?.as_mut()
+    /// The first slot at `from` or after it that holds a connection: for walks over several turns.
+    pub(crate) fn next_live(&self, from: u32) -> Option<u32> {
+        self.live.next(from)
     }
 
-    /// The connection in a slot, by its index, which counts from 1.
-    pub(crate) fn at(&self, index: u32) -> Option<&Connection<S>> {
-        self.slots.get(index.checked_sub(1)? as usize)?.as_ref()
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(Fd, &mut Connection<S>)> {
+        let reactor = self.reactor;
+        let connection = self.slots.get_mut(index.checked_sub(1)? as usize)?.as_mut()?;
+        Some((Fd::new(connection.generation, reactor, index), connection))
+    }
+
+    /// The connection in a slot and its fd, by the slot's index, which counts from 1.
+    pub(crate) fn at(&self, index: u32) -> Option<(Fd, &Connection<S>)> {
+        let connection = self.slots.get(index.checked_sub(1)? as usize)?.as_ref()?;
+        Some((self.fd(connection, index), connection))
+    }
+
+    /// A connection does not store its fd: slot and generation give it.
+    fn fd(&self, connection: &Connection<S>, index: u32) -> Fd {
+        Fd::new(connection.generation, self.reactor, index)
     }
 }
 

@@ -1,5 +1,5 @@
-//! How long turns take: the time in which nobody else is served. A histogram of fixed size, so that the tail is known
-//! without keeping every length.
+//! How long turns take: the time in which no other connection is served. A histogram of fixed size, so that the tail is
+//! known without keeping every length.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Turns {
 fn bucket(length: Duration) -> usize {
     let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX).max(1);
     let doubling = micros.ilog2();
-    // The bits behind the leading one.
+    // The bits after the leading one.
     let step = (micros << STEPS_BITS >> doubling) as usize & (STEPS - 1);
     (doubling as usize * STEPS + step).min(BUCKETS - 1)
 }

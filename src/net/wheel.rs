@@ -2,6 +2,12 @@
 //! in a wheel of lists and is filed anew when its slot comes early, so a deadline costs O(1) however often it
 //! moves. Works on table indices; knows neither connections nor clocks.
 
+use std::time::Duration;
+
+/// A tick of the wheel of deadlines. Coarse: no timeout of a connection needs to be exact.
+/// 32 bits of them are 8 years.
+pub(crate) const TICK: Duration = Duration::from_millis(64);
+
 /// Slots of the wheel: deadlines further away are filed as far as it reaches, and filed again there.
 const SLOTS: usize = 4096;
 /// No neighbour, no deadline: indices count from 1 and tick 0 is before the first turn.

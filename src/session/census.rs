@@ -51,9 +51,8 @@ impl Sessions {
     /// What is counted is what is there.
     pub(crate) fn check_census(&self) {
         let mut census = Census::default();
-        for index in 1..self.connections.index_end() {
-            let connection = self.connections.at(index);
-            census.recount(None, connection.and_then(|connection| connection.session.counted_as()));
+        for (_, connection) in self.connections.iter_from(1) {
+            census.recount(None, connection.session.counted_as());
         }
         assert_eq!(self.census, census);
     }

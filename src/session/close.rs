@@ -3,10 +3,10 @@
 use crate::codec::ws::{Opcode, Role, close};
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::info::Transport;
-use crate::session::state::{Marks, Phase, Session};
+use crate::session::state::{Note, Phase, Session};
 
 impl Sessions {
     /// Ends a connection by the application's wish.
@@ -72,6 +72,10 @@ impl Sessions {
     /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
+        if cause == Cause::SlowConsumer {
+            // It had its chance to read this. Those who read are not to go without memory for it.
+            self.connections.discard_unbegun(fd);
+        }
         match self.transport(fd) {
             Ok(Transport::WebSocket) => self.write_close(fd, code, text),
             Ok(Transport::EventStream) => return self.end_stream(fd, reason),
@@ -103,24 +107,17 @@ impl Sessions {
     }
 
     /// A connection is gone: forgets and counts what there was of it.
-    pub(crate) fn forget(&mut self, fd: Fd, session: &Session, reason: &CloseReason) {
-        self.connections.inbound_bytes -= session.held_bytes();
+    pub(crate) fn forget(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
+        self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.census.recount(session.counted_as(), None);
-        self.forget_client(fd);
-        self.end_pause(fd);
         match reason.cause {
             Cause::SlowConsumer => self.stats.refusals.slow_consumer += 1,
             Cause::Timeout if session.role() == Role::Server => self.stats.refusals.timeout += 1,
             Cause::Idle => self.stats.refusals.idle += 1,
             _ => {}
         }
-        match session {
-            Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED) => {
-                self.texts.remove(&fd);
-                self.take_held_back(fd);
-            }
-            Session::EventStream(_) => self.tokens.revoke(fd),
-            _ => {}
+        if let Session::EventStream(_) = session {
+            self.tokens.revoke(fd);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::cors;
 use crate::session::formats::FormatId;

@@ -78,19 +78,19 @@ impl Sessions {
         let Sessions { connections, formats, .. } = self;
         let delivery = message.delivery();
         let mut others = Others::default();
-        let choose = |connection: &Connection<Session>| {
+        let choose = |fd: Fd, connection: &Connection<Session>| {
             let format = match &connection.session {
                 Session::WebSocket(websocket) if websocket.phase == Phase::Open => websocket.format,
                 Session::WebSocket(_) => return None,
                 session => session.format()?,
             };
-            if !except.is_empty() && except.binary_search(&connection.fd).is_ok() {
+            if !except.is_empty() && except.binary_search(&fd).is_ok() {
                 return None;
             }
             if let Session::WebSocket(websocket) = &connection.session
                 && (websocket.marks.has(Marks::UNFINISHED) || format == FormatId::MASKED)
             {
-                others.note(connection.fd, websocket, is_for_all, is_kept);
+                others.note(fd, websocket, is_for_all, is_kept);
                 return None;
             }
             Some(format.0)

@@ -8,7 +8,7 @@ use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::cors;
 use crate::session::request::Request;
@@ -70,7 +70,7 @@ impl Sessions {
     /// when they are written.
     pub(crate) fn may_serve(&mut self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
-        if connection.flags.has(Flags::SUSPENDED) {
+        if connection.flags.has(Flags::HELD_BY_USER) {
             return false;
         }
         let is_unread = connection.queued_bytes() > UNREAD_ANSWERS_MAX;

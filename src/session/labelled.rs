@@ -5,7 +5,7 @@ use crate::codec::labels::Notice;
 use crate::codec::ws::close;
 use crate::error::{Cause, PushError};
 use crate::fd::Fd;
-use crate::net::output::{Quota, Refused};
+use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::fan_out::Reach;
 use crate::session::formats::FormatId;
@@ -60,32 +60,33 @@ impl Sessions {
 
     /// Keeps frames for when the message that is pushed in parts is finished. It counts as what is only partly here.
     fn hold_back(&mut self, fd: Fd, run: &[u8]) -> Result<(), PushError> {
-        let (held, room) = (self.held_back.get(&fd).map_or(0, Vec::len), self.connections.inbound_room());
+        let room = self.connections.inbound_room();
+        let held = self.connections.note(fd).map_or(0, |note| note.held_back.len());
         if held + run.len() > self.config.outbox_bytes_max || run.len() > room {
             log::debug!("{fd}: too much has to go behind a message in parts, closing");
             self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
             return Err(PushError::Full);
         }
-        let held = self.held_back.entry(fd).or_default();
+        let note = self.connections.note_or_default(fd).ok_or(PushError::Gone)?;
+        let held = &mut note.held_back;
         let (before, needed) = (held.capacity(), held.len() + run.len());
         if needed > before {
             // Little of what others may need more.
             held.reserve_exact((2 * before).min(needed + room / 8).max(needed) - held.len());
         }
         held.extend_from_slice(run);
-        self.connections.inbound_bytes += held.capacity() - before;
+        let more = held.capacity() - before;
+        self.connections.inbound_bytes += more;
         Ok(())
     }
 
-    pub(crate) fn take_held_back(&mut self, fd: Fd) -> Option<Vec<u8>> {
-        let held = self.held_back.remove(&fd)?;
-        self.connections.inbound_bytes -= held.capacity();
-        Some(held)
-    }
-
-    /// A message that was pushed in parts is finished: what had to go behind it goes now.
+    /// A message that was pushed in parts is finished: what was deferred until then goes out now.
     pub(crate) fn release_held_back(&mut self, fd: Fd) {
-        if let Some(run) = self.take_held_back(fd) {
+        let Some(note) = self.connections.note_mut(fd) else { return };
+        let run = std::mem::take(&mut note.held_back);
+        self.connections.tidy_note(fd);
+        self.connections.inbound_bytes -= run.capacity();
+        if !run.is_empty() {
             self.write_certain(fd, run);
         }
     }

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::net::connections::TICK;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
+use crate::net::wheel::TICK;
 use crate::session::Sessions;
 use crate::session::info::Transport;
 use crate::session::state::{Marks, Phase, Session};
@@ -97,9 +97,9 @@ impl Sessions {
     /// Watches over all anew, by another configuration.
     pub(crate) fn watch_all(&mut self) {
         self.liveness = Liveness::new(&self.config);
-        for index in 1..self.connections.index_end() {
-            if let Some(connection) = self.connections.at(index) {
-                self.watch(connection.fd);
+        for index in self.connections.live().iter(1) {
+            if let Some((fd, _)) = self.connections.at(index) {
+                self.watch(fd);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Sessions {
             return Duration::MAX;
         };
         // Who was connected to may say what it wants, when it wants.
-        if connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED)
+        if connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED)
             || connection.session.role() == Role::Client
         {
             return Duration::MAX;
@@ -154,7 +154,7 @@ impl Sessions {
         let silence = self.connections.silence(fd)?;
         let reads_on = self.connections.take_progress(fd);
         let connection = self.connections.open_mut(fd)?;
-        let is_exempt = connection.flags.has(Flags::SUSPENDED | Flags::PROTECTED);
+        let is_exempt = connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED);
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
         if websocket.marks.has(Marks::PINGED) && !is_exempt {
@@ -210,9 +210,8 @@ impl Sessions {
 
     /// The server's close frame was not answered in time; it may still be waiting after a long queue.
     fn close_expired(&mut self, fd: Fd) {
-        if self.connections.take_progress(fd) {
-            let timeout = self.config.close_timeout;
-            return self.connections.deadline(fd, timeout);
+        if self.connections.extend_end(fd, self.config.close_timeout) {
+            return;
         }
         log::debug!("{fd}: the close frame was not answered in time");
         let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);

@@ -3,7 +3,7 @@
 use crate::codec::labels::Labels;
 use crate::codec::ws::Opcode;
 use crate::config::SlowConsumer;
-use crate::net::output::Delivery;
+use crate::net::quota::Delivery;
 use crate::session::frame::Data;
 use crate::session::prepared::Prepared;
 use std::borrow::Cow;

@@ -40,7 +40,7 @@ pub(crate) mod upgrade;
 pub(crate) mod waiting;
 pub(crate) mod websocket;
 
-use crate::codec::ws::{Spare, utf8};
+use crate::codec::ws::Spare;
 use crate::config::Config;
 use crate::fd::Fd;
 use crate::net::connections::Connections;
@@ -50,10 +50,7 @@ use date::Date;
 use formats::Formats;
 use info::Stats;
 use liveness::Liveness;
-use pause::Pause;
 use state::Session;
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use tokens::Tokens;
 use waiting::FollowUp;
 
@@ -90,14 +87,6 @@ pub(crate) struct Sessions {
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
-    /// Of each connection that a proxy brought, the client's address that it named last.
-    pub(crate) clients: HashMap<Fd, SocketAddr>,
-    /// Of each connection that is not to be read.
-    pub(crate) pauses: HashMap<Fd, Pause>,
-    /// Of each text that is pushed in parts, where it was cut.
-    pub(crate) texts: HashMap<Fd, utf8::Validator>,
-    /// Frames deferred until the fragmented message to this fd ends.
-    pub(crate) held_back: HashMap<Fd, Vec<u8>>,
     /// To be done by the server when the callback that runs now is over.
     pub(crate) follow_ups: Vec<FollowUp>,
 }
@@ -124,10 +113,6 @@ impl Sessions {
             formats,
             spare: Spare::default(),
             answering: None,
-            clients: HashMap::new(),
-            pauses: HashMap::new(),
-            texts: HashMap::new(),
-            held_back: HashMap::new(),
             follow_ups: Vec::new(),
         }
     }

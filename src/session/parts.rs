@@ -3,7 +3,7 @@
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
 use crate::fd::Fd;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::channel::Channel;
 use crate::session::formats::FormatId;
@@ -26,7 +26,7 @@ impl Sessions {
         let mut text = match (opcode, is_begun) {
             (Opcode::Text, false) => Some(utf8::Validator::default()),
             (Opcode::Binary, false) => None,
-            (Opcode::Continuation, true) => self.texts.get(&fd).copied(),
+            (Opcode::Continuation, true) => self.connections.note(fd).and_then(|note| note.text),
             (Opcode::Text | Opcode::Binary, true) => return Err(PushError::Unfinished),
             _ => return Err(PushError::Unsendable),
         };
@@ -49,15 +49,24 @@ impl Sessions {
         self.stats.messages_sent += u64::from(finish);
         if let Some(websocket) = self.websocket_mut(fd) {
             websocket.marks.set(Marks::UNFINISHED, !finish);
-            match text {
-                Some(text) if !finish => self.texts.insert(fd, text),
-                _ => self.texts.remove(&fd),
-            };
+            self.note_text(fd, text.filter(|_| !finish));
         }
         if finish {
             self.release_held_back(fd);
         }
         Ok(())
+    }
+
+    /// Keeps where a text was cut until its next part comes.
+    fn note_text(&mut self, fd: Fd, text: Option<utf8::Validator>) {
+        let note = match text {
+            Some(_) => self.connections.note_or_default(fd),
+            None => self.connections.note_mut(fd),
+        };
+        if let Some(note) = note {
+            note.text = text;
+            self.connections.tidy_note(fd);
+        }
     }
 
     pub(crate) fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {

@@ -5,16 +5,8 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
+use crate::session::state::Pause;
 use crate::session::waiting::FollowUp;
-
-/// What is known of a connection that is not to be read.
-#[derive(Debug, Default)]
-pub(crate) struct Pause {
-    /// Read before the pause, and not yet decoded.
-    bytes: Vec<u8>,
-    /// It is read again from the end of the turn on.
-    is_ending: bool,
-}
 
 impl Sessions {
     pub(crate) fn pause(&mut self, fd: Fd) -> bool {
@@ -23,24 +15,32 @@ impl Sessions {
             return false;
         }
         let Some(connection) = self.connections.open_mut(fd) else { return false };
-        if let Some(pause) = self.pauses.get_mut(&fd) {
-            return std::mem::take(&mut pause.is_ending);
+        connection.flags.set(Flags::HELD_BY_USER);
+        let Some(note) = self.connections.note_or_default(fd) else { return false };
+        match &mut note.pause {
+            Some(pause) => std::mem::take(&mut pause.is_ending),
+            none => {
+                *none = Some(Pause::default());
+                true
+            }
         }
-        connection.flags.set(Flags::SUSPENDED);
-        self.pauses.insert(fd, Pause::default());
-        true
     }
 
     pub(crate) fn resume(&mut self, fd: Fd) -> bool {
-        let Some(pause) = self.pauses.get_mut(&fd).filter(|pause| !pause.is_ending) else { return false };
+        let pause = self.connections.note_mut(fd).and_then(|note| note.pause.as_mut());
+        let Some(pause) = pause.filter(|pause| !pause.is_ending) else { return false };
         pause.is_ending = true;
         self.follow_ups.push(FollowUp::Resumed(fd));
         true
     }
 
+    fn pause_of(&self, fd: Fd) -> Option<&Pause> {
+        self.connections.note(fd)?.pause.as_ref()
+    }
+
     /// Of a paused connection: what was read and not decoded.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
-        self.pauses.get(&fd).map_or(0, |pause| pause.bytes.len())
+        self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
     }
 
     pub(crate) fn protect(&mut self, fd: Fd, is_protected: bool) -> bool {
@@ -63,18 +63,20 @@ impl Sessions {
     /// Keeps the rest of a read until the pause is over: whether there is room for it.
     pub(crate) fn keep(&mut self, fd: Fd, bytes: &[u8]) -> bool {
         let room = self.connections.inbound_room();
-        let Some(pause) = self.pauses.get_mut(&fd) else { return true };
+        let note = self.connections.note_mut(fd);
+        let Some(pause) = note.and_then(|note| note.pause.as_mut()) else { return true };
         if bytes.len() > room {
             return false;
         }
         pause.bytes = bytes.to_vec();
-        self.connections.inbound_bytes += pause.bytes.capacity();
+        let held_bytes = pause.bytes.capacity();
+        self.connections.inbound_bytes += held_bytes;
         true
     }
 
     /// Ends a pause that [`Sessions::resume`] asked to end: what was kept, to be decoded before the socket is read.
     pub(crate) fn take_resumed(&mut self, fd: Fd) -> Option<Vec<u8>> {
-        if !self.pauses.get(&fd).is_some_and(|pause| pause.is_ending) {
+        if !self.pause_of(fd).is_some_and(|pause| pause.is_ending) {
             return None;
         }
         let bytes = self.end_pause(fd);
@@ -83,15 +85,11 @@ impl Sessions {
     }
 
     /// Forgets that a connection is paused: what was kept of it.
-    pub(crate) fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
-        if self.pauses.is_empty() {
-            return Vec::new();
-        }
-        let pause = self.pauses.remove(&fd).unwrap_or_default();
-        if self.pauses.is_empty() {
-            self.pauses.shrink_to(64);
-        }
-        self.connections.inbound_bytes -= pause.bytes.capacity();
+    fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
+        let connections = &mut self.connections;
+        let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();
+        connections.tidy_note(fd);
+        connections.inbound_bytes -= pause.bytes.capacity();
         pause.bytes
     }
 }

@@ -145,7 +145,7 @@ impl Sessions {
         let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let route = connection.session.route().ok_or(UNKNOWN)?;
-        if connection.flags.has(Flags::SUSPENDED) {
+        if connection.flags.has(Flags::HELD_BY_USER) {
             return Err(NotTaken(503, "paused"));
         }
         connection.hear(heard);

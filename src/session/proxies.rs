@@ -12,23 +12,21 @@ impl Sessions {
         let connection = self.connections.get(fd)?;
         match &connection.session {
             Session::Socketless(socketless) => socketless.address,
-            _ => self.clients.get(&fd).copied().or_else(|| connection.stream.peer_addr()),
+            _ => self.connections.forwarded(fd).or_else(|| connection.stream.peer_addr()),
         }
     }
 
-    /// Keeps whom a trusted proxy says that the request is from. Another request on the connection may be another
-    /// client's.
-    pub(crate) fn note_client(&mut self, fd: Fd, head: &Head<'_>) {
+    /// Keeps the client's address that a trusted proxy told with this request. Another request on the connection may be
+    /// another client's.
+    pub(crate) fn note_forwarded(&mut self, fd: Fd, head: &Head<'_>) {
         let config = &self.config;
-        match forwarded::client(head, config.forwarded_header, &config.trusted_proxies) {
-            Some(address) => self.clients.insert(fd, address),
-            None => self.clients.remove(&fd),
-        };
+        let address = forwarded::client(head, config.forwarded_header, &config.trusted_proxies);
+        self.connections.set_forwarded(fd, address);
     }
 
     /// Whether the address of whoever asks for a WebSocket may have one more, now.
     pub(crate) fn admit_handshake(&mut self, fd: Fd) -> Result<(), Refusal> {
-        if let Some(client) = self.clients.get(&fd)
+        if let Some(client) = self.connections.forwarded(fd)
             && !self.connections.admit_client(fd, client.ip())
         {
             return Err(Refusal::new(429, "too many connections from your address"));
@@ -38,16 +36,5 @@ impl Sessions {
             return Err(Refusal::new(429, "too many handshakes from your address"));
         }
         Ok(())
-    }
-
-    pub(crate) fn forget_client(&mut self, fd: Fd) {
-        let clients = &mut self.clients;
-        if clients.is_empty() {
-            return;
-        }
-        clients.remove(&fd);
-        if clients.is_empty() {
-            clients.shrink_to(64);
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::config::SlowConsumer;
 use crate::error::{Cause, PushError};
 use crate::fd::Fd;
 use crate::net::outbox::Bytes;
-use crate::net::output::{Quota, Refused};
+use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::carrier::Carrier;
 use crate::session::channel::Channel;

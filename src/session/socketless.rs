@@ -174,7 +174,7 @@ impl Sessions {
                 socketless.end = Some(Box::new(reason));
             }
         });
-        self.connections.tell_laden(fd);
+        self.connections.tell_has_output(fd);
     }
 
     /// The server goes, and with it a connection: where it waits for the output of a session, that is told first.

@@ -6,9 +6,10 @@ use super::info::Transport;
 use super::route::Route;
 use crate::codec::http::body::Body;
 use crate::codec::tcp::Partial;
-use crate::codec::ws::{Decoder, Role};
+use crate::codec::ws::{Decoder, Role, utf8};
 use crate::error::CloseReason;
 use crate::fd::Fd;
+use crate::net::rare::{self, SessionState};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -128,6 +129,43 @@ impl Session {
         }
         held_bytes
     }
+}
+
+impl SessionState for Session {
+    type Note = Note;
+}
+
+/// What is known of a few connections only; see [`net::rare`](crate::net::rare).
+#[derive(Debug, Default)]
+pub(crate) struct Note {
+    /// The user does not want the connection to be read.
+    pub(crate) pause: Option<Pause>,
+    /// Where the text that is pushed in parts was cut.
+    pub(crate) text: Option<utf8::Validator>,
+    /// Frames deferred until the message that is pushed in parts ends.
+    pub(crate) held_back: Vec<u8>,
+}
+
+impl Note {
+    /// Its part of what counts as held for incomplete messages.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_back.capacity() + self.pause.as_ref().map_or(0, |pause| pause.bytes.capacity())
+    }
+}
+
+impl rare::Note for Note {
+    fn is_empty(&self) -> bool {
+        self.pause.is_none() && self.text.is_none() && self.held_back.capacity() == 0
+    }
+}
+
+/// A connection that is not to be read.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    /// Read before, and not yet looked at.
+    pub(crate) bytes: Vec<u8>,
+    /// It is read again from the end of the turn on.
+    pub(crate) is_ending: bool,
 }
 
 impl Default for Session {
@@ -342,8 +380,8 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// In debug builds mio's streams carry a check of their own, and simulated ones need a tag beside a number.
-#[cfg(not(any(debug_assertions, feature = "sim")))]
+/// Simulated streams need a tag beside their number.
+#[cfg(not(any(test, feature = "sim")))]
 const _: () = assert!(size_of::<crate::net::connection::Connection<Session>>() == 64);
 
 #[cfg(test)]
@@ -355,7 +393,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_its_stream_60_bytes_and_its_place_in_the_wheel() {
-        // In debug builds padded to eights.
+        // Padded to eights, for a simulated stream has 8 where a real one has 4.
         assert_eq!((size_of::<Connection<Session>>() - size_of::<Stream>()).next_multiple_of(8), 64);
         assert_eq!(size_of::<Option<Connection<Session>>>(), size_of::<Connection<Session>>());
         assert_eq!(Wheel::LINK_BYTES, 16);

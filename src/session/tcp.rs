@@ -6,7 +6,7 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::Admission;
 use crate::net::connection::Flags;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::formats::FormatId;
 use crate::session::state::{HeldPackage, Session};
@@ -51,7 +51,7 @@ impl Sessions {
             room: self.connections.inbound_room(),
         };
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
-        if connection.flags.has(Flags::SUSPENDED) {
+        if connection.flags.has(Flags::HELD_BY_USER) {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(Error::NoRoom) };
         }
         match &mut connection.session {

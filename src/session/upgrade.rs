@@ -3,7 +3,7 @@
 use crate::codec::http::{Head, Refusal};
 use crate::codec::labels::PROTOCOL;
 use crate::codec::ws::handshake;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::event_stream;
 use crate::session::formats::FormatId;

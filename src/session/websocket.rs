@@ -55,7 +55,7 @@ impl Sessions {
         // Looked up anew for each message: a callback may have ended the connection.
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
-        if connection.flags.has(Flags::SUSPENDED) {
+        if connection.flags.has(Flags::HELD_BY_USER) {
             return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(Error::NoRoom) };
         }
         let is_open = websocket.phase == Phase::Open;

@@ -72,8 +72,8 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         let scope = Scope { topic: None, except: &except, is_for_all: false, is_kept };
         let mut reach = match target {
             Target::All => {
-                let places = 1..sessions.connections.index_end();
-                sessions.fan_out(places, message, Scope { is_for_all: true, ..scope })
+                let live = sessions.connections.live();
+                sessions.fan_out(live.iter(1), message, Scope { is_for_all: true, ..scope })
             }
             Target::Topic(topic) => {
                 let scope = Scope { topic: Some(rooms.topics.name(topic)), ..scope };

@@ -5,7 +5,7 @@ use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::ws::handshake_client;
 use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
-use crate::net::output::Quota;
+use crate::net::quota::Quota;
 use crate::server::dispatch::Dispatch;
 use crate::session::formats::FormatId;
 use crate::session::state::{Session, WebSocket};

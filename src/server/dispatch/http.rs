@@ -127,7 +127,7 @@ impl Dispatch {
         let (_, body) = progress.body.as_mut().expect("its end was found");
         let body = body.plain(&mut rest[..end.body_len]);
         if sessions.connections.is_via_proxy(fd) {
-            sessions.note_client(fd, &head);
+            sessions.note_forwarded(fd, &head);
         }
         if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
             sessions.stats.requests += 1;

@@ -27,7 +27,7 @@ use crate::panics::{discard, message_of};
 use crate::session::posting::UNKNOWN;
 use crate::session::route::Route;
 use crate::session::script::Script;
-use crate::session::state::Session;
+use crate::session::state::{Note, Session};
 use crate::session::waiting::FollowUp;
 use polling::Polling;
 use routes::Routes;
@@ -252,10 +252,10 @@ impl App for Dispatch {
         self.server.sessions.expired(fd);
     }
 
-    fn closed(&mut self, fd: Fd, session: Session, reason: CloseReason) {
+    fn closed(&mut self, fd: Fd, session: Session, note: Note, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         let is_outgoing = self.server.outgoing.has(fd);
-        self.server.sessions.forget(fd, &session, &reason);
+        self.server.sessions.forget(fd, &session, &note, &reason);
         let route = match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
@@ -373,7 +373,7 @@ impl App for Dispatch {
                 }),
             };
         }
-        for fd in std::mem::take(&mut self.server.sessions.connections.laden) {
+        for fd in std::mem::take(&mut self.server.sessions.connections.has_output) {
             // It may have been read meanwhile.
             if self.server.sessions.has_output(fd) {
                 self.output(fd);
@@ -422,7 +422,7 @@ impl App for Dispatch {
         !self.server.deferred.is_empty()
             || !self.server.sessions.follow_ups.is_empty()
             || !connections.crossings.is_empty()
-            || !connections.laden.is_empty()
+            || !connections.has_output.is_empty()
     }
 
     fn phase(&self) -> net::Phase {

@@ -210,20 +210,19 @@ impl Builder {
     /// is one, and calls `on_reload`; where the file is wrong, `on_error` is told and all stays as it is. When the
     /// server has ended, signals do what they do by default.
     ///
-    /// Several servers of one process all get them. On systems other than Unix there are none: to ask for them is an
-    /// error.
+    /// Several servers of one process all get them.
     pub fn signals(mut self, take: bool) -> Builder {
         self.signals = Some(take);
         self
     }
 
-    /// Serves on this thread until [`Server::shutdown`] or, on Unix, until a [signal](Builder::signals) asks for it.
+    /// Serves on this thread until [`Server::shutdown`] or until a [signal](Builder::signals) asks for it.
     ///
     /// # Errors
     /// Where an address can't be bound or a setting can't work (the error names it); later, where the
     /// system's poller fails.
     pub fn run(mut self) -> io::Result<()> {
-        self.signals.get_or_insert(cfg!(unix));
+        self.signals.get_or_insert(true);
         self.build()?.run()
     }
 

@@ -7,7 +7,6 @@ use crate::server::{Handle, Server};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-#[cfg(unix)]
 use std::os::fd::{AsRawFd, RawFd};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A server whose loop its host turns: for programs that have a loop of their own, such as a game's or a
 /// GUI's. Made by [`Builder::build`](crate::Builder::build).
 ///
-/// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or, on Unix, when the
+/// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or when the
 /// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after its
 /// [`timeout`](EventLoop::timeout).
 ///
@@ -108,7 +107,6 @@ impl EventLoop {
 
 /// Readable when a socket or another thread has something for [`EventLoop::poll`]: for a host that waits with
 /// poll, select or epoll. Time is not in it: wait no longer than [`EventLoop::timeout`].
-#[cfg(unix)]
 impl AsRawFd for EventLoop {
     fn as_raw_fd(&self) -> RawFd {
         self.reactor.poll_handle().as_raw_fd()

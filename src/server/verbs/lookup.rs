@@ -50,9 +50,10 @@ impl Server {
     }
 
     fn connections_from(&self, start: u32) -> impl Iterator<Item = Fd> {
-        (start..self.sessions.connections.index_end())
-            .filter_map(|index| self.sessions.connections.at(index))
-            .map(|connection| connection.fd)
+        self.sessions
+            .connections
+            .iter_from(start)
+            .map(|(fd, _)| fd)
             .filter(|fd| self.is_established(*fd) && self.sessions.role(*fd) == Role::Server)
     }
 
@@ -88,10 +89,10 @@ impl Server {
                 }
                 _ => None,
             },
-            is_paused: connection.flags.has(Flags::SUSPENDED),
+            is_paused: connection.flags.has(Flags::HELD_BY_USER),
             is_protected: connection.flags.has(Flags::PROTECTED),
             uid: self.uid(fd).map(Box::from),
-            lost: self.sessions.connections.losses.of(fd),
+            lost: self.sessions.connections.lost(fd),
         })
     }
 
@@ -118,7 +119,7 @@ impl Server {
             closed: traffic.closed,
             bytes_received: traffic.bytes_received,
             bytes_sent: traffic.bytes_sent,
-            lost: self.sessions.connections.losses.all(),
+            lost: self.sessions.connections.lost_by_all(),
             refusals: Refusals {
                 server_full: traffic.server_full,
                 memory_full: traffic.memory_full,

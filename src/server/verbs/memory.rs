@@ -6,18 +6,18 @@ use crate::error::CloseReason;
 use crate::fd::Fd;
 use crate::net::addresses::{ADDRESS_BYTES, REMEMBERED_MAX};
 use crate::net::connection::Connection;
+use crate::net::forwarded::FORWARDED_BYTES;
 use crate::net::limits::{BATCH_BYTES_MAX, OTHER_FILES};
 use crate::net::outbox::{EMPTY_BYTES, KEPT_BYTES, RUN_BYTES, TAIL_SPARE_BYTES};
 use crate::net::outboxes::POOLED_MAX;
 use crate::net::output::CONTROLS_BYTES;
+use crate::net::rare::rare_bytes;
 use crate::net::reactor::EVENTS;
-use crate::net::table::RESERVED_MAX;
+use crate::net::table::{RESERVED_MAX, Table};
 use crate::server::Mail;
 use crate::server::Server;
-use crate::session::pause::Pause;
-use crate::session::state::{Session, Socketless};
+use crate::session::state::{Note, Session, Socketless};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do; made by
 /// [`Config::memory_bound`] and, for a running server, [`Server::memory_bound`]. It is logged at start.
@@ -90,19 +90,13 @@ const fn map_bytes(entry: usize) -> usize {
     (entry + 1) * 16 / 7
 }
 
-/// A connection's place in the table, with the slab's own word, its generation and its deadline.
-const PLACE_BYTES: usize = size_of::<Option<Connection<Session>>>() + 8 + 4 + 16;
-/// Why it ends, and the text of that.
-const REASON_BYTES: usize = map_bytes(size_of::<(Fd, CloseReason)>()) + 123 + 32;
-/// What it lost, its address, whom a proxy spoke for, that it is paused, that something waits for the end of a message
-/// in parts, what it was told of its outbox.
-const NOTES_BYTES: usize = map_bytes(24)
-    + ADDRESS_BYTES
-    + map_bytes(size_of::<(Fd, SocketAddr)>())
-    + map_bytes(size_of::<(Fd, Pause)>())
-    + map_bytes(size_of::<(Fd, Vec<u8>)>())
-    + 4 * size_of::<(Fd, bool)>()
-    + SESSION_BYTES;
+/// A connection's place in the table, its deadline, and the client's address that a proxy told.
+const PLACE_BYTES: usize =
+    size_of::<Option<Connection<Session>>>() + Table::<Session>::SLOT_BYTES + 16 + FORWARDED_BYTES;
+/// What only few connections have at a time, but all may have, such as a reason to end; and the text of that.
+const RARE_BYTES: usize = rare_bytes::<Note>() + 123 + 32;
+/// Its address, and what it was told of its outbox.
+const NOTES_BYTES: usize = ADDRESS_BYTES + 4 * size_of::<(Fd, bool)>() + SESSION_BYTES;
 /// A token, from either side, and what long polling knows of it.
 const SESSION_BYTES: usize = 2 * map_bytes(16 + size_of::<Fd>())
     + size_of::<Socketless>()
@@ -121,7 +115,7 @@ impl Config {
         // Grown beyond what was reserved, a table is there twice while it moves, the second time with room to spare.
         let growth = if places > RESERVED_MAX { 3 } else { 1 };
         let lists = 2 * size_of::<Fd>() * (LISTS + self.reads_per_turn_max as usize);
-        let place = growth * PLACE_BYTES + lists + REASON_BYTES + NOTES_BYTES;
+        let place = growth * PLACE_BYTES + lists + RARE_BYTES + NOTES_BYTES;
         let frame = self.outbox_bytes_max.saturating_add(16);
         let request = self.head_bytes_max + 2 * self.body_bytes_max + (64 << 10) + 2 * self.read_buffer_bytes;
         MemoryBound {

@@ -6,7 +6,7 @@ use crate::codec::ws::Opcode;
 use crate::config::SlowConsumer;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
-use crate::net::output::{Delivery, Quota};
+use crate::net::quota::{Delivery, Quota};
 use crate::server::Server;
 use crate::server::state::history::{Entry, History, Place};
 use crate::server::state::returning::Returning;

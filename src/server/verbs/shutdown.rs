@@ -46,19 +46,20 @@ impl Server {
         }
         let code = self.sessions.config.shutdown_code;
         let mut share = drain.share;
-        while share > 0 && drain.next < self.sessions.connections.index_end() {
-            if let Some(connection) = self.sessions.connections.at(drain.next) {
-                let fd = connection.fd;
-                self.sessions
-                    .close_for(fd, CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown));
+        while let Some(index) = self.sessions.connections.next_live(drain.next)
+            && share > 0
+        {
+            drain.next = index + 1;
+            if let Some((fd, _)) = self.sessions.connections.at(index) {
+                let reason = CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown);
+                self.sessions.close_for(fd, reason);
                 share -= 1;
             }
-            drain.next += 1;
         }
         drain.step_at = Some(later(self.sessions.connections.now(), STEP));
-        self.stage = match drain.next < self.sessions.connections.index_end() {
-            true => Stage::Draining(drain),
-            false => Stage::Stopping(drain.cut_off_at),
+        self.stage = match self.sessions.connections.next_live(drain.next) {
+            Some(_) => Stage::Draining(drain),
+            None => Stage::Stopping(drain.cut_off_at),
         };
     }
 
@@ -89,9 +90,8 @@ impl Server {
     /// The shutdown's time is up.
     fn cut_off(&mut self) {
         self.abandon_tasks();
-        for index in 1..self.sessions.connections.index_end() {
-            let Some(connection) = self.sessions.connections.at(index) else { continue };
-            let fd = connection.fd;
+        for index in self.sessions.connections.live().iter(1) {
+            let Some((fd, _)) = self.sessions.connections.at(index) else { continue };
             let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Shutdown);
             self.sessions.connections.kill(fd, reason);
         }

@@ -239,7 +239,7 @@ impl Client {
         );
         let mut rest = &written[head + 4..];
         let mut arrivals = self.model.pushed.arrivals();
-        let (mut is_closed, mut is_labelled) = (false, false);
+        let (mut is_closed, mut was_slow, mut is_labelled) = (false, false, false);
         let mut number = 0;
         while let Some((block, after)) = written::block(rest) {
             assert!(!is_closed, "{}: an event after the end", self.fd);
@@ -247,8 +247,10 @@ impl Client {
             rest = after;
             number += 1;
             let item = match (block.event, block.data) {
-                ("close", Some(_)) => {
+                ("close", Some(data)) => {
                     is_closed = true;
+                    // What was not begun is dropped then.
+                    was_slow = data.contains("slow consumer");
                     continue;
                 }
                 (event, Some(data)) => plain_item(event, data, block.id),
@@ -266,7 +268,7 @@ impl Client {
                 self.seen.push(item);
             }
         }
-        if self.has_ended_well() || is_closed {
+        if self.has_ended_well() || is_closed && !was_slow {
             arrivals.check_complete();
         }
         self.arrived = arrivals.count;

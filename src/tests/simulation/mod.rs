@@ -11,9 +11,9 @@ use super::script::{self, Kind, Script, What};
 use crate::codec::ws::Opcode;
 use crate::net::App as _;
 use crate::net::connection::{Flags, Life};
-use crate::net::connections::TICK;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
+use crate::net::wheel::TICK;
 use crate::server::dispatch::Dispatch;
 use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
@@ -417,7 +417,7 @@ impl Simulation {
             }
             client.check_read(&self.reactor.app.server);
             let is_told = client.pending.is_none() && self.reactor.app.server.usage().pending == 0;
-            let is_paused = connection.flags.has(Flags::PAUSED | Flags::SUSPENDED);
+            let is_paused = connection.flags.has(Flags::HELD);
             if is_told && !is_paused && wire(client.wire, |wire| wire.fin && wire.readable.is_empty()) {
                 assert!(connection.flags.has(Flags::ENDED), "{}: the peer's end was not seen", client.fd);
             }
