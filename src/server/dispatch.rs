@@ -281,7 +281,7 @@ impl App for Dispatch {
 
     fn mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Command(command, reply) => self.command(command, reply),
+            Mail::Command(command, reply) => self.command(*command, reply),
             Mail::Errand(Errand::Run(run)) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }

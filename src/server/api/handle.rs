@@ -37,7 +37,8 @@ pub struct Handle(pub(crate) Sender<Mail>);
 
 /// What comes to the server from another thread.
 pub(crate) enum Mail {
-    Command(Command, Option<Reply>),
+    /// In a box, so that the queue stays small.
+    Command(Box<Command>, Option<Reply>),
     Errand(Errand),
 }
 
@@ -86,7 +87,7 @@ impl Handle {
     /// [`PushError::Busy`] where the mailbox is full, [`PushError::Stopped`] where the server has ended.
     pub fn execute(&self, command: Command) -> Result<(), PushError> {
         let bytes = command.bytes();
-        self.send(Mail::Command(command, None), bytes)
+        self.send(Mail::Command(Box::new(command), None), bytes)
     }
 
     /// Has a [`Command`] carried out and gives its outcome to `on_outcome`, which is called exactly once where this is
@@ -117,7 +118,8 @@ impl Handle {
         F: FnOnce(Outcome) + Send + 'static,
     {
         let bytes = command.bytes() + size_of::<F>();
-        self.send(Mail::Command(command, Some(Reply(Some(Box::new(on_outcome))))), bytes)
+        let reply = Reply(Some(Box::new(on_outcome)));
+        self.send(Mail::Command(Box::new(command), Some(reply)), bytes)
     }
 
     /// [`Server::push`] from another thread.

@@ -13,6 +13,7 @@ use crate::net::output::CONTROLS_BYTES;
 use crate::net::reactor::EVENTS;
 use crate::net::table::RESERVED_MAX;
 use crate::server::Server;
+use crate::server::api::command::Command;
 use crate::server::api::handle::Mail;
 use crate::server::session::{Poll, Session};
 use crate::server::verbs::control::Pause;
@@ -106,6 +107,9 @@ const NOTES_BYTES: usize = map_bytes(24)
 /// A token, from either side, and what long polling knows of it.
 const SESSION_BYTES: usize =
     2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Poll>() + size_of::<CloseReason>() + 2 * 16;
+/// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and once
+/// among those that are being carried out.
+const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
 /// A close frame, which is always taken.
@@ -136,9 +140,7 @@ impl Config {
             turn: (3 * BATCH_BYTES_MAX + self.read_buffer_bytes + EVENTS * 16)
                 .saturating_add(frame.saturating_mul(2))
                 .saturating_add(places.saturating_mul(2 * 24)),
-            mailbox: self
-                .mailbox_bytes_max
-                .saturating_add(self.mailbox_items_max.saturating_mul(4 * size_of::<Mail>())),
+            mailbox: self.mailbox_bytes_max.saturating_add(self.mailbox_items_max.saturating_mul(MAIL_BYTES)),
             histories: self.history_bytes_max,
             spare: Spare::BYTES_MAX + POOLED_MAX * (EMPTY_BYTES + KEPT_BYTES),
         }
