@@ -107,8 +107,8 @@ const NOTES_BYTES: usize = map_bytes(24)
 /// A token, from either side, and what long polling knows of it.
 const SESSION_BYTES: usize =
     2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Poll>() + size_of::<CloseReason>() + 2 * 16;
-/// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and once
-/// among those that are being carried out.
+/// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and
+/// once among those that are being carried out.
 const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
