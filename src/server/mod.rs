@@ -125,7 +125,8 @@ pub struct Handle(pub(crate) Sender<Mail>);
 
 /// What comes to the server from another thread.
 pub(crate) enum Mail {
-    Command(Command, Option<OnOutcome>),
+    /// In a box, so that the queue stays small.
+    Command(Box<Command>, Option<OnOutcome>),
     Errand(Errand),
 }
 

@@ -193,16 +193,16 @@ fn a_broadcast_to_few_costs_as_much_after_a_peak_as_before() {
     };
     let before = cost(&mut world);
     let others: Vec<Fd> = (0..PEAK)
-        .map(|_| world.server().connections.insert(Stream::Socketless).expect("the table grows"))
+        .map(|_| world.server().sessions.connections.insert(Stream::Socketless).expect("the table grows"))
         .collect();
-    let live = world.server().connections.live();
+    let live = world.server().sessions.connections.live();
     assert_eq!(live.iter(1).count(), 1 + PEAK);
     drop(live);
     for fd in others {
         assert!(world.server().reset(fd));
     }
     world.turn(false);
-    let connections = &world.server().connections;
+    let connections = &world.server().sessions.connections;
     assert!(connections.live().iter(1).eq([1]) && connections.iter_from(1).count() == 1);
     assert_eq!((connections.next_live(1), connections.next_live(2)), (Some(1), None));
     let after = cost(&mut world);

@@ -47,7 +47,7 @@ impl Handle {
     /// [`PushError::Busy`] where the mailbox is full, [`PushError::Stopped`] where the server has ended.
     pub fn execute(&self, command: Command) -> Result<(), PushError> {
         let bytes = command.bytes();
-        self.send(Mail::Command(command, None), bytes)
+        self.send(Mail::Command(Box::new(command), None), bytes)
     }
 
     /// Has a [`Command`] carried out and gives its outcome to `on_outcome`, which is called exactly once where this is
@@ -78,7 +78,8 @@ impl Handle {
         F: FnOnce(Outcome) + Send + 'static,
     {
         let bytes = command.bytes() + size_of::<F>();
-        self.send(Mail::Command(command, Some(OnOutcome(Some(Box::new(on_outcome))))), bytes)
+        let on_outcome = OnOutcome(Some(Box::new(on_outcome)));
+        self.send(Mail::Command(Box::new(command), Some(on_outcome)), bytes)
     }
 
     /// [`Server::push`] from another thread.

@@ -288,7 +288,7 @@ impl App for Dispatch {
 
     fn mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Command(command, on_outcome) => self.command(command, on_outcome),
+            Mail::Command(command, on_outcome) => self.command(*command, on_outcome),
             Mail::Errand(Errand::Run(run)) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
             }

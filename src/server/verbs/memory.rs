@@ -16,6 +16,7 @@ use crate::net::reactor::EVENTS;
 use crate::net::table::{RESERVED_MAX, Table};
 use crate::server::Mail;
 use crate::server::Server;
+use crate::server::state::command::Command;
 use crate::session::state::{Note, Session, Socketless};
 use std::fmt;
 
@@ -33,7 +34,7 @@ use std::fmt;
 /// config.inbound_bytes_max = 16 << 20;
 /// config.history_bytes_max = 16 << 20;
 /// let bound = config.memory_bound(10_000);
-/// assert!(bound.total() < 256 << 20, "{bound}");
+/// assert!(bound.total() < 300 << 20, "{bound}");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,6 +104,9 @@ const SESSION_BYTES: usize = 2 * map_bytes(16 + size_of::<Fd>())
     + 2 * size_of::<Option<(Fd, u64)>>()
     + size_of::<CloseReason>()
     + 2 * 16;
+/// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and
+/// once among those that are being carried out.
+const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
 /// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
 const LISTS: usize = 8;
 /// A close frame, which is always taken.
@@ -133,9 +137,7 @@ impl Config {
             turn: (4 * BATCH_BYTES_MAX + self.read_buffer_bytes + EVENTS * 16)
                 .saturating_add(frame.saturating_mul(2))
                 .saturating_add(places.saturating_mul(2 * 24)),
-            mailbox: self
-                .mailbox_bytes_max
-                .saturating_add(self.mailbox_items_max.saturating_mul(4 * size_of::<Mail>())),
+            mailbox: self.mailbox_bytes_max.saturating_add(self.mailbox_items_max.saturating_mul(MAIL_BYTES)),
             histories: self.history_bytes_max,
             spare: Spare::BYTES_MAX + POOLED_MAX * (EMPTY_BYTES + KEPT_BYTES),
         }
