@@ -3,7 +3,7 @@
 use super::Client;
 use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
-use crate::codec::ws::handshake_client::{self, Ask};
+use crate::codec::ws::handshake_client::{self, AnswerError, Ask};
 use crate::codec::ws::header::{self, ControlFrame};
 use crate::codec::ws::{Decoder, Error, Event, Limits, Opcode, Role, Spare, close, mask};
 use crate::config::Config;
@@ -109,7 +109,7 @@ impl Connection {
         loop {
             let bytes = &self.buffer[self.start..self.end];
             if bytes.iter().zip(b"HTTP/1.").any(|(byte, expected)| byte != expected) {
-                return Err(wrong("the answer is not HTTP"));
+                return Err(wrong(AnswerError::NotHttp.what()));
             }
             if !head::has_end(bytes) {
                 if bytes.len() > self.config.head_bytes_max || self.end == self.buffer.len() {
@@ -123,7 +123,7 @@ impl Connection {
             }
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
             let Ok(Some((answer, len))) = Answer::parse(bytes, &mut headers) else {
-                return Err(wrong("malformed answer"));
+                return Err(wrong(AnswerError::Malformed.what()));
             };
             if len > self.config.head_bytes_max {
                 return Err(wrong("the head of the answer is too big"));
@@ -131,7 +131,7 @@ impl Connection {
             self.start += len;
             match answer.status() {
                 101 => {
-                    ask.check(&answer, &key).map_err(wrong)?;
+                    ask.check(&answer, &key).map_err(|error| wrong(error.what()))?;
                     self.subprotocol = answer.subprotocol().map(str::to_owned);
                     return Ok(());
                 }

@@ -3,6 +3,7 @@
 
 use super::ws::close;
 use std::borrow::Cow;
+use std::fmt;
 
 /// What a query asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,51 @@ pub(crate) enum Command<'a> {
     },
 }
 
+/// What is wrong with a command. Knows what the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommandError {
+    /// The query names no command: the client does not know the protocol that it agreed to.
+    Missing,
+    Unknown,
+    NoTopic,
+    TopicTooLong,
+    CloseCode,
+    CloseReasonTooLong,
+    /// A WebSocket closes by a close frame.
+    CloseOnWebSocket,
+}
+
+impl CommandError {
+    /// What a WebSocket is closed with.
+    pub(crate) fn close_code(self) -> u16 {
+        close::PROTOCOL_ERROR
+    }
+
+    /// What a `POST` is answered with.
+    pub(crate) fn status(self) -> u16 {
+        400
+    }
+
+    /// Doubles as the reason text of a close frame: at most 123 bytes.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            CommandError::Missing => "no command: a message begins with a line feed",
+            CommandError::Unknown => "an unknown command",
+            CommandError::NoTopic => "a command without a topic",
+            CommandError::TopicTooLong => "the name of a topic that is much too long",
+            CommandError::CloseCode => "a bad close code",
+            CommandError::CloseReasonTooLong => "a close reason that is too long",
+            CommandError::CloseOnWebSocket => "a close command on a WebSocket",
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
+}
+
 /// Whether a request's query is a command, good or bad: it has `swio`, and opens no session.
 pub(crate) fn is_one(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes())
@@ -42,7 +88,7 @@ impl<'a> Command<'a> {
 
     /// Parameters that are not known are left alone, of those that come again the first counts. What is wrong
     /// otherwise.
-    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, CommandError> {
         if query.is_empty() {
             return Ok(Command::Send);
         }
@@ -58,7 +104,7 @@ impl<'a> Command<'a> {
             };
             place.get_or_insert(value);
         }
-        let topic = topic.filter(|topic| !topic.is_empty()).ok_or("a command without a topic");
+        let topic = topic.filter(|topic| !topic.is_empty()).ok_or(CommandError::NoTopic);
         Ok(match what.as_deref() {
             Some("send") => Command::Send,
             // None seen is none.
@@ -69,15 +115,14 @@ impl<'a> Command<'a> {
             Some("ping") => Command::Ping,
             Some("close") => {
                 let (code, reason) = (code.as_deref().map(parse_code), reason.unwrap_or_default());
-                let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or("a bad close code")?;
+                let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or(CommandError::CloseCode)?;
                 if reason.len() > close::REASON_BYTES_MAX {
-                    return Err("a close reason that is too long");
+                    return Err(CommandError::CloseReasonTooLong);
                 }
                 Command::Close { code, reason }
             }
-            Some(_) => return Err("an unknown command"),
-            // Of a client that does not know what it has agreed to.
-            None => return Err("no command: a message begins with a line feed"),
+            Some(_) => return Err(CommandError::Unknown),
+            None => return Err(CommandError::Missing),
         })
     }
 }
@@ -114,8 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_said() {
-        let (none, unknown) = ("no command: a message begins with a line feed", "an unknown command");
-        let (no_topic, bad_code) = ("a command without a topic", "a bad close code");
+        let (none, unknown) = (CommandError::Missing, CommandError::Unknown);
+        let (no_topic, bad_code) = (CommandError::NoTopic, CommandError::CloseCode);
         for (query, expected) in [
             ("hello", none),
             ("&", none),
@@ -134,7 +179,7 @@ mod tests {
             assert_eq!(Command::parse(query.as_bytes()), Err(expected), "{query}");
         }
         let long = format!("swio=close&reason={}", "x".repeat(124));
-        assert_eq!(Command::parse(long.as_bytes()), Err("a close reason that is too long"));
+        assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
         assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
         // Whatever bytes they are.
         for byte in 0..=255 {

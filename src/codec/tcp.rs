@@ -1,8 +1,10 @@
 //! Packages on raw TCP: where one ends in a stream of bytes, and what makes one of what is sent. Bytes in, ranges of
 //! them out; owns memory only while a package is partly here, and grows as bytes arrive, never by a declared length.
 
+use super::ws::close;
 use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 /// How a stream of bytes is cut into packages; see [`Builder::listen_tcp`](crate::Builder::listen_tcp). What
@@ -93,19 +95,34 @@ const MARK_BYTES_MAX: usize = 8;
 
 impl Framing {
     /// Why it can't work, if it can't.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), FramingError> {
         match self {
             Framing::EndMark(mark) if !(1..=MARK_BYTES_MAX).contains(&mark.len()) => {
-                Err("an end mark has 1 to 8 bytes")
+                Err(FramingError::EndMarkLength)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What a peer sent that is no package.
+/// Why a framing can't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub(crate) enum FramingError {
+    EndMarkLength,
+}
+
+impl fmt::Display for FramingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FramingError::EndMarkLength => "an end mark has 1 to 8 bytes",
+        })
+    }
+}
+
+/// Why a peer's bytes are not a package. Knows the close code, which only the handler is told: raw TCP has no frame
+/// for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PackageError {
     TooBig,
     /// A length that does not even count what is in front of it.
     LengthTooShort,
@@ -113,13 +130,27 @@ pub(crate) enum Error {
     NoRoom,
 }
 
-impl Error {
+impl PackageError {
+    pub(crate) fn close_code(self) -> u16 {
+        match self {
+            PackageError::TooBig => close::TOO_BIG,
+            PackageError::LengthTooShort => close::PROTOCOL_ERROR,
+            PackageError::NoRoom => close::TRY_AGAIN_LATER,
+        }
+    }
+
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Error::TooBig => "package too big",
-            Error::LengthTooShort => "length shorter than its own head",
-            Error::NoRoom => "no memory for partial packages",
+            PackageError::TooBig => "package too big",
+            PackageError::LengthTooShort => "length shorter than its own head",
+            PackageError::NoRoom => "no memory for partial packages",
         }
+    }
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
     }
 }
 
@@ -200,7 +231,7 @@ impl Framer {
         &self,
         input: &[u8],
         limits: &Limits,
-    ) -> Result<Option<(usize, Range<usize>)>, Error> {
+    ) -> Result<Option<(usize, Range<usize>)>, PackageError> {
         let (end, data) = match self {
             Framer::None => (input.len(), 0..input.len()),
             Framer::EndMark(finder) => match finder.find(input) {
@@ -213,7 +244,7 @@ impl Framer {
             },
         };
         match self {
-            Framer::EndMark(_) if data.len() > limits.package_bytes_max => Err(Error::TooBig),
+            Framer::EndMark(_) if data.len() > limits.package_bytes_max => Err(PackageError::TooBig),
             _ => Ok(Some((end, data))),
         }
     }
@@ -246,12 +277,12 @@ impl Framer {
 
 impl Head {
     /// The length of the whole package; `None` where the start of it is too short to tell.
-    fn package_len(&self, start: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
+    fn package_len(&self, start: &[u8], limits: &Limits) -> Result<Option<usize>, PackageError> {
         let Some(length) = start.get(self.length.0..self.length.1) else { return Ok(None) };
         let len = self.body_offset + self.length_type.read(length) as usize;
         let data_len = len.checked_sub(self.data_start()).filter(|_| len >= self.length.1);
-        match data_len.ok_or(Error::LengthTooShort)? {
-            data_len if data_len > limits.package_bytes_max => Err(Error::TooBig),
+        match data_len.ok_or(PackageError::LengthTooShort)? {
+            data_len if data_len > limits.package_bytes_max => Err(PackageError::TooBig),
             _ => Ok(Some(len)),
         }
     }
@@ -304,7 +335,7 @@ impl Partial {
         framer: &Framer,
         input: &[u8],
         limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         // From here on it is what the package may have in all.
         let limits = &Limits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
         match framer {
@@ -326,7 +357,7 @@ impl Partial {
         finder: &Finder<'_>,
         input: &[u8],
         limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mark = finder.needle();
         let seam = Seam::new(&self.bytes, input, mark);
         let end = match finder.find(seam.bytes()) {
@@ -340,7 +371,7 @@ impl Partial {
             None => (self.bytes.len() + used).saturating_sub(mark.len() - 1),
         };
         if data_len > limits.package_bytes_max {
-            return Err(Error::TooBig);
+            return Err(PackageError::TooBig);
         }
         self.keep(&input[..used], limits)?;
         Ok((used, end.map(|_| 0..data_len)))
@@ -351,7 +382,7 @@ impl Partial {
         head: &Head,
         input: &[u8],
         limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mut used = 0;
         loop {
             let (held, len) = (self.bytes.len(), head.package_len(&self.bytes, limits)?);
@@ -370,10 +401,10 @@ impl Partial {
 
     /// Grows to twice what there was, so that a package in many pieces is not copied for each, but takes little of
     /// what others may need more.
-    fn keep(&mut self, more: &[u8], limits: &Limits) -> Result<(), Error> {
+    fn keep(&mut self, more: &[u8], limits: &Limits) -> Result<(), PackageError> {
         let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
         if needed > capacity {
-            let spare = limits.room.checked_sub(Partial::OWN_BYTES + needed).ok_or(Error::NoRoom)?;
+            let spare = limits.room.checked_sub(Partial::OWN_BYTES + needed).ok_or(PackageError::NoRoom)?;
             self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);

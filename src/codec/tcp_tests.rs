@@ -40,7 +40,7 @@ fn receive<'a>(
     framer: &Framer,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limits: &Limits,
-) -> Result<Vec<Vec<u8>>, Error> {
+) -> Result<Vec<Vec<u8>>, PackageError> {
     let (mut packages, mut partial) = (Vec::new(), None::<Partial>);
     for mut input in pieces {
         while !input.is_empty() {
@@ -172,7 +172,10 @@ fn any_bytes_in_any_pieces_are_cut_as_the_naive_splitter_does() {
                 packages += received.len();
             }
             Err(error) => {
-                assert!(matches!(error, Error::LengthTooShort | Error::TooBig), "{framing:?} {stream:?}");
+                assert!(
+                    matches!(error, PackageError::LengthTooShort | PackageError::TooBig),
+                    "{framing:?} {stream:?}"
+                );
                 refused += 1;
             }
         }
@@ -271,7 +274,11 @@ fn limits_hold_before_anything_is_kept() {
                 Ok(vec![expected.clone()]),
                 "{framing:?}"
             );
-            assert_eq!(receive(&framer, too_big.chunks(piece), &limits), Err(Error::TooBig), "{framing:?}");
+            assert_eq!(
+                receive(&framer, too_big.chunks(piece), &limits),
+                Err(PackageError::TooBig),
+                "{framing:?}"
+            );
         }
     }
     // Told from the length alone; and a mark that never comes.
@@ -281,8 +288,8 @@ fn limits_hold_before_anything_is_kept() {
         (mark(b"\r\n"), &[b'x'; 12]),
     ] {
         let framer = Framer::new(&framing);
-        assert_eq!(receive(&framer, start.chunks(1), &limits), Err(Error::TooBig), "{framing:?}");
-        assert_eq!(receive(&framer, [start], &limits), Err(Error::TooBig), "{framing:?}");
+        assert_eq!(receive(&framer, start.chunks(1), &limits), Err(PackageError::TooBig), "{framing:?}");
+        assert_eq!(receive(&framer, [start], &limits), Err(PackageError::TooBig), "{framing:?}");
     }
 }
 
@@ -294,8 +301,12 @@ fn a_length_that_lies_is_refused() {
         (length(LengthType::U8, 4, 2), b"head\x02"),
     ] {
         let framer = Framer::new(&framing);
-        assert_eq!(receive(&framer, [start], &LIMITS), Err(Error::LengthTooShort), "{framing:?}");
-        assert_eq!(receive(&framer, start.chunks(1), &LIMITS), Err(Error::LengthTooShort), "{framing:?}");
+        assert_eq!(receive(&framer, [start], &LIMITS), Err(PackageError::LengthTooShort), "{framing:?}");
+        assert_eq!(
+            receive(&framer, start.chunks(1), &LIMITS),
+            Err(PackageError::LengthTooShort),
+            "{framing:?}"
+        );
     }
 }
 

@@ -150,11 +150,9 @@ impl App for Dispatch {
                 }
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
-            Admission::MemoryFull => self.refuse(fd, Refusal::new(503, "the server's memory is full")),
-            Admission::ServerFull => self.refuse(fd, Refusal::new(503, "the server is full")),
-            Admission::AddressFull => {
-                self.refuse(fd, Refusal::new(429, "too many connections from your address"))
-            }
+            Admission::MemoryFull => self.refuse(fd, Refusal::MemoryFull),
+            Admission::ServerFull => self.refuse(fd, Refusal::ServerFull),
+            Admission::AddressFull => self.refuse(fd, Refusal::AddressFull),
         }
     }
 
@@ -181,7 +179,7 @@ impl App for Dispatch {
     fn flooded(&mut self, fd: Fd) {
         let what = "too many bytes a second";
         match self.server.connections.session_mut(fd) {
-            Some(Session::Http(_)) => self.refuse(fd, Refusal::new(429, what)),
+            Some(Session::Http(_)) => self.refuse(fd, Refusal::ByteRate),
             Some(session) => {
                 let Some(route) = session.route() else { return };
                 self.rate_limited(route, fd, what);

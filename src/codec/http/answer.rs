@@ -1,6 +1,7 @@
 //! Heads of responses, as a client reads them: httparse does the grammar.
 
 use super::head::Headers;
+use crate::codec::ws::handshake_client::AnswerError;
 
 /// The answer of a server that was connected to: what `on_open` is told. Borrows what was received: copy what you
 /// keep.
@@ -12,27 +13,23 @@ pub struct Answer<'a> {
     headers: &'a [httparse::Header<'a>],
 }
 
-/// This is no response of HTTP/1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
 impl<'a> Answer<'a> {
     /// Reads a head from the start of `bytes`: the head and its length, or `None` where more bytes are needed.
     pub(crate) fn parse(
         bytes: &'a [u8],
         headers: &'a mut Headers<'a>,
-    ) -> Result<Option<(Answer<'a>, usize)>, Malformed> {
+    ) -> Result<Option<(Answer<'a>, usize)>, AnswerError> {
         let mut response = httparse::Response::new(headers);
         match response.parse(bytes) {
             Ok(httparse::Status::Complete(len)) => {
                 let (Some(status), Some(version)) = (response.code, response.version) else {
-                    return Err(Malformed);
+                    return Err(AnswerError::Malformed);
                 };
                 let reason = response.reason.unwrap_or_default();
                 Ok(Some((Answer { status, reason, is_1_1: version == 1, headers: response.headers }, len)))
             }
             Ok(httparse::Status::Partial) => Ok(None),
-            Err(_) => Err(Malformed),
+            Err(_) => Err(AnswerError::Malformed),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Request bodies (RFC 9112 §6, §7.1): where a body that is still arriving ends, and a chunked one made
 //! plain.
 
-use super::Refusal;
 use super::head::Framing;
+use super::{BadRequest, Refusal};
 
 /// Finds the end of a body in a buffer that grows. Offsets count from the body's first byte.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(crate) enum Body {
     },
 }
 
-const MALFORMED: Refusal = Refusal::new(400, "malformed chunked body");
-const TOO_BIG: Refusal = Refusal::new(413, "request body too big");
+const MALFORMED: Refusal = Refusal::BadRequest(BadRequest::Chunk);
+const TOO_BIG: Refusal = Refusal::BodyTooBig;
 /// Digits of a chunk's size: enough for any body that is taken, too few to overflow.
 const SIZE_DIGITS_MAX: usize = 12;
 /// Bytes of chunked framing that are taken beyond as many as there is payload: tiny chunks would hold several
@@ -100,7 +100,7 @@ fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
         _ if digits == 0 => return Err(MALFORMED),
         [b'\r'] => return Ok(None),
         [b'\r', b'\n', ..] => {}
-        [b';' | b' ' | b'\t', ..] => return Err(Refusal::new(400, "chunk extensions are not taken")),
+        [b';' | b' ' | b'\t', ..] => return Err(BadRequest::ChunkExtension.into()),
         _ => return Err(MALFORMED),
     }
     let size = std::str::from_utf8(&bytes[..digits]).expect("hexadecimal digits");
@@ -109,7 +109,7 @@ fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     match (len, &bytes[start..]) {
         (0, [b'\r', b'\n', ..]) => Ok(Some(Chunk { start, len: 0, end: start + 2 })),
         (0, [] | [b'\r']) => Ok(None),
-        (0, _) => Err(Refusal::new(400, "trailer fields are not taken")),
+        (0, _) => Err(BadRequest::Trailer.into()),
         _ => Ok(Some(Chunk { start, len, end: start + len + 2 })),
     }
 }
@@ -172,7 +172,7 @@ mod tests {
             b"0x3\r\nabc\r\n",
         ] {
             let refused = chunked().end(wire, 100).expect_err("malformed");
-            assert_eq!(refused.status, 400, "{:?}", String::from_utf8_lossy(wire));
+            assert_eq!(refused.status(), 400, "{:?}", String::from_utf8_lossy(wire));
         }
     }
 }

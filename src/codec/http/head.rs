@@ -1,7 +1,7 @@
 //! Request heads: httparse does the grammar, this file the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
 //! §7.2), stricter than httparse wherever laxness would let two readers of one request disagree.
 
-use super::Refusal;
+use super::{BadRequest, Refusal};
 
 /// Header lines of one request.
 pub(crate) const HEADERS_MAX: usize = 64;
@@ -50,19 +50,19 @@ impl<'a> Head<'a> {
         let len = match request.parse(bytes) {
             Ok(httparse::Status::Complete(len)) => len,
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "too many headers")),
-            Err(httparse::Error::Version) => return Err(Refusal::new(505, "HTTP/1.0 and HTTP/1.1 only")),
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
+            Err(httparse::Error::Version) => return Err(BadRequest::HttpVersion.into()),
             // The record type of a TLS handshake (RFC 8446 §5.1): somebody asked for https or wss.
             Err(_) if bytes.first() == Some(&22) => {
-                return Err(Refusal::new(400, "TLS is not spoken here: use ws:// or http://"));
+                return Err(BadRequest::Tls.into());
             }
-            Err(_) => return Err(Refusal::new(400, "malformed request head")),
+            Err(_) => return Err(BadRequest::Head.into()),
         };
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
-            return Err(Refusal::new(400, "malformed request line"));
+            return Err(BadRequest::Line.into());
         };
-        let target = origin_form(target).ok_or(Refusal::new(400, "malformed request target"))?;
+        let target = origin_form(target).ok_or(BadRequest::Target)?;
         let head = Head { method, target, is_1_1: version == 1, headers: request.headers };
         head.check_host()?;
         Ok(Some((head, len)))
@@ -73,8 +73,8 @@ impl<'a> Head<'a> {
         match self.values("host").count() {
             1 => Ok(()),
             0 if !self.is_1_1 => Ok(()),
-            0 => Err(Refusal::new(400, "no Host header")),
-            _ => Err(Refusal::new(400, "more than one Host header")),
+            0 => Err(BadRequest::NoHost.into()),
+            _ => Err(BadRequest::DuplicateHost.into()),
         }
     }
 
@@ -121,21 +121,21 @@ impl<'a> Head<'a> {
         let mut lengths = self.values("content-length");
         let length = lengths.next();
         if lengths.next().is_some() {
-            return Err(Refusal::new(400, "more than one Content-Length"));
+            return Err(BadRequest::DuplicateLength.into());
         }
         let mut codings = self.values("transfer-encoding");
         match (length, codings.next()) {
             (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(Refusal::new(400, "both Content-Length and Transfer-Encoding")),
-            (None, Some(_)) if !self.is_1_1 => Err(Refusal::new(400, "Transfer-Encoding in HTTP/1.0")),
+            (Some(_), Some(_)) => Err(BadRequest::LengthAndCoding.into()),
+            (None, Some(_)) if !self.is_1_1 => Err(BadRequest::CodingInHttp10.into()),
             (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => {
                 Ok(Some(Framing::Chunked))
             }
-            (None, Some(_)) => Err(Refusal::new(501, "unknown Transfer-Encoding")),
+            (None, Some(_)) => Err(BadRequest::UnknownCoding.into()),
             (Some(length), None) => match decimal(length) {
                 Some(0) => Ok(None),
                 Some(length) => Ok(Some(Framing::Length(length))),
-                None => Err(Refusal::new(400, "malformed Content-Length")),
+                None => Err(BadRequest::Length.into()),
             },
         }
     }
@@ -183,16 +183,16 @@ mod tests {
     }
 
     fn status(bytes: &str) -> u16 {
-        parse(bytes, |head| head.framing().err().map_or(200, |refusal| refusal.status))
-            .unwrap_or_else(|refusal| refusal.status)
+        parse(bytes, |head| head.framing().err().map_or(200, |refusal| refusal.status()))
+            .unwrap_or_else(|refusal| refusal.status())
     }
 
     #[test]
     fn who_begins_with_tls_is_told_that_there_is_none() {
         let told = |bytes: &[u8]| Head::parse(bytes, &mut [httparse::EMPTY_HEADER; HEADERS_MAX]).err();
         let refusal = told(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc").expect("no head");
-        assert_eq!((refusal.status, refusal.what), (400, "TLS is not spoken here: use ws:// or http://"));
-        assert_eq!(told(b"\x17\x03").expect("no head").what, "malformed request head");
+        assert_eq!((refusal.status(), refusal.what()), (400, "TLS is not spoken here: use ws:// or http://"));
+        assert_eq!(told(b"\x17\x03").expect("no head").what(), "malformed request head");
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(path("http://a/x?y"), Ok("/x".into()));
         assert_eq!(path("HTTPS://a:1"), Ok("/".into()));
         for bad in ["x", "ftp://a/", "http://a?x", "a:80"] {
-            assert_eq!(path(bad).map_err(|refusal| refusal.status), Err(400), "{bad}");
+            assert_eq!(path(bad).map_err(|refusal| refusal.status()), Err(400), "{bad}");
         }
     }
 

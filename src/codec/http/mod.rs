@@ -5,21 +5,10 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod forwarded;
 pub(crate) mod head;
+mod refusal;
 pub(crate) mod response;
 
 pub use answer::Answer;
 pub(crate) use head::Head;
+pub(crate) use refusal::{BadRequest, Refusal};
 pub use response::Response;
-
-/// A request that is refused before any callback sees it: a status, and what the client did wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) what: &'static str,
-}
-
-impl Refusal {
-    pub(crate) const fn new(status: u16, what: &'static str) -> Refusal {
-        Refusal { status, what }
-    }
-}

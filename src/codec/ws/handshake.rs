@@ -1,6 +1,6 @@
 //! The server's side of the opening handshake (RFC 6455 §4.2): judging a request, and the 101.
 
-use crate::codec::http::{Head, Refusal};
+use crate::codec::http::{BadRequest, Head, Refusal};
 use crate::config::Origins;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,32 +20,32 @@ pub(crate) fn is_attempt(head: &Head<'_>) -> bool {
 /// Checks everything that RFC 6455 §4.2.1 asks of the client, and gives the value of Sec-WebSocket-Accept.
 pub(crate) fn check(head: &Head<'_>) -> Result<String, Refusal> {
     if head.method != "GET" {
-        return Err(Refusal::new(405, "a WebSocket handshake is a GET request"));
+        return Err(BadRequest::HandshakeMethod.into());
     }
     if !head.is_1_1 {
-        return Err(Refusal::new(505, "a WebSocket handshake needs HTTP/1.1"));
+        return Err(BadRequest::HandshakeHttpVersion.into());
     }
     if !head.lists("upgrade", "websocket") {
-        return Err(Refusal::new(400, "Upgrade does not list websocket"));
+        return Err(BadRequest::HandshakeUpgrade.into());
     }
     if !head.lists("connection", "upgrade") {
-        return Err(Refusal::new(400, "Connection does not list Upgrade"));
+        return Err(BadRequest::HandshakeConnection.into());
     }
     if head.framing()?.is_some() || head.values("content-length").next().is_some() {
-        return Err(Refusal::new(400, "a WebSocket handshake has no body"));
+        return Err(BadRequest::HandshakeBody.into());
     }
     match (head.values("sec-websocket-version").count(), head.value("sec-websocket-version")) {
         (1, Some("13")) => {}
-        (0, _) => return Err(Refusal::new(400, "no Sec-WebSocket-Version")),
-        (1, _) => return Err(Refusal::new(426, "Sec-WebSocket-Version must be 13")),
-        _ => return Err(Refusal::new(400, "more than one Sec-WebSocket-Version")),
+        (0, _) => return Err(BadRequest::NoWebSocketVersion.into()),
+        (1, _) => return Err(BadRequest::WebSocketVersion.into()),
+        _ => return Err(BadRequest::DuplicateWebSocketVersion.into()),
     }
     let mut keys = head.values("sec-websocket-key");
     match (keys.next(), keys.next()) {
         (Some(key), None) if is_key(key) => Ok(accept(key)),
-        (Some(_), None) => Err(Refusal::new(400, "Sec-WebSocket-Key is not 16 bytes in base64")),
-        (None, _) => Err(Refusal::new(400, "no Sec-WebSocket-Key")),
-        _ => Err(Refusal::new(400, "more than one Sec-WebSocket-Key")),
+        (Some(_), None) => Err(BadRequest::Key.into()),
+        (None, _) => Err(BadRequest::NoKey.into()),
+        _ => Err(BadRequest::DuplicateKey.into()),
     }
 }
 
@@ -66,26 +66,25 @@ pub(crate) fn accept(key: &[u8]) -> String {
 /// a page of its own or of one that has no say in what comes of it, as by an image: those are told apart by what the
 /// browser itself adds (W3C Fetch Metadata §2.4).
 pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Refusal> {
-    const REFUSED: Refusal = Refusal::new(403, "origin not allowed");
     let mut origins = head.values("origin");
     let Some(origin) = origins.next() else {
         let is_foreign =
             head.values("sec-fetch-site").any(|site| [&b"cross-site"[..], b"same-site"].contains(&site));
-        return if is_foreign && *allowed != Origins::Any { Err(REFUSED) } else { Ok(()) };
+        return if is_foreign && *allowed != Origins::Any { Err(Refusal::Origin) } else { Ok(()) };
     };
     if *allowed == Origins::Any {
         return Ok(());
     }
     if origins.next().is_some() {
-        return Err(REFUSED);
+        return Err(Refusal::Origin);
     }
-    let origin = std::str::from_utf8(origin).map_err(|_| REFUSED)?;
+    let origin = std::str::from_utf8(origin).map_err(|_| Refusal::Origin)?;
     let is_allowed = match allowed {
         Origins::Any => true,
         Origins::List(list) => list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
         Origins::Same => head.value("host").is_some_and(|host| is_same_authority(origin, host)),
     };
-    if is_allowed { Ok(()) } else { Err(REFUSED) }
+    if is_allowed { Ok(()) } else { Err(Refusal::Origin) }
 }
 
 /// Whether a page of `origin` came from `host`. Either may leave its scheme's port out. The scheme itself is
@@ -110,7 +109,7 @@ pub(crate) fn subprotocol<'a>(head: &Head<'_>, preferred: &'a [String]) -> Resul
     let offered = |name: &&String| head.list("sec-websocket-protocol").any(|offer| offer == name.as_str());
     match preferred.iter().find(offered) {
         Some(name) => Ok(Some(name)),
-        None => Err(Refusal::new(400, "none of the offered subprotocols is spoken here")),
+        None => Err(BadRequest::Subprotocol.into()),
     }
 }
 
@@ -131,7 +130,7 @@ mod tests {
     fn status(bytes: &str) -> u16 {
         with_head(bytes, |head| {
             assert!(is_attempt(head), "{bytes}");
-            check(head).err().map_or(101, |refusal| refusal.status)
+            check(head).err().map_or(101, |refusal| refusal.status())
         })
     }
 
@@ -228,6 +227,6 @@ mod tests {
         assert_eq!(choose(offer, &["c", "a"]), Ok(Some("c".into())));
         assert_eq!(choose(offer, &[]), Ok(None));
         assert_eq!(choose("", &["a"]), Ok(None));
-        assert_eq!(choose(offer, &["A"]).map_err(|refusal| refusal.status), Err(400));
+        assert_eq!(choose(offer, &["A"]).map_err(|refusal| refusal.status()), Err(400));
     }
 }

@@ -271,8 +271,10 @@ impl Builder {
         let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
-        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern)).map_err(invalid)?;
-        let script = self.script.map(Script::new).transpose().map_err(invalid)?;
+        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern))
+            .map_err(|error| invalid(error.to_string()))?;
+        let script = self.script.map(Script::new).transpose();
+        let script = script.map_err(|error| invalid(error.to_string()))?;
         let closures = self.closures;
         let factory = self.factory.unwrap_or_else(|| {
             Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))

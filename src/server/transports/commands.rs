@@ -1,8 +1,8 @@
 //! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
 //! sign of life.
 
-use crate::codec::command::Command;
-use crate::codec::ws::{Opcode, close};
+use crate::codec::command::{Command, CommandError};
+use crate::codec::ws::Opcode;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::message::Frame;
@@ -19,27 +19,29 @@ impl Dispatch {
         match self.parse_command(query) {
             Ok(Command::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
             // A WebSocket has a frame for it.
-            Ok(Command::Close { .. }) => {
-                self.broken(route, fd, close::PROTOCOL_ERROR, "a close command on a WebSocket");
-            }
+            Ok(Command::Close { .. }) => self.bad_command(route, fd, CommandError::CloseOnWebSocket),
             Ok(command) => {
                 if let (Command::Ping, Some(websocket)) = (&command, self.server.websocket_mut(fd)) {
                     websocket.spoke = spoke;
                 }
                 self.obey(route, fd, &command);
             }
-            Err(what) => self.broken(route, fd, close::PROTOCOL_ERROR, what),
+            Err(error) => self.bad_command(route, fd, error),
         }
     }
 
+    fn bad_command(&mut self, route: Route, fd: Fd, error: CommandError) {
+        self.broken(route, fd, error.close_code(), error.what());
+    }
+
     /// Reads a command. Names that are out of all proportion are not worth an answer.
-    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, CommandError> {
         let command = Command::parse(query)?;
         match &command {
             Command::Subscribe { topic, .. } | Command::Unsubscribe { topic }
                 if topic.len() > self.server.config.topic_bytes_max.max(ANSWERED_BYTES_MAX) =>
             {
-                Err("the name of a topic that is much too long")
+                Err(CommandError::TopicTooLong)
             }
             _ => Ok(command),
         }

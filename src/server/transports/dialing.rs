@@ -2,7 +2,8 @@
 
 use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
-use crate::codec::ws::{close, handshake_client};
+use crate::codec::ws::close;
+use crate::codec::ws::handshake_client::{self, AnswerError};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::output::Quota;
@@ -38,14 +39,14 @@ impl Dispatch {
             let is_whole = head::has_end(&held.bytes[held.progress.searched.saturating_sub(3)..]);
             held.progress.searched = held.bytes.len();
             if !is_http {
-                return self.refuse_answer(fd, Cause::Protocol("the answer is not HTTP"), "");
+                return self.refuse_answer(fd, AnswerError::NotHttp.into(), "");
             }
             if !is_whole {
                 break;
             }
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
             let Ok(Some((answer, len))) = Answer::parse(&held.bytes, &mut headers) else {
-                return self.refuse_answer(fd, Cause::Protocol("malformed answer"), "");
+                return self.refuse_answer(fd, AnswerError::Malformed.into(), "");
             };
             held.progress.judged += len;
             if held.progress.judged > self.server.config.head_bytes_max {
@@ -91,8 +92,8 @@ impl Dispatch {
         let Some(&id) = server.outgoing.fds.get(&fd) else { return };
         let now = server.connections.now();
         let Some(client) = server.outgoing.client_mut(id) else { return };
-        if let Err(what) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
-            return self.refuse_answer(fd, Cause::Protocol(what), "");
+        if let Err(error) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
+            return self.refuse_answer(fd, error.into(), "");
         }
         client.opened_at = Some(now);
         let route = client.route;

@@ -3,7 +3,7 @@
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
 use crate::codec::http::response::Exchange;
-use crate::codec::http::{Refusal, Response};
+use crate::codec::http::{BadRequest, Refusal, Response};
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -21,9 +21,6 @@ use std::time::Duration;
 /// While more than this waits to be read by a client, its next request waits too: a client that only asks
 /// would fill the outbox otherwise.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
-
-pub(crate) const NOT_NOW: Refusal = Refusal::new(503, "not now");
-pub(crate) const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
 
 /// What became of the bytes at the start of the input.
 enum Step {
@@ -46,7 +43,7 @@ impl Dispatch {
                         held.condense();
                         self.hold(fd, held);
                     } else {
-                        self.refuse(fd, NO_ROOM);
+                        self.refuse(fd, Refusal::NoRoom);
                     }
                 }
             }
@@ -54,7 +51,7 @@ impl Dispatch {
                 if held.keep(bytes, self.server.connections.inbound_room()) {
                     self.serve_held(fd, held);
                 } else {
-                    self.refuse(fd, NO_ROOM);
+                    self.refuse(fd, Refusal::NoRoom);
                 }
             }
         }
@@ -232,7 +229,7 @@ impl Dispatch {
         progress.searched = bytes.len();
         if !is_whole {
             if bytes.len() > config.head_bytes_max {
-                return Err(Refusal::new(431, "request head too big"));
+                return Err(Refusal::HeadTooBig);
             }
             if progress.judged > 0 && bytes.len() < 2 * progress.judged {
                 return Ok(false);
@@ -241,10 +238,10 @@ impl Dispatch {
         progress.judged = bytes.len();
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let Some((head, len)) = Head::parse(bytes, &mut headers)? else {
-            return if is_whole { Err(Refusal::new(400, "malformed request head")) } else { Ok(false) };
+            return if is_whole { Err(BadRequest::Head.into()) } else { Ok(false) };
         };
         if len > config.head_bytes_max {
-            return Err(Refusal::new(431, "request head too big"));
+            return Err(Refusal::HeadTooBig);
         }
         let body = if handshake::is_attempt(&head) {
             // Refused for its body, if it has one, along with the rest of the handshake's rules.
@@ -263,12 +260,11 @@ impl Dispatch {
     }
 
     fn not_found(&mut self, fd: Fd, head: &Head<'_>) -> Result<(), Refusal> {
-        let what = "nothing is at this path";
         if handshake::is_attempt(head) {
-            return Err(Refusal::new(404, what));
+            return Err(Refusal::NotFound);
         }
         self.server.stats.refusals.not_found += 1;
-        let response = Response::text(404, format!("{what}\n"));
+        let response = Response::text(404, format!("{}\n", Refusal::NotFound));
         self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
         Ok(())
     }
@@ -282,7 +278,7 @@ impl Dispatch {
         let panicked = response.is_none();
         let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
         if response.is_later() {
-            return if is_last { Err(NOT_NOW) } else { Ok(false) };
+            return if is_last { Err(Refusal::NotNow) } else { Ok(false) };
         }
         self.conclude(request, response, is_last || panicked);
         Ok(true)
@@ -374,7 +370,7 @@ impl Dispatch {
             log::debug!("{fd}: does not read its answers");
             self.server.connections.kill(fd, timeout);
         } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::new(408, "the request took too long"));
+            self.refuse_request(fd, &held.bytes, Refusal::RequestTimeout);
         } else {
             self.server.end(fd, timeout);
         }

@@ -17,7 +17,6 @@ use crate::server::dispatch::Dispatch;
 use crate::server::session::{Awaited, Held, Poll, Session};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
-use crate::server::transports::http::NOT_NOW;
 use crate::server::transports::posting::NotTaken;
 use crate::server::verbs::waiting::Answer;
 use std::time::Duration;
@@ -54,7 +53,7 @@ impl Dispatch {
         let server = &mut self.server;
         let session = Session::Poll(Box::new(Poll::new(route, server.remote_addr(request.fd))));
         let kind = session.kind();
-        let fd = server.connections.insert_socketless(request.fd, session).ok_or(NOT_NOW)?;
+        let fd = server.connections.insert_socketless(request.fd, session).ok_or(Refusal::NotNow)?;
         server.census.recount(None, kind);
         server.stats.opened += 1;
         server.watch(fd);
@@ -67,7 +66,7 @@ impl Dispatch {
                 let cause = Cause::Overload("no randomness");
                 let reason = CloseReason::new(Side::Local, close::INTERNAL_ERROR, "internal error", cause);
                 self.server.connections.kill(fd, reason);
-                return Err(Refusal::new(500, "internal server error"));
+                return Err(Refusal::Internal);
             }
         };
         let headers = acceptance.headers.iter();

@@ -72,7 +72,7 @@ impl Dispatch {
             return Ok(());
         }
         let query = request.query().unwrap_or_default().as_bytes();
-        let command = self.parse_command(query).map_err(|what| NotTaken(400, what))?;
+        let command = self.parse_command(query).map_err(|error| NotTaken(error.status(), error.what()))?;
         let is_next = number.is_none_or(|number| number.get() - 1 == self.server.posted(fd));
         if !is_next {
             return Err(NotTaken(409, "a message before it is missing"));

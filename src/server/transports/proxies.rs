@@ -21,11 +21,11 @@ impl Dispatch {
         if let Some(client) = server.clients.get(&fd)
             && !server.connections.admit_client(fd, client.ip())
         {
-            return Err(Refusal::new(429, "too many connections from your address"));
+            return Err(Refusal::AddressFull);
         }
         if !server.connections.admit_handshake(fd) {
             server.stats.refusals.handshake_rate += 1;
-            return Err(Refusal::new(429, "too many handshakes from your address"));
+            return Err(Refusal::HandshakeRate);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
 
-use crate::codec::tcp::{Error, Framer, Framing, Limits, Package};
+use crate::codec::tcp::{Framer, Framing, Limits, Package, PackageError};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -57,7 +57,7 @@ impl Dispatch {
             let Some(connection) = self.server.connections.open_mut(fd) else { return };
             if connection.flags.has(Flags::SUSPENDED) {
                 if !self.keep(fd, bytes) {
-                    self.framing_error(fd, Error::NoRoom);
+                    self.framing_error(fd, PackageError::NoRoom);
                 }
                 return;
             }
@@ -94,7 +94,7 @@ impl Dispatch {
         framers: &[Framer],
         bytes: &[u8],
         limits: &Limits,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, PackageError> {
         let Some(Session::TcpHeld(held)) = self.server.connections.session_mut(fd) else { return Ok(0) };
         let framing = held.framing;
         let framer = &framers[usize::from(framing)];
@@ -137,13 +137,8 @@ impl Dispatch {
         });
     }
 
-    fn framing_error(&mut self, fd: Fd, error: Error) {
-        let code = match error {
-            Error::TooBig => close::TOO_BIG,
-            Error::LengthTooShort => close::PROTOCOL_ERROR,
-            Error::NoRoom => close::TRY_AGAIN_LATER,
-        };
-        self.broken(Route::ROOT, fd, code, error.what());
+    fn framing_error(&mut self, fd: Fd, error: PackageError) {
+        self.broken(Route::ROOT, fd, error.close_code(), error.what());
     }
 }
 

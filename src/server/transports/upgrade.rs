@@ -10,7 +10,6 @@ use crate::server::dispatch::Dispatch;
 use crate::server::session::{Marks, Session, WebSocket};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
-use crate::server::transports::http::NOT_NOW;
 use std::fmt::Write as _;
 
 /// What the server answers a handshake that is in order with, where nobody objects.
@@ -35,7 +34,7 @@ impl Dispatch {
         let offer = self.judge_handshake(request)?;
         let (answer, is_last) =
             self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
-        let Some(answer) = answer else { return Err(Refusal::new(500, "internal server error")) };
+        let Some(answer) = answer else { return Err(Refusal::Internal) };
         match answer {
             Handshake(Verdict::Later) if !is_last => Ok(false),
             answer => self.conclude_handshake(route, request, &offer, answer, is_last).map(|()| true),
@@ -86,7 +85,7 @@ impl Dispatch {
                 return Ok(());
             }
             Verdict::Accept(acceptance) if !is_last => acceptance,
-            Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
+            Verdict::Accept(_) | Verdict::Later => return Err(Refusal::NotNow),
         };
         let (accept, preferred) = match offer {
             Offer::WebSocket { accept, preferred } => (accept, preferred),
@@ -101,7 +100,7 @@ impl Dispatch {
             && !request.subprotocols().any(|offered| offered == name)
         {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
-            return Err(Refusal::new(500, "internal server error"));
+            return Err(Refusal::Internal);
         }
         self.switch(route, request, accept, subprotocol, &acceptance);
         Ok(())

@@ -101,7 +101,7 @@ impl Dispatch {
         if let Awaited::Messages(session) = awaited {
             self.poll_held(fd, session);
         } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
+            self.refuse_request(fd, &held.bytes, Refusal::AnswerTimeout);
         }
         true
     }
