@@ -45,7 +45,7 @@
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
-//! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
@@ -170,7 +170,7 @@ pub use server::api::handler::Callbacks;
 pub use server::api::handler::Handler;
 pub use server::api::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use server::api::message::{Data, Frame, Message, Prepared};
-pub use server::api::request::{Handshake, Request};
+pub use server::api::request::{Handshake, Reply, Request};
 pub use server::transports::script::SCRIPT;
 pub use server::verbs::history::History;
 pub use server::verbs::memory::MemoryBound;

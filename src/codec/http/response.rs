@@ -3,9 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The status of no answer.
-const LATER: u16 = 0;
-
 /// An answer to an HTTP request. Length, date and connection headers are the server's.
 ///
 /// ```
@@ -29,12 +26,6 @@ impl Response {
     pub fn new(status: u16) -> Response {
         assert!((200..=599).contains(&status), "{status} is no status of a final response");
         Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
-    }
-
-    /// No answer yet: it is given later, by [`Server::respond`](crate::Server::respond) or
-    /// [`Handle::respond`](crate::Handle::respond).
-    pub fn later() -> Response {
-        Response { status: LATER, headers: Vec::new(), body: Cow::Borrowed(&[]) }
     }
 
     /// A plain text.
@@ -90,13 +81,9 @@ impl Response {
         self
     }
 
-    /// The status; 0 of [`Response::later`].
+    /// The status.
     pub fn status(&self) -> u16 {
         self.status
-    }
-
-    pub(crate) fn is_later(&self) -> bool {
-        self.status == LATER
     }
 
     /// What it takes of the mailbox.

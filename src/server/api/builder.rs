@@ -1,6 +1,6 @@
 //! From configuration and behaviour to a running server.
 
-use crate::codec::http::{Answer, Response};
+use crate::codec::http::Answer;
 use crate::codec::tcp::Framing;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
@@ -16,7 +16,7 @@ use crate::server::api::event_loop::{EventLoop, Running};
 use crate::server::api::handle::Handle;
 use crate::server::api::handler::{Callbacks, Handler, every_callback};
 use crate::server::api::message::Frame;
-use crate::server::api::request::{Handshake, Request};
+use crate::server::api::request::{Handshake, Reply, Request};
 use crate::server::api::routes::{self, Routes};
 use crate::server::dispatch::Dispatch;
 use crate::server::transports::script::Script;
@@ -312,14 +312,16 @@ impl Builder {
 
 /// Beside those of [`Callbacks`], which may be used on more than one thread.
 macro_rules! define_setters {
-    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+    (
+        $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*
+    ) => {
         /// Behaviour by closures.
         impl Builder {
             $(
                 #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
-                pub fn $name<F>(mut self, call: F) -> Builder
+                pub fn $name<F $(, $given: Into<$reply>)?>(mut self, call: F) -> Builder
                 where
-                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? + Clone + Send + 'static,
+                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $given)? + Clone + Send + 'static,
                 {
                     self.closures.push(Box::new(move |callbacks| callbacks.$name(call.clone())));
                     self

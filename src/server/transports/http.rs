@@ -10,7 +10,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::server::api::handler::Handler;
-use crate::server::api::request::Request;
+use crate::server::api::request::{Reply, Request};
 use crate::server::api::routes::{Params, Route};
 use crate::server::dispatch::Dispatch;
 use crate::server::session::{Awaited, Held, Http, Progress, Session, Waiting};
@@ -273,14 +273,15 @@ impl Dispatch {
     fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
         self.server.stats.requests += 1;
-        let (response, is_last) =
+        let (reply, is_last) =
             self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
-        let panicked = response.is_none();
-        let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
-        if response.is_later() {
-            return if is_last { Err(Refusal::NotNow) } else { Ok(false) };
+        match reply {
+            Some(Reply::Now(response)) => self.conclude(request, response, is_last),
+            Some(Reply::Later) if is_last => return Err(Refusal::NotNow),
+            Some(Reply::Later) => return Ok(false),
+            // It panicked.
+            None => self.conclude(request, Response::text(500, "Internal server error\n"), true),
         }
-        self.conclude(request, response, is_last || panicked);
         Ok(true)
     }
 
