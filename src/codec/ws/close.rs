@@ -33,8 +33,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), Error> {
             if !may_be_sent(code) {
                 return Err(Error::CloseCode);
             }
-            utf8::check(reason).map_err(|_| Error::InvalidUtf8)?;
-            Ok((code, std::str::from_utf8(reason).expect("just checked")))
+            Ok((code, utf8::text(reason).map_err(|_| Error::InvalidUtf8)?))
         }
     }
 }

