@@ -301,10 +301,12 @@ impl RunningClient {
     /// Sends a message. `Ok` means that the client will see it; where it is not connected then, it is dropped.
     ///
     /// # Errors
-    /// [`PushError::Busy`] where too much waits already, [`PushError::Stopped`] where the client is over.
+    /// [`PushError::Busy`] when too many messages, or bytes of them, wait to be picked up by the client's thread
+    /// ([`Config::mailbox_items_max`], [`Config::mailbox_bytes_max`]); [`PushError::Stopped`] when the client has
+    /// ended.
     pub fn push<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let (id, message) = (self.id, message.into().into_owned());
-        self.handle.run(move |server| {
+        self.handle.run_sized(message.as_bytes().len(), move |server| {
             let pushed = server.client_fd(id).ok_or(PushError::Gone).and_then(|fd| server.push(fd, message));
             if let Err(error) = pushed {
                 log::debug!("a push from another thread was not accepted: {error}");
