@@ -5,7 +5,7 @@ use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
 use crate::codec::ws::handshake_client::{self, AnswerError, Ask};
 use crate::codec::ws::header::{self, ControlFrame};
-use crate::codec::ws::{Decoder, Error, Event, Limits, Opcode, Role, Spare, close, mask};
+use crate::codec::ws::{Decoder, Event, MessageLimits, Opcode, ProtocolError, Role, Spare, close, mask};
 use crate::config::Config;
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::net::blocking::BlockingStream;
@@ -56,7 +56,7 @@ pub struct Connection {
     stream: BlockingStream,
     decoder: Decoder,
     spare: Spare,
-    limits: Limits,
+    limits: MessageLimits,
     random: Random,
     config: Config,
     subprotocol: Option<String>,
@@ -76,7 +76,7 @@ impl Connection {
             None => resolver::look_up(&ask.url.host, ask.url.port)?,
         };
         let stream = BlockingStream::connect(addresses, config.connect_timeout)?;
-        let limits = Limits {
+        let limits = MessageLimits {
             role: Role::Client,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
@@ -302,7 +302,7 @@ impl Connection {
     }
 
     /// The server broke the protocol: it is told how (RFC 6455 §7.1.7).
-    fn broken(&mut self, error: Error) -> CloseReason {
+    fn broken(&mut self, error: ProtocolError) -> CloseReason {
         let (code, what) = (error.close_code(), error.what());
         // Where that fails too, what came first is the reason.
         let frame = ControlFrame::new(Opcode::Close, &close::payload(code, what), Some(self.random.bytes()));

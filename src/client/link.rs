@@ -74,7 +74,7 @@ type OnError = dyn FnMut(&mut Link<'_>, &Fault) + Send;
 
 /// A client's closures.
 #[derive(Default)]
-pub(super) struct Callbacks {
+pub(super) struct ClientCallbacks {
     pub(super) open: Option<Box<OnOpen>>,
     pub(super) message: Option<Box<OnMessage>>,
     pub(super) ping: Option<Box<OnData>>,
@@ -83,10 +83,11 @@ pub(super) struct Callbacks {
     pub(super) error: Option<Box<OnError>>,
 }
 
-impl Callbacks {
+impl ClientCallbacks {
     /// `None` where there are none.
     pub(super) fn into_handler(self, client: ClientId) -> Option<Box<dyn Handler>> {
-        let Callbacks { open: None, message: None, ping: None, pong: None, close: None, error: None } = self
+        let ClientCallbacks { open: None, message: None, ping: None, pong: None, close: None, error: None } =
+            self
         else {
             return Some(Box::new(Own { client, callbacks: self }));
         };
@@ -97,7 +98,7 @@ impl Callbacks {
 /// The handler of one client.
 struct Own {
     client: ClientId,
-    callbacks: Callbacks,
+    callbacks: ClientCallbacks,
 }
 
 impl Own {

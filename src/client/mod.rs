@@ -32,8 +32,8 @@ use crate::server::Server;
 use crate::server::api::event_loop::EventLoop;
 use crate::server::api::handle::Handle;
 use crate::server::api::message::{Frame, Message};
-use crate::server::verbs::outgoing::{Backoff, ClientId, Target};
-use link::Callbacks;
+use crate::server::verbs::outgoing::{Backoff, ClientId, ClientTarget};
+use link::ClientCallbacks;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
@@ -66,7 +66,7 @@ pub struct Client {
     subprotocols: Vec<String>,
     backoff: Option<Backoff>,
     config: Config,
-    callbacks: Callbacks,
+    callbacks: ClientCallbacks,
 }
 
 impl Client {
@@ -80,7 +80,7 @@ impl Client {
             subprotocols: Vec::new(),
             backoff: None,
             config: Config::default(),
-            callbacks: Callbacks::default(),
+            callbacks: ClientCallbacks::default(),
         }
     }
 
@@ -201,12 +201,12 @@ impl Client {
         }
     }
 
-    fn target(&self) -> io::Result<Target> {
+    fn target(&self) -> io::Result<ClientTarget> {
         let url = Url::parse(&self.url).map_err(|what| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("can't connect to {:?}: {what}", self.url))
         })?;
         let ask = Ask { url, headers: self.headers.clone(), subprotocols: self.subprotocols.clone() };
-        Ok(Target { ask, backoff: self.backoff })
+        Ok(ClientTarget { ask, backoff: self.backoff })
     }
 }
 

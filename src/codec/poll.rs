@@ -21,7 +21,7 @@ pub(crate) fn start_of(messages: &[u8], number: u64) -> usize {
 
 /// What an answer says.
 #[derive(Debug, Default)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct PollBody<'a> {
     /// The token of a session that has just begun.
     pub(crate) session: Option<&'a str>,
     /// For how long a request may wait, in ms; told with the token.
@@ -34,7 +34,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) closed: Option<(u16, &'a str)>,
 }
 
-impl Answer<'_> {
+impl PollBody<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.messages.len() + 96);
         body.push(b'{');
@@ -75,11 +75,11 @@ mod tests {
         assert_eq!(count(&messages), 3);
         let starts: Vec<usize> = (0..=4).map(|number| start_of(&messages, number)).collect();
         assert_eq!(starts, [0, 13, 26, messages.len(), messages.len()]);
-        let answer = Answer { cursor: 8, messages: &messages, ..Answer::default() };
+        let answer = PollBody { cursor: 8, messages: &messages, ..PollBody::default() };
         let list = r#"[{"text":"a"},{"text":","},{"binary":""}]"#;
         assert_eq!(text(answer.encode()), format!("{{\"cursor\":8,\"messages\":{list}}}"));
         let closed = Some((4000, "a \"b\""));
-        let answer = Answer { session: Some("T"), hold: Some(25_000), closed, ..Answer::default() };
+        let answer = PollBody { session: Some("T"), hold: Some(25_000), closed, ..PollBody::default() };
         assert_eq!(
             text(answer.encode()),
             r#"{"session":"T","hold":25000,"cursor":0,"messages":[],"closed":{"code":4000,"reason":"a \"b\""}}"#

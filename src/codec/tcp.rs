@@ -156,7 +156,7 @@ impl fmt::Display for PackageError {
 
 /// What one connection may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct PackageLimits {
     pub(crate) package_bytes_max: usize,
     /// Bytes of memory that may be taken beyond what the package holds.
     pub(crate) room: usize,
@@ -167,12 +167,12 @@ pub(crate) struct Limits {
 pub(crate) enum Framer {
     None,
     EndMark(Box<Finder<'static>>),
-    Length(Head),
+    Length(PackageHead),
 }
 
 /// What is in front of a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Head {
+pub(crate) struct PackageHead {
     length_type: LengthType,
     length: (usize, usize),
     body_offset: usize,
@@ -214,7 +214,7 @@ impl Framer {
             Framing::EndMark(mark) => Framer::EndMark(Box::new(Finder::new(mark).into_owned())),
             Framing::Length { length_type, length_offset, body_offset } => {
                 let (offset, size) = (usize::from(*length_offset), length_type.size());
-                Framer::Length(Head {
+                Framer::Length(PackageHead {
                     length_type: *length_type,
                     length: (offset, offset + size),
                     body_offset: usize::from(*body_offset),
@@ -225,12 +225,12 @@ impl Framer {
     }
 
     /// The common case: the input begins with a whole package. Gives how many bytes it is, and where what
-    /// `on_receive` is told is among them; `None` calls for [`Partial::step`].
+    /// `on_receive` is told is among them; `None` calls for [`PartialPackage::step`].
     #[inline]
     pub(crate) fn whole(
         &self,
         input: &[u8],
-        limits: &Limits,
+        limits: &PackageLimits,
     ) -> Result<Option<(usize, Range<usize>)>, PackageError> {
         let (end, data) = match self {
             Framer::None => (input.len(), 0..input.len()),
@@ -262,11 +262,11 @@ impl Framer {
                     return None;
                 }
             }
-            Framer::Length(Head { length_type, length, body_offset, is_bare: true }) => {
+            Framer::Length(PackageHead { length_type, length, body_offset, is_bare: true }) => {
                 head.size = length.1;
                 length_type.write(length.1 + body.len() - body_offset, &mut head.bytes[..length.1])?;
             }
-            Framer::Length(Head { length_type, length, body_offset, is_bare: false }) => {
+            Framer::Length(PackageHead { length_type, length, body_offset, is_bare: false }) => {
                 let value = body.len().checked_sub(*body_offset).filter(|_| body.len() >= length.1)?;
                 length_type.write(value, &mut body.to_mut()[length.0..length.1])?;
             }
@@ -275,9 +275,9 @@ impl Framer {
     }
 }
 
-impl Head {
+impl PackageHead {
     /// The length of the whole package; `None` where the start of it is too short to tell.
-    fn package_len(&self, start: &[u8], limits: &Limits) -> Result<Option<usize>, PackageError> {
+    fn package_len(&self, start: &[u8], limits: &PackageLimits) -> Result<Option<usize>, PackageError> {
         let Some(length) = start.get(self.length.0..self.length.1) else { return Ok(None) };
         let len = self.body_offset + self.length_type.read(length) as usize;
         let data_len = len.checked_sub(self.data_start()).filter(|_| len >= self.length.1);
@@ -316,28 +316,29 @@ impl Seam {
 
 /// A package of which only the start is here.
 #[derive(Debug, Default)]
-pub(crate) struct Partial {
+pub(crate) struct PartialPackage {
     bytes: Vec<u8>,
 }
 
-impl Partial {
+impl PartialPackage {
     /// What it costs beside its bytes, the allocator's own part included.
-    const OWN_BYTES: usize = size_of::<Partial>() + 48;
+    const OWN_BYTES: usize = size_of::<PartialPackage>() + 48;
 
     pub(crate) fn held_bytes(&self) -> usize {
-        Partial::OWN_BYTES + self.bytes.capacity()
+        PartialPackage::OWN_BYTES + self.bytes.capacity()
     }
 
-    /// Takes what belongs to the package from the start of `input`: how many bytes that were, and where in
-    /// [`Partial::bytes`] what `on_receive` is told is, if the package is whole now. Otherwise the input is used up.
+    /// Takes what belongs to the package from the start of `input`. Returns how many bytes that were and, if the
+    /// package is complete now, where in [`PartialPackage::bytes`] the part for `on_receive` is. Otherwise the input
+    /// is used up.
     pub(crate) fn step(
         &mut self,
         framer: &Framer,
         input: &[u8],
-        limits: &Limits,
+        limits: &PackageLimits,
     ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         // From here on it is what the package may have in all.
-        let limits = &Limits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
+        let limits = &PackageLimits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
         match framer {
             Framer::None => {
                 self.keep(input, limits)?;
@@ -356,7 +357,7 @@ impl Partial {
         &mut self,
         finder: &Finder<'_>,
         input: &[u8],
-        limits: &Limits,
+        limits: &PackageLimits,
     ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mark = finder.needle();
         let seam = Seam::new(&self.bytes, input, mark);
@@ -379,9 +380,9 @@ impl Partial {
 
     fn step_to_length(
         &mut self,
-        head: &Head,
+        head: &PackageHead,
         input: &[u8],
-        limits: &Limits,
+        limits: &PackageLimits,
     ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mut used = 0;
         loop {
@@ -401,10 +402,11 @@ impl Partial {
 
     /// Grows to twice what there was, so that a package in many pieces is not copied for each, but takes little of
     /// what others may need more.
-    fn keep(&mut self, more: &[u8], limits: &Limits) -> Result<(), PackageError> {
+    fn keep(&mut self, more: &[u8], limits: &PackageLimits) -> Result<(), PackageError> {
         let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
         if needed > capacity {
-            let spare = limits.room.checked_sub(Partial::OWN_BYTES + needed).ok_or(PackageError::NoRoom)?;
+            let spare =
+                limits.room.checked_sub(PartialPackage::OWN_BYTES + needed).ok_or(PackageError::NoRoom)?;
             self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);

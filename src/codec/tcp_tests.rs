@@ -3,7 +3,7 @@
 use super::*;
 
 const MAX: usize = 1 << 20;
-const LIMITS: Limits = Limits { package_bytes_max: MAX, room: usize::MAX };
+const LIMITS: PackageLimits = PackageLimits { package_bytes_max: MAX, room: usize::MAX };
 
 const TYPES: [LengthType; 5] =
     [LengthType::U8, LengthType::U16Be, LengthType::U16Le, LengthType::U32Be, LengthType::U32Le];
@@ -39,9 +39,9 @@ fn wire(framer: &Framer, message: &[u8]) -> Option<Vec<u8>> {
 fn receive<'a>(
     framer: &Framer,
     pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
+    limits: &PackageLimits,
 ) -> Result<Vec<Vec<u8>>, PackageError> {
-    let (mut packages, mut partial) = (Vec::new(), None::<Partial>);
+    let (mut packages, mut partial) = (Vec::new(), None::<PartialPackage>);
     for mut input in pieces {
         while !input.is_empty() {
             if partial.is_none()
@@ -261,7 +261,7 @@ fn what_a_framing_can_not_carry_is_not_sent() {
 
 #[test]
 fn limits_hold_before_anything_is_kept() {
-    let limits = Limits { package_bytes_max: 10, ..LIMITS };
+    let limits = PackageLimits { package_bytes_max: 10, ..LIMITS };
     for framing in framings() {
         let framer = Framer::new(&framing);
         let is_bare = !matches!(&framer, Framer::Length(head) if !head.is_bare);
@@ -313,7 +313,7 @@ fn a_length_that_lies_is_refused() {
 #[test]
 fn memory_is_taken_for_what_came_and_within_the_room() {
     let framer = Framer::new(&length(LengthType::U32Be, 0, 4));
-    let mut partial = Partial::default();
+    let mut partial = PartialPackage::default();
     let start = [&[0, 0x0f, 0, 0][..], &[7; 100]].concat();
     assert_eq!(partial.step(&framer, &start, &LIMITS), Ok((start.len(), None)));
     assert!(partial.held_bytes() < 400, "{}", partial.held_bytes());
@@ -323,12 +323,12 @@ fn memory_is_taken_for_what_came_and_within_the_room() {
         let framer = Framer::new(&framing);
         let stream = wire(&framer, &[b'x'; 50_000]).expect("sendable");
         for room in [100, 1_000, 49_999, 50_072, 60_000, 200_000] {
-            let (mut partial, mut rest) = (Partial::default(), &stream[..]);
+            let (mut partial, mut rest) = (PartialPackage::default(), &stream[..]);
             let mut before = partial.held_bytes();
             let mut is_whole = false;
             while !rest.is_empty() && !is_whole {
                 let piece = &rest[..rest.len().min(1 + random.below(3_000))];
-                let limits = Limits { room: room - before, ..LIMITS };
+                let limits = PackageLimits { room: room - before, ..LIMITS };
                 let Ok((used, data)) = partial.step(&framer, piece, &limits) else { break };
                 (rest, is_whole, before) = (&rest[used..], data.is_some(), partial.held_bytes());
                 assert!(before <= room, "{framing:?}: {before} of {room}");

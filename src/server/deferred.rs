@@ -7,7 +7,7 @@ use super::api::routes::Route;
 use super::verbs::outgoing::ClientId;
 use super::verbs::presence::Presence;
 use super::verbs::topics::TopicEvent;
-use super::verbs::waiting::Answer;
+use super::verbs::waiting::LateAnswer;
 use crate::fd::Fd;
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(crate) enum Deferred {
     /// [`Server::defer`].
     Call(Route, Box<dyn FnOnce(&mut Server)>),
     /// [`Server::answer_handshake`] and [`Server::respond`].
-    Answered(Fd, Answer),
+    Answered(Fd, LateAnswer),
     /// [`Server::resume`].
     Resumed(Fd),
     /// [`Server::reload`].

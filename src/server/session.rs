@@ -5,7 +5,7 @@ use super::api::info::Transport;
 use super::api::routes::Route;
 use super::census::Kind;
 use crate::codec::http::body::Body;
-use crate::codec::tcp::Partial;
+use crate::codec::tcp::PartialPackage;
 use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
 use crate::fd::Fd;
@@ -221,12 +221,12 @@ pub(crate) enum Awaited {
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
     pub(crate) framing: u8,
-    pub(crate) partial: Partial,
+    pub(crate) partial: PartialPackage,
 }
 
 impl HeldPackage {
     pub(crate) fn boxed(framing: u8) -> Box<HeldPackage> {
-        Box::new(HeldPackage { framing, partial: Partial::default() })
+        Box::new(HeldPackage { framing, partial: PartialPackage::default() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Request bodies (RFC 9112 §6, §7.1): where a body that is still arriving ends, and a chunked one made
 //! plain.
 
-use super::head::Framing;
+use super::head::BodyFraming;
 use super::{BadRequest, Refusal};
 
 /// Finds the end of a body in a buffer that grows. Offsets count from the body's first byte.
@@ -26,12 +26,12 @@ const FRAMING_BYTES_MAX: usize = 16 << 10;
 
 impl Body {
     /// Refuses at once a body that says it is over `bytes_max`.
-    pub(crate) fn new(framing: Option<Framing>, bytes_max: usize) -> Result<Body, Refusal> {
+    pub(crate) fn new(framing: Option<BodyFraming>, bytes_max: usize) -> Result<Body, Refusal> {
         match framing {
             None => Ok(Body::Length(0)),
-            Some(Framing::Length(len)) if len > bytes_max as u64 => Err(TOO_BIG),
-            Some(Framing::Length(len)) => Ok(Body::Length(len as usize)),
-            Some(Framing::Chunked) => Ok(Body::Chunked { at: 0, len: 0 }),
+            Some(BodyFraming::Length(len)) if len > bytes_max as u64 => Err(TOO_BIG),
+            Some(BodyFraming::Length(len)) => Ok(Body::Length(len as usize)),
+            Some(BodyFraming::Chunked) => Ok(Body::Chunked { at: 0, len: 0 }),
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn chunked() -> Body {
-        Body::new(Some(Framing::Chunked), 100).expect("no length yet")
+        Body::new(Some(BodyFraming::Chunked), 100).expect("no length yet")
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn bodies_over_the_limit_are_refused_by_their_declared_size() {
-        assert!(Body::new(Some(Framing::Length(101)), 100).is_err());
+        assert!(Body::new(Some(BodyFraming::Length(101)), 100).is_err());
         assert_eq!(chunked().end(b"65\r\n", 100), Err(TOO_BIG));
         assert_eq!(chunked().end(b"fffffffffffffff0\r\n", 100), Err(TOO_BIG));
         let mut two = b"40\r\n".to_vec();

@@ -22,7 +22,7 @@ pub(crate) struct Head<'a> {
 
 /// How the end of a request's body is found (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum BodyFraming {
     Length(u64),
     Chunked,
 }
@@ -117,7 +117,7 @@ impl<'a> Head<'a> {
 
     /// How the body is framed, `None` where there is none. Whatever two readers could understand differently
     /// is refused: it is the root of request smuggling (RFC 9112 §6.3, §11.2).
-    pub(crate) fn framing(&self) -> Result<Option<Framing>, Refusal> {
+    pub(crate) fn framing(&self) -> Result<Option<BodyFraming>, Refusal> {
         let mut lengths = self.values("content-length");
         let length = lengths.next();
         if lengths.next().is_some() {
@@ -129,12 +129,12 @@ impl<'a> Head<'a> {
             (Some(_), Some(_)) => Err(BadRequest::LengthAndCoding.into()),
             (None, Some(_)) if !self.is_1_1 => Err(BadRequest::CodingInHttp10.into()),
             (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => {
-                Ok(Some(Framing::Chunked))
+                Ok(Some(BodyFraming::Chunked))
             }
             (None, Some(_)) => Err(BadRequest::UnknownCoding.into()),
             (Some(length), None) => match decimal(length) {
                 Some(0) => Ok(None),
-                Some(length) => Ok(Some(Framing::Length(length))),
+                Some(length) => Ok(Some(BodyFraming::Length(length))),
                 None => Err(BadRequest::Length.into()),
             },
         }

@@ -1,6 +1,6 @@
 //! Close codes and the payload of close frames (RFC 6455 §5.5.1, §7.4).
 
-use super::{Error, utf8};
+use super::{ProtocolError, utf8};
 
 pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const GOING_AWAY: u16 = 1001;
@@ -24,16 +24,16 @@ pub(crate) const fn may_be_sent(code: u16) -> bool {
 }
 
 /// The code and reason of a close frame's payload; 1005 where it is empty.
-pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), Error> {
+pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), ProtocolError> {
     match payload {
         [] => Ok((NO_STATUS, "")),
-        [_] => Err(Error::CloseTooShort),
+        [_] => Err(ProtocolError::CloseTooShort),
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
             if !may_be_sent(code) {
-                return Err(Error::CloseCode);
+                return Err(ProtocolError::CloseCode);
             }
-            Ok((code, utf8::text(reason).map_err(|_| Error::InvalidUtf8)?))
+            Ok((code, utf8::text(reason).map_err(|_| ProtocolError::InvalidUtf8)?))
         }
     }
 }
@@ -70,9 +70,9 @@ mod tests {
         for (code, reason) in [(1000, ""), (4999, "bye"), (3000, "κόσμε"), (NO_STATUS, "")] {
             assert_eq!(parse(&payload(code, reason)), Ok((code, reason)));
         }
-        assert_eq!(parse(b"\x03"), Err(Error::CloseTooShort));
-        assert_eq!(parse(b"\x03\xe8\xff"), Err(Error::InvalidUtf8));
-        assert_eq!(parse(b"\x03\xed"), Err(Error::CloseCode));
+        assert_eq!(parse(b"\x03"), Err(ProtocolError::CloseTooShort));
+        assert_eq!(parse(b"\x03\xe8\xff"), Err(ProtocolError::InvalidUtf8));
+        assert_eq!(parse(b"\x03\xed"), Err(ProtocolError::CloseCode));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! never by a declared length.
 
 use super::header::{self, CONTROL_MAX, Header, MASKED_MAX};
-use super::{Error, Opcode, Role, close, mask, utf8};
+use super::{Opcode, ProtocolError, Role, close, mask, utf8};
 use std::ops::Range;
 
 /// What one connection may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct MessageLimits {
     /// Which end this side is, and so whether what comes must be masked.
     pub(crate) role: Role,
     pub(crate) message_bytes_max: usize,
@@ -43,7 +43,7 @@ impl Payload {
 pub(crate) enum Event {
     /// A whole message: `Text` (checked to be UTF-8) or `Binary`.
     Message(Opcode, Payload),
-    /// Of a message of this kind, what came of it: where [`Limits::in_parts`] asks for that.
+    /// Of a message of this kind, what came of it: where [`MessageLimits::in_parts`] asks for that.
     Part(Opcode, Part),
     Ping(Payload),
     Pong(Payload),
@@ -65,12 +65,12 @@ pub(crate) struct Part {
 /// After an error or a close event the decoder has nothing more to say: feed it no further bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    partial: Option<Box<Partial>>,
+    partial: Option<Box<PartialMessage>>,
 }
 
 /// What is known of a frame or message that is not whole yet.
 #[derive(Debug, Default)]
-struct Partial {
+struct PartialMessage {
     /// Bytes of a header that is not whole yet.
     header: [u8; MASKED_MAX],
     header_len: u8,
@@ -97,7 +97,7 @@ struct Partial {
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     #[expect(clippy::vec_box, reason = "decoders hold boxes, so that an idle one costs a pointer")]
-    partials: Vec<Box<Partial>>,
+    partials: Vec<Box<PartialMessage>>,
     buffers: Vec<Vec<u8>>,
     /// Capacity of all buffers.
     bytes: usize,
@@ -106,7 +106,7 @@ pub(crate) struct Spare {
 }
 
 /// What a partial costs beside the message in it.
-const PARTIAL_BYTES: usize = size_of::<Partial>() + CONTROL_MAX + ALLOCATIONS_BYTES;
+const PARTIAL_BYTES: usize = size_of::<PartialMessage>() + CONTROL_MAX + ALLOCATIONS_BYTES;
 /// The allocator's own part of its three pieces, and the rounding of a control frame's.
 const ALLOCATIONS_BYTES: usize = 128;
 
@@ -123,7 +123,7 @@ impl Spare {
     pub(crate) const BYTES_MAX: usize = SPARE_BYTES_MAX + SPARES_MAX * PARTIAL_BYTES;
 
     /// `None` where it would be more than there is room for.
-    fn take_partial(&mut self, limits: &Limits) -> Option<Box<Partial>> {
+    fn take_partial(&mut self, limits: &MessageLimits) -> Option<Box<PartialMessage>> {
         let room = limits.room.checked_sub(PARTIAL_BYTES)?;
         let mut partial = self.partials.pop().unwrap_or_default();
         if !limits.in_parts && self.buffers.last().is_some_and(|buffer| buffer.capacity() <= room) {
@@ -134,7 +134,7 @@ impl Spare {
     }
 
     /// A partial is clean when it is idle, but for what it counted and its text state.
-    fn put_partial(&mut self, mut partial: Box<Partial>) {
+    fn put_partial(&mut self, mut partial: Box<PartialMessage>) {
         self.put(std::mem::take(&mut partial.message));
         if self.partials.len() < SPARES_MAX {
             (partial.utf8, partial.fragments) = (utf8::Validator::default(), 0);
@@ -166,8 +166,8 @@ impl Decoder {
     pub(crate) fn whole(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
-    ) -> Result<Option<(usize, Event)>, Error> {
+        limits: &MessageLimits,
+    ) -> Result<Option<(usize, Event)>, ProtocolError> {
         if self.partial.is_some() { Ok(None) } else { whole_frame(input, limits) }
     }
 
@@ -176,20 +176,20 @@ impl Decoder {
     pub(crate) fn piece(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
+        limits: &MessageLimits,
         spare: &mut Spare,
-    ) -> Result<(usize, Option<Event>), Error> {
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut room = limits.room;
         let partial = match &mut self.partial {
             Some(partial) => partial,
             none => {
-                let partial = spare.take_partial(limits).ok_or(Error::NoRoom)?;
+                let partial = spare.take_partial(limits).ok_or(ProtocolError::NoRoom)?;
                 room -= PARTIAL_BYTES + partial.message.capacity();
                 none.insert(partial)
             }
         };
         // From here on it is what the message may have in all.
-        let limits = &Limits { room: room.saturating_add(partial.message.capacity()), ..*limits };
+        let limits = &MessageLimits { room: room.saturating_add(partial.message.capacity()), ..*limits };
         let (used, event) = partial.step(input, limits)?;
         spare.frames = std::mem::take(&mut partial.frames);
         if partial.is_idle() {
@@ -203,9 +203,9 @@ impl Decoder {
     pub(crate) fn step(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
+        limits: &MessageLimits,
         spare: &mut Spare,
-    ) -> Result<(usize, Option<Event>), Error> {
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         match self.whole(input, limits)? {
             Some((used, event)) => Ok((used, Some(event))),
             None if input.is_empty() => Ok((0, None)),
@@ -216,12 +216,12 @@ impl Decoder {
 
 /// The common case, a whole unfragmented frame in the input: nothing is copied and nothing kept.
 #[inline]
-fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event)>, Error> {
+fn whole_frame(input: &mut [u8], limits: &MessageLimits) -> Result<Option<(usize, Event)>, ProtocolError> {
     let Some((header, start)) = header::parse(input, limits.role)? else { return Ok(None) };
     match header.opcode {
-        Opcode::Continuation => return Err(Error::UnexpectedContinuation),
+        Opcode::Continuation => return Err(ProtocolError::UnexpectedContinuation),
         Opcode::Text | Opcode::Binary if header.len > limits.message_bytes_max as u64 => {
-            return Err(Error::MessageTooBig);
+            return Err(ProtocolError::MessageTooBig);
         }
         _ => {}
     }
@@ -233,7 +233,7 @@ fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event
     let payload = Payload::Input(start..end);
     let event = match header.opcode {
         Opcode::Text => {
-            utf8::check(&input[start..end]).map_err(|_| Error::InvalidUtf8)?;
+            utf8::check(&input[start..end]).map_err(|_| ProtocolError::InvalidUtf8)?;
             Event::Message(Opcode::Text, payload)
         }
         Opcode::Binary => Event::Message(Opcode::Binary, payload),
@@ -242,7 +242,7 @@ fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event
     Ok(Some((end, event)))
 }
 
-fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event, Error> {
+fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event, ProtocolError> {
     match opcode {
         Opcode::Ping => Ok(Event::Ping(payload)),
         Opcode::Pong => Ok(Event::Pong(payload)),
@@ -253,12 +253,16 @@ fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event
     }
 }
 
-impl Partial {
+impl PartialMessage {
     fn is_idle(&self) -> bool {
         self.header_len == 0 && self.frame.is_none() && self.opcode.is_none()
     }
 
-    fn step(&mut self, input: &mut [u8], limits: &Limits) -> Result<(usize, Option<Event>), Error> {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        limits: &MessageLimits,
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut used = 0;
         let stride = if limits.in_parts { usize::MAX } else { STRIDE };
         loop {
@@ -287,7 +291,7 @@ impl Partial {
     }
 
     /// Collects header bytes until the header is whole, then opens its frame.
-    fn take_header(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Error> {
+    fn take_header(&mut self, input: &[u8], limits: &MessageLimits) -> Result<usize, ProtocolError> {
         let held = usize::from(self.header_len);
         let fits = input.len().min(MASKED_MAX - held);
         self.header[held..held + fits].copy_from_slice(&input[..fits]);
@@ -307,22 +311,22 @@ impl Partial {
     }
 
     /// Judges a frame by its header, before any byte of its payload is kept.
-    fn open(&mut self, frame: &Header, limits: &Limits) -> Result<(), Error> {
+    fn open(&mut self, frame: &Header, limits: &MessageLimits) -> Result<(), ProtocolError> {
         if frame.opcode.is_control() {
             return Ok(());
         }
         match (frame.opcode == Opcode::Continuation, self.opcode) {
             (true, Some(_)) => {}
-            (true, None) => return Err(Error::UnexpectedContinuation),
-            (false, Some(_)) => return Err(Error::ExpectedContinuation),
+            (true, None) => return Err(ProtocolError::UnexpectedContinuation),
+            (false, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
             (false, None) => self.opcode = Some(frame.opcode),
         }
         self.fragments += 1;
         if self.fragments > limits.fragments_max {
-            return Err(Error::TooManyFragments);
+            return Err(ProtocolError::TooManyFragments);
         }
         if frame.len > limits.message_bytes_max.saturating_sub(self.taken) as u64 {
-            return Err(Error::MessageTooBig);
+            return Err(ProtocolError::MessageTooBig);
         }
         Ok(())
     }
@@ -332,7 +336,7 @@ impl Partial {
         frame: &Header,
         input: &[u8],
         piece: Range<usize>,
-    ) -> Result<Option<Event>, Error> {
+    ) -> Result<Option<Event>, ProtocolError> {
         if frame.len == 0 && self.control.is_empty() {
             return control_event(frame.opcode, Payload::Input(piece), input).map(Some);
         }
@@ -350,15 +354,15 @@ impl Partial {
         frame: &Header,
         input: &[u8],
         piece: Range<usize>,
-        limits: &Limits,
-    ) -> Result<Option<Event>, Error> {
+        limits: &MessageLimits,
+    ) -> Result<Option<Event>, ProtocolError> {
         let opcode = self.opcode.expect("a data frame was opened");
         let is_last = frame.len == 0 && frame.fin;
         self.taken += piece.len();
         if opcode == Opcode::Text {
-            self.utf8.push(&input[piece.clone()]).map_err(|_| Error::InvalidUtf8)?;
+            self.utf8.push(&input[piece.clone()]).map_err(|_| ProtocolError::InvalidUtf8)?;
             if is_last {
-                self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
+                self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
             }
         }
         if is_last {
@@ -382,12 +386,12 @@ impl Partial {
 
 /// Makes room for `more` bytes: twice what there was, so that a message in many pieces is not copied for each, but
 /// no more than a message may have, and little of what others may need more.
-fn grow(message: &mut Vec<u8>, more: usize, limits: &Limits) -> Result<(), Error> {
+fn grow(message: &mut Vec<u8>, more: usize, limits: &MessageLimits) -> Result<(), ProtocolError> {
     let (needed, capacity) = (message.len() + more, message.capacity());
     if needed <= capacity {
         return Ok(());
     }
-    let spare = limits.room.checked_sub(needed).ok_or(Error::NoRoom)?;
+    let spare = limits.room.checked_sub(needed).ok_or(ProtocolError::NoRoom)?;
     let ahead = needed.saturating_add(spare / 8).min(limits.message_bytes_max);
     message.reserve_exact((2 * capacity).min(ahead).max(needed) - message.len());
     Ok(())

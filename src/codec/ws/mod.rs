@@ -12,7 +12,7 @@ pub(crate) mod utf8;
 
 use std::fmt;
 
-pub(crate) use decoder::{Decoder, Event, Limits, Spare};
+pub(crate) use decoder::{Decoder, Event, MessageLimits, Spare};
 
 /// What kind of frame it is (RFC 6455 §5.2). The numbers are those of the wire and of Swoole's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ pub(crate) enum Role {
 
 /// How a peer broke RFC 6455. Knows the close code that the peer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub(crate) enum ProtocolError {
     Unmasked,
     Masked,
     ReservedBits,
@@ -81,12 +81,12 @@ pub(crate) enum Error {
     NoRoom,
 }
 
-impl Error {
+impl ProtocolError {
     pub(crate) fn close_code(self) -> u16 {
         match self {
-            Error::InvalidUtf8 => close::INVALID_PAYLOAD,
-            Error::MessageTooBig | Error::TooManyFragments => close::TOO_BIG,
-            Error::NoRoom => close::TRY_AGAIN_LATER,
+            ProtocolError::InvalidUtf8 => close::INVALID_PAYLOAD,
+            ProtocolError::MessageTooBig | ProtocolError::TooManyFragments => close::TOO_BIG,
+            ProtocolError::NoRoom => close::TRY_AGAIN_LATER,
             _ => close::PROTOCOL_ERROR,
         }
     }
@@ -94,27 +94,27 @@ impl Error {
     /// Doubles as the reason text of the close frame: at most 123 bytes.
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Error::Unmasked => "client frames must be masked",
-            Error::Masked => "server frames must not be masked",
-            Error::ReservedBits => "reserved bits set",
-            Error::ReservedOpcode => "reserved opcode",
-            Error::LengthNotShortest => "length not in its shortest form",
-            Error::LengthTopBit => "length over 2^63 - 1",
-            Error::ControlTooLong => "control frame over 125 bytes",
-            Error::ControlFragmented => "fragmented control frame",
-            Error::UnexpectedContinuation => "continuation of no message",
-            Error::ExpectedContinuation => "message begun within a message",
-            Error::CloseTooShort => "close payload of one byte",
-            Error::CloseCode => "close code not allowed",
-            Error::InvalidUtf8 => "text is not UTF-8",
-            Error::MessageTooBig => "message too big",
-            Error::TooManyFragments => "too many fragments",
-            Error::NoRoom => "no memory for partial messages",
+            ProtocolError::Unmasked => "client frames must be masked",
+            ProtocolError::Masked => "server frames must not be masked",
+            ProtocolError::ReservedBits => "reserved bits set",
+            ProtocolError::ReservedOpcode => "reserved opcode",
+            ProtocolError::LengthNotShortest => "length not in its shortest form",
+            ProtocolError::LengthTopBit => "length over 2^63 - 1",
+            ProtocolError::ControlTooLong => "control frame over 125 bytes",
+            ProtocolError::ControlFragmented => "fragmented control frame",
+            ProtocolError::UnexpectedContinuation => "continuation of no message",
+            ProtocolError::ExpectedContinuation => "message begun within a message",
+            ProtocolError::CloseTooShort => "close payload of one byte",
+            ProtocolError::CloseCode => "close code not allowed",
+            ProtocolError::InvalidUtf8 => "text is not UTF-8",
+            ProtocolError::MessageTooBig => "message too big",
+            ProtocolError::TooManyFragments => "too many fragments",
+            ProtocolError::NoRoom => "no memory for partial messages",
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what())
     }

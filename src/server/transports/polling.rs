@@ -4,7 +4,7 @@
 use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
 use crate::codec::labels::DELIMITER;
-use crate::codec::poll;
+use crate::codec::poll::{self, PollBody};
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -18,7 +18,7 @@ use crate::server::session::{Awaited, Held, Poll, Session};
 use crate::server::transports::cors;
 use crate::server::transports::event_stream;
 use crate::server::transports::posting::NotTaken;
-use crate::server::verbs::waiting::Answer;
+use crate::server::verbs::waiting::LateAnswer;
 use std::time::Duration;
 
 /// An answer takes no further message with which it would be longer.
@@ -100,7 +100,7 @@ impl Dispatch {
     pub(crate) fn answer_poll(&mut self, fd: Fd) {
         let Some(by) = self.server.parked(fd).filter(|_| self.server.has_news(fd)) else { return };
         let response = self.server.poll_answer(fd, None);
-        self.answered(by, Answer::Response(response));
+        self.answered(by, LateAnswer::Response(response));
     }
 
     /// Nothing came for as long as a request may wait.
@@ -109,7 +109,7 @@ impl Dispatch {
             Some(_) => self.server.poll_answer(session, None),
             None => UNKNOWN.response(),
         };
-        self.answered(by, Answer::Response(response));
+        self.answered(by, LateAnswer::Response(response));
     }
 
     /// No request came for too long.
@@ -132,7 +132,7 @@ impl Dispatch {
         let len = poll.taken.len();
         self.server.connections.release_taken(&mut poll.taken, len);
         if let Some(by) = poll.parked {
-            self.server.answer_waiting(by, Awaited::Messages(fd), Answer::Response(UNKNOWN.response()));
+            self.server.answer_waiting(by, Awaited::Messages(fd), LateAnswer::Response(UNKNOWN.response()));
         }
         poll.route
     }
@@ -195,8 +195,8 @@ impl Server {
             self.connections.deadline(fd, self.poll_timeout());
         }
         if let Some(older) = older.filter(|older| *older != request.fd) {
-            let nothing = poll::Answer { cursor, ..poll::Answer::default() };
-            self.answer_waiting(older, Awaited::Messages(fd), Answer::Response(answer(&nothing)));
+            let nothing = PollBody { cursor, ..PollBody::default() };
+            self.answer_waiting(older, Awaited::Messages(fd), LateAnswer::Response(answer(&nothing)));
         }
         Ok(fd)
     }
@@ -216,7 +216,7 @@ impl Server {
         let cursor = poll.acknowledged + poll::count(&taken);
         let end = poll.end.as_deref().filter(|_| is_all).cloned();
         let closed = end.as_ref().map(|end| (end.code, &*end.text));
-        let response = answer(&poll::Answer { session, hold, cursor, messages: &taken, closed });
+        let response = answer(&PollBody { session, hold, cursor, messages: &taken, closed });
         poll.taken = taken;
         if let Some(end) = end {
             self.connections.kill(fd, end);
@@ -248,8 +248,8 @@ impl Server {
         let cursor = poll.acknowledged;
         if let Some(by) = poll.parked {
             let closed = Some((reason.code, &*reason.text));
-            let last = answer(&poll::Answer { cursor, closed, ..poll::Answer::default() });
-            self.answer_waiting(by, Awaited::Messages(fd), Answer::Response(last));
+            let last = answer(&PollBody { cursor, closed, ..PollBody::default() });
+            self.answer_waiting(by, Awaited::Messages(fd), LateAnswer::Response(last));
         }
         self.connections.kill(fd, reason);
     }
@@ -295,6 +295,6 @@ impl Held {
     }
 }
 
-fn answer(answer: &poll::Answer<'_>) -> Response {
+fn answer(answer: &PollBody<'_>) -> Response {
     Response::json("").header("Cache-Control", "no-store").body(answer.encode())
 }

@@ -1,6 +1,6 @@
 //! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
 
-use crate::codec::tcp::{Framer, Framing, Limits, Package, PackageError};
+use crate::codec::tcp::{Framer, Framing, Package, PackageError, PackageLimits};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -49,7 +49,7 @@ impl Dispatch {
     pub(crate) fn tcp_bytes(&mut self, fd: Fd, mut bytes: &[u8]) {
         let framers = self.server.tcp.framers.clone();
         while !bytes.is_empty() {
-            let limits = Limits {
+            let limits = PackageLimits {
                 package_bytes_max: self.server.config.message_bytes_max,
                 room: self.server.connections.inbound_room(),
             };
@@ -93,7 +93,7 @@ impl Dispatch {
         fd: Fd,
         framers: &[Framer],
         bytes: &[u8],
-        limits: &Limits,
+        limits: &PackageLimits,
     ) -> Result<usize, PackageError> {
         let Some(Session::TcpHeld(held)) = self.server.connections.session_mut(fd) else { return Ok(0) };
         let framing = held.framing;

@@ -2,7 +2,7 @@
 //! message (RFC 6455 §5, §7).
 
 use crate::codec::ws::decoder::Payload;
-use crate::codec::ws::{Error, Event, Limits, Opcode, Role, close};
+use crate::codec::ws::{Event, MessageLimits, Opcode, ProtocolError, Role, close};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -13,7 +13,7 @@ use crate::server::dispatch::Dispatch;
 use crate::server::session::{Marks, Phase, Session};
 
 /// How many bytes were used, and what they ended in.
-type Step = Result<(usize, Option<Event>), Error>;
+type Step = Result<(usize, Option<Event>), ProtocolError>;
 
 impl Dispatch {
     pub(crate) fn websocket_bytes(&mut self, fd: Fd, mut bytes: &mut [u8]) {
@@ -33,7 +33,7 @@ impl Dispatch {
             let Session::WebSocket(websocket) = &mut connection.session else { return };
             if connection.flags.has(Flags::SUSPENDED) {
                 if !self.keep(fd, bytes) {
-                    self.protocol_error(route, fd, Error::NoRoom);
+                    self.protocol_error(route, fd, ProtocolError::NoRoom);
                 }
                 return;
             }
@@ -86,9 +86,9 @@ impl Dispatch {
 
     /// What a peer may send, and how fast.
     #[inline]
-    fn limits(&self, role: Role) -> (Limits, Rates) {
+    fn limits(&self, role: Role) -> (MessageLimits, Rates) {
         let config = &self.server.config;
-        let limits = Limits {
+        let limits = MessageLimits {
             role,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
@@ -110,7 +110,7 @@ impl Dispatch {
 
     /// What is not a whole message takes memory, of which there is so much for all together. With the step comes
     /// whether its frames are within the connection's rate.
-    fn piece(&mut self, fd: Fd, bytes: &mut [u8], limits: &mut Limits, rates: &Rates) -> (Step, bool) {
+    fn piece(&mut self, fd: Fd, bytes: &mut [u8], limits: &mut MessageLimits, rates: &Rates) -> (Step, bool) {
         limits.room = self.server.connections.inbound_room();
         let over = (Ok((bytes.len(), None)), true);
         let Some(connection) = self.server.connections.open_mut(fd) else { return over };
@@ -154,7 +154,7 @@ impl Dispatch {
         self.server.end(fd, reason);
     }
 
-    fn protocol_error(&mut self, route: Route, fd: Fd, error: Error) {
+    fn protocol_error(&mut self, route: Route, fd: Fd, error: ProtocolError) {
         self.broken(route, fd, error.close_code(), error.what());
     }
 

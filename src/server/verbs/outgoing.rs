@@ -2,7 +2,7 @@
 //! What is open then is a WebSocket like any other, but masked. The handshake is in `dialing`.
 
 use crate::codec::ws::handshake_client::Ask;
-use crate::codec::ws::header::{ControlFrame, Encoded};
+use crate::codec::ws::header::{ControlFrame, EncodedHeader};
 use crate::codec::ws::{Opcode, Role, close, mask};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
@@ -65,7 +65,7 @@ impl Backoff {
 
 /// What a client wants.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct ClientTarget {
     pub(crate) ask: Ask,
     pub(crate) backoff: Option<Backoff>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Target {
 /// All clients that this server is.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    clients: HashMap<ClientId, Box<Client>>,
+    clients: HashMap<ClientId, Box<OutgoingClient>>,
     /// Whose the connections are, from the first attempt on.
     pub(crate) fds: HashMap<Fd, ClientId>,
     resolver: Resolver,
@@ -82,8 +82,8 @@ pub(crate) struct Outgoing {
     failure: Option<io::Error>,
 }
 
-pub(crate) struct Client {
-    pub(crate) target: Target,
+pub(crate) struct OutgoingClient {
+    pub(crate) target: ClientTarget,
     pub(crate) route: Route,
     /// The handler is nobody else's.
     owns_route: bool,
@@ -109,7 +109,7 @@ impl Outgoing {
         !self.fds.is_empty() && self.fds.contains_key(&fd)
     }
 
-    pub(crate) fn client_mut(&mut self, client: ClientId) -> Option<&mut Client> {
+    pub(crate) fn client_mut(&mut self, client: ClientId) -> Option<&mut OutgoingClient> {
         self.clients.get_mut(&client).map(|client| &mut **client)
     }
 }
@@ -119,13 +119,13 @@ impl Server {
     /// connect when the callback is over.
     pub(crate) fn add_client(
         &mut self,
-        target: Target,
+        target: ClientTarget,
         handler: impl FnOnce(ClientId) -> Option<Box<dyn Handler>>,
     ) -> io::Result<ClientId> {
         self.random.check()?;
         self.outgoing.last += 1;
         let id = ClientId(self.outgoing.last);
-        let client = Client {
+        let client = OutgoingClient {
             target,
             route: self.route.outgoing(),
             owns_route: false,
@@ -173,7 +173,7 @@ impl Server {
     pub(crate) fn write_masked(
         &mut self,
         fd: Fd,
-        header: Encoded,
+        header: EncodedHeader,
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), Refused> {

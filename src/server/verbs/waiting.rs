@@ -13,7 +13,7 @@ use crate::server::session::{Awaited, Held, Progress, Session, Waiting};
 
 /// What was waited for.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum LateAnswer {
     Handshake(Handshake),
     Response(Response),
 }
@@ -27,11 +27,12 @@ impl Server {
         if matches!(handshake.0, Verdict::Later) {
             return false;
         }
-        self.answer_waiting(fd, Awaited::Handshake, Answer::Handshake(handshake))
+        self.answer_waiting(fd, Awaited::Handshake, LateAnswer::Handshake(handshake))
     }
 
-    /// Answers a request that [`on_request`](crate::Handler::on_request) left open by [`Reply::Later`](crate::Reply::Later). True where
-    /// the connection waits for it; false where it is gone, has given up, was answered already or never asked.
+    /// Answers a request that [`on_request`](crate::Handler::on_request) left open by
+    /// [`Reply::Later`](crate::Reply::Later). True where the connection waits for it; false where it is gone, has given
+    /// up, was answered already or never asked.
     /// Requests that the client sent behind this one wait for it too; over
     /// [`Config::request_timeout`](crate::Config::request_timeout) it gets 503.
     ///
@@ -52,10 +53,10 @@ impl Server {
     /// # .unwrap();
     /// ```
     pub fn respond(&mut self, fd: Fd, response: Response) -> bool {
-        self.answer_waiting(fd, Awaited::Response, Answer::Response(response))
+        self.answer_waiting(fd, Awaited::Response, LateAnswer::Response(response))
     }
 
-    pub(crate) fn answer_waiting(&mut self, fd: Fd, awaited: Awaited, answer: Answer) -> bool {
+    pub(crate) fn answer_waiting(&mut self, fd: Fd, awaited: Awaited, answer: LateAnswer) -> bool {
         let waiting = self.waiting(fd).filter(|waiting| waiting.awaited == awaited);
         let is_new = waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.is_answered, true));
         if is_new {
@@ -104,7 +105,7 @@ impl Dispatch {
     }
 
     /// The answer is there: what follows from it, and then what the client sent behind its request.
-    pub(crate) fn answered(&mut self, fd: Fd, answer: Answer) {
+    pub(crate) fn answered(&mut self, fd: Fd, answer: LateAnswer) {
         // It may have ended meanwhile.
         let Some(waiting) = self.server.waiting(fd).copied() else { return };
         let Some(mut held) = self.take_held(fd) else { return };
@@ -116,7 +117,13 @@ impl Dispatch {
         self.serve_from(fd, held, Progress::default(), true);
     }
 
-    fn carry_out(&mut self, fd: Fd, bytes: &[u8], waiting: &Waiting, answer: Answer) -> Result<(), Refusal> {
+    fn carry_out(
+        &mut self,
+        fd: Fd,
+        bytes: &[u8],
+        waiting: &Waiting,
+        answer: LateAnswer,
+    ) -> Result<(), Refusal> {
         let (head, rest) = bytes.split_at(waiting.head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head, &mut headers)?.expect("parsed before");
@@ -125,11 +132,11 @@ impl Dispatch {
         let params = Params(matched.as_ref().map(|matched| &matched.params));
         let request = Request { fd, head, body: &rest[..waiting.body_len], params };
         match answer {
-            Answer::Handshake(handshake) => {
+            LateAnswer::Handshake(handshake) => {
                 let offer = self.judge_handshake(&request)?;
                 self.conclude_handshake(waiting.route, &request, &offer, handshake, waiting.is_last)
             }
-            Answer::Response(response) => {
+            LateAnswer::Response(response) => {
                 match waiting.awaited {
                     Awaited::Messages(_) => self.conclude_poll(&request, response, waiting.is_last),
                     _ => self.conclude(&request, response, waiting.is_last),
