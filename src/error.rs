@@ -23,8 +23,8 @@ pub enum PushError {
     /// or an opcode that is not a message's (to close, use [`disconnect`](crate::Server::disconnect)). On raw TCP: what
     /// its [`Framing`](crate::Framing) can't carry.
     Unsendable,
-    /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) is not finished, and no other message
-    /// may come between its parts (RFC 6455 §5.4).
+    /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) is not finished, and no other
+    /// message may come between its parts (RFC 6455 §5.4).
     Unfinished,
     /// From a [`Handle`](crate::Handle) only: the mailbox is full. Try again later.
     Busy,
@@ -163,8 +163,9 @@ pub struct CloseReason {
     /// Who ended it.
     pub by: Side,
     /// The close code (RFC 6455 §7.4.1) of the side that began to close; what the other side answered does not matter.
-    /// 1005 if the peer's close frame had no code, 1006 if there was no close frame. Raw TCP has no close codes: there it
-    /// is 1005 if the peer ended its side between packages, and a code that the server sets reaches only your callback.
+    /// 1005 if the peer's close frame had no code, 1006 if there was no close frame. Raw TCP has no close codes: there
+    /// it is 1005 if the peer ended its side between packages, and a code that the server sets reaches only your
+    /// callback.
     pub code: u16,
     /// The reason text of the close frame; often empty.
     pub text: Box<str>,

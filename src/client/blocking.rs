@@ -24,9 +24,9 @@ pub fn connect(url: impl Into<String>) -> io::Result<Connection> {
 }
 
 impl Client {
-    /// Opens the connection for use without a loop: see [`blocking`](self). The callbacks are not called, and the client
-    /// does not reconnect. Connecting to each address, and the handshake, take at most [`Config::connect_timeout`] each;
-    /// looking up the name takes as long as the system's resolver does.
+    /// Opens the connection for use without a loop: see [`blocking`](self). The callbacks are not called, and the
+    /// client does not reconnect. Connecting to each address, and the handshake, take at most
+    /// [`Config::connect_timeout`] each; looking up the name takes as long as the system's resolver does.
     ///
     /// # Errors
     /// If the URL can't work or the attempt failed; the error says why.
@@ -179,8 +179,8 @@ impl Connection {
         self.write_control(Opcode::Ping, &data[..data.len().min(header::CONTROL_MAX)])
     }
 
-    /// Waits for a message, for at most `timeout` (`None`: until the connection ends). `Ok(None)` means that none came in
-    /// time. A message that is there already is returned at once, even if the timeout is zero.
+    /// Waits for a message, for at most `timeout` (`None`: until the connection ends). `Ok(None)` means that none came
+    /// in time. A message that is there already is returned at once, even if the timeout is zero.
     ///
     /// # Errors
     /// Why the connection ended.
@@ -202,8 +202,8 @@ impl Connection {
     }
 
     /// Closes the connection: sends a close frame, waits for the server's for at most [`Config::close_timeout`], and
-    /// returns why the connection ended, which may have happened before. Messages that arrive meanwhile are dropped. For
-    /// code and reason see [`Server::disconnect`](crate::Server::disconnect).
+    /// returns why the connection ended, which may have happened before. Messages that arrive meanwhile are dropped.
+    /// For code and reason see [`Server::disconnect`](crate::Server::disconnect).
     pub fn close(mut self, code: u16, reason: &str) -> CloseReason {
         if let Some(ended) = self.ended.take() {
             return ended;
@@ -228,7 +228,8 @@ impl Connection {
 
     /// The next message or close frame; `None` at the deadline.
     fn next_event(&mut self, deadline: Option<Instant>) -> Result<Option<Received>, CloseReason> {
-        // After the deadline a message that has already arrived is still read, but endless input must not keep this going.
+        // After the deadline a message that has already arrived is still read, but endless input must not keep this
+        // going.
         let mut late_bytes = self.limits.message_bytes_max.saturating_add(self.buffer.len());
         let mut spend = |bytes: usize| {
             if is_over(deadline) {

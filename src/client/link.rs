@@ -33,8 +33,8 @@ impl Link<'_> {
         self.server.ping(self.fd.ok_or(PushError::Gone)?, data)
     }
 
-    /// Closes the connection, as [`Server::disconnect`] does, and ends the client: it does not reconnect after this. False
-    /// if the connection is closing already.
+    /// Closes the connection, as [`Server::disconnect`] does, and ends the client: it does not reconnect after this.
+    /// False if the connection is closing already.
     pub fn disconnect(&mut self, code: u16, reason: &str) -> bool {
         self.fd.is_some_and(|fd| self.server.disconnect(fd, code, reason))
     }

@@ -55,8 +55,8 @@ use std::{fmt, io};
 /// # .unwrap();
 /// ```
 ///
-/// The limits of [`Config`] apply to what the server sends, except those on speed: the client chose this server. A silent
-/// server is pinged, and the connection ends if it stays silent.
+/// The limits of [`Config`] apply to what the server sends, except those on speed: the client chose this server. A
+/// silent server is pinged, and the connection ends if it stays silent.
 #[must_use]
 pub struct Client {
     url: String,
@@ -95,8 +95,8 @@ impl Client {
         self
     }
 
-    /// Offers a subprotocol. Call it several times to offer several, the favourite first. [`Answer::subprotocol`] is the
-    /// one that the server chose, if any.
+    /// Offers a subprotocol. Call it several times to offer several, the favourite first. [`Answer::subprotocol`] is
+    /// the one that the server chose, if any.
     ///
     /// # Panics
     /// If the name is not a token.
@@ -108,8 +108,8 @@ impl Client {
     }
 
     /// Connects again after a failed attempt, and when the connection has ended for any reason except
-    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop) on this side. Without this there is only one attempt. To
-    /// give up after certain close codes, call `stop` in [`on_close`](Client::on_close):
+    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop) on this side. Without this there is only one attempt.
+    /// To give up after certain close codes, call `stop` in [`on_close`](Client::on_close):
     ///
     /// ```
     /// # use swio::{Backoff, Client};
@@ -126,8 +126,8 @@ impl Client {
         self
     }
 
-    /// Changes limits and timeouts for [`run`](Client::run), [`start`](Client::start) and [`blocking`]. A client inside a
-    /// server uses the server's.
+    /// Changes limits and timeouts for [`run`](Client::run), [`start`](Client::start) and [`blocking`]. A client inside
+    /// a server uses the server's.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Client {
         change(&mut self.config);
         self
@@ -298,8 +298,8 @@ pub struct RunningClient {
 }
 
 impl RunningClient {
-    /// Sends a message. `Ok` means that the client's thread will get it; if the client is not connected at that time, the
-    /// message is dropped.
+    /// Sends a message. `Ok` means that the client's thread will get it; if the client is not connected at that time,
+    /// the message is dropped.
     ///
     /// # Errors
     /// [`PushError::Busy`] when too many messages, or bytes of them, wait to be picked up by the client's thread

@@ -1,25 +1,25 @@
-//! What clients of `swio.1` ask for beside their messages: a query, in front of a frame's payload or in a `POST`.
-//! Knows no connection; docs/PROTOCOL.md is its page.
+//! Commands of `swio.1` clients, such as subscribe and ping: a query in front of a frame's payload, or in a `POST`.
+//! Documented in docs/PROTOCOL.md. Knows no connection.
 
 use super::ws::close;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a query asks for.
+/// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     /// The payload is a message.
     Send,
     Subscribe {
         topic: Cow<'a, str>,
-        /// Of the last message that the client has of it.
+        /// The id of the last message that the client has from this topic.
         last_id: Option<Cow<'a, str>>,
     },
     Unsubscribe {
         topic: Cow<'a, str>,
     },
     Ping,
-    /// By `POST` alone: WebSockets have a frame for it.
+    /// Only in a `POST`: WebSockets have a frame for it.
     Close {
         code: u16,
         reason: Cow<'a, str>,
@@ -51,7 +51,7 @@ impl CommandError {
         400
     }
 
-    /// Doubles as the reason text of a close frame: at most 123 bytes.
+    /// Also the reason text of a close frame, so at most 123 bytes.
     pub(crate) fn what(self) -> &'static str {
         match self {
             CommandError::Missing => "no command: a message begins with a line feed",
@@ -71,14 +71,14 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// Whether a request's query is a command, good or bad: it has `swio`, and opens no session.
+/// Whether a request's query is a command, valid or not: it has `swio`, and does not open a session.
 pub(crate) fn is_one(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes())
         .any(|(name, value)| name == "swio" && !matches!(&*value, "stream" | "poll"))
 }
 
 impl<'a> Command<'a> {
-    /// What stands in front of the first line feed of a frame, and the payload behind it.
+    /// Splits a frame at its first line feed, into query and payload.
     pub(crate) fn split(frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         match memchr::memchr(b'\n', frame) {
             Some(at) => (&frame[..at], &frame[at + 1..]),
@@ -86,8 +86,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Parameters that are not known are left alone, of those that come again the first counts. What is wrong
-    /// otherwise.
+    /// Reads a query. Unknown parameters are ignored; if a parameter is repeated, the first counts.
     pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, CommandError> {
         if query.is_empty() {
             return Ok(Command::Send);
@@ -107,7 +106,7 @@ impl<'a> Command<'a> {
         let topic = topic.filter(|topic| !topic.is_empty()).ok_or(CommandError::NoTopic);
         Ok(match what.as_deref() {
             Some("send") => Command::Send,
-            // None seen is none.
+            // An empty id means that the client has no message.
             Some("subscribe") => {
                 Command::Subscribe { topic: topic?, last_id: last_id.filter(|last_id| !last_id.is_empty()) }
             }
@@ -127,7 +126,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// As from a close frame.
+/// The same codes are allowed as in a close frame.
 fn parse_code(code: &str) -> Option<u16> {
     code.parse().ok().filter(|code| close::may_be_sent(*code))
 }

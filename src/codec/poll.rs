@@ -1,15 +1,15 @@
-//! Long polling: the answers that are made of messages, which are lines of JSON while they wait. Knows no connection.
+//! Bodies of long polling's responses. Messages are lines of JSON while they wait. Knows no connection.
 
 use super::json::quote;
 use super::labels::DELIMITER;
 use std::io::Write as _;
 
-/// How many messages these are.
+/// Counts encoded messages.
 pub(crate) fn count(messages: &[u8]) -> u64 {
     memchr::memchr_iter(DELIMITER, messages).count() as u64
 }
 
-/// Where the message with this number, from 0, begins.
+/// Where the message with this number begins, counted from 0.
 pub(crate) fn start_of(messages: &[u8], number: u64) -> usize {
     match usize::try_from(number).ok().and_then(|number| number.checked_sub(1)) {
         None => 0,
@@ -19,18 +19,18 @@ pub(crate) fn start_of(messages: &[u8], number: u64) -> usize {
     }
 }
 
-/// What an answer says.
+/// The body of a response.
 #[derive(Debug, Default)]
 pub(crate) struct PollBody<'a> {
-    /// The token of a session that has just begun.
+    /// The session's token, in its first response.
     pub(crate) session: Option<&'a str>,
-    /// For how long a request may wait, in ms; told with the token.
+    /// How long a request may wait, in milliseconds; sent with the token.
     pub(crate) hold: Option<u128>,
     /// The number of the last message.
     pub(crate) cursor: u64,
     /// Encoded messages, each with its delimiter.
     pub(crate) messages: &'a [u8],
-    /// Code and reason of the session's end.
+    /// Close code and reason, if the session has ended.
     pub(crate) closed: Option<(u16, &'a str)>,
 }
 

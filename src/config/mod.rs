@@ -15,8 +15,8 @@ pub(crate) use toml::SettingsFile;
 use std::time::Duration;
 
 /// What happens to a message that a connection has no room for because its peer reads too slowly. It can be set for the
-/// server ([`Config::slow_consumer`]), for a connection ([`set_slow_consumer`](crate::Server::set_slow_consumer)) and for
-/// a message ([`Message::slow_consumer`](crate::Message::slow_consumer)).
+/// server ([`Config::slow_consumer`]), for a connection ([`set_slow_consumer`](crate::Server::set_slow_consumer)) and
+/// for a message ([`Message::slow_consumer`](crate::Message::slow_consumer)).
 ///
 /// Whatever the policy, messages that were pushed under [`DropOldest`](SlowConsumer::DropOldest) make room first. A
 /// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
@@ -39,9 +39,9 @@ pub enum SlowConsumer {
 }
 
 /// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it (RFC 6455 §10.2).
-/// Browsers send the page's origin with the request. Clients that are not browsers send none and are always let in. For an
-/// image or the like, browsers send no origin either, but say that it is loaded from another site (`Sec-Fetch-Site`): that
-/// is refused.
+/// Browsers send the page's origin with the request. Clients that are not browsers send none and are always let in. For
+/// an image or the like, browsers send no origin either, but say that it is loaded from another site
+/// (`Sec-Fetch-Site`): that is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {
@@ -49,8 +49,8 @@ pub enum Origins {
     /// because browsers send cookies with cross-site handshakes too: it is the defence against CSRF.
     #[default]
     Same,
-    /// Pages of these origins, written as browsers write them: `https://example.com`, `http://localhost:8080`, without a
-    /// path or a trailing slash.
+    /// Pages of these origins, written as browsers write them: `https://example.com`, `http://localhost:8080`, without
+    /// a path or a trailing slash.
     List(Vec<String>),
     /// Any page.
     Any,
@@ -69,8 +69,9 @@ pub enum ForwardedHeader {
 
 /// Every limit and timeout of a server, with safe defaults.
 ///
-/// Set it with [`Builder::configure`](crate::Builder::configure) or, with the feature `toml`, in a settings file. A value
-/// that can't work is an error at start. [`Server::reload`](crate::Server::reload) changes it while the server runs.
+/// Set it with [`Builder::configure`](crate::Builder::configure) or, with the feature `toml`, in a settings file. A
+/// value that can't work is an error at start. [`Server::reload`](crate::Server::reload) changes it while the server
+/// runs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
@@ -102,21 +103,21 @@ pub struct Config {
     /// client that offers only others gets 400. Default: none, and then none is chosen.
     pub subprotocols: Vec<String>,
 
-    /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) instead of going
-    /// to `on_request`. [`on_handshake`](crate::Handler::on_handshake) may refuse it, and after
+    /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) instead of
+    /// going to `on_request`. [`on_handshake`](crate::Handler::on_handshake) may refuse it, and after
     /// [`on_open`](crate::Handler::on_open) it can be pushed to, broadcast to, put into topics and
     /// [closed](crate::Server::disconnect) like a WebSocket.
     ///
-    /// If the query has `swio=stream`, the client first gets an event `swio` with `{"session":"TOKEN"}` and may then send
-    /// messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary with the type
-    /// `application/octet-stream`. With `protocol=swio.1` in the query as well, the client speaks the protocol of pages
-    /// (docs/PROTOCOL.md). `on_message` gets the message with the stream's fd. The response is 204, or an error: 404 if
-    /// there is no such session (any more), 413 over [`message_bytes_max`](Config::message_bytes_max) or
+    /// If the query has `swio=stream`, the client first gets an event `swio` with `{"session":"TOKEN"}` and may then
+    /// send messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary with the
+    /// type `application/octet-stream`. With `protocol=swio.1` in the query as well, the client speaks the protocol of
+    /// pages (docs/PROTOCOL.md). `on_message` gets the message with the stream's fd. The response is 204, or an error:
+    /// 404 if there is no such session (any more), 413 over [`message_bytes_max`](Config::message_bytes_max) or
     /// [`body_bytes_max`](Config::body_bytes_max), 429 over
     /// [`messages_per_second_max`](Config::messages_per_second_max).
     ///
-    /// With HTTP/1.1 a browser opens six connections to a host, for all its tabs together, and a stream holds one for as
-    /// long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
+    /// With HTTP/1.1 a browser opens six connections to a host, for all its tabs together, and a stream holds one for
+    /// as long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
     /// Default false.
     pub event_streams: bool,
     /// How long the client of an event stream is told to wait before it reconnects. Default 3 s: what some browsers do
@@ -124,17 +125,17 @@ pub struct Config {
     pub event_stream_retry: Duration,
     /// Whether pages may poll, for networks that let nothing else through: a `GET` whose query has `swio=poll` opens a
     /// session. [`on_handshake`](crate::Handler::on_handshake) is called with the request's fd; from
-    /// [`on_open`](crate::Handler::on_open) on, the session has an fd of its own, which can be pushed to, joins topics and
-    /// counts as a connection.
+    /// [`on_open`](crate::Handler::on_open) on, the session has an fd of its own, which can be pushed to, joins topics
+    /// and counts as a connection.
     ///
     /// The response is JSON: `{"session":"TOKEN","hold":25000,"cursor":0,"messages":[]}`. From then on the client asks
-    /// with `swio=poll&session=TOKEN&cursor=N`, where N is the `cursor` of the last response. It gets a response as soon
-    /// as there are messages: each is `{"text":".."}` or `{"binary":"BASE64"}`, with the message's `topic`, `event` and
-    /// `id` if it has them; up to 64 KiB (or one longer message) at a time. An object without text and binary is a notice
-    /// of the protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in histories. Messages
-    /// that N does not acknowledge are sent again. If two requests wait, the newer one counts, and the older one gets a
-    /// response without messages. A response with `closed`, such as `{"code":1000,"reason":""}`, is the last. A session
-    /// that has ended is 404, an impossible cursor 400. Clients send messages by POST, as with
+    /// with `swio=poll&session=TOKEN&cursor=N`, where N is the `cursor` of the last response. It gets a response as
+    /// soon as there are messages: each is `{"text":".."}` or `{"binary":"BASE64"}`, with the message's `topic`,
+    /// `event` and `id` if it has them; up to 64 KiB (or one longer message) at a time. An object without text and
+    /// binary is a notice of the protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in
+    /// histories. Messages that N does not acknowledge are sent again. If two requests wait, the newer one counts, and
+    /// the older one gets a response without messages. A response with `closed`, such as `{"code":1000,"reason":""}`,
+    /// is the last. A session that has ended is 404, an impossible cursor 400. Clients send messages by POST, as with
     /// [`event_streams`](Config::event_streams).
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The

@@ -1,5 +1,5 @@
-//! Settings from TOML. Each key is a field of `Config`; errors name the line and suggest the key that was probably meant.
-//! This file knows how values are written; `check` knows which values can work.
+//! Settings from TOML. Each key is a field of `Config`; errors name the line and suggest the key that was probably
+//! meant. This file knows how values are written; `check` knows which values can work.
 
 use super::settings::every_setting;
 use super::{Config, ConfigError, ForwardedHeader, Network, Origins, SlowConsumer};
@@ -22,8 +22,8 @@ const ELSEWHERE: &str = include_str!("elsewhere.md");
 impl Config {
     /// Reads settings from TOML. Settings that it does not name have their defaults.
     ///
-    /// Each key is a field's name. A duration is a number of seconds, or a text with a unit: `"250 ms"`, `"25 s"`,
-    /// `"5 min"`, `"1 h"`. A size (a field with `bytes` or `watermark` in its name) is a number of bytes, or a text such as
+    /// Each key is a field's name. A duration is a number of seconds, or a text with a unit: `"250 ms"`, `"25 s"`, `"5
+    /// min"`, `"1 h"`. A size (a field with `bytes` or `watermark` in its name) is a number of bytes, or a text such as
     /// `"64 KiB"`, `"2 MiB"`, `"1 GB"`. For a field that can be `None`, `false` means `None`.
     /// [`examples/swio.toml`](https://docs.rs/crate/swio/latest/source/examples/swio.toml) has all settings.
     ///

@@ -1,31 +1,30 @@
-//! Request bodies (RFC 9112 §6, §7.1): where a body that is still arriving ends, and a chunked one made
-//! plain.
+//! Request bodies (RFC 9112 §6, §7.1): finds the end of a body that is still arriving, and decodes chunked ones.
 
 use super::head::BodyFraming;
 use super::{BadRequest, Refusal};
 
-/// Finds the end of a body in a buffer that grows. Offsets count from the body's first byte.
+/// Finds the end of a body in a growing buffer. Offsets count from the first byte of the body.
 #[derive(Debug)]
 pub(crate) enum Body {
     Length(usize),
     Chunked {
-        /// Up to here the buffer was understood.
+        /// The buffer was parsed up to here.
         at: usize,
-        /// Payload bytes up to here.
+        /// Number of payload bytes up to there.
         len: usize,
     },
 }
 
 const MALFORMED: Refusal = Refusal::BadRequest(BadRequest::Chunk);
 const TOO_BIG: Refusal = Refusal::BodyTooBig;
-/// Digits of a chunk's size: enough for any body that is taken, too few to overflow.
+/// Maximum number of digits of a chunk's size: enough for any body that is accepted, too few to overflow.
 const SIZE_DIGITS_MAX: usize = 12;
-/// Bytes of chunked framing that are taken beyond as many as there is payload: tiny chunks would hold several
-/// times what the limit says.
+/// Chunk framing may have this many bytes more than the payload. Without a limit, tiny chunks could take several times
+/// the memory that the limit on bodies allows.
 const FRAMING_BYTES_MAX: usize = 16 << 10;
 
 impl Body {
-    /// Refuses at once a body that says it is over `bytes_max`.
+    /// Refuses a body at once if its declared length is over `bytes_max`.
     pub(crate) fn new(framing: Option<BodyFraming>, bytes_max: usize) -> Result<Body, Refusal> {
         match framing {
             None => Ok(Body::Length(0)),
@@ -35,7 +34,7 @@ impl Body {
         }
     }
 
-    /// Looks at the body's bytes so far: how many of them belong to it once it is whole, else `None`.
+    /// Looks at the bytes so far. Returns the length of the body if it is complete, otherwise `None`.
     pub(crate) fn end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, Refusal> {
         match self {
             Body::Length(len) => Ok((bytes.len() >= *len).then_some(*len)),
@@ -63,7 +62,7 @@ impl Body {
         }
     }
 
-    /// The payload of a whole body, chunks joined in place.
+    /// The payload of a complete body; chunks are joined in place.
     pub(crate) fn plain<'a>(&self, bytes: &'a mut [u8]) -> &'a [u8] {
         let Body::Chunked { .. } = self else { return bytes };
         let (mut from, mut to) = (0, 0);
@@ -83,13 +82,13 @@ impl Body {
 struct Chunk {
     start: usize,
     len: usize,
-    /// Behind the chunk's line end; of the last chunk, behind the whole body.
+    /// The end of the chunk, including its line end. For the last chunk, the end of the whole body.
     end: usize,
 }
 
-/// The chunk at the start of `bytes`, its size line whole but not necessarily its payload. The last chunk is
-/// given only with the empty line behind it. Chunk extensions and trailer fields are refused: nobody here would
-/// read them, they hide bytes from limits, and servers disagree about where they end.
+/// The chunk at the start of `bytes`. Its size line is complete, but its payload may not be. The last chunk is returned
+/// only with the empty line that follows it. Chunk extensions and trailer fields are refused: nothing here reads them,
+/// limits would not count their bytes, and servers disagree about where they end.
 fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     let digits = bytes.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
     if digits > SIZE_DIGITS_MAX {

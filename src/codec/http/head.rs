@@ -1,33 +1,33 @@
-//! Request heads: httparse does the grammar, this file the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
-//! §7.2), stricter than httparse wherever laxness would let two readers of one request disagree.
+//! Request heads: httparse parses the grammar, this file checks the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
+//! §7.2). It is stricter than httparse wherever two readers could understand one request differently.
 
 use super::{BadRequest, Refusal};
 
-/// Header lines of one request.
+/// Maximum number of header lines of one request.
 pub(crate) const HEADERS_MAX: usize = 64;
 
 /// Room for the headers of one head; see [`Head::parse`].
 pub(crate) type Headers<'a> = [httparse::Header<'a>; HEADERS_MAX];
 
-/// A parsed request head. Borrows the bytes that it was parsed from.
+/// A parsed request head. It borrows the bytes that it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
-    /// In origin form: a path and perhaps a query, or `*`.
+    /// In origin form: a path with an optional query, or `*`.
     pub(crate) target: &'a str,
-    /// HTTP/1.1, not 1.0.
+    /// HTTP/1.1; otherwise 1.0.
     pub(crate) is_1_1: bool,
     headers: &'a [httparse::Header<'a>],
 }
 
-/// How the end of a request's body is found (RFC 9112 §6.3).
+/// How to find the end of a request's body (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
     Length(u64),
     Chunked,
 }
 
-/// Whether `bytes` have the empty line that ends a head.
+/// Whether `bytes` contain the empty line that ends a head.
 pub(crate) fn has_end(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
@@ -40,8 +40,7 @@ pub(crate) fn has_end(bytes: &[u8]) -> bool {
 }
 
 impl<'a> Head<'a> {
-    /// Reads a head from the start of `bytes`: the head and its length, or `None` where more bytes are
-    /// needed.
+    /// Reads a head from the start of `bytes`. Returns the head and its length, or `None` if more bytes are needed.
     pub(crate) fn parse(
         bytes: &'a [u8],
         headers: &'a mut Headers<'a>,
@@ -52,7 +51,7 @@ impl<'a> Head<'a> {
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
             Err(httparse::Error::Version) => return Err(BadRequest::HttpVersion.into()),
-            // The record type of a TLS handshake (RFC 8446 §5.1): somebody asked for https or wss.
+            // The record type of a TLS handshake (RFC 8446 §5.1): the client used https or wss.
             Err(_) if bytes.first() == Some(&22) => {
                 return Err(BadRequest::Tls.into());
             }
@@ -68,7 +67,7 @@ impl<'a> Head<'a> {
         Ok(Some((head, len)))
     }
 
-    /// RFC 9112 §3.2: exactly one Host from 1.1 on, at most one before.
+    /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in 1.0.
     fn check_host(&self) -> Result<(), Refusal> {
         match self.values("host").count() {
             1 => Ok(()),
@@ -86,23 +85,23 @@ impl<'a> Head<'a> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// All header lines in their order; names as sent.
+    /// All header lines in their order, with names as sent.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
-    /// The values of every line of one name.
+    /// The values of all lines with this name.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The first line of one name, where it is text.
+    /// The value of the first line with this name; `None` if it is not UTF-8.
     pub(crate) fn value(&self, name: &str) -> Option<&'a str> {
         self.values(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The members of a comma-separated list over all lines of one name (RFC 9110 §5.6.1). A line that is not
-    /// text has none.
+    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Lines that are not UTF-8
+    /// are left out.
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value| std::str::from_utf8(value).ok())
@@ -115,8 +114,8 @@ impl<'a> Head<'a> {
         self.list(name).any(|member| member.eq_ignore_ascii_case(token))
     }
 
-    /// How the body is framed, `None` where there is none. Whatever two readers could understand differently
-    /// is refused: it is the root of request smuggling (RFC 9112 §6.3, §11.2).
+    /// How the body is framed; `None` if there is no body. Everything that two readers could understand differently is
+    /// refused, because it is what makes request smuggling possible (RFC 9112 §6.3, §11.2).
     pub(crate) fn framing(&self) -> Result<Option<BodyFraming>, Refusal> {
         let mut lengths = self.values("content-length");
         let length = lengths.next();
@@ -153,7 +152,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// RFC 9112 §3.2: servers must take the absolute form as well; what is behind the authority is the same.
+/// RFC 9112 §3.2: servers must accept the absolute form too. What follows its authority is the origin form.
 fn origin_form(target: &str) -> Option<&str> {
     if target.starts_with('/') || target == "*" {
         return Some(target);

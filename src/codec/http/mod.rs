@@ -1,5 +1,5 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112): request heads over httparse, bodies, responses. Enough of it to serve pages
-//! and to be the ground that WebSocket handshakes, event streams and long polling stand on.
+//! HTTP/1.1 (RFC 9110, RFC 9112): request heads, bodies and responses; httparse parses the grammar. As much as is
+//! needed to serve pages, and for WebSocket handshakes, event streams and long polling.
 
 pub(crate) mod answer;
 pub(crate) mod body;

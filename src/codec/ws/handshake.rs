@@ -1,4 +1,4 @@
-//! The server's side of the opening handshake (RFC 6455 §4.2): judging a request, and the 101.
+//! The server's side of the opening handshake (RFC 6455 §4.2): checks requests.
 
 use crate::codec::http::{BadRequest, Head, Refusal};
 use crate::config::Origins;
@@ -9,15 +9,15 @@ use sha1::{Digest as _, Sha1};
 /// RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether a request tries to open a WebSocket, well or badly: then it is judged as one, and a plain page is
-/// no answer to it.
+/// Whether a request tries to open a WebSocket, correctly or not. It is then checked as a handshake and never answered
+/// like a plain request.
 pub(crate) fn is_attempt(head: &Head<'_>) -> bool {
     head.lists("upgrade", "websocket")
         || head.value("sec-websocket-key").is_some()
         || head.value("sec-websocket-version").is_some()
 }
 
-/// Checks everything that RFC 6455 §4.2.1 asks of the client, and gives the value of Sec-WebSocket-Accept.
+/// Checks everything that RFC 6455 §4.2.1 requires of the client. Returns the value of Sec-WebSocket-Accept.
 pub(crate) fn check(head: &Head<'_>) -> Result<String, Refusal> {
     if head.method != "GET" {
         return Err(BadRequest::HandshakeMethod.into());
@@ -62,9 +62,9 @@ pub(crate) fn accept(key: &[u8]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// Whether the page that asks may (RFC 6455 §10.2). Clients that name no origin are no browsers, or one with a `GET` of
-/// a page of its own or of one that has no say in what comes of it, as by an image: those are told apart by what the
-/// browser itself adds (W3C Fetch Metadata §2.4).
+/// Whether a page of this origin may connect (RFC 6455 §10.2). A request without an origin comes from a client that is
+/// not a browser, or from a browser's `GET` for its own site or for something like an image on another site. The header
+/// that the browser adds tells these apart (W3C Fetch Metadata §2.4).
 pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Refusal> {
     let mut origins = head.values("origin");
     let Some(origin) = origins.next() else {
@@ -87,8 +87,8 @@ pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Ref
     if is_allowed { Ok(()) } else { Err(Refusal::Origin) }
 }
 
-/// Whether a page of `origin` came from `host`. Either may leave its scheme's port out. The scheme itself is
-/// not compared: behind a proxy that ends TLS the server can't know the one the page was loaded by.
+/// Whether a page of `origin` was loaded from `host`. Both may leave out the scheme's default port. The scheme is not
+/// compared: behind a proxy that ends TLS, the server can't know which one the page was loaded with.
 fn is_same_authority(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = match scheme {
@@ -100,8 +100,9 @@ fn is_same_authority(origin: &str, host: &str) -> bool {
     without_port(authority) == without_port(host)
 }
 
-/// The subprotocol to speak: the server's first that the client offers; `None` where the server has none or
-/// the client asks for none. A browser fails where it asked and got none, so that is told to it in time.
+/// Chooses the subprotocol: the first of the server's that the client offers. `None` if the server has none or the
+/// client offers none. If the client offers only others, it is refused: a browser would fail anyway without its
+/// subprotocol.
 pub(crate) fn subprotocol<'a>(head: &Head<'_>, preferred: &'a [String]) -> Result<Option<&'a str>, Refusal> {
     if preferred.is_empty() || head.list("sec-websocket-protocol").next().is_none() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): the request, and judging the answer.
+//! The client's side of the opening handshake (RFC 6455 §4.1): makes the request and checks the answer.
 
 use super::handshake::accept;
 use super::url::Url;
@@ -8,11 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
-/// What a client asks for.
+/// What a client asks the server for.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) url: Url,
-    /// Names and values that were checked to be such.
+    /// Names and values, already checked.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) subprotocols: Vec<String>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn key(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// Whether a header is the handshake's own, which nobody else may give.
+/// Whether the handshake itself sets this header, so that users may not.
 pub(crate) fn is_own_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["host", "upgrade", "connection", "content-length", "transfer-encoding"].contains(&&*name)
@@ -72,7 +72,7 @@ pub(crate) fn is_own_header(name: &str) -> bool {
 }
 
 impl Ask {
-    /// The request.
+    /// The request, with this value of Sec-WebSocket-Key.
     pub(crate) fn encode(&self, key: &str) -> String {
         let mut request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -93,7 +93,7 @@ impl Ask {
         request
     }
 
-    /// Whether a 101 is what RFC 6455 §4.1 asks of it.
+    /// Checks a 101 response as RFC 6455 §4.1 requires.
     pub(crate) fn check(&self, answer: &Answer<'_>, key: &str) -> Result<(), AnswerError> {
         if !answer.is_1_1() {
             return Err(AnswerError::HttpVersion);

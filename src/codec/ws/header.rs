@@ -1,8 +1,8 @@
-//! Frame headers (RFC 6455 §5.2): read strictly, written in the shortest form; a client's have a mask.
+//! Frame headers (RFC 6455 §5.2): parsed strictly, written in the shortest form. Those of clients have a mask.
 
 use super::{Opcode, ProtocolError, Role, mask};
 
-/// The longest header: of a masked frame, which is a client's.
+/// The longest header: that of a masked frame.
 pub(crate) const MASKED_MAX: usize = 14;
 /// The longest payload of a control frame (RFC 6455 §5.5).
 pub(crate) const CONTROL_MAX: usize = 125;
@@ -12,13 +12,13 @@ pub(crate) const CONTROL_MAX: usize = 125;
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
-    /// Zeros in a server's frame, which has none.
+    /// Zeros in a frame from a server, which has no mask.
     pub(crate) mask: [u8; 4],
     pub(crate) len: u64,
 }
 
-/// Reads a frame header that `role` was sent from the start of `bytes`: the header and its own length, or `None`
-/// where more bytes are needed. What is wrong already with the bytes at hand is an error at once.
+/// Reads a frame header from the start of `bytes`, which `role` received. Returns the header and its length, or `None`
+/// if more bytes are needed. An error is found as soon as the bytes so far show it.
 #[inline]
 pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, ProtocolError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
@@ -31,7 +31,7 @@ pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>,
         return Err(ProtocolError::ControlFragmented);
     }
     let Some(&second) = bytes.get(1) else { return Ok(None) };
-    // RFC 6455 §5.1: what a client sends is masked, what a server sends is not.
+    // RFC 6455 §5.1: clients mask what they send, servers do not.
     if (second & 0x80 != 0) != (role == Role::Server) {
         return Err(if role == Role::Server { ProtocolError::Unmasked } else { ProtocolError::Masked });
     }
@@ -68,7 +68,7 @@ pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>,
     Ok(Some((Header { fin, opcode, mask, len }, at + 4)))
 }
 
-/// The bytes of a frame header.
+/// The encoded bytes of a frame header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncodedHeader {
     bytes: [u8; MASKED_MAX],
@@ -80,7 +80,7 @@ impl EncodedHeader {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// The same for a client's frame (RFC 6455 §5.3).
+    /// The same header with a mask, for a client's frame (RFC 6455 §5.3).
     pub(crate) fn masked(mut self, key: [u8; 4]) -> EncodedHeader {
         let len = usize::from(self.len);
         self.bytes[1] |= 0x80;
@@ -89,7 +89,7 @@ impl EncodedHeader {
     }
 }
 
-/// The header of a server's frame: not masked (RFC 6455 §5.1), length in its shortest form.
+/// Encodes the header of a server's frame: not masked (RFC 6455 §5.1), with the length in its shortest form.
 pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> EncodedHeader {
     let mut bytes = [0; MASKED_MAX];
     bytes[0] = u8::from(fin) << 7 | opcode as u8;
@@ -112,7 +112,7 @@ pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> EncodedHeader {
     EncodedHeader { bytes, len: header_len }
 }
 
-/// A whole control frame.
+/// A complete control frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControlFrame {
     bytes: [u8; 2 + 4 + CONTROL_MAX],
@@ -120,7 +120,7 @@ pub(crate) struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// At most [`CONTROL_MAX`] bytes of payload. A client's has a mask.
+    /// The payload may have up to [`CONTROL_MAX`] bytes. A client must give a mask key, a server must not.
     pub(crate) fn new(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>) -> ControlFrame {
         let mut bytes = [0; 2 + 4 + CONTROL_MAX];
         let header = encode(true, opcode, payload.len());
@@ -140,7 +140,7 @@ impl ControlFrame {
     }
 }
 
-/// How long the header is of a frame that begins with one of [`encode`]'s.
+/// The length of a header that [`encode`] made.
 pub(crate) fn encoded_len(frame: &[u8]) -> usize {
     match frame[1] {
         126 => 4,

@@ -1,5 +1,5 @@
-//! WebSocket (RFC 6455): one concern a file. The handshake on top of a parsed request head, frame headers,
-//! masking, incremental UTF-8, close codes, and the decoder that puts them together.
+//! WebSocket (RFC 6455), one concern per file: handshakes (on parsed heads), frame headers, masking, incremental UTF-8,
+//! close codes, and the decoder that uses all of them.
 
 pub(crate) mod close;
 pub(crate) mod decoder;
@@ -14,7 +14,7 @@ use std::fmt;
 
 pub(crate) use decoder::{Decoder, Event, MessageLimits, Spare};
 
-/// What kind of frame it is (RFC 6455 §5.2). The numbers are those of the wire and of Swoole's constants.
+/// The kind of a frame (RFC 6455 §5.2). The numbers are those of the protocol, and of Swoole's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -28,7 +28,7 @@ pub enum Opcode {
     Close = 8,
     /// A ping.
     Ping = 9,
-    /// A pong: the answer to a ping, or unasked.
+    /// A pong: the answer to a ping, or sent unasked.
     Pong = 10,
 }
 
@@ -45,13 +45,13 @@ impl Opcode {
         }
     }
 
-    /// Whether frames of this kind may stand between the fragments of a message (RFC 6455 §5.5).
+    /// Whether it is a control frame, which may come between the fragments of a message (RFC 6455 §5.5).
     pub const fn is_control(self) -> bool {
         matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
     }
 }
 
-/// Which end of a WebSocket this side is. A client masks what it sends, a server must not (RFC 6455 §5.1).
+/// Which end of a WebSocket this side is. Clients must mask what they send, servers must not (RFC 6455 §5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     #[default]
@@ -59,7 +59,7 @@ pub(crate) enum Role {
     Client,
 }
 
-/// How a peer broke RFC 6455. Knows the close code that the peer is told.
+/// How a peer broke RFC 6455 or exceeded a limit. Knows the close code and the reason text that the peer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProtocolError {
     Unmasked,
@@ -77,7 +77,7 @@ pub(crate) enum ProtocolError {
     InvalidUtf8,
     MessageTooBig,
     TooManyFragments,
-    /// The server's memory for messages that are only partly here is spent; not this peer's fault.
+    /// The server's memory for incomplete messages is used up; not this peer's fault.
     NoRoom,
 }
 
@@ -91,7 +91,7 @@ impl ProtocolError {
         }
     }
 
-    /// Doubles as the reason text of the close frame: at most 123 bytes.
+    /// Also the reason text of the close frame, so at most 123 bytes.
     pub(crate) fn what(self) -> &'static str {
         match self {
             ProtocolError::Unmasked => "client frames must be masked",

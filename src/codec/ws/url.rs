@@ -1,5 +1,5 @@
-//! Where a client connects to: `ws://` URLs (RFC 6455 §3). A few lines of its own, for all that may stand in one is
-//! a host, a port, a path and a query; what may not is told.
+//! `ws://` URLs (RFC 6455 §3). They have only a host, a port, a path and a query, so a few lines do instead of a crate;
+//! errors name everything else that people write in URLs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -41,13 +41,13 @@ impl fmt::Display for UrlError {
     }
 }
 
-/// A URL that can be connected to.
+/// A URL that a client can connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// A name, or an address without brackets.
+    /// A host name, or an address without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The path, which begins with `/`, and the query.
+    /// The path, which begins with `/`, with the query.
     pub(crate) target: String,
 }
 
@@ -76,12 +76,12 @@ impl Url {
         Ok(Url { host: host.to_ascii_lowercase(), port, target })
     }
 
-    /// Where the host is an address and no name.
+    /// The host, if it is an address and not a name.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// The value of the Host header: the port is left out where it is the scheme's own.
+    /// The value of the Host header, without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
