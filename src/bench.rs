@@ -65,14 +65,14 @@ pub fn parse_unmasked(bytes: &[u8]) -> Result<Option<ServerHeader>, String> {
 #[derive(Debug)]
 pub struct Decoder {
     decoder: ws::Decoder,
-    limits: ws::Limits,
+    limits: ws::MessageLimits,
     spare: ws::Spare,
 }
 
 impl Default for Decoder {
     fn default() -> Decoder {
         let config = Config::default();
-        let limits = ws::Limits {
+        let limits = ws::MessageLimits {
             role: ws::Role::Server,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,

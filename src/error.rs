@@ -1,10 +1,10 @@
-//! What can go wrong for a caller, and why a connection ended. Knows no protocol and no socket.
+//! Errors for callers, and the reasons why connections end. Knows no protocol and no socket.
 
 use crate::config::ConfigError;
 use std::fmt;
 use std::io;
 
-/// Why a push was not accepted. Nothing of the message was sent or kept.
+/// Why a push was refused. Nothing of the message was sent or kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -14,18 +14,19 @@ pub enum PushError {
     Gone,
     /// The connection is closing: nothing may follow the close frame (RFC 6455 §5.5.1).
     Closing,
-    /// The connection can't be pushed to: it has not finished its handshake, or only speaks HTTP.
+    /// The connection has not finished its handshake, or only speaks HTTP.
     NotOpen,
-    /// The connection's outbox, or all of them together, are at their limit
-    /// ([`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max)).
-    /// With [`SlowConsumer::Close`](crate::SlowConsumer::Close) the connection is being closed now.
+    /// The connection's outbox, or all outboxes together, would exceed their limit
+    /// ([`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max),
+    /// [`outboxes_bytes_max`](crate::Config::outboxes_bytes_max)). With
+    /// [`SlowConsumer::Close`](crate::SlowConsumer::Close) the connection is being closed now.
     Full,
     /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
-    /// or an opcode that is not a message's (close has [`disconnect`](crate::Server::disconnect)). To raw TCP: what
+    /// or an opcode that is not a message's (to close, use [`disconnect`](crate::Server::disconnect)). On raw TCP: what
     /// its [`Framing`](crate::Framing) can't carry.
     Unsendable,
-    /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) has not come to its end, and no
-    /// other may come between (RFC 6455 §5.4).
+    /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) is not finished, and no other
+    /// message may come between its parts (RFC 6455 §5.4).
     Unfinished,
     /// From a [`Handle`](crate::Handle) only: the mailbox is full. Try again later.
     Busy,
@@ -60,17 +61,16 @@ pub enum JoinError {
     Gone,
     /// The connection is closing.
     Closing,
-    /// The connection can't be pushed to, so it can't join anything: it has not finished its handshake, or only speaks
-    /// HTTP.
+    /// The connection has not finished its handshake, or only speaks HTTP.
     NotOpen,
-    /// The topic's name or the uid is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
+    /// The topic's name, or the uid, is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max)).
     NameLength,
-    /// The connection is in as many topics as it may be in
+    /// The connection is in as many topics as allowed
     /// ([`Config::topics_per_connection_max`](crate::Config::topics_per_connection_max)).
     ConnectionFull,
-    /// There are as many topics as there may be ([`Config::topics_max`](crate::Config::topics_max)), and this would be
-    /// a new one.
+    /// This would be a new topic, and there are as many as allowed
+    /// ([`Config::topics_max`](crate::Config::topics_max)).
     TopicsFull,
 }
 
@@ -92,7 +92,7 @@ impl std::error::Error for JoinError {}
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The other side, or the network on its behalf.
+    /// The other side, or the network between.
     Peer,
     /// This side: the server, or the [`Client`](crate::Client).
     Local,
@@ -102,32 +102,32 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// It was asked for: a close frame from the peer, or the end of its side of raw TCP between packages, or
-    /// [`disconnect`](crate::Server::disconnect).
+    /// Somebody wanted it: the peer sent a close frame, or ended its side of raw TCP between packages, or
+    /// [`disconnect`](crate::Server::disconnect) was called.
     Requested,
-    /// The peer ended TCP without a close frame.
+    /// The peer ended the TCP connection without a close frame.
     Lost,
     /// The connection failed with this error.
     Io(io::ErrorKind),
-    /// Nothing was heard of the peer in time, not even an answer to a ping.
+    /// The peer was silent for too long, and did not answer a ping either.
     Timeout,
     /// The client sent no message in [`idle_timeout`](crate::Config::idle_timeout).
     Idle,
-    /// The server that was connected to answered the handshake with this status, and not with 101.
+    /// A client's handshake was answered with this status instead of 101.
     Refused(u16),
-    /// The peer did not read what was pushed to it.
+    /// The peer read too slowly what was pushed to it.
     SlowConsumer,
     /// The peer broke the protocol; the text says how.
     Protocol(&'static str),
     /// The peer sent more than a limit allows; the text says which.
     TooBig(&'static str),
-    /// The server could not keep more; the text says of what.
+    /// A resource of the server was used up; the text says which.
     Overload(&'static str),
     /// The peer sent faster than a limit allows; the text says which.
     RateLimited(&'static str),
     /// A callback panicked.
     Panic,
-    /// The server shuts down.
+    /// The server is shutting down.
     Shutdown,
 }
 
@@ -151,8 +151,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Why a connection ended: what `on_close` is told. The first reason wins; a reset that follows a close
-/// does not replace it.
+/// Why a connection ended, as `on_close` gets it. The first reason counts: a reset after a close does not replace it.
 ///
 /// ```
 /// use swio::{Cause, CloseReason, Side};
@@ -167,9 +166,10 @@ impl fmt::Display for Cause {
 pub struct CloseReason {
     /// Who ended it.
     pub by: Side,
-    /// The close code (RFC 6455 §7.4.1) of whoever began: the peer's, or the server's, whatever the peer
-    /// answered. 1005 where the peer's close frame had none, 1006 where there was no close frame. Raw TCP has none:
-    /// there it is 1005 where the peer ended its side between packages, and what the server says only you are told.
+    /// The close code (RFC 6455 §7.4.1) of the side that began to close; what the other side answered does not matter.
+    /// 1005 if the peer's close frame had no code, 1006 if there was no close frame. Raw TCP has no close codes: there
+    /// it is 1005 if the peer ended its side between packages, and a code that the server sets reaches only your
+    /// callback.
     pub code: u16,
     /// The reason text of the close frame; often empty.
     pub text: Box<str>,
@@ -178,7 +178,7 @@ pub struct CloseReason {
 }
 
 impl CloseReason {
-    /// A reason, for tests of your own handlers.
+    /// Makes a reason, for tests of your handlers.
     pub fn new(by: Side, code: u16, text: &str, cause: Cause) -> CloseReason {
         CloseReason { by, code, text: text.into(), cause }
     }
@@ -193,7 +193,7 @@ impl fmt::Display for CloseReason {
             Side::Local => "this side",
         };
         write!(f, "closed by {by}, {}", self.code)?;
-        // Most causes say what the peer was told, and more.
+        // Most causes repeat the text that the peer was sent, and say more.
         let cause = if self.cause == Cause::Requested { String::new() } else { self.cause.to_string() };
         if !self.text.is_empty() && !cause.ends_with(&*self.text) {
             write!(f, " {:?}", self.text)?;
@@ -202,40 +202,39 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// What `on_error` is told. The connection's end, where the fault costs it, is reported by `on_close` as
-/// well.
+/// What went wrong, as `on_error` gets it. If it ends a connection, `on_close` is called as well.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A callback panicked. A WebSocket that it served gets close code 1011, a request status 500; nobody else
-    /// is affected.
+    /// A callback panicked. The WebSocket that it served is closed with 1011, a request gets status 500; no other
+    /// connection is affected.
     Panic {
         /// The callback's name, such as `on_message`.
         callback: &'static str,
-        /// What the panic said, where it said a text.
+        /// The message of the panic, if it has one that is text.
         message: String,
     },
-    /// The peer broke the protocol, or a limit of it. The connection is being closed with this code.
+    /// The peer broke the protocol, or exceeded a limit. The connection is being closed with this code.
     Protocol {
-        /// The close code that the peer is told, unless it speaks raw TCP.
+        /// The close code that the peer is sent, unless it speaks raw TCP.
         code: u16,
         /// What the peer did wrong.
         what: &'static str,
     },
-    /// A connection could not be accepted, for instance because the process may open no more files.
-    /// Accepting goes on after a pause.
+    /// A connection could not be accepted, for instance because the process can open no more files. The server tries
+    /// again after a pause.
     Accept(io::Error),
-    /// A [`Client`](crate::Client) could not connect. Told for each attempt, of which there is one more after a wait
-    /// where the client [reconnects](crate::Client::reconnect).
+    /// A [`Client`](crate::Client) could not connect. Reported for each attempt; a client that
+    /// [reconnects](crate::Client::reconnect) tries again after a wait.
     Connect {
-        /// Where to.
+        /// The server's URL.
         url: Box<str>,
         /// What went wrong.
         cause: Cause,
-        /// More of it, where there is more to say: the resolver's error, or the status line that came instead of 101.
+        /// Details, if there are any: the resolver's error, or the status line that came instead of 101.
         text: Box<str>,
     },
-    /// SIGHUP came, and what is in the settings file can't be taken over.
+    /// SIGHUP came, but the settings file has an error. Nothing was changed.
     Settings(ConfigError),
 }
 
@@ -248,7 +247,7 @@ impl fmt::Display for Fault {
             Fault::Connect { url, cause, text } if text.is_empty() => {
                 write!(f, "can't connect to {url}: {cause}")
             }
-            // The system's own words say it all.
+            // The system's error text says it all.
             Fault::Connect { url, cause: Cause::Io(_), text } => write!(f, "can't connect to {url}: {text}"),
             Fault::Connect { url, cause, text } => write!(f, "can't connect to {url}: {cause}: {text}"),
             Fault::Settings(error) => write!(f, "the settings were not taken over: {error}"),

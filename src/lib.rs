@@ -46,7 +46,7 @@
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
-//! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
@@ -188,6 +188,6 @@ pub use session::frame::{Data, Frame};
 pub use session::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use session::message::Message;
 pub use session::prepared::Prepared;
-pub use session::request::{Handshake, Request};
+pub use session::request::{Handshake, Reply, Request};
 pub use session::script::SCRIPT;
 pub use session::socketless::Output;

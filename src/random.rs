@@ -1,18 +1,18 @@
-//! Randomness of the system's, fetched by the block: mask keys and nonces must not be guessed (RFC 6455 §10.3), and a
-//! system call for each frame would be too much. No generator of its own.
+//! Random bytes from the system, fetched in blocks. Mask keys and nonces must not be guessable (RFC 6455 §10.3), and a
+//! system call for each frame would cost too much. There is no generator of our own.
 
 use std::io;
 
 const BLOCK_BYTES: usize = 1 << 10;
 
-/// A block of random bytes, used up from its end. Owns nothing until it is asked.
+/// A block of random bytes, used up from its end. Allocates nothing until it is first used.
 #[derive(Default)]
 pub(crate) struct Random {
     block: Vec<u8>,
 }
 
 impl Random {
-    /// Sees to it that the system gives randomness at all.
+    /// Fails if the system gives no random bytes. After it has succeeded once, [`Random::bytes`] may be called.
     pub(crate) fn check(&mut self) -> io::Result<()> {
         if self.block.is_empty() { self.refill(getrandom::fill) } else { Ok(()) }
     }
@@ -21,7 +21,7 @@ impl Random {
         &mut self,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> io::Result<()> {
-        // A block that could not be filled is nobody's: it is all zeros.
+        // Taken out first: if filling fails, a block of zeros must not be left to be used.
         let mut block = std::mem::take(&mut self.block);
         block.resize(BLOCK_BYTES, 0);
         fill(&mut block).map_err(Into::into)?;
@@ -29,7 +29,7 @@ impl Random {
         Ok(())
     }
 
-    /// Bytes that nobody else is given.
+    /// The next random bytes. Each byte is given out once.
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         if self.block.len() < N {
             self.refill(getrandom::fill).expect("a system that gave randomness before gives more");
@@ -39,7 +39,7 @@ impl Random {
         bytes
     }
 
-    /// Evenly from 0 to 1.
+    /// A number from 0 to 1, evenly distributed.
     pub(crate) fn share(&mut self) -> f64 {
         f64::from(u32::from_ne_bytes(self.bytes())) / f64::from(u32::MAX)
     }

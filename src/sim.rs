@@ -1,28 +1,28 @@
-//! Simulated sockets: the other end of a [`Stream::Sim`](crate::net::stream::Stream) is a test or a bench,
-//! which decides how much can be read and written, and when. For tests and benches only.
+//! Simulated sockets: the other end of a [`Stream::Sim`](crate::net::stream::Stream) is a test or a benchmark, which
+//! decides how much can be read and written, and when. Only for tests and benchmarks.
 
 use crate::fd::Fd;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _};
 
-/// The server's end. Names a socket of this thread, so that it is as small as a real one.
+/// The server's end: the number of a [`Wire`] of this thread, so that it is as small as a real socket.
 #[derive(Debug)]
 pub(crate) struct SimStream(u32);
 
-/// What the two ends share.
+/// The state that both ends share.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
     pub(crate) fd: Option<Fd>,
-    /// What the server may read now.
+    /// Bytes that the server can read now.
     pub(crate) readable: VecDeque<u8>,
-    /// The client ended its side; seen once `readable` is empty.
+    /// The client ended its side. The server sees it when `readable` is empty.
     pub(crate) fin: bool,
-    /// Every further call fails with a reset.
+    /// From now on each call fails with a connection reset.
     pub(crate) reset: bool,
-    /// How many bytes the server may still write.
+    /// How many bytes the server can still write.
     pub(crate) room: usize,
-    /// What the server wrote.
+    /// Bytes that the server wrote.
     pub(crate) written: Vec<u8>,
     /// The server ended its side.
     pub(crate) server_fin: bool,
@@ -34,7 +34,7 @@ thread_local! {
     static WIRES: RefCell<Vec<Wire>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A new socket: the server's end, and the number of the wire.
+/// Makes a socket: the server's end, and the number of its wire.
 pub(crate) fn socket() -> (SimStream, u32) {
     WIRES.with_borrow_mut(|wires| {
         wires.push(Wire::default());
@@ -43,12 +43,12 @@ pub(crate) fn socket() -> (SimStream, u32) {
     })
 }
 
-/// Looks at or changes a wire.
+/// Reads or changes a wire.
 pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut Wire) -> T) -> T {
     WIRES.with_borrow_mut(|wires| look(&mut wires[number as usize]))
 }
 
-/// Forgets all wires of this thread, for the next run.
+/// Removes all wires of this thread, before the next run.
 pub(crate) fn forget_all() {
     WIRES.with_borrow_mut(Vec::clear);
 }
@@ -58,7 +58,7 @@ impl SimStream {
         wire(self.0, |wire| wire.fd = Some(fd));
     }
 
-    /// Gives all that is there, as a kernel does: a short read means that nothing is left.
+    /// Reads all that is there, as a kernel does: a short read means that nothing is left.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         wire(self.0, |wire| {
             if wire.reset {
@@ -104,7 +104,7 @@ impl SimStream {
 
 impl Drop for SimStream {
     fn drop(&mut self) {
-        // At the thread's end the wires may be gone first.
+        // When a thread ends, its wires may be destroyed before its streams.
         WIRES
             .try_with(|wires| {
                 if let Ok(mut wires) = wires.try_borrow_mut()

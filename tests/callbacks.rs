@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 use swio::{
-    CloseReason, Fault, Fd, Frame, Handler, Handshake, Presence, Request, Response, Server, TaskError,
+    CloseReason, Fault, Fd, Frame, Handler, Handshake, Presence, Reply, Request, Response, Server, TaskError,
     TaskId, TimerId, TopicEvent,
 };
 
@@ -43,9 +43,9 @@ impl Handler for Log {
         Handshake::accept()
     }
 
-    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
+    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Reply {
         self.tell(format_args!("request {}", request.path()));
-        Response::text(200, self.name)
+        Response::text(200, self.name).into()
     }
 
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {

@@ -240,6 +240,38 @@ fn what_is_sent_comes_back_and_the_close_is_a_clean_one() {
     live.until_empty();
 }
 
+/// Its thread is held up meanwhile: what is pushed waits in the mailbox.
+#[test]
+fn what_is_pushed_to_a_client_from_other_threads_is_bounded_in_bytes() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let (client, told) = recorded_client(url(live.address));
+    let client = client.configure(|config| {
+        config.mailbox_bytes_max = 16 << 20;
+        config.outbox_bytes_max = 64 << 20;
+    });
+    let running = client.start().expect("a client");
+    is_open(&told);
+    let (held, is_held) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let hold = running.handle().run(move |_| {
+        held.send(()).expect("the test waits");
+        released.recv_timeout(DEADLINE).ok();
+    });
+    hold.expect("it runs");
+    is_held.recv_timeout(DEADLINE).expect("the client's thread is held up");
+    let outcomes: Vec<_> = (0..400).map(|_| running.push(vec![7; 1 << 20])).collect();
+    assert_eq!(outcomes[..16], [Ok(()); 16]);
+    assert_eq!(outcomes[16..], [Err(PushError::Busy); 384]);
+    drop(release);
+    // What was taken arrives, and there is room again.
+    (0..16).for_each(|_| assert_eq!(events.message().len(), 1 << 20));
+    assert_eq!(running.push("one more"), Ok(()));
+    assert_eq!(events.message(), b"one more");
+    running.stop().expect("it runs");
+    join(running).expect("a good end");
+}
+
 #[test]
 fn every_length_around_the_borders_comes_back_the_same() {
     let live = echo_live();

@@ -208,7 +208,6 @@ fn what_can_not_be_is_an_error_that_says_why() {
     let fd = fd(7);
     for later in [
         Command::AnswerHandshake { fd, handshake: Handshake::later() },
-        Command::Respond { fd, response: Response::later() },
     ] {
         let error = serde_json::to_string(&later).expect_err("no answer").to_string();
         assert!(error.contains("::later is no answer"), "{error}");

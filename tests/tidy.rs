@@ -1,6 +1,7 @@
 //! The house rules, as tests: what may name what, how large things grow, what may not be in the code.
 //! Each test is one rule and lists every place that breaks it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -27,6 +28,24 @@ const UNLAYERED: [&str; 1] = ["bench"];
 /// Names of mio's outside of `net`: the builder makes the poller and the waker, benches make up readiness.
 const MIO_ALLOWED: [(&str, &[&str]); 2] =
     [("src/server/api/builder.rs", &["Poll", "Waker"]), ("src/bench.rs", &["Token"])];
+/// Names that several types have, and why.
+const SHARED_NAMES: [(&str, &str); 14] = [
+    ("Connection", "users see client::blocking::Connection, and never the reactor's"),
+    ("Signals", "one for Unix, one for systems that have none"),
+    ("Turns", "what users are told, and what it is measured with"),
+    ("Prepared", "users see the message, and never the server that is about to start"),
+    ("Pool", "of threads, and of outboxes"),
+    ("Phase", "of a turn's end, and of a session"),
+    // One of them at least is private to its file.
+    ("Entry", "of a history; of the table of addresses"),
+    ("Kind", "of a connection; of an item in an outbox"),
+    ("Link", "users see that of a client; the others join slots of a list"),
+    ("Network", "users see that of the configuration; the other is a key of the table of addresses"),
+    ("Place", "in a history; in the mailbox"),
+    ("Shared", "what the two ends of a channel own together"),
+    ("Step", "what one step of a decoder gives"),
+    ("Timer", "what is due; an entry of the heap"),
+];
 const SOCKET_TYPES: [&str; 7] =
     ["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "UnixDatagram", "socket2"];
 
@@ -86,6 +105,28 @@ fn each_file_says_what_it_is_for() {
         }
     }
     none("A file opens with 1 to 6 lines of //! that say what it is for", &wrong);
+}
+
+#[test]
+fn each_type_has_a_name_of_its_own() {
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    for source in sources("src").iter().filter(|source| !source.is_test_file()) {
+        let module = source.module();
+        // What is there for benches has the name of what it wraps.
+        if module.first().is_some_and(|layer| UNLAYERED.contains(&layer.as_str())) {
+            continue;
+        }
+        for (line, name) in types(&source.shipped) {
+            found.entry(name).or_default().push(format!("{}:{line}", source.path));
+        }
+    }
+    let is_shared = |name: &str| SHARED_NAMES.iter().any(|(shared, _)| *shared == name);
+    let wrong: Vec<_> = found
+        .iter()
+        .filter(|(name, places)| places.len() > 1 && !is_shared(name))
+        .map(|(name, places)| format!("{name}: {}", places.join(", ")))
+        .collect();
+    none("Each type has a name of its own (or a reason in SHARED_NAMES in this file)", &wrong);
 }
 
 /// Tests are left out: a table of cases is best read in one piece.
@@ -235,6 +276,8 @@ fn life<'a>(x: &'a [u8; 3]) -> &'a [u8] { use super::y; x }
 #[path = "x.rs"]
 fn only_tests(x: [u8; 3]) { crate::d::e(); }
 fn last() {}
+pub(crate) enum Kind<T> { One(T) }
+impl Deref for Type { type Target = u8; }
 "##;
     let source = Source::new("src/net/deep.rs".into(), text.into());
     let module = source.module();
@@ -245,6 +288,7 @@ fn last() {}
     let functions: Vec<_> =
         functions(&source.code).into_iter().map(|(_, name, lines)| (name, lines)).collect();
     assert_eq!(functions, [("life".into(), 1), ("only_tests".into(), 1), ("last".into(), 1)]);
+    assert_eq!(types(&source.shipped), [(10, "Kind".into())]);
     assert_eq!(source.test_lines(), 3);
 }
 
@@ -334,6 +378,24 @@ fn first_names(rest: &str) -> Vec<String> {
     }
     names.retain(|name| !name.is_empty());
     names
+}
+
+/// Line and name of each type and trait that is defined. Associated types are not: they stand within an item.
+fn types(code: &str) -> Vec<(usize, String)> {
+    let mut types = Vec::new();
+    for keyword in ["struct", "enum", "union", "trait", "type"] {
+        for at in words(code, keyword) {
+            let before = code[..at].rsplit('\n').next().unwrap_or_default();
+            let name: String =
+                code[at + keyword.len()..].trim_start().chars().take_while(|c| is_word(*c)).collect();
+            let is_associated =
+                keyword == "type" && !["", "pub ", "pub(crate) ", "pub(super) "].contains(&before);
+            if name.starts_with(char::is_uppercase) && !is_associated {
+                types.push((line_of(code, at), name));
+            }
+        }
+    }
+    types
 }
 
 /// Line, name and number of lines of each function that has a body.

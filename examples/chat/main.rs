@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use swio::{Fd, Frame, Handler, JoinError, Presence, Request, Response, Server, TimerId, TopicEvent};
+use swio::{Fd, Frame, Handler, JoinError, Presence, Reply, Request, Response, Server, TimerId, TopicEvent};
 
 use room::Rooms;
 use wire::{FromPage, Message, Person, Refusal, ToPage};
@@ -78,10 +78,10 @@ struct Visitor {
 }
 
 impl Handler for Chat {
-    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
+    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Reply {
         match (request.method(), request.path()) {
-            ("GET" | "HEAD", "/") => page(),
-            _ => Response::not_found(),
+            ("GET" | "HEAD", "/") => page().into(),
+            _ => Response::not_found().into(),
         }
     }
 

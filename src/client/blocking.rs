@@ -1,11 +1,11 @@
-//! Connections that are used without a loop: each call waits until it is done.
+//! Connections without a loop: each call returns when its work is done.
 
 use super::Client;
 use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
-use crate::codec::ws::handshake_client::{self, Ask};
+use crate::codec::ws::handshake_client::{self, AnswerError, Ask};
 use crate::codec::ws::header::{self, ControlFrame};
-use crate::codec::ws::{Decoder, Error, Event, Limits, Opcode, Role, Spare, close, mask};
+use crate::codec::ws::{Decoder, Event, MessageLimits, Opcode, ProtocolError, Role, Spare, close, mask};
 use crate::config::Config;
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::net::blocking::BlockingStream;
@@ -15,7 +15,7 @@ use crate::session::message::Message;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-/// Opens a WebSocket, by [`Client::open`] with nothing but the URL.
+/// Opens a WebSocket to this URL. For headers, subprotocols or settings use [`Client::open`].
 ///
 /// # Errors
 /// As for [`Client::open`].
@@ -24,12 +24,12 @@ pub fn connect(url: impl Into<String>) -> io::Result<Connection> {
 }
 
 impl Client {
-    /// Opens the connection and gives it to the caller, to be used without a loop: see [`blocking`](self). The
-    /// callbacks are not called, and it does not reconnect. Looking up the name takes as long as the system's resolver
-    /// does, and connecting to each address and the handshake at most [`Config::connect_timeout`] each.
+    /// Opens the connection for use without a loop: see [`blocking`](self). The callbacks are not called, and the
+    /// client does not reconnect. Connecting to each address, and the handshake, take at most
+    /// [`Config::connect_timeout`] each; looking up the name takes as long as the system's resolver does.
     ///
     /// # Errors
-    /// Where the URL can't work or the attempt failed; the error says why.
+    /// If the URL can't work or the attempt failed; the error says why.
     pub fn open(self) -> io::Result<Connection> {
         let target = self.target()?;
         self.config.check()?;
@@ -44,23 +44,23 @@ impl Client {
     }
 }
 
-/// As many bytes at least a read or a pong counts for once it is late: each is a system call.
+/// After the deadline a read or a pong counts as at least this many bytes, because each is a system call.
 const LATE_BYTES_MIN: usize = 4096;
 
-/// An open WebSocket that is used without a loop; made by [`connect`] or [`Client::open`].
+/// An open WebSocket for use without a loop; made by [`connect`] or [`Client::open`].
 ///
-/// Pings are answered while [`receive`](Connection::receive) waits, and only then: a program that does other things
-/// for longer than the server waits for an answer is given up by it. An error is why the connection ended, and is the
-/// same from then on. Dropping it ends TCP without a close frame, which the server sees as a loss.
+/// Pings are answered only while [`receive`](Connection::receive) waits: if a program does other things for longer than
+/// the server waits for a pong, the server ends the connection. An error says why the connection ended; all later calls
+/// return the same one. Dropping this ends TCP without a close frame, so the server sees a lost connection.
 pub struct Connection {
     stream: BlockingStream,
     decoder: Decoder,
     spare: Spare,
-    limits: Limits,
+    limits: MessageLimits,
     random: Random,
     config: Config,
     subprotocol: Option<String>,
-    /// Read, and looked at only up to `start`.
+    /// Bytes that were read; those before `start` are used.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -76,7 +76,7 @@ impl Connection {
             None => resolver::look_up(&ask.url.host, ask.url.port)?,
         };
         let stream = BlockingStream::connect(addresses, config.connect_timeout)?;
-        let limits = Limits {
+        let limits = MessageLimits {
             role: Role::Client,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,
@@ -109,7 +109,7 @@ impl Connection {
         loop {
             let bytes = &self.buffer[self.start..self.end];
             if bytes.iter().zip(b"HTTP/1.").any(|(byte, expected)| byte != expected) {
-                return Err(wrong("the answer is not HTTP"));
+                return Err(wrong(AnswerError::NotHttp.what()));
             }
             if !head::has_end(bytes) {
                 if bytes.len() > self.config.head_bytes_max || self.end == self.buffer.len() {
@@ -123,7 +123,7 @@ impl Connection {
             }
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
             let Ok(Some((answer, len))) = Answer::parse(bytes, &mut headers) else {
-                return Err(wrong("malformed answer"));
+                return Err(wrong(AnswerError::Malformed.what()));
             };
             if len > self.config.head_bytes_max {
                 return Err(wrong("the head of the answer is too big"));
@@ -131,11 +131,11 @@ impl Connection {
             self.start += len;
             match answer.status() {
                 101 => {
-                    ask.check(&answer, &key).map_err(wrong)?;
+                    ask.check(&answer, &key).map_err(|error| wrong(error.what()))?;
                     self.subprotocol = answer.subprotocol().map(str::to_owned);
                     return Ok(());
                 }
-                // RFC 9110 §15.2: an answer before the answer.
+                // RFC 9110 §15.2: an interim response; the final one follows.
                 100..=199 => {}
                 status => {
                     return Err(io::Error::other(format!(
@@ -148,13 +148,13 @@ impl Connection {
         }
     }
 
-    /// The subprotocol that the server chose of those that were offered.
+    /// The subprotocol that the server chose, if any.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Pushes a message: text from strings, binary from bytes. Waits until the system has taken it, as long as the
-    /// server reads on; where it reads nothing for [`Config::pong_timeout`], the connection is ended.
+    /// Sends a message: text from strings, binary from bytes. Returns when the system has taken it. If the server reads
+    /// nothing for [`Config::pong_timeout`], the connection ends.
     ///
     /// # Errors
     /// Why the connection ended.
@@ -170,7 +170,7 @@ impl Connection {
         self.write(&frame)
     }
 
-    /// Sends a ping; more than 125 bytes of data are cut off.
+    /// Sends a ping. Data over 125 bytes is cut off.
     ///
     /// # Errors
     /// Why the connection ended.
@@ -179,8 +179,8 @@ impl Connection {
         self.write_control(Opcode::Ping, &data[..data.len().min(header::CONTROL_MAX)])
     }
 
-    /// Waits for a message, for at most `timeout` (`None`: for as long as the connection lives). `Ok(None)`: none came
-    /// in time. One that is there already is given at once, also with a timeout of zero.
+    /// Waits for a message, for at most `timeout` (`None`: until the connection ends). `Ok(None)` means that none came
+    /// in time. A message that is there already is returned at once, even if the timeout is zero.
     ///
     /// # Errors
     /// Why the connection ended.
@@ -201,9 +201,9 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: sends a close frame, waits for the server's for at most [`Config::close_timeout`], and
-    /// gives the reason of the end, which is another where the connection had ended before. Messages that come
-    /// meanwhile are dropped. Codes and reason are as for [`Server::disconnect`](crate::Server::disconnect).
+    /// Closes the connection: sends a close frame, waits for the server's for at most [`Config::close_timeout`], and
+    /// returns why the connection ended, which may have happened before. Messages that arrive meanwhile are dropped.
+    /// For code and reason see [`Server::disconnect`](crate::Server::disconnect).
     pub fn close(mut self, code: u16, reason: &str) -> CloseReason {
         if let Some(ended) = self.ended.take() {
             return ended;
@@ -226,9 +226,10 @@ impl Connection {
         }
     }
 
-    /// What comes next that the caller has to hear of; `None` at the deadline.
+    /// The next message or close frame; `None` at the deadline.
     fn next_event(&mut self, deadline: Option<Instant>) -> Result<Option<Received>, CloseReason> {
-        // Once it is over: a whole message may be there already, but what goes on for ever is none.
+        // After the deadline a message that has already arrived is still read, but endless input must not keep this
+        // going.
         let mut late_bytes = self.limits.message_bytes_max.saturating_add(self.buffer.len());
         let mut spend = |bytes: usize| {
             if is_over(deadline) {
@@ -280,7 +281,7 @@ impl Connection {
                     }
                 }
                 Some(Event::Close(code, reason)) => return Ok(Some(Received::Close(code, reason))),
-                // Parts are not asked for.
+                // Parts are never asked for.
                 Some(Event::Pong(_) | Event::Part(..)) | None => {}
             }
         }
@@ -301,10 +302,10 @@ impl Connection {
         })
     }
 
-    /// The server broke the protocol: it is told how (RFC 6455 §7.1.7).
-    fn broken(&mut self, error: Error) -> CloseReason {
+    /// The server broke the protocol: the close frame says how (RFC 6455 §7.1.7).
+    fn broken(&mut self, error: ProtocolError) -> CloseReason {
         let (code, what) = (error.close_code(), error.what());
-        // Where that fails too, what came first is the reason.
+        // If sending fails too, the first error stays the reason.
         let frame = ControlFrame::new(Opcode::Close, &close::payload(code, what), Some(self.random.bytes()));
         self.stream.write_all(frame.as_slice(), self.config.close_timeout).ok();
         let cause = if code == close::TOO_BIG { Cause::TooBig(what) } else { Cause::Protocol(what) };
@@ -315,7 +316,7 @@ impl Connection {
         self.end(CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Io(error.kind())))
     }
 
-    /// RFC 6455 §7.1.1: the server is the one to end TCP.
+    /// Waits for the server to end TCP, as RFC 6455 §7.1.1 wants it.
     fn await_end(&mut self) {
         let deadline = Instant::now().checked_add(self.config.close_timeout);
         while !is_over(deadline) && self.stream.read(&mut self.buffer, deadline).is_ok_and(|len| len > 0) {}
@@ -335,7 +336,7 @@ fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
-/// What the caller has to hear of.
+/// What the caller is interested in.
 enum Received {
     Message(Message<'static>),
     Close(u16, Box<str>),

@@ -1,4 +1,4 @@
-//! A client as its callbacks see it, and its closures as a handler.
+//! What a client's callbacks get, and the handler that calls them.
 
 use crate::codec::http::Answer;
 use crate::error::{CloseReason, Fault, PushError};
@@ -10,7 +10,7 @@ use crate::session::frame::Frame;
 use crate::session::message::Message;
 use std::fmt;
 
-/// A client as its callbacks see it: its connection, and the loop that serves it.
+/// What a client's callbacks get: its connection, and the loop that runs it.
 pub struct Link<'s> {
     server: &'s mut Server,
     client: ClientId,
@@ -21,21 +21,21 @@ impl Link<'_> {
     /// Sends a message, as [`Server::push`] does.
     ///
     /// # Errors
-    /// As for [`Server::push`]; [`PushError::Gone`] where the client is not connected.
+    /// As for [`Server::push`]; [`PushError::Gone`] if the client is not connected.
     pub fn push<'a>(&mut self, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         self.server.push(self.fd.ok_or(PushError::Gone)?, message)
     }
 
-    /// Sends a ping with up to 125 bytes, which come back in a pong; see [`Server::ping`].
+    /// Sends a ping with up to 125 bytes, which the pong brings back; see [`Server::ping`].
     ///
     /// # Errors
-    /// As for [`Link::push`], and [`PushError::Unsendable`] where it is more.
+    /// As for [`Link::push`], and [`PushError::Unsendable`] over 125 bytes.
     pub fn ping(&mut self, data: &[u8]) -> Result<(), PushError> {
         self.server.ping(self.fd.ok_or(PushError::Gone)?, data)
     }
 
-    /// Ends the connection, as [`Server::disconnect`] does, and with it the client: this is no reason to connect again.
-    /// False where it is ending already.
+    /// Closes the connection, as [`Server::disconnect`] does, and ends the client: it does not reconnect after this.
+    /// False if the connection is closing already.
     pub fn disconnect(&mut self, code: u16, reason: &str) -> bool {
         self.fd.is_some_and(|fd| self.server.disconnect(fd, code, reason))
     }
@@ -45,17 +45,17 @@ impl Link<'_> {
         self.server.stop_client(self.client)
     }
 
-    /// The connection; `None` where there is none, because it has ended or did not come about.
+    /// The connection; `None` if it has ended or was never opened.
     pub fn fd(&self) -> Option<Fd> {
         self.fd
     }
 
-    /// The client's name over all its connections.
+    /// The client's id, which stays the same over all its connections.
     pub fn id(&self) -> ClientId {
         self.client
     }
 
-    /// The loop that serves the client, and whatever else is served there: timers, other connections.
+    /// The loop that runs the client, for timers, other connections and so on.
     pub fn server(&mut self) -> &mut Server {
         self.server
     }
@@ -73,9 +73,9 @@ type OnData = dyn FnMut(&mut Link<'_>, &[u8]) + Send;
 type OnClose = dyn FnMut(&mut Link<'_>, &CloseReason) + Send;
 type OnError = dyn FnMut(&mut Link<'_>, &Fault) + Send;
 
-/// A client's closures.
+/// A client's callbacks.
 #[derive(Default)]
-pub(super) struct Callbacks {
+pub(super) struct ClientCallbacks {
     pub(super) open: Option<Box<OnOpen>>,
     pub(super) message: Option<Box<OnMessage>>,
     pub(super) ping: Option<Box<OnData>>,
@@ -84,10 +84,11 @@ pub(super) struct Callbacks {
     pub(super) error: Option<Box<OnError>>,
 }
 
-impl Callbacks {
-    /// `None` where there are none.
+impl ClientCallbacks {
+    /// `None` if there are no callbacks.
     pub(super) fn into_handler(self, client: ClientId) -> Option<Box<dyn Handler>> {
-        let Callbacks { open: None, message: None, ping: None, pong: None, close: None, error: None } = self
+        let ClientCallbacks { open: None, message: None, ping: None, pong: None, close: None, error: None } =
+            self
         else {
             return Some(Box::new(Own { client, callbacks: self }));
         };
@@ -95,10 +96,10 @@ impl Callbacks {
     }
 }
 
-/// The handler of one client.
+/// The handler that calls one client's callbacks.
 struct Own {
     client: ClientId,
-    callbacks: Callbacks,
+    callbacks: ClientCallbacks,
 }
 
 impl Own {

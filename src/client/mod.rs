@@ -1,9 +1,7 @@
-//! WebSocket clients on the reactor and codec of the server: what is to be connected to and what is to be done then,
-//! run by itself, many together, or from inside a server. Contract of this layer: only what users see of a client; the
-//! connecting itself is the server's.
+//! WebSocket clients, on the same reactor and codec as the server: alone, many on one thread, or inside a server.
+//! Contract of this layer: only what users see of a client; the server does the connecting.
 
-/// A WebSocket client for scripts: no loop, no callbacks, no thread. Each call does what it says and waits until that
-/// is done.
+/// A WebSocket client for scripts: no loop, no callbacks, no thread. Each call returns when its work is done.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -31,19 +29,19 @@ use crate::error::{CloseReason, Fault, PushError};
 use crate::server::Handle;
 use crate::server::Server;
 use crate::server::start::event_loop::EventLoop;
-use crate::server::state::clients::{Backoff, ClientId, Target};
+use crate::server::state::clients::{Backoff, ClientId, ClientTarget};
 use crate::session::frame::Frame;
 use crate::session::message::Message;
-use link::Callbacks;
+use link::ClientCallbacks;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
-/// A WebSocket client: where to connect to, and what to do then.
+/// A WebSocket client: the server to connect to, and the callbacks.
 ///
-/// Its callbacks get a [`Link`] to push through, as those of a server get the server. [`run`](Client::run) serves it
-/// on this thread, [`start`](Client::start) on one of its own, [`run_all`] many on one thread, and
-/// [`Server::connect`] beside the connections of a server. For scripts there is [`blocking`].
+/// Callbacks get a [`Link`] to push through, just as a server's callbacks get the server. [`run`](Client::run) runs the
+/// client on this thread, [`start`](Client::start) on a thread of its own, [`run_all`] runs many clients on one thread,
+/// and [`Server::connect`] runs one beside the connections of a server. For scripts there is [`blocking`].
 ///
 /// ```no_run
 /// use swio::{Backoff, Client};
@@ -58,8 +56,8 @@ use std::{fmt, io};
 /// # .unwrap();
 /// ```
 ///
-/// What the server sends is held to the limits of [`Config`] as what clients send a server is, but for those of speed:
-/// it was chosen to be heard. A server that is silent is pinged, and given up where it stays so.
+/// The limits of [`Config`] apply to what the server sends, except those on speed: the client chose this server. A
+/// silent server is pinged, and the connection ends if it stays silent.
 #[must_use]
 pub struct Client {
     url: String,
@@ -67,13 +65,13 @@ pub struct Client {
     subprotocols: Vec<String>,
     backoff: Option<Backoff>,
     config: Config,
-    callbacks: Callbacks,
+    callbacks: ClientCallbacks,
 }
 
 impl Client {
-    /// A client of the server at a URL such as `ws://example.com:9501/chat?room=1`. What is wrong with the URL is an
-    /// error of [`run`](Client::run) and the like. The name in it is looked up for each attempt, on another thread,
-    /// and all its addresses are tried in turn. TLS (`wss://`) is left to a proxy.
+    /// A client for the server at a URL such as `ws://example.com:9501/chat?room=1`. If the URL is wrong,
+    /// [`run`](Client::run), `start` and so on return the error. For each attempt the host name is looked up on another
+    /// thread, and all its addresses are tried in turn. For TLS (`wss://`) use a proxy.
     pub fn connect(url: impl Into<String>) -> Client {
         Client {
             url: url.into(),
@@ -81,14 +79,14 @@ impl Client {
             subprotocols: Vec::new(),
             backoff: None,
             config: Config::default(),
-            callbacks: Callbacks::default(),
+            callbacks: ClientCallbacks::default(),
         }
     }
 
-    /// Adds a header to the handshake's request, such as `Authorization`, `Cookie` or `Origin`.
+    /// Adds a header to the request of the handshake, such as `Authorization`, `Cookie` or `Origin`.
     ///
     /// # Panics
-    /// Where the name is no token, the value has a control character, or the header is the handshake's own.
+    /// If the name is not a token, the value has a control character, or the handshake itself sets the header.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Client {
         let (name, value) = (name.into(), value.into());
         assert!(is_token(&name), "{name:?} is no header name");
@@ -98,11 +96,11 @@ impl Client {
         self
     }
 
-    /// Offers a subprotocol; may be called for several, in the order of preference. Which of them the server has
-    /// chosen, if any, is [`Answer::subprotocol`].
+    /// Offers a subprotocol. Call it several times to offer several, the favourite first. [`Answer::subprotocol`] is
+    /// the one that the server chose, if any.
     ///
     /// # Panics
-    /// Where the name is no token.
+    /// If the name is not a token.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Client {
         let name = name.into();
         assert!(is_token(&name), "{name:?} is no name of a subprotocol");
@@ -110,9 +108,9 @@ impl Client {
         self
     }
 
-    /// Connects again when an attempt has failed or the connection has ended, whatever ended it but this side's own
-    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop). Without this there is one attempt. Who is not to come
-    /// back after some close codes stops in [`on_close`](Client::on_close):
+    /// Connects again after a failed attempt, and when the connection has ended for any reason except
+    /// [`disconnect`](Link::disconnect) or [`stop`](Link::stop) on this side. Without this there is only one attempt.
+    /// To give up after certain close codes, call `stop` in [`on_close`](Client::on_close):
     ///
     /// ```
     /// # use swio::{Backoff, Client};
@@ -129,63 +127,65 @@ impl Client {
         self
     }
 
-    /// Changes limits and timeouts: of [`run`](Client::run), [`start`](Client::start) and [`blocking`]. Clients of a
-    /// server have the server's.
+    /// Changes limits and timeouts for [`run`](Client::run), [`start`](Client::start) and [`blocking`]. A client inside
+    /// a server uses the server's.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Client {
         change(&mut self.config);
         self
     }
 
-    /// The connection is open. Pushing is possible from now on; the answer is that to the handshake.
+    /// Called when the connection is open: from now on you can push. The [`Answer`] is the server's response to the
+    /// handshake.
     pub fn on_open(mut self, call: impl FnMut(&mut Link<'_>, &Answer<'_>) + Send + 'static) -> Client {
         self.callbacks.open = Some(Box::new(call));
         self
     }
 
-    /// A message.
+    /// Called for each message.
     pub fn on_message(mut self, call: impl FnMut(&mut Link<'_>, Frame<'_>) + Send + 'static) -> Client {
         self.callbacks.message = Some(Box::new(call));
         self
     }
 
-    /// A ping came. It is answered by itself.
+    /// Called for each ping. The client answers pings by itself.
     pub fn on_ping(mut self, call: impl FnMut(&mut Link<'_>, &[u8]) + Send + 'static) -> Client {
         self.callbacks.ping = Some(Box::new(call));
         self
     }
 
-    /// A pong came, whether it answers a ping or nothing.
+    /// Called for each pong, whether it answers a ping or was sent unasked.
     pub fn on_pong(mut self, call: impl FnMut(&mut Link<'_>, &[u8]) + Send + 'static) -> Client {
         self.callbacks.pong = Some(Box::new(call));
         self
     }
 
-    /// A connection that was open has ended: exactly once for each [`on_open`](Client::on_open). There may be another.
+    /// Called when an open connection has ended: exactly once for each [`on_open`](Client::on_open). A client that
+    /// [reconnects](Client::reconnect) may open another.
     pub fn on_close(mut self, call: impl FnMut(&mut Link<'_>, &CloseReason) + Send + 'static) -> Client {
         self.callbacks.close = Some(Box::new(call));
         self
     }
 
-    /// Something went wrong: an attempt to connect ([`Fault::Connect`]), the server broke the protocol, a callback
+    /// Called when an attempt to connect failed ([`Fault::Connect`]), the server broke the protocol, or a callback
     /// panicked.
     pub fn on_error(mut self, call: impl FnMut(&mut Link<'_>, &Fault) + Send + 'static) -> Client {
         self.callbacks.error = Some(Box::new(call));
         self
     }
 
-    /// Serves the client on this thread until it is over: its connection has ended and there is no further attempt.
+    /// Runs the client on this thread until it has ended: the connection is closed and there is no further attempt.
     ///
     /// # Errors
-    /// Where the URL or a setting can't work, or the last attempt failed; the error is that attempt's.
+    /// If the URL or a setting can't work, or with the error of the last attempt if that failed.
     pub fn run(self) -> io::Result<()> {
         run_all([self])
     }
 
-    /// Serves the client on a thread of its own.
+    /// Runs the client on a thread of its own.
     ///
     /// # Errors
-    /// Where the URL or a setting can't work. What comes of the attempts is told by the callbacks, and of the last by
-    /// [`RunningClient::join`].
+    /// If the URL or a setting can't work. Failed attempts are reported by the callbacks, and the last one by
+    /// [`RunningClient::join`] too.
     pub fn start(self) -> io::Result<RunningClient> {
         self.target()?;
         let (sender, receiver) = mpsc::channel();
@@ -197,17 +197,17 @@ impl Client {
         })?;
         match receiver.recv() {
             Ok((handle, id)) => Ok(RunningClient { handle, id, thread }),
-            // It has ended, and says why.
+            // The thread has ended; its result says why.
             Err(_) => Err(join(thread).err().unwrap_or_else(|| io::Error::other("the client did not start"))),
         }
     }
 
-    fn target(&self) -> io::Result<Target> {
+    fn target(&self) -> io::Result<ClientTarget> {
         let url = Url::parse(&self.url).map_err(|what| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("can't connect to {:?}: {what}", self.url))
         })?;
         let ask = Ask { url, headers: self.headers.clone(), subprotocols: self.subprotocols.clone() };
-        Ok(Target { ask, backoff: self.backoff })
+        Ok(ClientTarget { ask, backoff: self.backoff })
     }
 }
 
@@ -217,7 +217,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Serves many clients on this thread, until all are over. Limits and timeouts are those of the first.
+/// Runs many clients on this thread until all have ended. The limits and timeouts of the first one apply to all.
 ///
 /// ```no_run
 /// use swio::{Client, client};
@@ -230,7 +230,7 @@ impl fmt::Debug for Client {
 /// ```
 ///
 /// # Errors
-/// As for [`Client::run`]: the error of whichever client was the last to give up.
+/// As for [`Client::run`]; the error is that of the last client that gave up.
 pub fn run_all(clients: impl IntoIterator<Item = Client>) -> io::Result<()> {
     let mut clients = clients.into_iter().peekable();
     let Some(first) = clients.peek() else { return Ok(()) };
@@ -245,7 +245,7 @@ fn event_loop(config: &Config) -> io::Result<EventLoop> {
     Server::builder().configure(|own| own.clone_from(config)).build_unbound()
 }
 
-/// Turns the loop until all clients are over.
+/// Turns the loop until all clients have ended.
 fn serve(mut event_loop: EventLoop) -> io::Result<()> {
     loop {
         let server = event_loop.server();
@@ -259,14 +259,14 @@ fn serve(mut event_loop: EventLoop) -> io::Result<()> {
 }
 
 impl Server {
-    /// Opens a WebSocket to another server, to be served beside the connections of this one. It begins when the
-    /// callback is over; then the client's own callbacks are told of it, or, where it has none, those of the handler
-    /// that called this: [`on_client_open`](crate::Handler::on_client_open), `on_message` and so on, and `on_error`
-    /// where it came to nothing.
+    /// Opens a WebSocket to another server and runs it beside the connections of this one. Connecting begins when the
+    /// current callback has returned. Events go to the client's own callbacks or, if it has none, to the handler that
+    /// called this: [`on_client_open`](crate::Handler::on_client_open), `on_message` and so on, and `on_error` if an
+    /// attempt fails.
     ///
-    /// Its fd is one like any other: for [`push`](Server::push), [`disconnect`](Server::disconnect),
-    /// [`join`](Server::join). Only a [`broadcast`](Server::broadcast) leaves it out, and the lists of
-    /// [`connections`](Server::connections): those are for who came to this server.
+    /// The connection has an fd like any other, for [`push`](Server::push), [`disconnect`](Server::disconnect),
+    /// [`join`](Server::join). Only [`broadcast`](Server::broadcast) and the list of
+    /// [`connections`](Server::connections) leave it out: they are for the clients of this server.
     ///
     /// ```no_run
     /// use swio::{Client, Server};
@@ -283,14 +283,14 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// Where the URL can't work, or the system gives no randomness.
+    /// If the URL can't work, or the system gives no random bytes.
     pub fn connect(&mut self, client: Client) -> io::Result<ClientId> {
         let target = client.target()?;
         self.add_client(target, |id| client.callbacks.into_handler(id))
     }
 }
 
-/// A client on a thread of its own; made by [`Client::start`]. Dropping it lets the client go on.
+/// A client on a thread of its own; made by [`Client::start`]. The client goes on when this is dropped.
 #[derive(Debug)]
 pub struct RunningClient {
     handle: Handle,
@@ -299,13 +299,16 @@ pub struct RunningClient {
 }
 
 impl RunningClient {
-    /// Sends a message. `Ok` means that the client will see it; where it is not connected then, it is dropped.
+    /// Sends a message. `Ok` means that the client's thread will get it; if the client is not connected at that time,
+    /// the message is dropped.
     ///
     /// # Errors
-    /// [`PushError::Busy`] where too much waits already, [`PushError::Stopped`] where the client is over.
+    /// [`PushError::Busy`] when too many messages, or bytes of them, wait to be picked up by the client's thread
+    /// ([`Config::mailbox_items_max`], [`Config::mailbox_bytes_max`]); [`PushError::Stopped`] when the client has
+    /// ended.
     pub fn push<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PushError> {
         let (id, message) = (self.id, message.into().into_owned());
-        self.handle.run(move |server| {
+        self.handle.run_sized(message.as_bytes().len(), move |server| {
             let pushed = server.client_fd(id).ok_or(PushError::Gone).and_then(|fd| server.push(fd, message));
             if let Err(error) = pushed {
                 log::debug!("a push from another thread was not accepted: {error}");
@@ -313,7 +316,7 @@ impl RunningClient {
         })
     }
 
-    /// Ends the client for good: its connection by close code 1000 behind what was pushed to it.
+    /// Ends the client for good. A connection is closed with 1000, after everything that was pushed before.
     ///
     /// # Errors
     /// As for [`RunningClient::push`].
@@ -324,20 +327,20 @@ impl RunningClient {
         })
     }
 
-    /// The client's name in its loop.
+    /// The client's id in its loop.
     pub fn id(&self) -> ClientId {
         self.id
     }
 
-    /// The client's loop, for all else.
+    /// A handle to the client's loop, for everything else.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Waits until the client is over.
+    /// Waits until the client has ended.
     ///
     /// # Errors
-    /// Where the last attempt to connect failed, or the system's poller did.
+    /// If the last attempt to connect failed, or the system's poller did.
     pub fn join(self) -> io::Result<()> {
         join(self.thread)
     }

@@ -1,38 +1,84 @@
-//! What clients of `swio.1` ask for beside their messages: a query, in front of a frame's payload or in a `POST`.
-//! Knows no connection; docs/PROTOCOL.md is its page.
+//! Commands of `swio.1` clients, such as subscribe and ping: a query in front of a frame's payload, or in a `POST`.
+//! Documented in docs/PROTOCOL.md. Knows no connection.
 
 use super::ws::close;
 use std::borrow::Cow;
+use std::fmt;
 
-/// What a query asks for.
+/// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     /// The payload is a message.
     Send,
     Subscribe {
         topic: Cow<'a, str>,
-        /// Of the last message that the client has of it.
+        /// The id of the last message that the client has from this topic.
         last_id: Option<Cow<'a, str>>,
     },
     Unsubscribe {
         topic: Cow<'a, str>,
     },
     Ping,
-    /// By `POST` alone: WebSockets have a frame for it.
+    /// Only in a `POST`: WebSockets have a frame for it.
     Close {
         code: u16,
         reason: Cow<'a, str>,
     },
 }
 
-/// Whether a request's query is a command, good or bad: it has `swio`, and opens no session.
+/// What is wrong with a command. Knows what the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommandError {
+    /// The query names no command: the client does not know the protocol that it agreed to.
+    Missing,
+    Unknown,
+    NoTopic,
+    TopicTooLong,
+    CloseCode,
+    CloseReasonTooLong,
+    /// A WebSocket closes by a close frame.
+    CloseOnWebSocket,
+}
+
+impl CommandError {
+    /// What a WebSocket is closed with.
+    pub(crate) fn close_code(self) -> u16 {
+        close::PROTOCOL_ERROR
+    }
+
+    /// What a `POST` is answered with.
+    pub(crate) fn status(self) -> u16 {
+        400
+    }
+
+    /// Also the reason text of a close frame, so at most 123 bytes.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            CommandError::Missing => "no command: a message begins with a line feed",
+            CommandError::Unknown => "an unknown command",
+            CommandError::NoTopic => "a command without a topic",
+            CommandError::TopicTooLong => "the name of a topic that is much too long",
+            CommandError::CloseCode => "a bad close code",
+            CommandError::CloseReasonTooLong => "a close reason that is too long",
+            CommandError::CloseOnWebSocket => "a close command on a WebSocket",
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
+}
+
+/// Whether a request's query is a command, valid or not: it has `swio`, and does not open a session.
 pub(crate) fn is_one(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes())
         .any(|(name, value)| name == "swio" && !matches!(&*value, "stream" | "poll"))
 }
 
 impl<'a> Command<'a> {
-    /// What stands in front of the first line feed of a frame, and the payload behind it.
+    /// Splits a frame at its first line feed, into query and payload.
     pub(crate) fn split(frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         match memchr::memchr(b'\n', frame) {
             Some(at) => (&frame[..at], &frame[at + 1..]),
@@ -40,9 +86,8 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Parameters that are not known are left alone, of those that come again the first counts. What is wrong
-    /// otherwise.
-    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+    /// Reads a query. Unknown parameters are ignored; if a parameter is repeated, the first counts.
+    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, CommandError> {
         if query.is_empty() {
             return Ok(Command::Send);
         }
@@ -58,10 +103,10 @@ impl<'a> Command<'a> {
             };
             place.get_or_insert(value);
         }
-        let topic = topic.filter(|topic| !topic.is_empty()).ok_or("a command without a topic");
+        let topic = topic.filter(|topic| !topic.is_empty()).ok_or(CommandError::NoTopic);
         Ok(match what.as_deref() {
             Some("send") => Command::Send,
-            // None seen is none.
+            // An empty id means that the client has no message.
             Some("subscribe") => {
                 Command::Subscribe { topic: topic?, last_id: last_id.filter(|last_id| !last_id.is_empty()) }
             }
@@ -69,20 +114,19 @@ impl<'a> Command<'a> {
             Some("ping") => Command::Ping,
             Some("close") => {
                 let (code, reason) = (code.as_deref().map(parse_code), reason.unwrap_or_default());
-                let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or("a bad close code")?;
+                let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or(CommandError::CloseCode)?;
                 if reason.len() > close::REASON_BYTES_MAX {
-                    return Err("a close reason that is too long");
+                    return Err(CommandError::CloseReasonTooLong);
                 }
                 Command::Close { code, reason }
             }
-            Some(_) => return Err("an unknown command"),
-            // Of a client that does not know what it has agreed to.
-            None => return Err("no command: a message begins with a line feed"),
+            Some(_) => return Err(CommandError::Unknown),
+            None => return Err(CommandError::Missing),
         })
     }
 }
 
-/// As from a close frame.
+/// The same codes are allowed as in a close frame.
 fn parse_code(code: &str) -> Option<u16> {
     code.parse().ok().filter(|code| close::may_be_sent(*code))
 }
@@ -114,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_said() {
-        let (none, unknown) = ("no command: a message begins with a line feed", "an unknown command");
-        let (no_topic, bad_code) = ("a command without a topic", "a bad close code");
+        let (none, unknown) = (CommandError::Missing, CommandError::Unknown);
+        let (no_topic, bad_code) = (CommandError::NoTopic, CommandError::CloseCode);
         for (query, expected) in [
             ("hello", none),
             ("&", none),
@@ -134,7 +178,7 @@ mod tests {
             assert_eq!(Command::parse(query.as_bytes()), Err(expected), "{query}");
         }
         let long = format!("swio=close&reason={}", "x".repeat(124));
-        assert_eq!(Command::parse(long.as_bytes()), Err("a close reason that is too long"));
+        assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
         assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
         // Whatever bytes they are.
         for byte in 0..=255 {

@@ -1,8 +1,8 @@
-//! Texts as JSON (RFC 8259 §7). Knows no more of JSON than its strings.
+//! JSON strings (RFC 8259 §7). Knows nothing else of JSON.
 
 use std::io::Write as _;
 
-/// Appends a text, which is UTF-8, in quotes.
+/// Appends a text, which must be UTF-8, in quotes.
 pub(crate) fn quote(to: &mut Vec<u8>, text: &[u8]) {
     to.push(b'"');
     let mut rest = text;

@@ -1,6 +1,6 @@
-//! What a message has beside its payload, and how that is written for each kind of connection that is told it: events
-//! with envelopes and polled messages as members of a JSON object, frames of `swio.1` as a query in front of the
-//! payload. A notice is labels alone. Knows no connection; docs/PROTOCOL.md is its page.
+//! Labels of messages (topic, id, event name), and how each kind of connection gets them: labelled event streams and
+//! long polling as members of a JSON object, WebSockets of `swio.1` as a query in front of the payload. A notice is
+//! labels without a payload. Documented in docs/PROTOCOL.md. Knows no connection.
 
 use super::json::quote;
 use super::unit;
@@ -9,13 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::io::Write as _;
 
-/// The subprotocol of WebSockets, and the `protocol` of event streams, that have labels.
+/// WebSockets with this subprotocol, and event streams with this `protocol`, get labels.
 pub(crate) const PROTOCOL: &str = "swio.1";
 
-/// An event with nothing in it: it shows page and network that the stream is in use.
+/// An empty event, which shows the page and the network that the stream is alive.
 pub(crate) const HEARTBEAT: &[u8] = b"data: {}\n\n";
 
-/// What a message has beside its payload; empty is none.
+/// What a message has in addition to its payload. An empty text means that it has no such label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
     pub(crate) topic: String,
@@ -30,16 +30,16 @@ impl Labels {
     }
 }
 
-/// The labels of a notice: names and values.
+/// The names and values of a notice.
 pub(crate) type Notice<'a> = &'a [(&'a str, &'a str)];
 
-/// A message as a whole WebSocket frame: `LABELS LF PAYLOAD`.
+/// A message as a complete WebSocket frame: `LABELS LF PAYLOAD`.
 pub(crate) fn frame(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let query = query(labels.into_iter().flat_map(Labels::pairs));
     whole_frame(if is_binary { Opcode::Binary } else { Opcode::Text }, &query, data)
 }
 
-/// The same of a notice, behind whose labels nothing comes.
+/// A notice as a complete WebSocket frame, with nothing after its labels.
 pub(crate) fn notice_frame(notice: Notice<'_>) -> Vec<u8> {
     whole_frame(Opcode::Text, &query(notice.iter().copied()), b"")
 }
@@ -61,7 +61,7 @@ fn whole_frame(opcode: Opcode, query: &str, data: &[u8]) -> Vec<u8> {
     run
 }
 
-/// A message as an object, `{"text":".."}` or `{"binary":"BASE64"}` with its labels, in an event.
+/// A message as an event whose data is an object: `{"text":".."}` or `{"binary":"BASE64"}` with the labels.
 pub(crate) fn event(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let mut run = Vec::with_capacity(data.len() + 48);
     run.extend(b"data: ");
@@ -70,7 +70,7 @@ pub(crate) fn event(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Ve
     run
 }
 
-/// The same of a notice, which has no payload.
+/// A notice as an event.
 pub(crate) fn notice_event(notice: Notice<'_>) -> Vec<u8> {
     let mut run = b"data: ".to_vec();
     notice_object(&mut run, notice);
@@ -78,7 +78,7 @@ pub(crate) fn notice_event(notice: Notice<'_>) -> Vec<u8> {
     run
 }
 
-/// A message as an object that waits for a poll: a unit.
+/// A message as an object for long polling: a unit.
 pub(crate) fn polled(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let mut run = Vec::with_capacity(data.len() + 48);
     run.extend_from_slice(&[0; unit::HEADER_BYTES]);
@@ -87,7 +87,7 @@ pub(crate) fn polled(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> V
     run
 }
 
-/// The same of a notice.
+/// A notice as an object for long polling: a unit.
 pub(crate) fn notice_polled(notice: Notice<'_>) -> Vec<u8> {
     let mut run = vec![0; unit::HEADER_BYTES];
     notice_object(&mut run, notice);
@@ -121,7 +121,7 @@ fn notice_object(run: &mut Vec<u8>, notice: Notice<'_>) {
     run.push(b'}');
 }
 
-/// The names are of this crate and need no escapes.
+/// The name is one of this crate's and needs no escapes.
 fn member(run: &mut Vec<u8>, name: &str, value: &str) {
     write!(run, "\"{name}\":").expect("a Vec takes all");
     quote(run, value.as_bytes());

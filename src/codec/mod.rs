@@ -1,5 +1,5 @@
-//! The wire formats. Contract of this layer: byte slices in, events and bytes out; no sockets, no clock, no
-//! user callbacks, and no allocation on the happy path. "More bytes needed" is a value, never an error.
+//! The wire formats. Contract of this layer: byte slices in, events and bytes out; no sockets, no clock, no callbacks,
+//! and no allocation in the common case. "More bytes needed" is a value, never an error.
 
 pub(crate) mod command;
 pub(crate) mod http;

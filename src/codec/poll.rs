@@ -1,25 +1,25 @@
-//! Long polling: answers made of messages, which are units of JSON while they wait. Knows no connection.
+//! Bodies of long polling's responses. Messages are units of JSON while they wait. Knows no connection.
 
 use super::json::quote;
 use super::unit;
 use std::io::Write as _;
 
-/// What an answer says.
+/// The body of a response.
 #[derive(Debug, Default)]
-pub(crate) struct Answer<'a> {
-    /// The token of a session that has just begun.
+pub(crate) struct PollBody<'a> {
+    /// The session's token, in its first response.
     pub(crate) session: Option<&'a str>,
-    /// For how long a request may wait, in ms; told with the token.
+    /// How long a request may wait, in milliseconds; sent with the token.
     pub(crate) hold: Option<u128>,
     /// The number of the last message.
     pub(crate) cursor: u64,
     /// Encoded messages: units of JSON.
     pub(crate) messages: &'a [u8],
-    /// Code and reason of the session's end.
+    /// Close code and reason, if the session has ended.
     pub(crate) closed: Option<(u16, &'a str)>,
 }
 
-impl Answer<'_> {
+impl PollBody<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.messages.len() + 96);
         body.push(b'{');
@@ -60,11 +60,11 @@ mod tests {
     fn answers_hold_all_messages_in_order() {
         let messages =
             [polled(None, false, b"a"), polled(None, false, b","), polled(None, true, b"")].concat();
-        let answer = Answer { cursor: 8, messages: &messages, ..Answer::default() };
+        let answer = PollBody { cursor: 8, messages: &messages, ..PollBody::default() };
         let list = r#"[{"text":"a"},{"text":","},{"binary":""}]"#;
         assert_eq!(text(answer.encode()), format!("{{\"cursor\":8,\"messages\":{list}}}"));
         let closed = Some((4000, "a \"b\""));
-        let answer = Answer { session: Some("T"), hold: Some(25_000), closed, ..Answer::default() };
+        let answer = PollBody { session: Some("T"), hold: Some(25_000), closed, ..PollBody::default() };
         assert_eq!(
             text(answer.encode()),
             r#"{"session":"T","hold":25000,"cursor":0,"messages":[],"closed":{"code":4000,"reason":"a \"b\""}}"#

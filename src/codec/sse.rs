@@ -1,19 +1,19 @@
-//! Event streams (WHATWG HTML §9.2): messages as events, as a server writes them. Knows no connection; that every
-//! line of a payload stays a line of its event is this file's whole care.
+//! Event streams (WHATWG HTML §9.2): writes messages as events. Its main concern is that a line break in a payload can
+//! never end the event or forge another field. Knows no connection.
 
 use super::json;
 use super::labels::Labels;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A line that readers ignore: it shows the network that the stream is in use.
+/// A comment, which readers ignore: it shows the network that the stream is alive.
 pub(crate) const COMMENT: &[u8] = b":\n\n";
 
 /// The name of an event whose data is base64.
 const BINARY: &str = "binary";
 
-/// One message as an event. Text is split at each line break of its own, of whatever kind: readers join the lines by
-/// LF. Binary data is base64 in an event `binary`, where it has no name of its own.
+/// A message as an event. Text is split at its line breaks, of whatever kind; readers join the lines with LF. Binary
+/// data is base64, and the event is named `binary` unless the message has a name.
 pub(crate) fn encode(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let mut run = Vec::with_capacity(data.len() + 48);
     let event = labels.map_or("", |labels| &labels.event);
@@ -27,12 +27,12 @@ pub(crate) fn encode(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> V
     run
 }
 
-/// How long a reader waits until it comes back.
+/// Tells the reader how long to wait before it reconnects.
 pub(crate) fn retry(run: &mut Vec<u8>, millis: u128) {
     run.extend_from_slice(format!("retry: {millis}\n\n").as_bytes());
 }
 
-/// Sets what a reader that comes back gives as its last id, without an event (§9.2.6).
+/// Sets the id that a reader sends when it reconnects, without an event (§9.2.6).
 pub(crate) fn position(id: &str) -> Vec<u8> {
     let mut run = Vec::new();
     field(&mut run, "id", id);
@@ -40,7 +40,7 @@ pub(crate) fn position(id: &str) -> Vec<u8> {
     run
 }
 
-/// Why the server ends the stream, as an event that pages may listen to.
+/// The event `close`, by which pages learn why the server ends the stream.
 pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     let labels = Labels { event: "close".to_owned(), ..Labels::default() };
     let mut data = format!("{{\"code\":{code},\"reason\":").into_bytes();
@@ -49,8 +49,8 @@ pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     encode(Some(&labels), false, &data)
 }
 
-/// A field of one line, where it has a value. What would end the line is left out, and NUL, for which readers ignore
-/// an id.
+/// A field, unless the value is empty. Line breaks are left out, because they would end the field, and NUL, because
+/// readers ignore an id that contains it.
 fn field(run: &mut Vec<u8>, name: &str, value: &str) {
     if value.is_empty() {
         return;
@@ -67,7 +67,7 @@ fn line(run: &mut Vec<u8>, text: &[u8]) {
     run.push(b'\n');
 }
 
-/// The lines of a text, which end in LF, CR or CRLF; at least one.
+/// The lines of a text, which may end in LF, CR or CRLF. An empty text is one line.
 fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut is_over = false;
     std::iter::from_fn(move || {
@@ -92,7 +92,7 @@ mod tests {
     /// An event as a page sees it: name, id, data.
     type Seen = (String, String, String);
 
-    /// The standard's own steps (§9.2.6), without any shortcut.
+    /// Follows the steps of the standard (§9.2.6) literally.
     fn read(stream: &str) -> Vec<Seen> {
         let mut seen = Vec::new();
         let (mut event, mut id, mut data) = (String::new(), String::new(), String::new());

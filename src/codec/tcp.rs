@@ -1,44 +1,47 @@
-//! Packages on raw TCP: where one ends in a stream of bytes, and what makes one of what is sent. Bytes in, ranges of
-//! them out; owns memory only while a package is partly here, and grows as bytes arrive, never by a declared length.
+//! Packages on raw TCP: finds where one ends in a stream of bytes, and frames what is sent. Bytes in, ranges of them
+//! out. Allocates memory only for incomplete packages, and only as bytes arrive, never by a declared length.
 
+use super::ws::close;
 use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
-/// How a stream of bytes is cut into packages; see [`Builder::listen_tcp`](crate::Builder::listen_tcp). What
-/// [`push`](crate::Server::push) sends is framed the same way, so that two servers of this crate understand each other.
+/// How a stream of bytes is cut into packages; see [`Builder::listen_tcp`](crate::Builder::listen_tcp).
+/// [`push`](crate::Server::push) frames what it sends the same way, so that two servers of this crate understand each
+/// other.
 ///
 /// ```
 /// use swio::{Framing, LengthType};
 ///
 /// // Lines, as netcat sends them: Swoole's open_eof_split with package_eof.
 /// let lines = Framing::EndMark(b"\n".into());
-/// // Four bytes of length, then so many bytes: Swoole's open_length_check with package_length_type N.
+/// // A length of four bytes, then that many bytes: Swoole's open_length_check with package_length_type N.
 /// let lengths = Framing::Length { length_type: LengthType::U32Be, length_offset: 0, body_offset: 4 };
 /// # drop((lines, lengths));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
-    /// Bytes as they come: what one `on_receive` is told is not what the peer sent in one piece.
+    /// Bytes as they arrive. One call of `on_receive` may get more or less than what the peer sent at once.
     #[default]
     None,
-    /// A package ends with this mark, of 1 to 8 bytes. `on_receive` is told what is before it, and
-    /// [`push`](crate::Server::push) adds it; a message with the mark in it can't be sent
-    /// ([`PushError::Unsendable`](crate::PushError::Unsendable)), for it would arrive as two.
+    /// A package ends with this mark of 1 to 8 bytes. `on_receive` gets what is before the mark, and
+    /// [`push`](crate::Server::push) appends it. A message that contains the mark can't be sent
+    /// ([`PushError::Unsendable`](crate::PushError::Unsendable)): it would arrive as two.
     EndMark(Cow<'static, [u8]>),
-    /// A package says how long it is.
+    /// A package has its length in its head.
     ///
-    /// Where the length is all there is in front of the body (`length_offset` is 0 and `body_offset` no more than the
-    /// size of the length), `on_receive` is told the body, and [`push`](crate::Server::push) puts the length in
-    /// front. Where more is in front, `on_receive` is told the whole package, and `push` takes a whole package, in
-    /// which it fills in the length: one that is too short for its head, or too long for its length, is
+    /// If the head is nothing but the length (`length_offset` is 0 and `body_offset` is not larger than the length's
+    /// own size), `on_receive` gets the body, and [`push`](crate::Server::push) prepends the length. If the head has
+    /// more, `on_receive` gets the whole package, and `push` takes a whole package and fills in the length. A package
+    /// that is shorter than its head, or too long for its length, is
     /// [`PushError::Unsendable`](crate::PushError::Unsendable).
     Length {
         /// Size and byte order of the length.
         length_type: LengthType,
-        /// Bytes in front of the length.
+        /// Number of bytes before the length.
         length_offset: u16,
-        /// Where the bytes begin that the length counts: 0 where it counts the whole package, its own bytes included.
+        /// Where the bytes begin that the length counts: 0 if it counts the whole package, including itself.
         body_offset: u16,
     },
 }
@@ -48,13 +51,13 @@ pub enum Framing {
 pub enum LengthType {
     /// One byte: `C`.
     U8,
-    /// Two bytes, the high one first: `n`.
+    /// Two bytes, big-endian: `n`.
     U16Be,
-    /// Two bytes, the low one first: `v`.
+    /// Two bytes, little-endian: `v`.
     U16Le,
-    /// Four bytes, the high one first: `N`.
+    /// Four bytes, big-endian: `N`.
     U32Be,
-    /// Four bytes, the low one first: `V`.
+    /// Four bytes, little-endian: `V`.
     U32Le,
 }
 
@@ -71,13 +74,13 @@ impl LengthType {
         matches!(self, LengthType::U16Le | LengthType::U32Le)
     }
 
-    /// `bytes` are of this type's size.
+    /// `bytes` must have this type's size.
     fn read(self, bytes: &[u8]) -> u32 {
         let join = |value: u32, byte: &u8| value << 8 | u32::from(*byte);
         if self.is_little_endian() { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) }
     }
 
-    /// Fills `bytes`, which are of this type's size; `None` where the value is too large for it.
+    /// Fills `bytes`, which must have this type's size; `None` if the value is too large for it.
     fn write(self, value: usize, bytes: &mut [u8]) -> Option<()> {
         let value = u32::try_from(value).ok().filter(|value| u64::from(*value) >> (8 * self.size()) == 0)?;
         if self.is_little_endian() {
@@ -92,64 +95,92 @@ impl LengthType {
 const MARK_BYTES_MAX: usize = 8;
 
 impl Framing {
-    /// Why it can't work, if it can't.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    /// Whether this framing can work.
+    pub(crate) fn check(&self) -> Result<(), FramingError> {
         match self {
             Framing::EndMark(mark) if !(1..=MARK_BYTES_MAX).contains(&mark.len()) => {
-                Err("an end mark has 1 to 8 bytes")
+                Err(FramingError::EndMarkLength)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What a peer sent that is no package.
+/// Why a framing can't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub(crate) enum FramingError {
+    EndMarkLength,
+}
+
+impl fmt::Display for FramingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FramingError::EndMarkLength => "an end mark has 1 to 8 bytes",
+        })
+    }
+}
+
+/// Why a peer's bytes are not a package. Knows the close code. Only the handler gets it: raw TCP has no close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PackageError {
     TooBig,
-    /// A length that does not even count what is in front of it.
+    /// The length is shorter than the head that it must count.
     LengthTooShort,
-    /// The server's memory for packages that are only partly here is spent; not this peer's fault.
+    /// The server's memory for incomplete packages is used up; not this peer's fault.
     NoRoom,
 }
 
-impl Error {
+impl PackageError {
+    pub(crate) fn close_code(self) -> u16 {
+        match self {
+            PackageError::TooBig => close::TOO_BIG,
+            PackageError::LengthTooShort => close::PROTOCOL_ERROR,
+            PackageError::NoRoom => close::TRY_AGAIN_LATER,
+        }
+    }
+
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Error::TooBig => "package too big",
-            Error::LengthTooShort => "length shorter than its own head",
-            Error::NoRoom => "no memory for partial packages",
+            PackageError::TooBig => "package too big",
+            PackageError::LengthTooShort => "length shorter than its own head",
+            PackageError::NoRoom => "no memory for partial packages",
         }
     }
 }
 
-/// What one connection may send.
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
+}
+
+/// The limits on what one connection may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct PackageLimits {
     pub(crate) package_bytes_max: usize,
-    /// Bytes of memory that may be taken beyond what the package holds.
+    /// How many more bytes of memory the package may take.
     pub(crate) room: usize,
 }
 
-/// A framing made ready for use.
+/// A framing, prepared for use.
 #[derive(Debug)]
 pub(crate) enum Framer {
     None,
     EndMark(Box<Finder<'static>>),
-    Length(Head),
+    Length(PackageHead),
 }
 
-/// What is in front of a body.
+/// Where the length is, and what it counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Head {
+pub(crate) struct PackageHead {
     length_type: LengthType,
     length: (usize, usize),
     body_offset: usize,
-    /// There is nothing but the length: it is taken off and put on.
+    /// The head is nothing but the length, which handlers do not see.
     is_bare: bool,
 }
 
-/// A message on its way out: the length in front of it, itself, and the mark behind it; never both.
+/// A framed message: its body, with either a length before it or a mark after it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Package<'m, 'f> {
     pub(crate) head: Length,
@@ -157,7 +188,7 @@ pub(crate) struct Package<'m, 'f> {
     pub(crate) mark: &'f [u8],
 }
 
-/// The bytes of a length; none where it is not put on.
+/// The encoded length; empty if the framing prepends none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Length {
     bytes: [u8; 4],
@@ -185,7 +216,7 @@ impl Framer {
             Framing::EndMark(mark) => Framer::EndMark(Box::new(Finder::new(mark).into_owned())),
             Framing::Length { length_type, length_offset, body_offset } => {
                 let (offset, size) = (usize::from(*length_offset), length_type.size());
-                Framer::Length(Head {
+                Framer::Length(PackageHead {
                     length_type: *length_type,
                     length: (offset, offset + size),
                     body_offset: usize::from(*body_offset),
@@ -195,14 +226,14 @@ impl Framer {
         }
     }
 
-    /// The common case: the input begins with a whole package. Gives how many bytes it is, and where what
-    /// `on_receive` is told is among them; `None` calls for [`Partial::step`].
+    /// The common case: the input begins with a complete package. Returns its length and where in it the part for
+    /// `on_receive` is. `None` means that it is incomplete: use [`PartialPackage::step`].
     #[inline]
     pub(crate) fn whole(
         &self,
         input: &[u8],
-        limits: &Limits,
-    ) -> Result<Option<(usize, Range<usize>)>, Error> {
+        limits: &PackageLimits,
+    ) -> Result<Option<(usize, Range<usize>)>, PackageError> {
         let (end, data) = match self {
             Framer::None => (input.len(), 0..input.len()),
             Framer::EndMark(finder) => match finder.find(input) {
@@ -215,29 +246,29 @@ impl Framer {
             },
         };
         match self {
-            Framer::EndMark(_) if data.len() > limits.package_bytes_max => Err(Error::TooBig),
+            Framer::EndMark(_) if data.len() > limits.package_bytes_max => Err(PackageError::TooBig),
             _ => Ok(Some((end, data))),
         }
     }
 
-    /// Frames a message; `None` where this framing has no way to.
+    /// Frames a message; `None` if this framing can't carry it.
     pub(crate) fn frame<'m>(&self, mut body: Cow<'m, [u8]>) -> Option<Package<'m, '_>> {
         let (mut head, mut mark) = (Length::default(), &[][..]);
         match self {
             Framer::None => {}
             Framer::EndMark(finder) => {
                 mark = finder.needle();
-                // Also one that only its own beginning completes.
+                // The end of the message and the beginning of the mark together may also form a mark.
                 let seam = Seam::new(&body, &mark[..mark.len() - 1], mark);
                 if finder.find(&body).is_some() || finder.find(seam.bytes()).is_some() {
                     return None;
                 }
             }
-            Framer::Length(Head { length_type, length, body_offset, is_bare: true }) => {
+            Framer::Length(PackageHead { length_type, length, body_offset, is_bare: true }) => {
                 head.size = length.1;
                 length_type.write(length.1 + body.len() - body_offset, &mut head.bytes[..length.1])?;
             }
-            Framer::Length(Head { length_type, length, body_offset, is_bare: false }) => {
+            Framer::Length(PackageHead { length_type, length, body_offset, is_bare: false }) => {
                 let value = body.len().checked_sub(*body_offset).filter(|_| body.len() >= length.1)?;
                 length_type.write(value, &mut body.to_mut()[length.0..length.1])?;
             }
@@ -246,14 +277,14 @@ impl Framer {
     }
 }
 
-impl Head {
-    /// The length of the whole package; `None` where the start of it is too short to tell.
-    fn package_len(&self, start: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
+impl PackageHead {
+    /// The length of the whole package; `None` if `start` is too short to tell.
+    fn package_len(&self, start: &[u8], limits: &PackageLimits) -> Result<Option<usize>, PackageError> {
         let Some(length) = start.get(self.length.0..self.length.1) else { return Ok(None) };
         let len = self.body_offset + self.length_type.read(length) as usize;
         let data_len = len.checked_sub(self.data_start()).filter(|_| len >= self.length.1);
-        match data_len.ok_or(Error::LengthTooShort)? {
-            data_len if data_len > limits.package_bytes_max => Err(Error::TooBig),
+        match data_len.ok_or(PackageError::LengthTooShort)? {
+            data_len if data_len > limits.package_bytes_max => Err(PackageError::TooBig),
             _ => Ok(Some(len)),
         }
     }
@@ -263,7 +294,7 @@ impl Head {
     }
 }
 
-/// The bytes around a cut, as many on each side as a mark may have that lies across it.
+/// The bytes around a cut between two pieces: enough on each side to find a mark that lies across the cut.
 struct Seam {
     bytes: [u8; 2 * MARK_BYTES_MAX],
     before: usize,
@@ -285,30 +316,31 @@ impl Seam {
     }
 }
 
-/// A package of which only the start is here.
+/// The beginning of a package that is incomplete.
 #[derive(Debug, Default)]
-pub(crate) struct Partial {
+pub(crate) struct PartialPackage {
     bytes: Vec<u8>,
 }
 
-impl Partial {
-    /// What it costs beside its bytes, the allocator's own part included.
-    const OWN_BYTES: usize = size_of::<Partial>() + 48;
+impl PartialPackage {
+    /// Its memory in addition to the bytes, including the allocator's overhead.
+    const OWN_BYTES: usize = size_of::<PartialPackage>() + 48;
 
     pub(crate) fn held_bytes(&self) -> usize {
-        Partial::OWN_BYTES + self.bytes.capacity()
+        PartialPackage::OWN_BYTES + self.bytes.capacity()
     }
 
-    /// Takes what belongs to the package from the start of `input`: how many bytes that were, and where in
-    /// [`Partial::bytes`] what `on_receive` is told is, if the package is whole now. Otherwise the input is used up.
+    /// Takes what belongs to the package from the start of `input`. Returns how many bytes that were and, if the
+    /// package is complete now, where in [`PartialPackage::bytes`] the part for `on_receive` is. Otherwise the input
+    /// is used up.
     pub(crate) fn step(
         &mut self,
         framer: &Framer,
         input: &[u8],
-        limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
-        // From here on it is what the package may have in all.
-        let limits = &Limits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
+        limits: &PackageLimits,
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
+        // From here on `room` is what the package may take in total.
+        let limits = &PackageLimits { room: limits.room.saturating_add(self.held_bytes()), ..*limits };
         match framer {
             Framer::None => {
                 self.keep(input, limits)?;
@@ -327,8 +359,8 @@ impl Partial {
         &mut self,
         finder: &Finder<'_>,
         input: &[u8],
-        limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
+        limits: &PackageLimits,
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mark = finder.needle();
         let seam = Seam::new(&self.bytes, input, mark);
         let end = match finder.find(seam.bytes()) {
@@ -336,13 +368,13 @@ impl Partial {
             None => finder.find(input).map(|at| at + mark.len()),
         };
         let used = end.unwrap_or(input.len());
-        // What is no mark for certain: the rest of one may still come.
+        // The last bytes may be the beginning of a mark, so they do not count as data yet.
         let data_len = match end {
             Some(_) => self.bytes.len() + used - mark.len(),
             None => (self.bytes.len() + used).saturating_sub(mark.len() - 1),
         };
         if data_len > limits.package_bytes_max {
-            return Err(Error::TooBig);
+            return Err(PackageError::TooBig);
         }
         self.keep(&input[..used], limits)?;
         Ok((used, end.map(|_| 0..data_len)))
@@ -350,10 +382,10 @@ impl Partial {
 
     fn step_to_length(
         &mut self,
-        head: &Head,
+        head: &PackageHead,
         input: &[u8],
-        limits: &Limits,
-    ) -> Result<(usize, Option<Range<usize>>), Error> {
+        limits: &PackageLimits,
+    ) -> Result<(usize, Option<Range<usize>>), PackageError> {
         let mut used = 0;
         loop {
             let (held, len) = (self.bytes.len(), head.package_len(&self.bytes, limits)?);
@@ -370,12 +402,13 @@ impl Partial {
         }
     }
 
-    /// Grows to twice what there was, so that a package in many pieces is not copied for each, but takes little of
-    /// what others may need more.
-    fn keep(&mut self, more: &[u8], limits: &Limits) -> Result<(), Error> {
+    /// Doubles the capacity, so that a package in many pieces is not copied for each piece, but takes only a small part
+    /// of the remaining room ahead of need.
+    fn keep(&mut self, more: &[u8], limits: &PackageLimits) -> Result<(), PackageError> {
         let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
         if needed > capacity {
-            let spare = limits.room.checked_sub(Partial::OWN_BYTES + needed).ok_or(Error::NoRoom)?;
+            let spare =
+                limits.room.checked_sub(PartialPackage::OWN_BYTES + needed).ok_or(PackageError::NoRoom)?;
             self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);

@@ -3,7 +3,7 @@
 use super::*;
 
 const MAX: usize = 1 << 20;
-const LIMITS: Limits = Limits { package_bytes_max: MAX, room: usize::MAX };
+const LIMITS: PackageLimits = PackageLimits { package_bytes_max: MAX, room: usize::MAX };
 
 const TYPES: [LengthType; 5] =
     [LengthType::U8, LengthType::U16Be, LengthType::U16Le, LengthType::U32Be, LengthType::U32Le];
@@ -43,9 +43,9 @@ fn wire(framer: &Framer, message: &[u8]) -> Option<Vec<u8>> {
 fn receive<'a>(
     framer: &Framer,
     pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
-) -> Result<Vec<Vec<u8>>, Error> {
-    let (mut packages, mut partial) = (Vec::new(), None::<Partial>);
+    limits: &PackageLimits,
+) -> Result<Vec<Vec<u8>>, PackageError> {
+    let (mut packages, mut partial) = (Vec::new(), None::<PartialPackage>);
     for mut input in pieces {
         while !input.is_empty() {
             if partial.is_none()
@@ -176,7 +176,10 @@ fn any_bytes_in_any_pieces_are_cut_as_the_naive_splitter_does() {
                 packages += received.len();
             }
             Err(error) => {
-                assert!(matches!(error, Error::LengthTooShort | Error::TooBig), "{framing:?} {stream:?}");
+                assert!(
+                    matches!(error, PackageError::LengthTooShort | PackageError::TooBig),
+                    "{framing:?} {stream:?}"
+                );
                 refused += 1;
             }
         }
@@ -262,7 +265,7 @@ fn what_a_framing_can_not_carry_is_not_sent() {
 
 #[test]
 fn limits_hold_before_anything_is_kept() {
-    let limits = Limits { package_bytes_max: 10, ..LIMITS };
+    let limits = PackageLimits { package_bytes_max: 10, ..LIMITS };
     for framing in framings() {
         let framer = Framer::new(&framing);
         let is_bare = !matches!(&framer, Framer::Length(head) if !head.is_bare);
@@ -275,7 +278,11 @@ fn limits_hold_before_anything_is_kept() {
                 Ok(vec![expected.clone()]),
                 "{framing:?}"
             );
-            assert_eq!(receive(&framer, too_big.chunks(piece), &limits), Err(Error::TooBig), "{framing:?}");
+            assert_eq!(
+                receive(&framer, too_big.chunks(piece), &limits),
+                Err(PackageError::TooBig),
+                "{framing:?}"
+            );
         }
     }
     // Told from the length alone; and a mark that never comes.
@@ -285,8 +292,8 @@ fn limits_hold_before_anything_is_kept() {
         (mark(b"\r\n"), &[b'x'; 12]),
     ] {
         let framer = Framer::new(&framing);
-        assert_eq!(receive(&framer, start.chunks(1), &limits), Err(Error::TooBig), "{framing:?}");
-        assert_eq!(receive(&framer, [start], &limits), Err(Error::TooBig), "{framing:?}");
+        assert_eq!(receive(&framer, start.chunks(1), &limits), Err(PackageError::TooBig), "{framing:?}");
+        assert_eq!(receive(&framer, [start], &limits), Err(PackageError::TooBig), "{framing:?}");
     }
 }
 
@@ -298,15 +305,19 @@ fn a_length_that_lies_is_refused() {
         (length(LengthType::U8, 4, 2), b"head\x02"),
     ] {
         let framer = Framer::new(&framing);
-        assert_eq!(receive(&framer, [start], &LIMITS), Err(Error::LengthTooShort), "{framing:?}");
-        assert_eq!(receive(&framer, start.chunks(1), &LIMITS), Err(Error::LengthTooShort), "{framing:?}");
+        assert_eq!(receive(&framer, [start], &LIMITS), Err(PackageError::LengthTooShort), "{framing:?}");
+        assert_eq!(
+            receive(&framer, start.chunks(1), &LIMITS),
+            Err(PackageError::LengthTooShort),
+            "{framing:?}"
+        );
     }
 }
 
 #[test]
 fn memory_is_taken_for_what_came_and_within_the_room() {
     let framer = Framer::new(&length(LengthType::U32Be, 0, 4));
-    let mut partial = Partial::default();
+    let mut partial = PartialPackage::default();
     let start = [&[0, 0x0f, 0, 0][..], &[7; 100]].concat();
     assert_eq!(partial.step(&framer, &start, &LIMITS), Ok((start.len(), None)));
     assert!(partial.held_bytes() < 400, "{}", partial.held_bytes());
@@ -316,12 +327,12 @@ fn memory_is_taken_for_what_came_and_within_the_room() {
         let framer = Framer::new(&framing);
         let stream = wire(&framer, &[b'x'; 50_000]).expect("sendable");
         for room in [100, 1_000, 49_999, 50_072, 60_000, 200_000] {
-            let (mut partial, mut rest) = (Partial::default(), &stream[..]);
+            let (mut partial, mut rest) = (PartialPackage::default(), &stream[..]);
             let mut before = partial.held_bytes();
             let mut is_whole = false;
             while !rest.is_empty() && !is_whole {
                 let piece = &rest[..rest.len().min(1 + random.below(3_000))];
-                let limits = Limits { room: room - before, ..LIMITS };
+                let limits = PackageLimits { room: room - before, ..LIMITS };
                 let Ok((used, data)) = partial.step(&framer, piece, &limits) else { break };
                 (rest, is_whole, before) = (&rest[used..], data.is_some(), partial.held_bytes());
                 assert!(before <= room, "{framing:?}: {before} of {room}");

@@ -1,11 +1,11 @@
-//! Which values can't work, and the error that says so.
+//! Finds values that can't work, and names the field in the error.
 
 use super::{Config, Origins};
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What is wrong with a setting: says which, where it stands if it came from a file, and what it needs.
+/// What is wrong with a setting: which one it is, its line if it came from a file, and what it must be.
 ///
 /// ```
 /// # use std::io;
@@ -30,7 +30,7 @@ impl ConfigError {
         ConfigError { key: key.into(), line: None, file: None, what: what.into() }
     }
 
-    /// The line that the setting stands in.
+    /// The line of the setting.
     #[cfg(any(test, feature = "toml"))]
     pub(crate) fn at(mut self, line: usize) -> ConfigError {
         self.line = Some(line);
@@ -43,12 +43,12 @@ impl ConfigError {
         self
     }
 
-    /// The setting's name; empty where it is not about one, such as where a file is no TOML.
+    /// The setting's name. Empty if the error is not about one setting, for instance if the file is not TOML.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The line that it stands in, counted from 1, where it came from a text.
+    /// The line of the setting, counted from 1, if it came from a text.
     pub fn line(&self) -> Option<usize> {
         self.line
     }
@@ -78,7 +78,7 @@ impl From<ConfigError> for io::Error {
 }
 
 impl Config {
-    /// Refuses values with which no client could be served, naming the field and what it needs.
+    /// Refuses values with which no client could be served. The error names the field and what it must be.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.check_counts()?;
         self.check_durations()?;
@@ -215,12 +215,12 @@ impl Config {
         Ok(())
     }
 
-    /// Queued bytes at which an outbox is told to be full.
+    /// The number of queued bytes at which `on_buffer_full` is called.
     pub(crate) fn buffer_high_watermark(&self) -> usize {
         self.buffer_high_watermark.unwrap_or(self.outbox_bytes_max / 5 * 4)
     }
 
-    /// What can work, and yet is hardly what is meant.
+    /// Warnings about settings that can work, but are probably not meant.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.outbox_bytes_max < self.message_bytes_max {
@@ -257,14 +257,14 @@ impl Config {
     }
 }
 
-/// As browsers write it (RFC 6454 §6.2); `null` is what they send for pages without one.
+/// Whether this is an origin as browsers write it (RFC 6454 §6.2). For pages without an origin they send `null`.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return text == "null" };
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte);
     !scheme.is_empty() && !authority.is_empty() && scheme.bytes().chain(authority.bytes()).all(is_plain)
 }
 
-/// A token (RFC 9110 §5.6.2), as subprotocols are.
+/// Whether this is a token (RFC 9110 §5.6.2), as the name of a subprotocol must be.
 fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
     !text.is_empty() && text.bytes().all(is_plain)

@@ -1,5 +1,5 @@
-//! Every limit and timeout: its default, and the reason for the default. A new one is a field here, its default
-//! below, a line in `settings` and one in `examples/swio.toml`.
+//! Every limit and timeout, with its default and the reason for it. To add one, add a field here, its default below, a
+//! line in `settings` and a line in `examples/swio.toml`.
 
 mod check;
 mod network;
@@ -14,10 +14,9 @@ pub(crate) use toml::SettingsFile;
 
 use std::time::Duration;
 
-/// What becomes of a message for which a connection has no room, because its peer does not read what is pushed to
-/// it. Of the server: [`Config::slow_consumer`]; of a connection:
-/// [`set_slow_consumer`](crate::Server::set_slow_consumer); of a message:
-/// [`Message::slow_consumer`](crate::Message::slow_consumer).
+/// What happens to a message that a connection has no room for because its peer reads too slowly. It can be set for the
+/// server ([`Config::slow_consumer`]), for a connection ([`set_slow_consumer`](crate::Server::set_slow_consumer)) and
+/// for a message ([`Message::slow_consumer`](crate::Message::slow_consumer)).
 ///
 /// Whatever the policy, messages that were pushed under [`DropOldest`](SlowConsumer::DropOldest) make room first. A
 /// message is dropped as a whole or not at all, and never after its first byte was given to the socket. Control
@@ -33,37 +32,38 @@ pub enum SlowConsumer {
     /// frames too, so that its memory is there for others.
     #[default]
     Close,
-    /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection lives on.
+    /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection stays open.
     DropNewest,
-    /// The oldest messages that were pushed under this policy are dropped until the new one fits, and the push is
-    /// `Ok`; where they are not enough, none is dropped and the push is refused as
-    /// [`PushError::Full`](crate::PushError::Full). The connection lives on. For what is of use only while it is new.
-    /// What was pushed before the socket took no more, up to 16 KiB, is not dropped.
+    /// The oldest messages that were pushed under this policy are dropped until the new one fits, and the push is `Ok`.
+    /// If that is not enough, none is dropped and the push is refused as [`PushError::Full`](crate::PushError::Full).
+    /// The connection stays open. For messages that are useful only while they are new. Up to 16 KiB that were pushed
+    /// before the socket was full are not dropped.
     DropOldest,
 }
 
-/// Which pages may open a WebSocket or an event stream here, and post to one (RFC 6455 §10.2). Browsers name
-/// the page's origin in the request; clients that are no browsers name none and are always let in. Nor do browsers for
-/// an image or the like of another origin, but they say that it is one (`Sec-Fetch-Site`): it is not let in.
+/// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it (RFC 6455 §10.2).
+/// Browsers send the page's origin with the request. Clients that are not browsers send none and are always let in. For
+/// an image or the like, browsers send no origin either, but say that it is loaded from another site
+/// (`Sec-Fetch-Site`): that is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {
-    /// Only pages of this server itself: the origin's host and port equal the `Host` of the request.
-    /// The default: browsers send cookies along with cross-site handshakes, so this is the CSRF defence.
+    /// Only this server's own pages: the origin's host and port equal the `Host` of the request. This is the default
+    /// because browsers send cookies with cross-site handshakes too: it is the defence against CSRF.
     #[default]
     Same,
-    /// Pages of these origins, each written as browsers do: `https://example.com`, `http://localhost:8080`;
-    /// no path and no trailing slash.
+    /// Pages of these origins, written as browsers write them: `https://example.com`, `http://localhost:8080`, without
+    /// a path or a trailing slash.
     List(Vec<String>),
     /// Any page.
     Any,
 }
 
-/// By which header trusted proxies tell whom they speak for.
+/// The header in which trusted proxies pass on the client's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`. The default: what nginx, HAProxy, Caddy and the load balancers of clouds add to.
+    /// `X-Forwarded-For`. The default: nginx, HAProxy, Caddy and the load balancers of clouds use it.
     #[default]
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
@@ -72,36 +72,38 @@ pub enum ForwardedHeader {
 
 /// Every limit and timeout of a server, with safe defaults.
 ///
-/// Set through [`Builder::configure`](crate::Builder::configure), or from a file of settings with the feature
-/// `toml`; a value that can't work is an error at start. Changed while running by
-/// [`Server::reload`](crate::Server::reload).
+/// Set it with [`Builder::configure`](crate::Builder::configure) or, with the feature `toml`, in a settings file. A
+/// value that can't work is an error at start. [`Server::reload`](crate::Server::reload) changes it while the server
+/// runs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at once; over it a new one gets 503. `None`, the default: as many as the limit of open
-    /// files allows, which is raised to the system's hard limit at start, and beside them as many sessions of
-    /// [`long_polling`](Config::long_polling), which are no files. A number holds for both together.
+    /// Maximum number of open connections; beyond it a new client gets 503. `None`, the default: as many as the limit
+    /// of open files allows (raised to the system's hard limit at start), and in addition as many sessions of
+    /// [`long_polling`](Config::long_polling), which need no file. A number limits both together.
     pub connections_max: Option<usize>,
-    /// Connections at once from one address (IPv6: one /64); over it a new one gets 429. Of those that a proxy of
-    /// [`trusted_proxies`](Config::trusted_proxies) brings, WebSockets count, under the client's address.
-    /// Default 1,024: a large office, or a mobile network's gateway, is one address.
+    /// Maximum number of open connections from one address (IPv6: one /64); beyond it a new client gets 429.
+    /// Connections through a proxy of [`trusted_proxies`](Config::trusted_proxies) are not counted under the proxy's
+    /// address; of these, WebSockets, event streams and sessions of long polling count under the client's. Default
+    /// 1,024: a large office, or the gateway of a mobile network, is one address.
     pub connections_per_address_max: Option<u32>,
-    /// WebSockets, event streams and sessions of long polling opened a second from one address, with a burst of ten
-    /// seconds' worth; over it 429. Default 100: so that 1,000 clients behind one address may come back at once.
+    /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address,
+    /// with a burst of ten seconds' worth; beyond it the client gets 429. Default 100, so that 1,000 clients behind one
+    /// address may reconnect at once.
     pub handshakes_per_address_max: Option<u32>,
-    /// Reverse proxies that are believed whom they speak for: a connection from there is not counted under its own
-    /// address, and where a request has the [`forwarded_header`](Config::forwarded_header), the right-most address in
-    /// it that is not one of these is the client's. From anywhere else the header is ignored. Default: the loopback
-    /// addresses. Name no network that clients can connect from.
+    /// Reverse proxies whose word about the client's address is believed. A connection from one of them is not counted
+    /// under the proxy's own address. If a request has the [`forwarded_header`](Config::forwarded_header), the client
+    /// is the right-most address in it that is not in this list. On connections from anywhere else the header is
+    /// ignored. Default: the loopback addresses. Do not list a network that clients can connect from.
     pub trusted_proxies: Vec<Network>,
-    /// The header that all of these proxies add to, or replace. One only: the other one may be passed on as a client
-    /// made it up. Default: `X-Forwarded-For`.
+    /// The header that all of these proxies append to, or replace. Only one is read: the proxies may pass the other one
+    /// on as a client made it up. Default: `X-Forwarded-For`.
     pub forwarded_header: ForwardedHeader,
-    /// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it. Default: same
-    /// origin.
+    /// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it; others get 403.
+    /// Default: pages of the same origin.
     pub origins: Origins,
-    /// Subprotocols in the order the server prefers them (RFC 6455 §4.2.2). The first that a client offers is
-    /// chosen; a client that offers only others gets 400. Default: none, and none is chosen.
+    /// Subprotocols, the server's favourite first (RFC 6455 §4.2.2). The first one that the client offers is chosen; a
+    /// client that offers only others gets 400. Default: none, and then none is chosen.
     pub subprotocols: Vec<String>,
     /// Whether clients may speak `swio.1`, the protocol of pages (docs/PROTOCOL.md): WebSockets that offer it as a
     /// subprotocol, and event streams that ask for it with `protocol=swio.1`. Where not, they are treated as clients
@@ -109,42 +111,42 @@ pub struct Config {
     /// Long polling has labels and notices in any case. Default true.
     pub page_protocol: bool,
 
-    /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) in place of
-    /// being given to `on_request`: [`on_handshake`](crate::Handler::on_handshake) may refuse it,
-    /// [`on_open`](crate::Handler::on_open) is told, and from then on it is pushed to, broadcast to, put into topics
-    /// and [closed](crate::Server::disconnect) as a WebSocket is.
+    /// Whether a `GET` whose `Accept` lists `text/event-stream` opens an event stream (WHATWG HTML §9.2) instead of
+    /// going to `on_request`. [`on_handshake`](crate::Handler::on_handshake) may refuse it, and after
+    /// [`on_open`](crate::Handler::on_open) it can be pushed to, broadcast to, put into topics and
+    /// [closed](crate::Server::disconnect) like a WebSocket.
     ///
-    /// A client that asks with `swio=stream` in the query is first sent an event `swio` with `{"session":"TOKEN"}`, and
-    /// may then send messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary
-    /// where it is `application/octet-stream`. With `protocol=swio.1` beside it, it speaks the protocol of pages
-    /// (docs/PROTOCOL.md). `on_message` gets it with the stream's fd; the answer is 204, or says
-    /// what is wrong: 404 where there is no such session any more. Over
-    /// [`message_bytes_max`](Config::message_bytes_max) or [`body_bytes_max`](Config::body_bytes_max) it is 413, over
-    /// [`messages_per_second_max`](Config::messages_per_second_max) 429.
+    /// If the query has `swio=stream`, the client first gets an event `swio` with `{"session":"TOKEN"}` and may then
+    /// send messages: each is the body of a `POST` with the query `swio=send&session=TOKEN`, text, or binary with the
+    /// type `application/octet-stream`. With `protocol=swio.1` in the query as well, the client speaks the protocol of
+    /// pages (docs/PROTOCOL.md). `on_message` gets the message with the stream's fd. The response is 204, or an error:
+    /// 404 if there is no such session (any more), 413 over [`message_bytes_max`](Config::message_bytes_max) or
+    /// [`body_bytes_max`](Config::body_bytes_max), 429 over
+    /// [`messages_per_second_max`](Config::messages_per_second_max).
     ///
-    /// Browsers open six connections to a host by HTTP/1.1, for all their tabs together, and a stream holds one for as
-    /// long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
+    /// With HTTP/1.1 a browser opens six connections to a host, for all its tabs together, and a stream holds one for
+    /// as long as it lives, as a poll does: of six tabs none can post. A proxy in front that speaks HTTP/2 lifts that.
     ///
     /// With [`reuse_port`](Config::reuse_port) only streams without a token work in several processes: a `POST` may
     /// reach another process than the one that has the stream, and gets 404 there. The log warns of that at start.
     /// Default false.
     pub event_streams: bool,
-    /// How long the client of an event stream is told to wait before it comes back. Default 3 s: what browsers do by
-    /// themselves, some of them.
+    /// How long the client of an event stream is told to wait before it reconnects. Default 3 s: what some browsers do
+    /// anyway.
     pub event_stream_retry: Duration,
-    /// Whether pages may poll, where nothing else comes through: a `GET` whose query has `swio=poll` opens a session.
-    /// [`on_handshake`](crate::Handler::on_handshake) is asked under the request's fd; from
-    /// [`on_open`](crate::Handler::on_open) on the session has an fd of its own, which can be pushed to, joins topics
+    /// Whether pages may poll, for networks that let nothing else through: a `GET` whose query has `swio=poll` opens a
+    /// session. [`on_handshake`](crate::Handler::on_handshake) is called with the request's fd; from
+    /// [`on_open`](crate::Handler::on_open) on, the session has an fd of its own, which can be pushed to, joins topics
     /// and counts as a connection.
     ///
-    /// The answer is JSON: `{"session":"TOKEN","hold":25000,"cursor":0,"messages":[]}`. From then on the client asks
-    /// with `swio=poll&session=TOKEN&cursor=N`, where N is the last answer's `cursor`, and is answered as soon as
-    /// there are messages, each `{"text":".."}` or `{"binary":"BASE64"}`, perhaps with `topic`, `event` and `id` of
-    /// the message, up to 64 KiB (or one longer message) at a time. An object without either is a notice of the
-    /// protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in histories. What N does
-    /// not acknowledge is sent again. Of two requests at a time the newer one counts, the older is answered without
-    /// messages. An answer with `closed`, as `{"code":1000,"reason":""}`, is the last; a session that is over is 404,
-    /// a cursor that can't be 400. Messages to the server are sent by POST, as those of
+    /// The response is JSON: `{"session":"TOKEN","hold":25000,"cursor":0,"messages":[]}`. From then on the client asks
+    /// with `swio=poll&session=TOKEN&cursor=N`, where N is the `cursor` of the last response. It gets a response as
+    /// soon as there are messages: each is `{"text":".."}` or `{"binary":"BASE64"}`, with the message's `topic`,
+    /// `event` and `id` if it has them; up to 64 KiB (or one longer message) at a time. An object without text and
+    /// binary is a notice of the protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in
+    /// histories. Messages that N does not acknowledge are sent again. If two requests wait, the newer one counts, and
+    /// the older one gets a response without messages. A response with `closed`, such as `{"code":1000,"reason":""}`,
+    /// is the last. A session that has ended is 404, an impossible cursor 400. Clients send messages by POST, as with
     /// [`event_streams`](Config::event_streams).
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
@@ -154,115 +156,121 @@ pub struct Config {
     /// All requests of a session must reach the process that has it: together with
     /// [`reuse_port`](Config::reuse_port) this is an error. Default false.
     pub long_polling: bool,
-    /// How long a request of long polling waits for messages until it is answered without any. Default 25 s: below what
-    /// proxies wait for an answer.
+    /// How long a request of long polling waits for messages before it is answered without any. Default 25 s: less than
+    /// proxies wait for a response.
     pub poll_hold: Duration,
-    /// How long a session of long polling outlives the longest wait for messages without another request. Default 15 s:
-    /// a slow network's answer and the next request.
+    /// How long a session of long polling survives without a request, counted from the end of the longest possible wait
+    /// ([`poll_hold`](Config::poll_hold)). Default 15 s: time for a response and the next request on a slow network.
     pub poll_grace: Duration,
 
-    /// Bytes of a request's head; over it 431. Default 8 KiB: what browsers with many cookies send, and what
-    /// common proxies take.
+    /// Maximum size of a request's head in bytes; beyond it the client gets 431. Default 8 KiB: enough for browsers
+    /// with many cookies, and the limit of common proxies.
     pub head_bytes_max: usize,
-    /// Bytes of a request's body; over it 413. Default 2 MiB, as
-    /// [`message_bytes_max`](Config::message_bytes_max): what pages post is limited by both.
+    /// Maximum size of a request's body in bytes; beyond it the client gets 413. Default 2 MiB, like
+    /// [`message_bytes_max`](Config::message_bytes_max): both limits apply to a message that a page posts.
     pub body_bytes_max: usize,
-    /// Bytes of one message over all its fragments, or of a package of raw TCP; over it 1009, before the excess is
-    /// buffered.
-    /// Default 2 MiB: Swoole's `package_max_length`.
+    /// Maximum size in bytes of one message, all fragments together, or of a package of raw TCP. Beyond it the
+    /// connection is closed with 1009, before the excess is buffered. Default 2 MiB: Swoole's `package_max_length`.
     pub message_bytes_max: usize,
-    /// Fragments of one message; over it 1009. Default 4,096: real clients send a few dozen, and each costs
-    /// work out of proportion to its bytes.
+    /// Maximum number of fragments of one message; beyond it the connection is closed with 1009. Default 4,096: real
+    /// clients send a few dozen, and each fragment costs work, however small it is.
     pub fragments_max: u32,
-    /// Messages a second of one connection, with a burst of two seconds' worth; pings, pongs and fragments count as
-    /// messages, and so do packages of raw TCP. Over it 1008, or 429 for what is posted. Default 2,500: games and
-    /// pointers send a few hundred, and a client that was offline may send 5,000 kept messages, or one in
-    /// [`fragments_max`](Config::fragments_max) fragments, at once.
+    /// Maximum number of messages per second from one connection, with a burst of two seconds' worth. Pings, pongs,
+    /// fragments and packages of raw TCP count as messages. Beyond it the connection is closed with 1008; a message
+    /// that is posted gets 429. Default 2,500: games and mouse pointers send a few hundred, and a client that was
+    /// offline may send 5,000 messages that it kept, or one in [`fragments_max`](Config::fragments_max) fragments, at
+    /// once.
     pub messages_per_second_max: Option<u32>,
-    /// Bytes a second of one connection, with a burst of two seconds' worth; each read counts as a 65,536th of the
-    /// burst at least. Over it 1008, or 429 for HTTP. Default 32 MiB: a quarter of a gigabit line, which no chat needs;
-    /// set it higher where clients upload on a fast local network.
+    /// Maximum number of bytes per second from one connection, with a burst of two seconds' worth; each read counts as
+    /// at least 1/65,536 of the burst. Beyond it the connection is closed with 1008; HTTP gets 429. Default 32 MiB: a
+    /// quarter of a gigabit line, more than any chat needs. Set it higher if clients upload over a fast local network.
     pub bytes_per_second_max: Option<u64>,
-    /// Whether `on_message` gets what comes of a message as it comes, not the whole message at its end:
-    /// [`Frame::finish`](crate::Frame::finish) is false of all parts but the last. A part is what one read of the
-    /// socket had of one fragment, so it says nothing of where the client cut. A message of any size so takes no
-    /// memory; a callback that expects whole ones misunderstands all that are not here at once. Default false.
+    /// Whether `on_message` gets a message in parts, as they arrive, instead of the whole message at its end.
+    /// [`Frame::finish`](crate::Frame::finish) is false for all parts but the last. A part is whatever one read of the
+    /// socket had of one fragment, so it says nothing about where the client cut. A message of any size takes no memory
+    /// this way, but a callback that expects whole messages misunderstands every one that does not arrive at once.
+    /// Default false.
     pub deliver_fragments: bool,
 
-    /// Bytes accepted for one connection and not yet written. Default 8 MiB: Swoole's `socket_buffer_size`.
-    /// Must hold the largest message that you push: one that does not fit is refused as `Full`, and with
-    /// [`SlowConsumer::Close`] ends the connection, however fast the peer reads.
+    /// Maximum number of bytes that were accepted for one connection and are not written yet. Beyond it a push is
+    /// refused, and [`slow_consumer`](Config::slow_consumer) says what happens then. It must hold the largest message
+    /// that you push: a larger one is refused as `Full` and, with [`SlowConsumer::Close`], ends the connection, however
+    /// fast the peer reads. Default 8 MiB: Swoole's `socket_buffer_size`.
     pub outbox_bytes_max: usize,
-    /// The same for all connections together. Default 1 GiB.
+    /// The same limit for all connections together. Default 1 GiB.
     pub outboxes_bytes_max: usize,
-    /// Memory of all messages and requests that are only partly here, together. Whoever needs more of it when it is
-    /// spent is told to come back: a WebSocket by close code 1013, a request by 503. Default 256 MiB: 128 of the
-    /// largest messages at once. Without it 20,000 clients could hold 40 GiB with messages that they never end.
+    /// Maximum memory for all incomplete messages and requests together. When it is used up, a WebSocket that needs
+    /// more of it is closed with 1013, and a request gets 503. Default 256 MiB: 128 of the largest messages at once.
+    /// Without this limit 20,000 clients could hold 40 GiB with messages that they never finish.
     pub inbound_bytes_max: usize,
-    /// What becomes of a message for which there is no room. Default: the connection is closed with 1013.
+    /// What happens to a message that the outbox has no room for. Default: the connection is closed with 1013.
     pub slow_consumer: SlowConsumer,
-    /// Queued bytes of a connection at which `on_buffer_full` is called. `None`, the default: 80 % of
+    /// Number of queued bytes at which `on_buffer_full` is called for a connection. `None`, the default: 80 % of
     /// `outbox_bytes_max`, as in Swoole.
     pub buffer_high_watermark: Option<usize>,
-    /// Queued bytes, or fewer, at which `on_buffer_empty` is called after that. Default 0.
+    /// `on_buffer_empty` is called when, after that, no more than this number of bytes is queued. Default 0.
     pub buffer_low_watermark: usize,
 
-    /// Topics that one connection is in at once; over it
-    /// [`JoinError::ConnectionFull`](crate::JoinError::ConnectionFull). Default 256: more than one page
-    /// shows, and what a client that joins whatever it can costs stays under 16 KiB where the topics are others' too.
+    /// Maximum number of topics that one connection is in; beyond it `join` is
+    /// [`JoinError::ConnectionFull`](crate::JoinError::ConnectionFull). Default 256: more than one page shows, and a
+    /// client that joins whatever it can costs less than 16 KiB if others are in the same topics.
     pub topics_per_connection_max: usize,
-    /// Bytes of a topic's name; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: Pusher's
-    /// names have up to 164 characters, and a prefix of yours fits before.
+    /// Maximum length of a topic's name in bytes; beyond it `join` is
+    /// [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: Pusher's names have up to 164 characters,
+    /// which leaves room for a prefix of yours.
     pub topic_bytes_max: usize,
-    /// Topics at once; over it a new one is [`JoinError::TopicsFull`](crate::JoinError::TopicsFull).
-    /// Default 1,048,576: one for each of a million connections, and even with the longest names under 1 GiB.
+    /// Maximum number of topics; beyond it a new one is [`JoinError::TopicsFull`](crate::JoinError::TopicsFull).
+    /// Default 1,048,576: one for each of a million connections, and less than 1 GiB even with the longest names.
     pub topics_max: usize,
-    /// Memory of all [histories](crate::Server::keep_history) together; over it the oldest messages of all are
+    /// Maximum memory for all [histories](crate::Server::keep_history) together; beyond it the oldest messages are
     /// forgotten. Default 64 MiB: some 100,000 chat messages.
     pub history_bytes_max: usize,
-    /// Bytes of a uid; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: an e-mail address
-    /// has up to 254.
+    /// Maximum length of a uid in bytes; beyond it `bind` is [`JoinError::NameLength`](crate::JoinError::NameLength).
+    /// Default 256: an e-mail address has up to 254.
     pub uid_bytes_max: usize,
-    /// How long a user whose last connection in a topic has ended may be without one before
-    /// [`on_presence`](crate::Handler::on_presence) is told that the user has left; who is taken out by
-    /// [`leave`](crate::Server::leave) or [`unbind`](crate::Server::unbind) has left at once. Default 5 s: a page that
-    /// is loaded again, or a phone that changes its network, is back by then. Zero: told at once.
+    /// How long a user may be without a connection in a topic before [`on_presence`](crate::Handler::on_presence)
+    /// reports that the user has left. It applies when connections end; after [`leave`](crate::Server::leave) or
+    /// [`unbind`](crate::Server::unbind) the user has left at once. Default 5 s: by then a page that was reloaded, or a
+    /// phone that changed its network, is back. Zero: reported at once.
     pub presence_grace: Duration,
-    /// Users who are in that time at once; over it whoever has been away longest has left. Default 65,536: what those
-    /// who come and go under ever new names can take stays under 128 MiB, even with the longest names.
+    /// Maximum number of users who are within that time at once; beyond it the longest absent has left. Default 65,536:
+    /// users who come and go under ever new names take less than 128 MiB, even with the longest names.
     pub presence_absences_max: usize,
 
-    /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
-    /// 408, or a plain end where nothing was sent at all. Default 10 s: a phone on a bad line needs seconds, one
-    /// byte a second must not hold a slot.
+    /// Maximum time from accept to the first byte of a request, and from there to its last, head and body; also the
+    /// time to answer a request or handshake later. A client that sent part of a request gets 408, one that waits for
+    /// an answer 503, and one that sent nothing is just closed. Default 10 s: a phone on a bad line needs seconds, but
+    /// one byte per second must not keep a slot.
     pub request_timeout: Duration,
-    /// How long a [`Client`](crate::Client) may take to connect to one address, and then again for its handshake to be
-    /// answered. Default 10 s: two of the kernel's second tries to reach a host that lost the first packet, and what
-    /// a busy server needs.
+    /// Maximum time for a [`Client`](crate::Client) to connect to one address, and again for the answer to its
+    /// handshake; then the attempt has failed. Default 10 s: the kernel can repeat a lost first packet twice, and a
+    /// busy server can answer.
     pub connect_timeout: Duration,
-    /// How long an HTTP connection may be idle between requests, or take to read an answer; more where it reads
-    /// on. Default 60 s.
+    /// How long an HTTP connection may be idle between requests, or take to read a response (longer while it makes
+    /// progress). Then it is closed. Default 60 s.
     pub keep_alive_timeout: Duration,
-    /// Silence after which a WebSocket is sent a ping, and how often an event stream is sent a comment, with up to 10 %
-    /// of jitter. `None`: never.
-    /// Default 25 s: shorter than the 30 to 60 s after which NATs and proxies forget a silent connection.
+    /// A WebSocket that was silent for this long is sent a ping, and an event stream is sent a comment this often; up
+    /// to 10 % of jitter is added. `None`: never. Default 25 s: NATs and proxies forget a silent connection after 30 to
+    /// 60 s.
     pub ping_interval: Option<Duration>,
-    /// How long after a ping the peer may stay silent before it is given up. Default 20 s.
+    /// How long a peer may stay silent after a ping. Then the connection ends with
+    /// [`Cause::Timeout`](crate::Cause::Timeout). Default 20 s.
     pub pong_timeout: Duration,
-    /// How long a client may send no message, or part of one, before its WebSocket is closed with 1001; pongs are none.
-    /// Raw TCP is ended where nothing came for so long.
-    /// It is found out up to 4 % later. Default `None`: who only listens is as welcome as who speaks.
+    /// How long a client may send no message, nor part of one; pongs do not count. Then a WebSocket is closed with
+    /// 1001, and raw TCP is ended. It may take up to 4 % longer. `None`, the default: clients may listen without ever
+    /// sending.
     pub idle_timeout: Option<Duration>,
-    /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm): Swoole's
+    /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm) is called: Swoole's
     /// `enable_delay_receive`. Default false.
     pub delay_receive: bool,
-    /// How long what was sent may stay unacknowledged, or untaken by a peer with a full window, before the system ends
+    /// How long sent data may stay unacknowledged, or unsent because the peer's window is full, before the system ends
     /// the connection (`TCP_USER_TIMEOUT`, on Linux). Default 60 s: longer than the server itself waits for anything,
-    /// so that it only ends a peer where nothing else would, pings being off or the peer protected. `None`: the
-    /// system's own, a quarter of an hour.
+    /// so it only ends peers that nothing else would end, because pings are off or the peer is protected. `None`: the
+    /// system's own timeout, a quarter of an hour.
     pub tcp_user_timeout: Option<Duration>,
-    /// Silence after which the system asks the peer's system whether it is there, and again every 15 s, or more often
-    /// where this is less. Default 60 s: with pings it is never needed, and costs nothing then. `None`: never.
+    /// After this much silence the system asks the peer's system whether it is still there, and then again every 15 s,
+    /// or more often if this is less. Default 60 s: with pings it is never needed, and then costs nothing. `None`:
+    /// never.
     pub tcp_keepalive: Option<Duration>,
     /// How long the peer has to answer the server's close frame. Default 3 s.
     ///
@@ -270,28 +278,29 @@ pub struct Config {
     /// four times this, and a second for each 4 KiB that were queued when it began. A connection that is closed as a
     /// slow consumer gets the former alone: what was not begun to be sent is dropped.
     pub close_timeout: Duration,
-    /// How long to go on reading, and discarding, after the server ended its side of TCP, so that a last
-    /// close frame is not destroyed by a reset (RFC 6455 §7.1.1). Default 1 s.
+    /// How long to go on reading, and discarding what is read, after the server ended its side of TCP. Otherwise a
+    /// reset could destroy the last close frame before the peer reads it (RFC 6455 §7.1.1). Default 1 s.
     pub linger_timeout: Duration,
-    /// How long a shutdown waits for outboxes, close handshakes and tasks, counted from the end of the window.
-    /// Default 5 s.
+    /// How long a shutdown waits for outboxes, close handshakes and tasks, counted from the end of
+    /// [`drain_window`](Config::drain_window). What is not done by then is cut off. Default 5 s.
     pub shutdown_timeout: Duration,
-    /// Over how long a shutdown tells its connections, one after the other: told all at once, all come back at once,
-    /// to whatever takes this server's place. It is shorter where there are few of them, since 16 are told every
-    /// 20 ms. Zero: all at once. Default 1 s.
+    /// A shutdown closes connections one after the other over this time: if all were closed at once, all clients would
+    /// reconnect at once, to whatever replaces this server. With few connections it is shorter, because 16 are closed
+    /// every 20 ms. Zero: all at once. Default 1 s.
     pub drain_window: Duration,
     /// The close code of a shutdown: 1001 (going away), 1012 (service restart), 1013 (try again later), or one of your
     /// own from 3000 to 4999. Default 1001.
     pub shutdown_code: u16,
 
-    /// Bytes read from one socket at a time; one buffer for the whole server. Default 64 KiB: it stays in the
-    /// processor's cache, and bounds what one connection can ask for before others have their turn.
+    /// Size of the buffer that sockets are read into; the whole server has one. Default 64 KiB: it stays in the
+    /// processor's cache, and limits what one connection can ask for before others have their turn.
     pub read_buffer_bytes: usize,
-    /// Full reads from one connection before the others get their turn. Default 4.
+    /// Maximum number of full reads from one connection before the others have their turn. Default 4.
     pub reads_per_turn_max: u32,
-    /// Connections accepted of each listener before the others get their turn. Default 256.
+    /// Maximum number of connections accepted from one listener before the others have their turn. Default 256.
     pub accepts_per_turn_max: u32,
-    /// Connections that the kernel holds until they are accepted; the system may cap it. Default 4,096.
+    /// Maximum number of connections that the kernel keeps until they are accepted; the system may use a lower limit.
+    /// Default 4,096.
     pub backlog: u32,
     /// Whether other sockets may listen on the same address (`SO_REUSEPORT`), among which Linux spreads the
     /// connections: several processes side by side, or the next one before the last has gone. Default off, so that an
@@ -303,21 +312,24 @@ pub struct Config {
     /// clients post may get 404. For those give each process a port of its own, behind a proxy that sends a client
     /// always to the same one.
     pub reuse_port: bool,
-    /// What the kernel may hold of output to one connection (`SO_SNDBUF`), beside the outbox. `None`, the default:
-    /// what the system finds right, which grows with the connection. Smaller saves the kernel's memory where many read
-    /// slowly, and costs throughput on long ways. The system has its own limits, and Linux doubles the value.
+    /// Size of the kernel's send buffer for one connection (`SO_SNDBUF`), which is not part of the outbox. `None`, the
+    /// default: the system decides and lets it grow with the connection. A smaller one saves kernel memory if many
+    /// clients read slowly, and costs throughput over long distances. The system has its own limits, and Linux doubles
+    /// the value.
     pub socket_send_buffer_bytes: Option<usize>,
-    /// The same for input (`SO_RCVBUF`).
+    /// The same for the receive buffer (`SO_RCVBUF`).
     pub socket_recv_buffer_bytes: Option<usize>,
-    /// Commands from other threads that wait for the server. Default 65,536.
+    /// Maximum number of commands from other threads that wait for the server; beyond it a [`Handle`](crate::Handle)
+    /// gets [`PushError::Busy`](crate::PushError::Busy). Default 65,536.
     pub mailbox_items_max: usize,
-    /// Bytes of the payloads among them. Default 64 MiB.
+    /// Maximum number of bytes in the payloads of these commands; beyond it a handle gets `Busy` too. Default 64 MiB.
     pub mailbox_bytes_max: usize,
-    /// Threads for [tasks](crate::Server::task), started when they are needed. Default 4: tasks wait for disks and
-    /// databases more than they compute.
+    /// Number of threads for [tasks](crate::Server::task); each is started when it is first needed. Default 4: tasks
+    /// wait for disks and databases more than they compute.
     pub task_threads: usize,
-    /// Tasks that are under way at once, those included that wait for a thread or whose result waits for the server.
-    /// Default 1,024: with the threads there are, more would only wait longer.
+    /// Maximum number of unfinished tasks, including those that wait for a thread or whose result waits for the server;
+    /// beyond it a new one is [`TaskError::Busy`](crate::TaskError::Busy). Default 1,024: more would only wait longer
+    /// for a thread.
     pub tasks_max: usize,
 }
 

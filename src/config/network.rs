@@ -1,10 +1,10 @@
-//! A network by its address and prefix, as it is written in settings.
+//! Networks, written as address and prefix length: `10.0.0.0/8`.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// The addresses that begin with the same bits: `10.0.0.0/8`, `2001:db8::/32`, or one alone, `192.0.2.7`.
+/// All addresses that begin with the same bits: `10.0.0.0/8`, `2001:db8::/32`, or a single address, `192.0.2.7`.
 ///
 /// ```
 /// use swio::Network;
@@ -19,13 +19,13 @@ pub struct Network {
     prefix: u8,
 }
 
-/// A text that names no [`Network`].
+/// The text is not a [`Network`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParseNetworkError;
 
 impl Network {
-    /// Whether the address is one of these. An IPv4 address that is mapped into IPv6 is taken as the former.
+    /// Whether the address is in this network. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(address)) => {
@@ -40,7 +40,7 @@ impl Network {
         }
     }
 
-    /// The addresses that stay within a machine: `127.0.0.0/8` and `::1`.
+    /// The loopback addresses: `127.0.0.0/8` and `::1`.
     pub fn loopback() -> [Network; 2] {
         [
             Network { address: [127, 0, 0, 0].into(), prefix: 8 },

@@ -1,10 +1,9 @@
-//! The list of all settings. A field of `Config` that is not in it does not compile; from it come the keys of a
-//! settings file, and which of them a running server can be given anew.
+//! The list of all settings: the keys of a settings file, and which of them a running server can change. A field of
+//! `Config` that is missing here is a compile error.
 
 use super::Config;
 
-/// One line for each field: `live` where a running server takes a new value over, `fixed` where it was used up at
-/// start.
+/// One line for each field: `live` if a running server can change it, `fixed` if it is only used at start.
 macro_rules! every_setting {
     ($then:ident) => {
         $then! {
@@ -75,9 +74,9 @@ pub(super) use every_setting;
 macro_rules! define_changes {
     ($($key:ident $life:ident,)*) => {
         impl Config {
-            /// The settings that are others in `new`, and whether a running server can take them over.
+            /// The settings that differ in `new`, and whether a running server can change them.
             pub(crate) fn changes(&self, new: &Config) -> Vec<(&'static str, bool)> {
-                // No `..`: whoever adds a field finds this list.
+                // Without `..`, so that a new field must be added to this list.
                 let Config { $($key),* } = self;
                 let mut changes = Vec::new();
                 $(

@@ -1,5 +1,5 @@
-//! Settings from TOML: each key is a field of `Config`, and what is wrong is told with its line and what was
-//! probably meant. Knows how a value is written; whether it can work is `check`'s business.
+//! Settings from TOML. Each key is a field of `Config`; errors name the line and suggest the key that was probably
+//! meant. This file knows how values are written; `check` knows which values can work.
 
 use super::settings::every_setting;
 use super::{Config, ConfigError, ForwardedHeader, Network, Origins, SlowConsumer};
@@ -10,26 +10,26 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A settings file has a few KiB; this is somebody's mistake.
+/// A settings file has a few KiB; a larger one is a mistake, and is not read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// What is quoted of a key or text in an error.
+/// How much of a key or text an error quotes.
 const QUOTED_CHARS_MAX: usize = 60;
-/// Keys less alike than this are not what was meant.
+/// Keys that are less similar than this are not suggested.
 const LIKENESS_MIN: f64 = 0.8;
-/// Names of settings in other servers: the last column says what they are here.
+/// Names of settings in other servers; the last column says what to use here.
 const ELSEWHERE: &str = include_str!("elsewhere.md");
 
 impl Config {
-    /// Reads settings from TOML; what it does not name has its default.
+    /// Reads settings from TOML. Settings that it does not name have their defaults.
     ///
-    /// Each key is a field's name. A duration is a number of seconds or a text with its unit, `"250 ms"`, `"25 s"`,
-    /// `"5 min"`, `"1 h"`; a size, which is what has `bytes` or `watermark` in its name, a number of bytes or a text such as
-    /// `"64 KiB"`, `"2 MiB"`, `"1 GB"`. What may be `None` is switched off by `false`.
-    /// [`examples/swio.toml`](https://docs.rs/crate/swio/latest/source/examples/swio.toml) has them all.
+    /// Each key is a field's name. A duration is a number of seconds, or a text with a unit: `"250 ms"`, `"25 s"`, `"5
+    /// min"`, `"1 h"`. A size (a field with `bytes` or `watermark` in its name) is a number of bytes, or a text such as
+    /// `"64 KiB"`, `"2 MiB"`, `"1 GB"`. For a field that can be `None`, `false` means `None`.
+    /// [`examples/swio.toml`](https://docs.rs/crate/swio/latest/source/examples/swio.toml) has all settings.
     ///
     /// # Errors
-    /// Where it is no TOML, a key is unknown, or a value is not of the kind that the key has or can't work. The
-    /// error names line and key, and the key that was probably meant.
+    /// If the text is not TOML, a key is unknown, or a value has the wrong type or can't work. The error names the line
+    /// and the key, and the key that was probably meant.
     ///
     /// ```
     /// use std::time::Duration;
@@ -44,14 +44,14 @@ impl Config {
     /// # Ok::<(), swio::ConfigError>(())
     /// ```
     ///
-    /// The names that such settings have in other servers are answered with what they are here:
+    /// For the names of settings in other servers, the error says what to use here:
     ///
     #[doc = include_str!("elsewhere.md")]
     pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
         Config::default().with_toml(text)
     }
 
-    /// This configuration with what the text sets.
+    /// This configuration, changed by what the text sets.
     fn with_toml(mut self, text: &str) -> Result<Config, ConfigError> {
         let line =
             |at: usize| 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count();
@@ -73,11 +73,11 @@ impl Config {
     }
 }
 
-/// Where settings are read from, at start and again whenever they are to be.
+/// Where settings are read from, at start and at each reload.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsFile {
     pub(crate) path: PathBuf,
-    /// What the program itself has set: the file has the last word.
+    /// What the program itself set. The file overrides it.
     pub(crate) base: Config,
 }
 
@@ -115,7 +115,7 @@ macro_rules! define_keys {
 }
 every_setting!(define_keys);
 
-/// What to say of a key that is not one.
+/// What the error says about an unknown key.
 fn unknown(key: &str, value: &DeValue<'_>) -> String {
     if let Some((of, here)) = elsewhere(key) {
         return match here.strip_prefix("nothing") {
@@ -128,7 +128,7 @@ fn unknown(key: &str, value: &DeValue<'_>) -> String {
         words.sort_unstable();
         words.join("_").to_lowercase()
     };
-    // A key of any length would be compared for as long as it likes.
+    // Comparing costs time by length, and a key can have any length.
     let like = |known: &&&str| {
         if key.len() > QUOTED_CHARS_MAX { 0.0 } else { strsim::jaro(&sorted(key), &sorted(known)) }
     };
@@ -139,7 +139,7 @@ fn unknown(key: &str, value: &DeValue<'_>) -> String {
     }
 }
 
-/// Whose setting this is, and what it is here.
+/// Which server has this setting, and what to use here.
 fn elsewhere(key: &str) -> Option<(&'static str, String)> {
     ELSEWHERE.lines().skip(2).find_map(|row| {
         let mut cells = row.trim_matches('|').split('|').map(str::trim);
@@ -148,7 +148,7 @@ fn elsewhere(key: &str) -> Option<(&'static str, String)> {
     })
 }
 
-/// A value and the key that it is for.
+/// A value and its key.
 #[derive(Clone, Copy)]
 struct Value<'a> {
     key: &'a str,
@@ -170,7 +170,7 @@ impl Value<'_> {
     }
 }
 
-/// The first characters of what may be long, or no text for a terminal.
+/// The first characters of a text that may be long, or have characters that a terminal would obey.
 fn quoted(text: &str) -> String {
     let mut short: String =
         text.chars().take(QUOTED_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -180,7 +180,7 @@ fn quoted(text: &str) -> String {
     short
 }
 
-/// How the value of a field is written.
+/// How a field's value is written in TOML.
 trait Setting: Sized {
     fn read(value: Value<'_>) -> Result<Self, String>;
 }
@@ -209,7 +209,7 @@ macro_rules! numbers {
 }
 numbers!(u16, u32, u64, usize);
 
-/// A number and the unit behind it.
+/// A number followed by a unit.
 fn with_unit(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     Some((&text[..end], text[end..].trim_start()))
@@ -290,7 +290,7 @@ impl<T: Setting> Setting for Vec<T> {
     fn read(value: Value<'_>) -> Result<Vec<T>, String> {
         let DeValue::Array(list) = value.value else { return Err(value.wrong("a list, [\"…\", \"…\"]")) };
         let element = |value: &Spanned<DeValue<'_>>| {
-            // The list's lifetime is shortened to the element's.
+            // Shortens the list's lifetime to the element's.
             T::read(Value { key: "", value: value.get_ref() })
         };
         list.iter()

@@ -3,6 +3,7 @@
 use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
 use crate::codec::ws::close;
+use crate::codec::ws::handshake_client::AnswerError;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::session::Sessions;
@@ -27,7 +28,7 @@ impl Sessions {
             let is_whole = head::has_end(&held.bytes[held.progress.searched.saturating_sub(3)..]);
             held.progress.searched = held.bytes.len();
             if !is_http {
-                self.refuse_answer(fd, Cause::Protocol("the answer is not HTTP"), "");
+                self.refuse_answer(fd, AnswerError::NotHttp.into(), "");
                 return None;
             }
             if !is_whole {
@@ -35,7 +36,7 @@ impl Sessions {
             }
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
             let Ok(Some((answer, len))) = Answer::parse(&held.bytes, &mut headers) else {
-                self.refuse_answer(fd, Cause::Protocol("malformed answer"), "");
+                self.refuse_answer(fd, AnswerError::Malformed.into(), "");
                 return None;
             };
             held.progress.judged += len;

@@ -72,7 +72,7 @@ impl<'a> Data<'a> {
         if self.opcode != Opcode::Text {
             return None;
         }
-        Some(std::str::from_utf8(self.bytes).expect("text was checked as it arrived"))
+        Some(utf8::text(self.bytes).expect("text was checked as it arrived"))
     }
 
     /// The bytes, for as long as the callback runs.

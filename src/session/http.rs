@@ -3,7 +3,7 @@
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
 use crate::codec::http::response::Exchange;
-use crate::codec::http::{Refusal, Response};
+use crate::codec::http::{BadRequest, Refusal, Response};
 use crate::codec::ws::{close, handshake};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -18,9 +18,6 @@ use std::borrow::Cow;
 /// While more than this waits to be read by a client, its next request waits too: a client that only asks
 /// would fill the outbox otherwise.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
-
-pub(crate) const NOT_NOW: Refusal = Refusal::new(503, "not now");
-pub(crate) const NO_ROOM: Refusal = Refusal::new(503, "no memory for partial requests");
 
 /// What the bytes of a connection are.
 pub(crate) enum Speaks {
@@ -116,7 +113,7 @@ impl Sessions {
         progress.searched = bytes.len();
         if !is_whole {
             if bytes.len() > config.head_bytes_max {
-                return Err(Refusal::new(431, "request head too big"));
+                return Err(Refusal::HeadTooBig);
             }
             if progress.judged > 0 && bytes.len() < 2 * progress.judged {
                 return Ok(false);
@@ -125,10 +122,10 @@ impl Sessions {
         progress.judged = bytes.len();
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let Some((head, len)) = Head::parse(bytes, &mut headers)? else {
-            return if is_whole { Err(Refusal::new(400, "malformed request head")) } else { Ok(false) };
+            return if is_whole { Err(BadRequest::Head.into()) } else { Ok(false) };
         };
         if len > config.head_bytes_max {
-            return Err(Refusal::new(431, "request head too big"));
+            return Err(Refusal::HeadTooBig);
         }
         let body = if handshake::is_attempt(&head) {
             // Refused for its body, if it has one, along with the rest of the handshake's rules.
@@ -179,12 +176,11 @@ impl Sessions {
     }
 
     pub(crate) fn not_found(&mut self, fd: Fd, head: &Head<'_>) -> Result<(), Refusal> {
-        let what = "nothing is at this path";
         if handshake::is_attempt(head) {
-            return Err(Refusal::new(404, what));
+            return Err(Refusal::NotFound);
         }
         self.stats.refusals.not_found += 1;
-        let response = Response::text(404, format!("{what}\n"));
+        let response = Response::text(404, format!("{}\n", Refusal::NotFound));
         self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
         Ok(())
     }
@@ -215,7 +211,7 @@ impl Sessions {
             log::debug!("{fd}: does not read its answers");
             self.connections.kill(fd, timeout);
         } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::new(408, "the request took too long"));
+            self.refuse_request(fd, &held.bytes, Refusal::RequestTimeout);
         } else {
             self.end(fd, timeout);
         }

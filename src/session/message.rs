@@ -1,7 +1,7 @@
 //! What is sent: messages as callers give them.
 
 use crate::codec::labels::Labels;
-use crate::codec::ws::Opcode;
+use crate::codec::ws::{Opcode, utf8};
 use crate::config::SlowConsumer;
 use crate::net::quota::Delivery;
 use crate::session::frame::Data;
@@ -53,7 +53,7 @@ impl<'a> Message<'a> {
         if self.opcode != Opcode::Text {
             return None;
         }
-        Some(std::str::from_utf8(self.as_bytes()).expect("made of a text, or checked as it arrived"))
+        Some(utf8::text(self.as_bytes()).expect("made of a text, or checked as it arrived"))
     }
 
     /// The same message, owning its bytes.
@@ -303,6 +303,20 @@ impl From<&Prepared> for Message<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fd::Fd;
+    use crate::session::frame::Frame;
+
+    #[test]
+    fn the_text_is_there_at_every_length() {
+        let fd = Fd::from_u64(2).expect("an fd");
+        for text in ["", "hello", "κόσμε 🎉", &"é".repeat(200), &"漢字 and ascii ".repeat(5_000)] {
+            let data = Frame::new(fd, Opcode::Text, text.as_bytes()).data;
+            assert_eq!((data.as_str(), Message::from(data).as_str()), (Some(text), Some(text)));
+            assert_eq!(Message::from(text).prepare().as_bytes(), text.as_bytes());
+            let data = Frame::new(fd, Opcode::Binary, text.as_bytes()).data;
+            assert_eq!((data.as_str(), Message::from(data).as_str()), (None, None));
+        }
+    }
 
     #[test]
     fn a_prepared_message_is_the_one_that_it_was_made_of() {

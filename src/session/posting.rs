@@ -1,7 +1,7 @@
 //! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
 //! One that has a number is taken once, however often it is sent.
 
-use crate::codec::command::{self, Command};
+use crate::codec::command::{self, Command, CommandError};
 use crate::codec::http::{Head, Response};
 use crate::codec::ws::{Opcode, utf8};
 use crate::error::{Cause, CloseReason, Side};
@@ -83,7 +83,7 @@ impl Sessions {
             return Ok(Posted::Done);
         }
         let query = request.query().unwrap_or_default().as_bytes();
-        let command = self.parse_command(query).map_err(|what| NotTaken(400, what))?;
+        let command = self.parse_command(query).map_err(|error| NotTaken(error.status(), error.what()))?;
         let is_next = number.is_none_or(|number| number.get() - 1 == self.posted(fd));
         if !is_next {
             return Err(NotTaken(409, "a message before it is missing"));
@@ -127,13 +127,13 @@ impl Sessions {
     }
 
     /// Reads a command. Names that are out of all proportion are not worth an answer.
-    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, &'static str> {
+    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, CommandError> {
         let command = Command::parse(query)?;
         match &command {
             Command::Subscribe { topic, .. } | Command::Unsubscribe { topic }
                 if topic.len() > self.config.topic_bytes_max.max(ANSWERED_BYTES_MAX) =>
             {
-                Err("the name of a topic that is much too long")
+                Err(CommandError::TopicTooLong)
             }
             _ => Ok(command),
         }

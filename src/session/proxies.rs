@@ -29,11 +29,11 @@ impl Sessions {
         if let Some(client) = self.connections.forwarded(fd)
             && !self.connections.admit_client(fd, client.ip())
         {
-            return Err(Refusal::new(429, "too many connections from your address"));
+            return Err(Refusal::AddressFull);
         }
         if !self.connections.admit_handshake(fd) {
             self.stats.refusals.handshake_rate += 1;
-            return Err(Refusal::new(429, "too many handshakes from your address"));
+            return Err(Refusal::HandshakeRate);
         }
         Ok(())
     }

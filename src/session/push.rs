@@ -1,6 +1,6 @@
 //! Sending to one connection, and what a full outbox means. What goes to many is in `fan_out`.
 
-use crate::codec::ws::header::{ControlFrame, Encoded};
+use crate::codec::ws::header::{ControlFrame, EncodedHeader};
 use crate::codec::ws::{Opcode, Role, close, header, mask, utf8};
 use crate::config::SlowConsumer;
 use crate::error::{Cause, PushError};
@@ -117,7 +117,7 @@ impl Sessions {
     pub(crate) fn write_masked(
         &mut self,
         fd: Fd,
-        header: Encoded,
+        header: EncodedHeader,
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), Refused> {

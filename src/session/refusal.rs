@@ -6,7 +6,6 @@ use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::cors;
-use crate::session::http::{NO_ROOM, NOT_NOW};
 
 impl Sessions {
     pub(crate) fn refuse(&mut self, fd: Fd, refusal: Refusal) {
@@ -16,22 +15,28 @@ impl Sessions {
     /// Refuses the request that `bytes` begin with. A page of another origin that is let in may read why: what it
     /// can't read it takes for the network's fault, and sends the same again.
     pub(crate) fn refuse_request(&mut self, fd: Fd, bytes: &[u8], refusal: Refusal) {
-        log::debug!("{fd}: {}, answering {}", refusal.what, refusal.status);
+        log::debug!("{fd}: {refusal}, answering {}", refusal.status());
         let refusals = &mut self.stats.refusals;
-        match refusal.status {
-            403 => refusals.origin += 1,
-            404 => refusals.not_found += 1,
-            408 => refusals.request_timeout += 1,
-            413 => refusals.body_too_big += 1,
-            431 => refusals.head_too_big += 1,
-            503 if refusal == NO_ROOM => refusals.inbound_full += 1,
-            503 if refusal == NOT_NOW => refusals.handshake += 1,
-            // Counted where they are found.
-            429 | 500 | 503 => {}
-            _ => refusals.bad_request += 1,
+        match refusal {
+            Refusal::BadRequest(_) => refusals.bad_request += 1,
+            Refusal::HeadTooBig | Refusal::TooManyHeaders => refusals.head_too_big += 1,
+            Refusal::BodyTooBig => refusals.body_too_big += 1,
+            Refusal::RequestTimeout => refusals.request_timeout += 1,
+            Refusal::Origin => refusals.origin += 1,
+            Refusal::NotFound => refusals.not_found += 1,
+            Refusal::NoRoom => refusals.inbound_full += 1,
+            Refusal::NotNow => refusals.handshake += 1,
+            // Counted where the limit is checked.
+            Refusal::ServerFull
+            | Refusal::MemoryFull
+            | Refusal::AddressFull
+            | Refusal::HandshakeRate
+            | Refusal::ByteRate => {}
+            // The server's fault, or its handler's: logged there.
+            Refusal::AnswerTimeout | Refusal::Internal => {}
         }
-        let response = Response::text(refusal.status, format!("{}\n", refusal.what));
-        let response = match refusal.status {
+        let response = Response::text(refusal.status(), format!("{refusal}\n"));
+        let response = match refusal.status() {
             405 => response.header("Allow", "GET"),
             426 => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
             429 | 503 => response.header("Retry-After", "5"),

@@ -125,6 +125,43 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The answer to a request: what [`on_request`](crate::Handler::on_request) returns. Closures may return a [`Response`]
+/// instead, which is an answer at once.
+///
+/// ```no_run
+/// use swio::{Reply, Response, Server};
+///
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_request(|server, request| {
+///         if request.path() != "/report" {
+///             return Reply::Now(Response::not_found());
+///         }
+///         let (handle, fd) = (server.handle(), request.fd);
+///         std::thread::spawn(move || handle.respond(fd, Response::text(200, "the report\n")).ok());
+///         Reply::Later
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reply {
+    /// The response is sent when the callback returns.
+    Now(Response),
+    /// The response is given later, by [`Server::respond`](crate::Server::respond) or
+    /// [`Handle::respond`](crate::Handle::respond), within
+    /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
+    /// client's next requests wait, and nobody else does.
+    Later,
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply::Now(response)
+    }
+}
+
 /// The answer to a handshake: what [`on_handshake`](crate::Handler::on_handshake) gives.
 ///
 /// ```
@@ -161,7 +198,7 @@ impl Handshake {
     /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to
     /// 4999).
     pub fn refuse(response: Response) -> Handshake {
-        Handshake(if response.is_later() { Verdict::Later } else { Verdict::Refuse(response) })
+        Handshake(Verdict::Refuse(response))
     }
 
     /// Lets the client wait for its answer, and nobody else:

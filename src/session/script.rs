@@ -4,6 +4,7 @@ use crate::codec::http::{Head, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest as _, Sha1};
+use std::fmt;
 
 /// The script for pages, `swio.js`: a page that has it writes `new Swio(url)` and has a WebSocket's surface, topics
 /// that it subscribes to, and sessions that come back, over WebSocket, event stream and long polling alike. It needs
@@ -19,10 +20,20 @@ pub(crate) struct Script {
     etag: String,
 }
 
+/// The script can't be served at this path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScriptPathError(String);
+
+impl fmt::Display for ScriptPathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't serve the script at {:?}: expected a path, such as /swio.js", self.0)
+    }
+}
+
 impl Script {
-    pub(crate) fn new(path: String) -> Result<Script, String> {
+    pub(crate) fn new(path: String) -> Result<Script, ScriptPathError> {
         if !path.starts_with('/') || path.contains(['?', '#']) {
-            return Err(format!("can't serve the script at {path:?}: expected a path, such as /swio.js"));
+            return Err(ScriptPathError(path));
         }
         let digest = Sha1::digest(SCRIPT);
         Ok(Script { path, etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12])) })

@@ -172,9 +172,6 @@ struct ResponseForm<'a> {
 
 impl Serialize for Response {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.is_later() {
-            return Err(S::Error::custom("Response::later is no answer that could be written"));
-        }
         let (text, binary) = match std::str::from_utf8(self.body_bytes()) {
             Ok(text) => (text.into(), None),
             Err(_) => ("".into(), Some(Bytes(self.body_bytes().into()))),

@@ -5,7 +5,7 @@ use super::formats::FormatId;
 use super::info::Transport;
 use super::route::Route;
 use crate::codec::http::body::Body;
-use crate::codec::tcp::Partial;
+use crate::codec::tcp::PartialPackage;
 use crate::codec::ws::{Decoder, Role, utf8};
 use crate::error::CloseReason;
 use crate::fd::Fd;
@@ -280,12 +280,12 @@ pub(crate) enum Awaited {
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
     pub(crate) format: FormatId,
-    pub(crate) partial: Partial,
+    pub(crate) partial: PartialPackage,
 }
 
 impl HeldPackage {
     pub(crate) fn boxed(format: FormatId) -> Box<HeldPackage> {
-        Box::new(HeldPackage { format, partial: Partial::default() })
+        Box::new(HeldPackage { format, partial: PartialPackage::default() })
     }
 }
 

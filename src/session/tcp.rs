@@ -1,6 +1,6 @@
 //! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
 
-use crate::codec::tcp::{Error, Framer, Limits, Package};
+use crate::codec::tcp::{Framer, Package, PackageError, PackageLimits};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -23,7 +23,7 @@ pub(crate) enum TcpRead {
     Held(usize, Box<HeldPackage>, Range<usize>),
     /// The rest is for later, or for nobody.
     Stop,
-    Broken(Error),
+    Broken(PackageError),
 }
 
 impl Sessions {
@@ -46,13 +46,13 @@ impl Sessions {
 
     /// Takes the next package, or a part of one, from the start of `bytes`.
     pub(crate) fn tcp_read(&mut self, fd: Fd, bytes: &[u8]) -> TcpRead {
-        let limits = Limits {
+        let limits = PackageLimits {
             package_bytes_max: self.config.message_bytes_max,
             room: self.connections.inbound_room(),
         };
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
         if connection.flags.has(Flags::HELD_BY_USER) {
-            return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(Error::NoRoom) };
+            return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(PackageError::NoRoom) };
         }
         match &mut connection.session {
             Session::Tcp(format) => {
@@ -72,7 +72,7 @@ impl Sessions {
     }
 
     /// More of a package that is only partly here.
-    fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &Limits) -> TcpRead {
+    fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &PackageLimits) -> TcpRead {
         let Some(Session::TcpHeld(held)) = self.connections.session_mut(fd) else { return TcpRead::Stop };
         let format = held.format;
         let before = held.partial.held_bytes();
@@ -111,15 +111,6 @@ impl Sessions {
         }
         self.stats.messages_received += 1;
         true
-    }
-}
-
-/// The close code, which no client sees, of a framing error.
-pub(crate) fn framing_code(error: Error) -> u16 {
-    match error {
-        Error::TooBig => close::TOO_BIG,
-        Error::LengthTooShort => close::PROTOCOL_ERROR,
-        Error::NoRoom => close::TRY_AGAIN_LATER,
     }
 }
 

@@ -83,7 +83,7 @@ impl Sessions {
         let Some(envelope) = acceptance.envelope else { return Ok(format) };
         self.formats.with_envelope(format, envelope).ok_or_else(|| {
             log::error!("on_handshake chose an envelope that is not this server's");
-            Refusal::new(500, "internal server error")
+            Refusal::Internal
         })
     }
 

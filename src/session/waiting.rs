@@ -10,7 +10,7 @@ use crate::session::state::{Awaited, Held, Session, Waiting};
 
 /// What was waited for.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum LateAnswer {
     Handshake(Handshake),
     Response(Response),
 }
@@ -18,7 +18,7 @@ pub(crate) enum Answer {
 /// What a verb makes the server do when the callback that it was called from is over: a verb calls nobody back.
 pub(crate) enum FollowUp {
     /// A waiting request got its answer.
-    Answered(Fd, Answer),
+    Answered(Fd, LateAnswer),
     /// A pause is to end.
     Resumed(Fd),
     /// A request has waited for the output of a session for as long as it may.
@@ -30,14 +30,11 @@ impl Sessions {
         if matches!(handshake.0, Verdict::Later) {
             return false;
         }
-        self.answer_waiting(fd, |awaited| awaited == Awaited::Handshake, Answer::Handshake(handshake))
+        self.answer_waiting(fd, |awaited| awaited == Awaited::Handshake, LateAnswer::Handshake(handshake))
     }
 
     pub(crate) fn respond_later(&mut self, fd: Fd, response: Response) -> bool {
-        if response.is_later() {
-            return false;
-        }
-        self.answer_waiting(fd, |awaited| awaited != Awaited::Handshake, Answer::Response(response))
+        self.answer_waiting(fd, |awaited| awaited != Awaited::Handshake, LateAnswer::Response(response))
     }
 
     /// Answers a request that waits for what is `meant`.
@@ -45,7 +42,7 @@ impl Sessions {
         &mut self,
         fd: Fd,
         meant: impl FnOnce(Awaited) -> bool,
-        answer: Answer,
+        answer: LateAnswer,
     ) -> bool {
         let waiting = self.waiting(fd).filter(|waiting| meant(waiting.awaited));
         let is_new = waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.is_answered, true));
@@ -87,7 +84,7 @@ impl Sessions {
         if let Some(session) = awaited.session() {
             self.follow_ups.push(FollowUp::Held(fd, session));
         } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
+            self.refuse_request(fd, &held.bytes, Refusal::AnswerTimeout);
         }
         true
     }

@@ -1,6 +1,6 @@
 //! A WebSocket's bytes: decoded into what the handler is told, answered where the protocol says how (RFC 6455 §5, §7).
 
-use crate::codec::ws::{Error, Event, Limits, Opcode, Role, close};
+use crate::codec::ws::{Event, MessageLimits, Opcode, ProtocolError, Role, close};
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -17,7 +17,7 @@ pub(crate) struct WebSocketRead {
     pub(crate) is_labelled: bool,
     /// When its last message came before this read, as `Liveness` notes it.
     pub(crate) spoke: u8,
-    limits: Limits,
+    limits: MessageLimits,
     rates: Rates,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum Step {
     Used(usize, Option<Event>),
     /// The rest is for later, or for nobody.
     Stop,
-    Broken(Error),
+    Broken(ProtocolError),
     /// More messages than its rate allows.
     TooFast,
 }
@@ -56,7 +56,7 @@ impl Sessions {
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
         if connection.flags.has(Flags::HELD_BY_USER) {
-            return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(Error::NoRoom) };
+            return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(ProtocolError::NoRoom) };
         }
         let is_open = websocket.phase == Phase::Open;
         let (used, event) = match websocket.decoder.whole(bytes, &read.limits) {
@@ -86,9 +86,9 @@ impl Sessions {
 
     /// What a peer may send, and how fast.
     #[inline]
-    fn limits(&self, role: Role) -> (Limits, Rates) {
+    fn limits(&self, role: Role) -> (MessageLimits, Rates) {
         let config = &self.config;
-        let limits = Limits {
+        let limits = MessageLimits {
             role,
             message_bytes_max: config.message_bytes_max,
             fragments_max: config.fragments_max,

@@ -1,41 +1,40 @@
-//! Request bodies (RFC 9112 §6, §7.1): where a body that is still arriving ends, and a chunked one made
-//! plain.
+//! Request bodies (RFC 9112 §6, §7.1): finds the end of a body that is still arriving, and decodes chunked ones.
 
-use super::Refusal;
-use super::head::Framing;
+use super::head::BodyFraming;
+use super::{BadRequest, Refusal};
 
-/// Finds the end of a body in a buffer that grows. Offsets count from the body's first byte.
+/// Finds the end of a body in a growing buffer. Offsets count from the first byte of the body.
 #[derive(Debug)]
 pub(crate) enum Body {
     Length(usize),
     Chunked {
-        /// Up to here the buffer was understood.
+        /// The buffer was parsed up to here.
         at: usize,
-        /// Payload bytes up to here.
+        /// Number of payload bytes up to there.
         len: usize,
     },
 }
 
-const MALFORMED: Refusal = Refusal::new(400, "malformed chunked body");
-const TOO_BIG: Refusal = Refusal::new(413, "request body too big");
-/// Digits of a chunk's size: enough for any body that is taken, too few to overflow.
+const MALFORMED: Refusal = Refusal::BadRequest(BadRequest::Chunk);
+const TOO_BIG: Refusal = Refusal::BodyTooBig;
+/// Maximum number of digits of a chunk's size: enough for any body that is accepted, too few to overflow.
 const SIZE_DIGITS_MAX: usize = 12;
-/// Bytes of chunked framing that are taken beyond as many as there is payload: tiny chunks would hold several
-/// times what the limit says.
+/// Chunk framing may have this many bytes more than the payload. Without a limit, tiny chunks could take several times
+/// the memory that the limit on bodies allows.
 const FRAMING_BYTES_MAX: usize = 16 << 10;
 
 impl Body {
-    /// Refuses at once a body that says it is over `bytes_max`.
-    pub(crate) fn new(framing: Option<Framing>, bytes_max: usize) -> Result<Body, Refusal> {
+    /// Refuses a body at once if its declared length is over `bytes_max`.
+    pub(crate) fn new(framing: Option<BodyFraming>, bytes_max: usize) -> Result<Body, Refusal> {
         match framing {
             None => Ok(Body::Length(0)),
-            Some(Framing::Length(len)) if len > bytes_max as u64 => Err(TOO_BIG),
-            Some(Framing::Length(len)) => Ok(Body::Length(len as usize)),
-            Some(Framing::Chunked) => Ok(Body::Chunked { at: 0, len: 0 }),
+            Some(BodyFraming::Length(len)) if len > bytes_max as u64 => Err(TOO_BIG),
+            Some(BodyFraming::Length(len)) => Ok(Body::Length(len as usize)),
+            Some(BodyFraming::Chunked) => Ok(Body::Chunked { at: 0, len: 0 }),
         }
     }
 
-    /// Looks at the body's bytes so far: how many of them belong to it once it is whole, else `None`.
+    /// Looks at the bytes so far. Returns the length of the body if it is complete, otherwise `None`.
     pub(crate) fn end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, Refusal> {
         match self {
             Body::Length(len) => Ok((bytes.len() >= *len).then_some(*len)),
@@ -63,7 +62,7 @@ impl Body {
         }
     }
 
-    /// The payload of a whole body, chunks joined in place.
+    /// The payload of a complete body; chunks are joined in place.
     pub(crate) fn plain<'a>(&self, bytes: &'a mut [u8]) -> &'a [u8] {
         let Body::Chunked { .. } = self else { return bytes };
         let (mut from, mut to) = (0, 0);
@@ -83,13 +82,13 @@ impl Body {
 struct Chunk {
     start: usize,
     len: usize,
-    /// Behind the chunk's line end; of the last chunk, behind the whole body.
+    /// The end of the chunk, including its line end. For the last chunk, the end of the whole body.
     end: usize,
 }
 
-/// The chunk at the start of `bytes`, its size line whole but not necessarily its payload. The last chunk is
-/// given only with the empty line behind it. Chunk extensions and trailer fields are refused: nobody here would
-/// read them, they hide bytes from limits, and servers disagree about where they end.
+/// The chunk at the start of `bytes`. Its size line is complete, but its payload may not be. The last chunk is returned
+/// only with the empty line that follows it. Chunk extensions and trailer fields are refused: nothing here reads them,
+/// limits would not count their bytes, and servers disagree about where they end.
 fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     let digits = bytes.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
     if digits > SIZE_DIGITS_MAX {
@@ -100,7 +99,7 @@ fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
         _ if digits == 0 => return Err(MALFORMED),
         [b'\r'] => return Ok(None),
         [b'\r', b'\n', ..] => {}
-        [b';' | b' ' | b'\t', ..] => return Err(Refusal::new(400, "chunk extensions are not taken")),
+        [b';' | b' ' | b'\t', ..] => return Err(BadRequest::ChunkExtension.into()),
         _ => return Err(MALFORMED),
     }
     let size = std::str::from_utf8(&bytes[..digits]).expect("hexadecimal digits");
@@ -109,7 +108,7 @@ fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     match (len, &bytes[start..]) {
         (0, [b'\r', b'\n', ..]) => Ok(Some(Chunk { start, len: 0, end: start + 2 })),
         (0, [] | [b'\r']) => Ok(None),
-        (0, _) => Err(Refusal::new(400, "trailer fields are not taken")),
+        (0, _) => Err(BadRequest::Trailer.into()),
         _ => Ok(Some(Chunk { start, len, end: start + len + 2 })),
     }
 }
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     fn chunked() -> Body {
-        Body::new(Some(Framing::Chunked), 100).expect("no length yet")
+        Body::new(Some(BodyFraming::Chunked), 100).expect("no length yet")
     }
 
     #[test]
@@ -138,7 +137,7 @@ mod tests {
 
     #[test]
     fn bodies_over_the_limit_are_refused_by_their_declared_size() {
-        assert!(Body::new(Some(Framing::Length(101)), 100).is_err());
+        assert!(Body::new(Some(BodyFraming::Length(101)), 100).is_err());
         assert_eq!(chunked().end(b"65\r\n", 100), Err(TOO_BIG));
         assert_eq!(chunked().end(b"fffffffffffffff0\r\n", 100), Err(TOO_BIG));
         let mut two = b"40\r\n".to_vec();
@@ -172,7 +171,7 @@ mod tests {
             b"0x3\r\nabc\r\n",
         ] {
             let refused = chunked().end(wire, 100).expect_err("malformed");
-            assert_eq!(refused.status, 400, "{:?}", String::from_utf8_lossy(wire));
+            assert_eq!(refused.status(), 400, "{:?}", String::from_utf8_lossy(wire));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Whom a reverse proxy spoke for: the client's address out of `X-Forwarded-For` or `Forwarded` (RFC 7239). Only the
-//! last entry is the proxy's own; all before it is what it was told, which may be a lie.
+//! The client's address behind a reverse proxy, from `X-Forwarded-For` or `Forwarded` (RFC 7239). Only the last entry
+//! was written by the proxy itself; all entries before it are what the proxy received, and may be forged.
 
 use super::Head;
 use crate::config::{ForwardedHeader, Network};
 use std::net::{IpAddr, SocketAddr};
 
-/// The right-most address that is no trusted proxy's, or the left-most where all are; `None` where that entry names no
-/// address. The port is 0 where none is given.
+/// The right-most address that is not a trusted proxy, or the left-most one if all are trusted. `None` if that entry is
+/// not an address. The port is 0 if the entry has none.
 pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Network]) -> Option<SocketAddr> {
     let name = match header {
         ForwardedHeader::XForwardedFor => "x-forwarded-for",
@@ -14,7 +14,7 @@ pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Networ
     };
     let mut client = None;
     let lines: Vec<&[u8]> = head.values(name).collect();
-    // Quotes are not minded: an open one in what the client sent must not swallow what the proxy added.
+    // Quotes are ignored: an unclosed one in the client's part must not hide the part that the proxy added.
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
         let entry = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
         let node = match header {
@@ -30,7 +30,7 @@ pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Networ
     client
 }
 
-/// The value of `for` in an element of `Forwarded`.
+/// The value of `for` in one element of `Forwarded`.
 fn for_node(element: &str) -> Option<&str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let mut nodes = pairs.filter(|(name, _)| name.trim_matches([' ', '\t']).eq_ignore_ascii_case("for"));
@@ -68,7 +68,7 @@ mod tests {
             ("[2001:db8::1]", Some("[2001:db8::1]:0")),
             ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
             ("::ffff:192.0.2.1", Some("192.0.2.1:0")),
-            // What stands before it may be made up.
+            // Entries before it may be forged.
             ("6.6.6.6, 192.0.2.1", Some("192.0.2.1:0")),
             ("6.6.6.6,192.0.2.1 , 10.1.1.1,\t10.0.0.1", Some("192.0.2.1:0")),
             ("nonsense, 192.0.2.1, 10.0.0.1", Some("192.0.2.1:0")),
@@ -89,7 +89,7 @@ mod tests {
                 "{value:?}"
             );
         }
-        // In lines of their own, and behind what is no text.
+        // In separate lines, and after bytes that are not text.
         let lines = b"X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 192.0.2.1";
         assert_eq!(client_of(lines, ForwardedHeader::XForwardedFor).as_deref(), Some("192.0.2.1:0"));
         let line = b"X-Forwarded-For: \xff\xfe, 192.0.2.1";

@@ -1,33 +1,33 @@
-//! Request heads: httparse does the grammar, this file the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
-//! §7.2), stricter than httparse wherever laxness would let two readers of one request disagree.
+//! Request heads: httparse parses the grammar, this file checks the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
+//! §7.2). It is stricter than httparse wherever two readers could understand one request differently.
 
-use super::Refusal;
+use super::{BadRequest, Refusal};
 
-/// Header lines of one request.
+/// Maximum number of header lines of one request.
 pub(crate) const HEADERS_MAX: usize = 64;
 
 /// Room for the headers of one head; see [`Head::parse`].
 pub(crate) type Headers<'a> = [httparse::Header<'a>; HEADERS_MAX];
 
-/// A parsed request head. Borrows the bytes that it was parsed from.
+/// A parsed request head. It borrows the bytes that it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
-    /// In origin form: a path and perhaps a query, or `*`.
+    /// In origin form: a path with an optional query, or `*`.
     pub(crate) target: &'a str,
-    /// HTTP/1.1, not 1.0.
+    /// HTTP/1.1; otherwise 1.0.
     pub(crate) is_1_1: bool,
     headers: &'a [httparse::Header<'a>],
 }
 
-/// How the end of a request's body is found (RFC 9112 §6.3).
+/// How to find the end of a request's body (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(crate) enum BodyFraming {
     Length(u64),
     Chunked,
 }
 
-/// Whether `bytes` have the empty line that ends a head.
+/// Whether `bytes` contain the empty line that ends a head.
 pub(crate) fn has_end(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
@@ -40,8 +40,7 @@ pub(crate) fn has_end(bytes: &[u8]) -> bool {
 }
 
 impl<'a> Head<'a> {
-    /// Reads a head from the start of `bytes`: the head and its length, or `None` where more bytes are
-    /// needed.
+    /// Reads a head from the start of `bytes`. Returns the head and its length, or `None` if more bytes are needed.
     pub(crate) fn parse(
         bytes: &'a [u8],
         headers: &'a mut Headers<'a>,
@@ -50,31 +49,31 @@ impl<'a> Head<'a> {
         let len = match request.parse(bytes) {
             Ok(httparse::Status::Complete(len)) => len,
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "too many headers")),
-            Err(httparse::Error::Version) => return Err(Refusal::new(505, "HTTP/1.0 and HTTP/1.1 only")),
-            // The record type of a TLS handshake (RFC 8446 §5.1): somebody asked for https or wss.
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
+            Err(httparse::Error::Version) => return Err(BadRequest::HttpVersion.into()),
+            // The record type of a TLS handshake (RFC 8446 §5.1): the client used https or wss.
             Err(_) if bytes.first() == Some(&22) => {
-                return Err(Refusal::new(400, "TLS is not spoken here: use ws:// or http://"));
+                return Err(BadRequest::Tls.into());
             }
-            Err(_) => return Err(Refusal::new(400, "malformed request head")),
+            Err(_) => return Err(BadRequest::Head.into()),
         };
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
-            return Err(Refusal::new(400, "malformed request line"));
+            return Err(BadRequest::Line.into());
         };
-        let target = origin_form(target).ok_or(Refusal::new(400, "malformed request target"))?;
+        let target = origin_form(target).ok_or(BadRequest::Target)?;
         let head = Head { method, target, is_1_1: version == 1, headers: request.headers };
         head.check_host()?;
         Ok(Some((head, len)))
     }
 
-    /// RFC 9112 §3.2: exactly one Host from 1.1 on, at most one before.
+    /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in 1.0.
     fn check_host(&self) -> Result<(), Refusal> {
         match self.values("host").count() {
             1 => Ok(()),
             0 if !self.is_1_1 => Ok(()),
-            0 => Err(Refusal::new(400, "no Host header")),
-            _ => Err(Refusal::new(400, "more than one Host header")),
+            0 => Err(BadRequest::NoHost.into()),
+            _ => Err(BadRequest::DuplicateHost.into()),
         }
     }
 
@@ -86,23 +85,23 @@ impl<'a> Head<'a> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// All header lines in their order; names as sent.
+    /// All header lines in their order, with names as sent.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
-    /// The values of every line of one name.
+    /// The values of all lines with this name.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The first line of one name, where it is text.
+    /// The value of the first line with this name; `None` if it is not UTF-8.
     pub(crate) fn value(&self, name: &str) -> Option<&'a str> {
         self.values(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The members of a comma-separated list over all lines of one name (RFC 9110 §5.6.1). A line that is not
-    /// text has none.
+    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Lines that are not UTF-8
+    /// are left out.
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value| std::str::from_utf8(value).ok())
@@ -115,27 +114,27 @@ impl<'a> Head<'a> {
         self.list(name).any(|member| member.eq_ignore_ascii_case(token))
     }
 
-    /// How the body is framed, `None` where there is none. Whatever two readers could understand differently
-    /// is refused: it is the root of request smuggling (RFC 9112 §6.3, §11.2).
-    pub(crate) fn framing(&self) -> Result<Option<Framing>, Refusal> {
+    /// How the body is framed; `None` if there is no body. Everything that two readers could understand differently is
+    /// refused, because it is what makes request smuggling possible (RFC 9112 §6.3, §11.2).
+    pub(crate) fn framing(&self) -> Result<Option<BodyFraming>, Refusal> {
         let mut lengths = self.values("content-length");
         let length = lengths.next();
         if lengths.next().is_some() {
-            return Err(Refusal::new(400, "more than one Content-Length"));
+            return Err(BadRequest::DuplicateLength.into());
         }
         let mut codings = self.values("transfer-encoding");
         match (length, codings.next()) {
             (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(Refusal::new(400, "both Content-Length and Transfer-Encoding")),
-            (None, Some(_)) if !self.is_1_1 => Err(Refusal::new(400, "Transfer-Encoding in HTTP/1.0")),
+            (Some(_), Some(_)) => Err(BadRequest::LengthAndCoding.into()),
+            (None, Some(_)) if !self.is_1_1 => Err(BadRequest::CodingInHttp10.into()),
             (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => {
-                Ok(Some(Framing::Chunked))
+                Ok(Some(BodyFraming::Chunked))
             }
-            (None, Some(_)) => Err(Refusal::new(501, "unknown Transfer-Encoding")),
+            (None, Some(_)) => Err(BadRequest::UnknownCoding.into()),
             (Some(length), None) => match decimal(length) {
                 Some(0) => Ok(None),
-                Some(length) => Ok(Some(Framing::Length(length))),
-                None => Err(Refusal::new(400, "malformed Content-Length")),
+                Some(length) => Ok(Some(BodyFraming::Length(length))),
+                None => Err(BadRequest::Length.into()),
             },
         }
     }
@@ -153,7 +152,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// RFC 9112 §3.2: servers must take the absolute form as well; what is behind the authority is the same.
+/// RFC 9112 §3.2: servers must accept the absolute form too. What follows its authority is the origin form.
 fn origin_form(target: &str) -> Option<&str> {
     if target.starts_with('/') || target == "*" {
         return Some(target);
@@ -183,16 +182,16 @@ mod tests {
     }
 
     fn status(bytes: &str) -> u16 {
-        parse(bytes, |head| head.framing().err().map_or(200, |refusal| refusal.status))
-            .unwrap_or_else(|refusal| refusal.status)
+        parse(bytes, |head| head.framing().err().map_or(200, |refusal| refusal.status()))
+            .unwrap_or_else(|refusal| refusal.status())
     }
 
     #[test]
     fn who_begins_with_tls_is_told_that_there_is_none() {
         let told = |bytes: &[u8]| Head::parse(bytes, &mut [httparse::EMPTY_HEADER; HEADERS_MAX]).err();
         let refusal = told(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc").expect("no head");
-        assert_eq!((refusal.status, refusal.what), (400, "TLS is not spoken here: use ws:// or http://"));
-        assert_eq!(told(b"\x17\x03").expect("no head").what, "malformed request head");
+        assert_eq!((refusal.status(), refusal.what()), (400, "TLS is not spoken here: use ws:// or http://"));
+        assert_eq!(told(b"\x17\x03").expect("no head").what(), "malformed request head");
     }
 
     #[test]
@@ -224,7 +223,7 @@ mod tests {
         assert_eq!(path("http://a/x?y"), Ok("/x".into()));
         assert_eq!(path("HTTPS://a:1"), Ok("/".into()));
         for bad in ["x", "ftp://a/", "http://a?x", "a:80"] {
-            assert_eq!(path(bad).map_err(|refusal| refusal.status), Err(400), "{bad}");
+            assert_eq!(path(bad).map_err(|refusal| refusal.status()), Err(400), "{bad}");
         }
     }
 

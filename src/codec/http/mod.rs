@@ -1,25 +1,14 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112): request heads over httparse, bodies, responses. Enough of it to serve pages
-//! and to be the ground that WebSocket handshakes, event streams and long polling stand on.
+//! HTTP/1.1 (RFC 9110, RFC 9112): request heads, bodies and responses; httparse parses the grammar. As much as is
+//! needed to serve pages, and for WebSocket handshakes, event streams and long polling.
 
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod forwarded;
 pub(crate) mod head;
+mod refusal;
 pub(crate) mod response;
 
 pub use answer::Answer;
 pub(crate) use head::Head;
+pub(crate) use refusal::{BadRequest, Refusal};
 pub use response::Response;
-
-/// A request that is refused before any callback sees it: a status, and what the client did wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) what: &'static str,
-}
-
-impl Refusal {
-    pub(crate) const fn new(status: u16, what: &'static str) -> Refusal {
-        Refusal { status, what }
-    }
-}

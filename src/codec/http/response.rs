@@ -1,12 +1,9 @@
-//! Responses: what a callback builds, and how it goes onto the wire (RFC 9112 §4, §6).
+//! Responses: what a callback builds, and how it is written (RFC 9112 §4, §6).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The status of no answer.
-const LATER: u16 = 0;
-
-/// An answer to an HTTP request. Length, date and connection headers are the server's.
+/// A response to an HTTP request. The server adds the headers for length, date and connection.
 ///
 /// ```
 /// use swio::Response;
@@ -22,10 +19,10 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with this status and no body.
+    /// A response with this status and no body.
     ///
     /// # Panics
-    /// Where the status is not in 200..=599: those below are the server's own.
+    /// If the status is not in 200..=599. Lower ones are sent by the server itself.
     pub fn new(status: u16) -> Response {
         Response::checked(status).unwrap_or_else(|what| panic!("{what}"))
     }
@@ -38,25 +35,19 @@ impl Response {
         Ok(Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) })
     }
 
-    /// No answer yet: it is given later, by [`Server::respond`](crate::Server::respond) or
-    /// [`Handle::respond`](crate::Handle::respond).
-    pub fn later() -> Response {
-        Response { status: LATER, headers: Vec::new(), body: Cow::Borrowed(&[]) }
-    }
-
-    /// A plain text.
+    /// A response whose body is plain text.
     pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Response {
         Response::new(status)
             .header("Content-Type", "text/plain; charset=utf-8")
             .body(into_bytes(text.into()))
     }
 
-    /// A page, with status 200.
+    /// An HTML page, with status 200.
     pub fn html(page: impl Into<Cow<'static, str>>) -> Response {
         Response::new(200).header("Content-Type", "text/html; charset=utf-8").body(into_bytes(page.into()))
     }
 
-    /// A JSON text, with status 200: made by whatever library you like, for it is sent as it is.
+    /// JSON, with status 200. The text is sent as it is; use any library to make it.
     ///
     /// ```
     /// let answer = swio::Response::json(r#"{"online":12}"#).header("Cache-Control", "no-store");
@@ -73,9 +64,9 @@ impl Response {
     /// Adds a header.
     ///
     /// # Panics
-    /// Where the header is one of the server's own (length, date, connection, transfer coding), the name is no
-    /// token, or the value has a line break or another control character (RFC 9110 §5.5):
-    /// it would let whoever chose the value forge the response.
+    /// If the server itself sets the header (length, date, connection, transfer coding), if the name is not a token, or
+    /// if the value has a line break or another control character (RFC 9110 §5.5): with one, a value that comes from a
+    /// user could forge the response.
     pub fn header(self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Response {
         self.checked_header(name.into(), value.into()).unwrap_or_else(|what| panic!("{what}"))
     }
@@ -101,7 +92,7 @@ impl Response {
         self
     }
 
-    /// The status; 0 of [`Response::later`].
+    /// The status.
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -116,17 +107,13 @@ impl Response {
         &self.body
     }
 
-    pub(crate) fn is_later(&self) -> bool {
-        self.status == LATER
-    }
-
-    /// What it takes of the mailbox.
+    /// The number of bytes that it counts as in the mailbox.
     pub(crate) fn bytes(&self) -> usize {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Writes the head, and gives the body that follows it. A `HEAD` request gets the head that `GET` would
-    /// have got, and no body (RFC 9110 §9.3.2).
+    /// Encodes the head, and returns it with the body that follows. A `HEAD` request gets the same head as a `GET`, and
+    /// no body (RFC 9110 §9.3.2).
     pub(crate) fn encode(self, about: &Exchange<'_>) -> (Vec<u8>, Cow<'static, [u8]>) {
         let mut head = String::with_capacity(256);
         let reason = reason_phrase(self.status);
@@ -152,7 +139,7 @@ impl Response {
     }
 }
 
-/// What the server knows about the exchange that a response belongs to.
+/// What encoding a response depends on besides the response itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange<'a> {
     pub(crate) is_head: bool,

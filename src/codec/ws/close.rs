@@ -1,13 +1,13 @@
 //! Close codes and the payload of close frames (RFC 6455 §5.5.1, §7.4).
 
-use super::{Error, utf8};
+use super::{ProtocolError, utf8};
 
 pub(crate) const NORMAL: u16 = 1000;
 pub(crate) const GOING_AWAY: u16 = 1001;
 pub(crate) const PROTOCOL_ERROR: u16 = 1002;
-/// Never on the wire: the close frame had no code.
+/// Never sent: the close frame had no code.
 pub(crate) const NO_STATUS: u16 = 1005;
-/// Never on the wire: there was no close frame.
+/// Never sent: there was no close frame.
 pub(crate) const ABNORMAL: u16 = 1006;
 pub(crate) const INVALID_PAYLOAD: u16 = 1007;
 pub(crate) const POLICY_VIOLATION: u16 = 1008;
@@ -15,32 +15,31 @@ pub(crate) const TOO_BIG: u16 = 1009;
 pub(crate) const INTERNAL_ERROR: u16 = 1011;
 pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 
-/// Room for the reason text in a control frame of 125 bytes.
+/// The longest reason text: a control frame has 125 bytes, and the code takes two.
 pub(crate) const REASON_BYTES_MAX: usize = 123;
 
-/// Whether a code may stand in a close frame (RFC 6455 §7.4, and the codes registered since).
+/// Whether a close frame may have this code (RFC 6455 §7.4, and the codes that were registered later).
 pub(crate) const fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// The code and reason of a close frame's payload; 1005 where it is empty.
-pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), Error> {
+/// Reads the code and the reason from a close frame's payload. An empty payload is code 1005.
+pub(crate) fn parse(payload: &[u8]) -> Result<(u16, &str), ProtocolError> {
     match payload {
         [] => Ok((NO_STATUS, "")),
-        [_] => Err(Error::CloseTooShort),
+        [_] => Err(ProtocolError::CloseTooShort),
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
             if !may_be_sent(code) {
-                return Err(Error::CloseCode);
+                return Err(ProtocolError::CloseCode);
             }
-            utf8::check(reason).map_err(|_| Error::InvalidUtf8)?;
-            Ok((code, std::str::from_utf8(reason).expect("just checked")))
+            Ok((code, utf8::text(reason).map_err(|_| ProtocolError::InvalidUtf8)?))
         }
     }
 }
 
-/// Writes the payload for `code` and as much of `reason` as fits, cut at a character's end.
-/// 1005 stands for an empty payload (RFC 6455 §7.1.5).
+/// The payload for `code` and as much of `reason` as fits, cut between characters. For 1005 it is empty (RFC 6455
+/// §7.1.5).
 pub(crate) fn payload(code: u16, reason: &str) -> Vec<u8> {
     if code == NO_STATUS {
         return Vec::new();
@@ -71,9 +70,9 @@ mod tests {
         for (code, reason) in [(1000, ""), (4999, "bye"), (3000, "κόσμε"), (NO_STATUS, "")] {
             assert_eq!(parse(&payload(code, reason)), Ok((code, reason)));
         }
-        assert_eq!(parse(b"\x03"), Err(Error::CloseTooShort));
-        assert_eq!(parse(b"\x03\xe8\xff"), Err(Error::InvalidUtf8));
-        assert_eq!(parse(b"\x03\xed"), Err(Error::CloseCode));
+        assert_eq!(parse(b"\x03"), Err(ProtocolError::CloseTooShort));
+        assert_eq!(parse(b"\x03\xe8\xff"), Err(ProtocolError::InvalidUtf8));
+        assert_eq!(parse(b"\x03\xed"), Err(ProtocolError::CloseCode));
     }
 
     #[test]

@@ -1,35 +1,35 @@
-//! A peer's bytes to messages and control events, one step a call. Unmasks in place and yields ranges of the
-//! caller's buffer; owns memory only while a frame or message is partly here, and grows as bytes arrive,
-//! never by a declared length.
+//! Turns a peer's bytes into messages and control events, one step per call. Unmasks in place and returns ranges of the
+//! caller's buffer. Allocates memory only for incomplete frames and messages, and only as bytes arrive, never by a
+//! declared length.
 
 use super::header::{self, CONTROL_MAX, Header, MASKED_MAX};
-use super::{Error, Opcode, Role, close, mask, utf8};
+use super::{Opcode, ProtocolError, Role, close, mask, utf8};
 use std::ops::Range;
 
-/// What one connection may send.
+/// The limits on what one connection may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Which end this side is, and so whether what comes must be masked.
+pub(crate) struct MessageLimits {
+    /// Which end this side is. It decides whether the input must be masked.
     pub(crate) role: Role,
     pub(crate) message_bytes_max: usize,
     pub(crate) fragments_max: u32,
-    /// Bytes of memory that may be taken beyond what the decoder holds.
+    /// How many more bytes of memory the decoder may take.
     pub(crate) room: usize,
-    /// What is not whole yet is given in parts as it comes, not collected.
+    /// Incomplete messages are returned in parts as they arrive, instead of being collected.
     pub(crate) in_parts: bool,
 }
 
 /// Where an event's bytes are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
-    /// In the input of the step that yielded the event.
+    /// In the input of the step that returned the event.
     Input(Range<usize>),
     /// Collected from several reads or fragments.
     Owned(Vec<u8>),
 }
 
 impl Payload {
-    /// The bytes; `input` is what the step was given.
+    /// The bytes. `input` must be the input of the same step.
     pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         match self {
             Payload::Input(range) => &input[range.clone()],
@@ -41,89 +41,90 @@ impl Payload {
 /// What a step found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A whole message: `Text` (checked to be UTF-8) or `Binary`.
+    /// A complete message: `Text` (already checked to be UTF-8) or `Binary`.
     Message(Opcode, Payload),
-    /// Of a message of this kind, what came of it: where [`Limits::in_parts`] asks for that.
+    /// A part of a message of this kind, if [`MessageLimits::in_parts`] is set.
     Part(Opcode, Part),
     Ping(Payload),
     Pong(Payload),
-    /// The code is 1005 where the frame had none.
+    /// The code is 1005 if the frame had none.
     Close(u16, Box<str>),
 }
 
-/// Some more of a message. A text's parts are UTF-8 only together.
+/// A part of a message. The parts of a text are UTF-8 only together: a cut may be inside a character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Where in the input of the step it is.
+    /// Where it is in the input of the step.
     pub(crate) range: Range<usize>,
     pub(crate) is_first: bool,
     pub(crate) is_last: bool,
 }
 
-/// The state of one direction of a WebSocket. Between messages it owns nothing.
+/// The state of one direction of a WebSocket. Between messages it owns no memory.
 ///
-/// After an error or a close event the decoder has nothing more to say: feed it no further bytes.
+/// Do not use it any more after an error or a close event.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    partial: Option<Box<Partial>>,
+    partial: Option<Box<PartialMessage>>,
 }
 
-/// What is known of a frame or message that is not whole yet.
+/// The state of an incomplete frame or message.
 #[derive(Debug, Default)]
-struct Partial {
-    /// Bytes of a header that is not whole yet.
+struct PartialMessage {
+    /// The bytes so far of an incomplete header.
     header: [u8; MASKED_MAX],
     header_len: u8,
-    /// The frame whose payload is arriving, its mask rotated to the next byte and its length what is still
-    /// to come.
+    /// The frame whose payload is arriving. Its mask is rotated to the next byte, and its length is what is still
+    /// missing.
     frame: Option<Header>,
-    /// The message whose fragments are arriving, `None` while only a control frame or a header is.
+    /// The kind of the message whose fragments are arriving; `None` if only a control frame or a header is incomplete.
     opcode: Option<Opcode>,
     fragments: u32,
-    /// Frames begun since this was last asked for.
+    /// Number of frames that began since this was last taken.
     frames: u32,
-    /// Bytes of the message so far.
+    /// Number of bytes of the message so far.
     taken: usize,
-    /// Some of the message was given already.
+    /// A part of the message was returned already.
     is_given: bool,
     message: Vec<u8>,
     utf8: utf8::Validator,
-    /// The payload so far of a control frame: it may stand between fragments, so it has its own room.
+    /// The payload so far of a control frame. It has its own buffer, because it may come between fragments of a
+    /// message.
     control: Vec<u8>,
 }
 
-/// Memory for partial frames and messages that nobody uses at the moment, shared by all decoders: an idle one
-/// owns none, and a busy one need not ask the allocator for each message.
+/// Unused memory for incomplete frames and messages, shared by all decoders: an idle decoder owns none, and a busy one
+/// does not need the allocator for each message.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     #[expect(clippy::vec_box, reason = "decoders hold boxes, so that an idle one costs a pointer")]
-    partials: Vec<Box<Partial>>,
+    partials: Vec<Box<PartialMessage>>,
     buffers: Vec<Vec<u8>>,
-    /// Capacity of all buffers.
+    /// Capacity of all buffers together.
     bytes: usize,
-    /// Frames that the last [`Decoder::piece`] found the header of.
+    /// Number of frames whose header the last [`Decoder::piece`] completed.
     pub(crate) frames: u32,
 }
 
-/// What a partial costs beside the message in it.
-const PARTIAL_BYTES: usize = size_of::<Partial>() + CONTROL_MAX + ALLOCATIONS_BYTES;
-/// The allocator's own part of its three pieces, and the rounding of a control frame's.
+/// Memory of an incomplete message in addition to its payload.
+const PARTIAL_BYTES: usize = size_of::<PartialMessage>() + CONTROL_MAX + ALLOCATIONS_BYTES;
+/// The allocator's overhead for its three allocations, and rounding of the control frame's buffer.
 const ALLOCATIONS_BYTES: usize = 128;
 
-/// Unmasked, checked and copied before the next such piece: it stays in the processor's first cache meanwhile, which
-/// takes a sixth off the time of a message of 1 MiB.
+/// A piece of this size is unmasked, checked and copied before the next one, so that it stays in the processor's first
+/// cache. This makes a message of 1 MiB a sixth faster.
 const STRIDE: usize = 16 << 10;
 
-/// Kept of each kind, and of all buffers together; what is more is given back to the allocator.
+/// Limits on the unused memory: number of items of each kind, and bytes of all buffers. The rest is freed.
 const SPARES_MAX: usize = 16;
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Spare {
-    /// What it keeps at most.
+    /// The most memory that it keeps.
     pub(crate) const BYTES_MAX: usize = SPARE_BYTES_MAX + SPARES_MAX * PARTIAL_BYTES;
 
-    /// `None` where it would be more than there is room for.
-    fn take_partial(&mut self, limits: &Limits) -> Option<Box<Partial>> {
+    /// `None` if there is not enough room.
+    fn take_partial(&mut self, limits: &MessageLimits) -> Option<Box<PartialMessage>> {
         let room = limits.room.checked_sub(PARTIAL_BYTES)?;
         let mut partial = self.partials.pop().unwrap_or_default();
         if !limits.in_parts && self.buffers.last().is_some_and(|buffer| buffer.capacity() <= room) {
@@ -133,8 +134,8 @@ impl Spare {
         Some(partial)
     }
 
-    /// A partial is clean when it is idle, but for what it counted and its text state.
-    fn put_partial(&mut self, mut partial: Box<Partial>) {
+    /// An idle one is clean, except for the fields that are reset here.
+    fn put_partial(&mut self, mut partial: Box<PartialMessage>) {
         self.put(std::mem::take(&mut partial.message));
         if self.partials.len() < SPARES_MAX {
             (partial.utf8, partial.fragments) = (utf8::Validator::default(), 0);
@@ -143,7 +144,7 @@ impl Spare {
         }
     }
 
-    /// Takes the bytes of a message back that nobody looks at any more.
+    /// Takes back the bytes of a message that is not needed any more.
     pub(crate) fn put(&mut self, mut bytes: Vec<u8>) {
         let fits = bytes.capacity() <= SPARE_BYTES_MAX - self.bytes && self.buffers.len() < SPARES_MAX;
         if fits && bytes.capacity() > 0 {
@@ -155,41 +156,41 @@ impl Spare {
 }
 
 impl Decoder {
-    /// The memory that it owns.
+    /// The memory that the decoder owns.
     pub(crate) fn held_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| PARTIAL_BYTES + partial.message.capacity())
     }
 
-    /// The common case: the input begins with a whole frame, and no other is under way. Gives how many bytes it
-    /// was and what it says; `None` calls for [`Decoder::piece`].
+    /// The common case: the input begins with a complete frame, and no message is incomplete. Returns the frame's
+    /// length and its event. `None` means that this is not the case: use [`Decoder::piece`].
     #[inline]
     pub(crate) fn whole(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
-    ) -> Result<Option<(usize, Event)>, Error> {
+        limits: &MessageLimits,
+    ) -> Result<Option<(usize, Event)>, ProtocolError> {
         if self.partial.is_some() { Ok(None) } else { whole_frame(input, limits) }
     }
 
-    /// Takes what it can from the start of `input`: gives how many bytes that were and what they ended in.
-    /// Without an event the input is used up. Limits are checked before a byte is kept.
+    /// Consumes bytes from the start of `input`, up to the next event. Returns their number and the event; without an
+    /// event the whole input is consumed. Limits are checked before bytes are kept.
     pub(crate) fn piece(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
+        limits: &MessageLimits,
         spare: &mut Spare,
-    ) -> Result<(usize, Option<Event>), Error> {
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut room = limits.room;
         let partial = match &mut self.partial {
             Some(partial) => partial,
             none => {
-                let partial = spare.take_partial(limits).ok_or(Error::NoRoom)?;
+                let partial = spare.take_partial(limits).ok_or(ProtocolError::NoRoom)?;
                 room -= PARTIAL_BYTES + partial.message.capacity();
                 none.insert(partial)
             }
         };
-        // From here on it is what the message may have in all.
-        let limits = &Limits { room: room.saturating_add(partial.message.capacity()), ..*limits };
+        // From here on `room` is what the message may take in total.
+        let limits = &MessageLimits { room: room.saturating_add(partial.message.capacity()), ..*limits };
         let (used, event) = partial.step(input, limits)?;
         spare.frames = std::mem::take(&mut partial.frames);
         if partial.is_idle() {
@@ -198,14 +199,14 @@ impl Decoder {
         Ok((used, event))
     }
 
-    /// Both in one.
+    /// [`Decoder::whole`], then [`Decoder::piece`] if necessary.
     #[cfg(test)]
     pub(crate) fn step(
         &mut self,
         input: &mut [u8],
-        limits: &Limits,
+        limits: &MessageLimits,
         spare: &mut Spare,
-    ) -> Result<(usize, Option<Event>), Error> {
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         match self.whole(input, limits)? {
             Some((used, event)) => Ok((used, Some(event))),
             None if input.is_empty() => Ok((0, None)),
@@ -214,14 +215,14 @@ impl Decoder {
     }
 }
 
-/// The common case, a whole unfragmented frame in the input: nothing is copied and nothing kept.
+/// The common case, a complete unfragmented frame in the input: nothing is copied or kept.
 #[inline]
-fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event)>, Error> {
+fn whole_frame(input: &mut [u8], limits: &MessageLimits) -> Result<Option<(usize, Event)>, ProtocolError> {
     let Some((header, start)) = header::parse(input, limits.role)? else { return Ok(None) };
     match header.opcode {
-        Opcode::Continuation => return Err(Error::UnexpectedContinuation),
+        Opcode::Continuation => return Err(ProtocolError::UnexpectedContinuation),
         Opcode::Text | Opcode::Binary if header.len > limits.message_bytes_max as u64 => {
-            return Err(Error::MessageTooBig);
+            return Err(ProtocolError::MessageTooBig);
         }
         _ => {}
     }
@@ -233,7 +234,7 @@ fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event
     let payload = Payload::Input(start..end);
     let event = match header.opcode {
         Opcode::Text => {
-            utf8::check(&input[start..end]).map_err(|_| Error::InvalidUtf8)?;
+            utf8::check(&input[start..end]).map_err(|_| ProtocolError::InvalidUtf8)?;
             Event::Message(Opcode::Text, payload)
         }
         Opcode::Binary => Event::Message(Opcode::Binary, payload),
@@ -242,7 +243,7 @@ fn whole_frame(input: &mut [u8], limits: &Limits) -> Result<Option<(usize, Event
     Ok(Some((end, event)))
 }
 
-fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event, Error> {
+fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event, ProtocolError> {
     match opcode {
         Opcode::Ping => Ok(Event::Ping(payload)),
         Opcode::Pong => Ok(Event::Pong(payload)),
@@ -253,12 +254,16 @@ fn control_event(opcode: Opcode, payload: Payload, input: &[u8]) -> Result<Event
     }
 }
 
-impl Partial {
+impl PartialMessage {
     fn is_idle(&self) -> bool {
         self.header_len == 0 && self.frame.is_none() && self.opcode.is_none()
     }
 
-    fn step(&mut self, input: &mut [u8], limits: &Limits) -> Result<(usize, Option<Event>), Error> {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        limits: &MessageLimits,
+    ) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut used = 0;
         let stride = if limits.in_parts { usize::MAX } else { STRIDE };
         loop {
@@ -286,8 +291,8 @@ impl Partial {
         }
     }
 
-    /// Collects header bytes until the header is whole, then opens its frame.
-    fn take_header(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Error> {
+    /// Collects bytes until the header is complete, then checks and opens the frame.
+    fn take_header(&mut self, input: &[u8], limits: &MessageLimits) -> Result<usize, ProtocolError> {
         let held = usize::from(self.header_len);
         let fits = input.len().min(MASKED_MAX - held);
         self.header[held..held + fits].copy_from_slice(&input[..fits]);
@@ -306,23 +311,23 @@ impl Partial {
         }
     }
 
-    /// Judges a frame by its header, before any byte of its payload is kept.
-    fn open(&mut self, frame: &Header, limits: &Limits) -> Result<(), Error> {
+    /// Checks a frame by its header, before any byte of its payload is kept.
+    fn open(&mut self, frame: &Header, limits: &MessageLimits) -> Result<(), ProtocolError> {
         if frame.opcode.is_control() {
             return Ok(());
         }
         match (frame.opcode == Opcode::Continuation, self.opcode) {
             (true, Some(_)) => {}
-            (true, None) => return Err(Error::UnexpectedContinuation),
-            (false, Some(_)) => return Err(Error::ExpectedContinuation),
+            (true, None) => return Err(ProtocolError::UnexpectedContinuation),
+            (false, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
             (false, None) => self.opcode = Some(frame.opcode),
         }
         self.fragments += 1;
         if self.fragments > limits.fragments_max {
-            return Err(Error::TooManyFragments);
+            return Err(ProtocolError::TooManyFragments);
         }
         if frame.len > limits.message_bytes_max.saturating_sub(self.taken) as u64 {
-            return Err(Error::MessageTooBig);
+            return Err(ProtocolError::MessageTooBig);
         }
         Ok(())
     }
@@ -332,7 +337,7 @@ impl Partial {
         frame: &Header,
         input: &[u8],
         piece: Range<usize>,
-    ) -> Result<Option<Event>, Error> {
+    ) -> Result<Option<Event>, ProtocolError> {
         if frame.len == 0 && self.control.is_empty() {
             return control_event(frame.opcode, Payload::Input(piece), input).map(Some);
         }
@@ -350,22 +355,22 @@ impl Partial {
         frame: &Header,
         input: &[u8],
         piece: Range<usize>,
-        limits: &Limits,
-    ) -> Result<Option<Event>, Error> {
+        limits: &MessageLimits,
+    ) -> Result<Option<Event>, ProtocolError> {
         let opcode = self.opcode.expect("a data frame was opened");
         let is_last = frame.len == 0 && frame.fin;
         self.taken += piece.len();
         if opcode == Opcode::Text {
-            self.utf8.push(&input[piece.clone()]).map_err(|_| Error::InvalidUtf8)?;
+            self.utf8.push(&input[piece.clone()]).map_err(|_| ProtocolError::InvalidUtf8)?;
             if is_last {
-                self.utf8.finish().map_err(|_| Error::InvalidUtf8)?;
+                self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
             }
         }
         if is_last {
-            // With its message over, what is left of this is dropped.
+            // Without an opcode this counts as idle, and is returned to the spares.
             self.opcode = None;
         }
-        // One that was begun otherwise goes on so, should the setting change meanwhile.
+        // If the setting changes in the middle of a message, the message goes on as it began.
         if self.is_given || limits.in_parts && self.message.is_empty() {
             if piece.is_empty() && !is_last {
                 return Ok(None);
@@ -380,14 +385,14 @@ impl Partial {
     }
 }
 
-/// Makes room for `more` bytes: twice what there was, so that a message in many pieces is not copied for each, but
-/// no more than a message may have, and little of what others may need more.
-fn grow(message: &mut Vec<u8>, more: usize, limits: &Limits) -> Result<(), Error> {
+/// Makes room for `more` bytes. Doubles the capacity, so that a message in many pieces is not copied for each piece,
+/// but not beyond the largest message, and taking only a small part of the remaining room ahead of need.
+fn grow(message: &mut Vec<u8>, more: usize, limits: &MessageLimits) -> Result<(), ProtocolError> {
     let (needed, capacity) = (message.len() + more, message.capacity());
     if needed <= capacity {
         return Ok(());
     }
-    let spare = limits.room.checked_sub(needed).ok_or(Error::NoRoom)?;
+    let spare = limits.room.checked_sub(needed).ok_or(ProtocolError::NoRoom)?;
     let ahead = needed.saturating_add(spare / 8).min(limits.message_bytes_max);
     message.reserve_exact((2 * capacity).min(ahead).max(needed) - message.len());
     Ok(())

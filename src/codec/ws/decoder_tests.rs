@@ -18,7 +18,7 @@ const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ROOMY: Limits = Limits {
+const ROOMY: MessageLimits = MessageLimits {
     role: Role::Server,
     message_bytes_max: 1 << 20,
     fragments_max: 64,
@@ -43,19 +43,19 @@ struct Naive {
     /// Each event, and how many bytes it takes to know it.
     events: Vec<(usize, Seen)>,
     /// What is wrong, and how many bytes it takes to know that.
-    error: Option<(usize, Error)>,
+    error: Option<(usize, ProtocolError)>,
     /// Where nothing is begun.
     idle: Vec<usize>,
 }
 
-fn naive(stream: &[u8], limits: &Limits) -> Naive {
+fn naive(stream: &[u8], limits: &MessageLimits) -> Naive {
     let mut found = Naive { idle: vec![0], ..Naive::default() };
     found.error = walk(stream, limits, &mut found).err();
     found
 }
 
 /// An error, and how many bytes it takes to know it.
-type Wrong = (usize, Error);
+type Wrong = (usize, ProtocolError);
 
 struct Frame {
     fin: bool,
@@ -71,22 +71,22 @@ fn read_header(stream: &[u8], start: usize) -> Result<Option<Frame>, Wrong> {
     let Some(&first) = stream.get(start) else { return Ok(None) };
     let (fin, reserved, opcode) = (first >= 0x80, first & 0x70, first & 0x0f);
     if reserved != 0 {
-        return Err((start + 1, Error::ReservedBits));
+        return Err((start + 1, ProtocolError::ReservedBits));
     }
     if ![0, 1, 2, 8, 9, 10].contains(&opcode) {
-        return Err((start + 1, Error::ReservedOpcode));
+        return Err((start + 1, ProtocolError::ReservedOpcode));
     }
     // §5.5.
     if opcode >= 8 && !fin {
-        return Err((start + 1, Error::ControlFragmented));
+        return Err((start + 1, ProtocolError::ControlFragmented));
     }
     let Some(&second) = stream.get(start + 1) else { return Ok(None) };
     if second < 0x80 {
-        return Err((start + 2, Error::Unmasked));
+        return Err((start + 2, ProtocolError::Unmasked));
     }
     let short = second - 0x80;
     if opcode >= 8 && short > 125 {
-        return Err((start + 2, Error::ControlTooLong));
+        return Err((start + 2, ProtocolError::ControlTooLong));
     }
     let (more, least) = match short {
         126 => (2, 126),
@@ -100,17 +100,17 @@ fn read_header(stream: &[u8], start: usize) -> Result<Option<Frame>, Wrong> {
         _ => long.iter().fold(0, |len, byte| len << 8 | u64::from(*byte)),
     };
     if len > i64::MAX as u64 {
-        return Err((key_at, Error::LengthTopBit));
+        return Err((key_at, ProtocolError::LengthTopBit));
     }
     if len < least {
-        return Err((key_at, Error::LengthNotShortest));
+        return Err((key_at, ProtocolError::LengthNotShortest));
     }
     let Some(&key) = stream[key_at..].first_chunk() else { return Ok(None) };
     Ok(Some(Frame { fin, opcode, key, len, body: key_at + 4 }))
 }
 
 /// Returns where the stream ends, be it in the middle of a frame, or behind a close frame.
-fn walk(stream: &[u8], limits: &Limits, found: &mut Naive) -> Result<(), Wrong> {
+fn walk(stream: &[u8], limits: &MessageLimits, found: &mut Naive) -> Result<(), Wrong> {
     let mut start = 0;
     // The opcode, bytes and fragments of the message that is begun.
     let mut message: Option<(u8, Vec<u8>, u32)> = None;
@@ -136,25 +136,25 @@ fn walk(stream: &[u8], limits: &Limits, found: &mut Naive) -> Result<(), Wrong> 
         } else {
             // §5.4, §10.4. Whether the frame may stand here is judged by its whole header.
             match (opcode, &mut message) {
-                (0, None) => return Err((body, Error::UnexpectedContinuation)),
+                (0, None) => return Err((body, ProtocolError::UnexpectedContinuation)),
                 (0, Some(_)) => {}
                 (_, None) => message = Some((opcode, Vec::new(), 0)),
-                (_, Some(_)) => return Err((body, Error::ExpectedContinuation)),
+                (_, Some(_)) => return Err((body, ProtocolError::ExpectedContinuation)),
             }
             let (kind, bytes, fragments) = message.as_mut().expect("begun");
             *fragments += 1;
             if *fragments > limits.fragments_max {
-                return Err((body, Error::TooManyFragments));
+                return Err((body, ProtocolError::TooManyFragments));
             }
             let before = bytes.len();
             if before as u64 + len > limits.message_bytes_max as u64 {
-                return Err((body, Error::MessageTooBig));
+                return Err((body, ProtocolError::MessageTooBig));
             }
             bytes.extend_from_slice(&payload);
             // §8.1.
             match if *kind == 1 { judge_utf8(bytes) } else { Utf8::Whole } {
-                Utf8::BadAt(at) => return Err((body + (at - before) + 1, Error::InvalidUtf8)),
-                Utf8::Begun if is_whole && fin => return Err((end, Error::InvalidUtf8)),
+                Utf8::BadAt(at) => return Err((body + (at - before) + 1, ProtocolError::InvalidUtf8)),
+                Utf8::Begun if is_whole && fin => return Err((end, ProtocolError::InvalidUtf8)),
                 _ => {}
             }
             if !is_whole {
@@ -174,20 +174,20 @@ fn walk(stream: &[u8], limits: &Limits, found: &mut Naive) -> Result<(), Wrong> 
 }
 
 /// §5.5.1, §7.4.1, §7.4.2, and the codes that IANA has registered since: 1012 to 1014.
-fn close_frame(payload: Vec<u8>) -> Result<Seen, Error> {
+fn close_frame(payload: Vec<u8>) -> Result<Seen, ProtocolError> {
     if payload.is_empty() {
         return Ok(Seen::Close(1005, payload));
     }
     if payload.len() == 1 {
-        return Err(Error::CloseTooShort);
+        return Err(ProtocolError::CloseTooShort);
     }
     let code = u16::from(payload[0]) * 256 + u16::from(payload[1]);
     let in_rfc = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011].contains(&code);
     if !in_rfc && ![1012, 1013, 1014].contains(&code) && !(3000..5000).contains(&code) {
-        return Err(Error::CloseCode);
+        return Err(ProtocolError::CloseCode);
     }
     if judge_utf8(&payload[2..]) != Utf8::Whole {
-        return Err(Error::InvalidUtf8);
+        return Err(ProtocolError::InvalidUtf8);
     }
     Ok(Seen::Close(code, payload[2..].to_vec()))
 }
@@ -232,15 +232,15 @@ fn judge_utf8(text: &[u8]) -> Utf8 {
 
 struct Run<'a> {
     decoder: Decoder,
-    limits: &'a Limits,
+    limits: &'a MessageLimits,
     events: Vec<Seen>,
-    error: Option<Error>,
+    error: Option<ProtocolError>,
     /// What was given of a message in parts.
     begun: Option<(Opcode, Vec<u8>)>,
 }
 
 impl<'a> Run<'a> {
-    fn new(limits: &'a Limits) -> Run<'a> {
+    fn new(limits: &'a MessageLimits) -> Run<'a> {
         Run { decoder: Decoder::default(), limits, events: Vec::new(), error: None, begun: None }
     }
 
@@ -305,7 +305,7 @@ fn seen(event: &Event, input: &[u8]) -> Seen {
 fn compare(
     what: &dyn std::fmt::Display,
     stream: &[u8],
-    limits: &Limits,
+    limits: &MessageLimits,
     naive: &Naive,
     cuts: impl IntoIterator<Item = usize> + Clone,
 ) {
@@ -313,7 +313,7 @@ fn compare(
     compare_one(
         &format_args!("{what}, in parts"),
         stream,
-        &Limits { in_parts: true, ..*limits },
+        &MessageLimits { in_parts: true, ..*limits },
         naive,
         cuts,
     );
@@ -324,7 +324,7 @@ fn compare(
 fn compare_one(
     what: &dyn std::fmt::Display,
     stream: &[u8],
-    limits: &Limits,
+    limits: &MessageLimits,
     naive: &Naive,
     cuts: impl IntoIterator<Item = usize>,
 ) {
@@ -356,7 +356,7 @@ fn compare_one(
 
 /// Whole, byte by byte, in two pieces cut everywhere, and short streams in three. Of a long stream only the
 /// cuts near the ends of frames and headers, and a few between them.
-fn compare_all(what: &dyn std::fmt::Display, stream: &[u8], limits: &Limits) {
+fn compare_all(what: &dyn std::fmt::Display, stream: &[u8], limits: &MessageLimits) {
     const PAIRS_UP_TO: usize = 36;
     const EVERYWHERE_UP_TO: usize = 1_000;
     let naive = naive(stream, limits);
@@ -417,7 +417,7 @@ fn fragments(pieces: &[&[u8]]) -> Vec<u8> {
 struct Case {
     name: String,
     stream: Vec<u8>,
-    limits: Limits,
+    limits: MessageLimits,
     /// Kinds and lengths of the events, then an error, or `...` where something is begun. A word of our own
     /// beside the naive decoder's, so that it can't be wrong unnoticed.
     expected: String,
@@ -452,7 +452,7 @@ impl Table {
 
     fn limited(
         &mut self,
-        limits: Limits,
+        limits: MessageLimits,
         name: impl Into<String>,
         stream: Vec<u8>,
         expected: impl Into<String>,
@@ -560,7 +560,7 @@ fn bad_headers() {
 #[test]
 fn the_first_error_is_the_one_that_counts() {
     let mut table = Table::default();
-    let small = Limits {
+    let small = MessageLimits {
         role: Role::Server,
         message_bytes_max: 4,
         fragments_max: 2,
@@ -747,12 +747,12 @@ fn bad_text_fails_at_its_first_bad_byte_not_at_its_end() {
             let mut run = Run::new(&ROOMY);
             for (fed, byte) in wire.iter().enumerate() {
                 run.feed(&[*byte]);
-                let expected = (fed + 1 >= known_after).then_some(Error::InvalidUtf8);
+                let expected = (fed + 1 >= known_after).then_some(ProtocolError::InvalidUtf8);
                 assert_eq!(run.error, expected, "{text:x?} after {} bytes", fed + 1);
             }
             let mut run = Run::new(&ROOMY);
             run.feed(&wire[..known_after]);
-            assert_eq!(run.error, Some(Error::InvalidUtf8), "{text:x?} in one piece");
+            assert_eq!(run.error, Some(ProtocolError::InvalidUtf8), "{text:x?} in one piece");
         }
     }
 }
@@ -760,7 +760,7 @@ fn bad_text_fails_at_its_first_bad_byte_not_at_its_end() {
 #[test]
 fn limits() {
     let mut table = Table::default();
-    let limits = Limits {
+    let limits = MessageLimits {
         role: Role::Server,
         message_bytes_max: 10,
         fragments_max: 3,
@@ -804,7 +804,7 @@ fn limits() {
     let anew = [begun(1), more(1), last(1), begun(1), more(1), last(1)];
     add("fragments are counted anew", &anew, "binary 3, binary 3");
 
-    let one = Limits {
+    let one = MessageLimits {
         role: Role::Server,
         message_bytes_max: 1,
         fragments_max: 1,
@@ -815,7 +815,7 @@ fn limits() {
     table.limited(one, "one fragment", frame(TEXT_BEGUN, b"a"), "...");
     let two = [frame(TEXT_BEGUN, b"a"), frame(LAST, b"")].concat();
     table.limited(one, "two fragments", two, "TooManyFragments");
-    let most = Limits {
+    let most = MessageLimits {
         role: Role::Server,
         message_bytes_max: usize::MAX,
         fragments_max: u32::MAX,
@@ -831,7 +831,7 @@ fn limits() {
 
 #[test]
 fn every_first_two_bytes() {
-    let limits = Limits {
+    let limits = MessageLimits {
         role: Role::Server,
         message_bytes_max: 100,
         fragments_max: 4,
@@ -898,7 +898,7 @@ fn the_crates_own_encoder_writes_what_is_read_here() {
 
 #[test]
 fn memory_grows_with_the_bytes_that_came_not_with_those_declared() {
-    let limits = Limits {
+    let limits = MessageLimits {
         role: Role::Server,
         message_bytes_max: 2 << 30,
         fragments_max: 4,
@@ -922,7 +922,7 @@ fn memory_grows_with_the_bytes_that_came_not_with_those_declared() {
         }
     }
     // Neither do many fragments that declare much, and bring nothing.
-    let limits = Limits { fragments_max: 2_000, ..limits };
+    let limits = MessageLimits { fragments_max: 2_000, ..limits };
     let mut run = Run::new(&limits);
     run.feed(&frame(BINARY_BEGUN, b""));
     for _ in 0..1_000 {
@@ -948,7 +948,7 @@ fn nothing_is_kept_of_a_message_that_is_done() {
 // Random streams.
 
 /// Frames as a client might send them, some wrong already; the rest of the wrongs are made by `corrupt`.
-fn random_stream(random: &mut Random, limits: &Limits) -> Vec<u8> {
+fn random_stream(random: &mut Random, limits: &MessageLimits) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut is_within = false;
     // Text still to be sent of the message that is begun.
@@ -1054,7 +1054,7 @@ fn random_streams() {
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
-        let limits = Limits {
+        let limits = MessageLimits {
             role: Role::Server,
             room: usize::MAX,
             in_parts: false,
@@ -1096,7 +1096,7 @@ fn random_streams() {
 #[test]
 fn a_message_goes_on_as_it_began() {
     let stream = fragments(&[b"one ", b"two ", b"three"]);
-    let in_parts = Limits { in_parts: true, ..ROOMY };
+    let in_parts = MessageLimits { in_parts: true, ..ROOMY };
     for cut in 0..stream.len() {
         for (first, second) in [(ROOMY, in_parts), (in_parts, ROOMY)] {
             let mut run = Run::new(&first);
@@ -1124,7 +1124,8 @@ fn what_is_held_stays_within_the_room_that_there_is() {
             let mut at = 0;
             let result = loop {
                 let held = decoder.held_bytes();
-                let limits = Limits { room: room.saturating_sub(held), fragments_max: u32::MAX, ..ROOMY };
+                let limits =
+                    MessageLimits { room: room.saturating_sub(held), fragments_max: u32::MAX, ..ROOMY };
                 match decoder.step(&mut stream[at..], &limits, &mut spare) {
                     Ok((0, None)) => break Ok(()),
                     Ok((used, _)) => at += used,
@@ -1137,7 +1138,7 @@ fn what_is_held_stays_within_the_room_that_there_is() {
             }
             taken += len;
         };
-        assert_eq!(error, Error::NoRoom);
+        assert_eq!(error, ProtocolError::NoRoom);
         let whole = room.saturating_sub(PARTIAL_BYTES);
         assert!(taken <= whole && taken + 900 >= whole, "{taken} bytes in {room}");
     }
@@ -1145,7 +1146,7 @@ fn what_is_held_stays_within_the_room_that_there_is() {
 
 #[test]
 fn a_servers_frames_are_the_same_at_every_split() {
-    let limits = Limits { role: Role::Client, ..ROOMY };
+    let limits = MessageLimits { role: Role::Client, ..ROOMY };
     let mut wire = Vec::new();
     for (fin, opcode, payload) in [
         (false, Opcode::Text, "h\u{e4}lf".as_bytes()),

@@ -1,6 +1,6 @@
-//! The server's side of the opening handshake (RFC 6455 §4.2): judging a request, and the 101.
+//! The server's side of the opening handshake (RFC 6455 §4.2): checks requests.
 
-use crate::codec::http::{Head, Refusal};
+use crate::codec::http::{BadRequest, Head, Refusal};
 use crate::config::Origins;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,43 +9,43 @@ use sha1::{Digest as _, Sha1};
 /// RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether a request tries to open a WebSocket, well or badly: then it is judged as one, and a plain page is
-/// no answer to it.
+/// Whether a request tries to open a WebSocket, correctly or not. It is then checked as a handshake and never answered
+/// like a plain request.
 pub(crate) fn is_attempt(head: &Head<'_>) -> bool {
     head.lists("upgrade", "websocket")
         || head.value("sec-websocket-key").is_some()
         || head.value("sec-websocket-version").is_some()
 }
 
-/// Checks everything that RFC 6455 §4.2.1 asks of the client, and gives the value of Sec-WebSocket-Accept.
+/// Checks everything that RFC 6455 §4.2.1 requires of the client. Returns the value of Sec-WebSocket-Accept.
 pub(crate) fn check(head: &Head<'_>) -> Result<String, Refusal> {
     if head.method != "GET" {
-        return Err(Refusal::new(405, "a WebSocket handshake is a GET request"));
+        return Err(BadRequest::HandshakeMethod.into());
     }
     if !head.is_1_1 {
-        return Err(Refusal::new(505, "a WebSocket handshake needs HTTP/1.1"));
+        return Err(BadRequest::HandshakeHttpVersion.into());
     }
     if !head.lists("upgrade", "websocket") {
-        return Err(Refusal::new(400, "Upgrade does not list websocket"));
+        return Err(BadRequest::HandshakeUpgrade.into());
     }
     if !head.lists("connection", "upgrade") {
-        return Err(Refusal::new(400, "Connection does not list Upgrade"));
+        return Err(BadRequest::HandshakeConnection.into());
     }
     if head.framing()?.is_some() || head.values("content-length").next().is_some() {
-        return Err(Refusal::new(400, "a WebSocket handshake has no body"));
+        return Err(BadRequest::HandshakeBody.into());
     }
     match (head.values("sec-websocket-version").count(), head.value("sec-websocket-version")) {
         (1, Some("13")) => {}
-        (0, _) => return Err(Refusal::new(400, "no Sec-WebSocket-Version")),
-        (1, _) => return Err(Refusal::new(426, "Sec-WebSocket-Version must be 13")),
-        _ => return Err(Refusal::new(400, "more than one Sec-WebSocket-Version")),
+        (0, _) => return Err(BadRequest::NoWebSocketVersion.into()),
+        (1, _) => return Err(BadRequest::WebSocketVersion.into()),
+        _ => return Err(BadRequest::DuplicateWebSocketVersion.into()),
     }
     let mut keys = head.values("sec-websocket-key");
     match (keys.next(), keys.next()) {
         (Some(key), None) if is_key(key) => Ok(accept(key)),
-        (Some(_), None) => Err(Refusal::new(400, "Sec-WebSocket-Key is not 16 bytes in base64")),
-        (None, _) => Err(Refusal::new(400, "no Sec-WebSocket-Key")),
-        _ => Err(Refusal::new(400, "more than one Sec-WebSocket-Key")),
+        (Some(_), None) => Err(BadRequest::Key.into()),
+        (None, _) => Err(BadRequest::NoKey.into()),
+        _ => Err(BadRequest::DuplicateKey.into()),
     }
 }
 
@@ -62,34 +62,33 @@ pub(crate) fn accept(key: &[u8]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// Whether the page that asks may (RFC 6455 §10.2). Clients that name no origin are no browsers, or one with a `GET` of
-/// a page of its own or of one that has no say in what comes of it, as by an image: those are told apart by what the
-/// browser itself adds (W3C Fetch Metadata §2.4).
+/// Whether a page of this origin may connect (RFC 6455 §10.2). A request without an origin comes from a client that is
+/// not a browser, or from a browser's `GET` for its own site or for something like an image on another site. The header
+/// that the browser adds tells these apart (W3C Fetch Metadata §2.4).
 pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Refusal> {
-    const REFUSED: Refusal = Refusal::new(403, "origin not allowed");
     let mut origins = head.values("origin");
     let Some(origin) = origins.next() else {
         let is_foreign =
             head.values("sec-fetch-site").any(|site| [&b"cross-site"[..], b"same-site"].contains(&site));
-        return if is_foreign && *allowed != Origins::Any { Err(REFUSED) } else { Ok(()) };
+        return if is_foreign && *allowed != Origins::Any { Err(Refusal::Origin) } else { Ok(()) };
     };
     if *allowed == Origins::Any {
         return Ok(());
     }
     if origins.next().is_some() {
-        return Err(REFUSED);
+        return Err(Refusal::Origin);
     }
-    let origin = std::str::from_utf8(origin).map_err(|_| REFUSED)?;
+    let origin = std::str::from_utf8(origin).map_err(|_| Refusal::Origin)?;
     let is_allowed = match allowed {
         Origins::Any => true,
         Origins::List(list) => list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
         Origins::Same => head.value("host").is_some_and(|host| is_same_authority(origin, host)),
     };
-    if is_allowed { Ok(()) } else { Err(REFUSED) }
+    if is_allowed { Ok(()) } else { Err(Refusal::Origin) }
 }
 
-/// Whether a page of `origin` came from `host`. Either may leave its scheme's port out. The scheme itself is
-/// not compared: behind a proxy that ends TLS the server can't know the one the page was loaded by.
+/// Whether a page of `origin` was loaded from `host`. Both may leave out the scheme's default port. The scheme is not
+/// compared: behind a proxy that ends TLS, the server can't know which one the page was loaded with.
 fn is_same_authority(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = match scheme {
@@ -101,8 +100,9 @@ fn is_same_authority(origin: &str, host: &str) -> bool {
     without_port(authority) == without_port(host)
 }
 
-/// The subprotocol to speak: the server's first that the client offers; `None` where the server has none or
-/// the client asks for none. A browser fails where it asked and got none, so that is told to it in time.
+/// Chooses the subprotocol: the first of the server's that the client offers. `None` if the server has none or the
+/// client offers none. If the client offers only others, it is refused: a browser would fail anyway without its
+/// subprotocol.
 pub(crate) fn subprotocol<'a>(head: &Head<'_>, preferred: &'a [String]) -> Result<Option<&'a str>, Refusal> {
     if preferred.is_empty() || head.list("sec-websocket-protocol").next().is_none() {
         return Ok(None);
@@ -110,7 +110,7 @@ pub(crate) fn subprotocol<'a>(head: &Head<'_>, preferred: &'a [String]) -> Resul
     let offered = |name: &&String| head.list("sec-websocket-protocol").any(|offer| offer == name.as_str());
     match preferred.iter().find(offered) {
         Some(name) => Ok(Some(name)),
-        None => Err(Refusal::new(400, "none of the offered subprotocols is spoken here")),
+        None => Err(BadRequest::Subprotocol.into()),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     fn status(bytes: &str) -> u16 {
         with_head(bytes, |head| {
             assert!(is_attempt(head), "{bytes}");
-            check(head).err().map_or(101, |refusal| refusal.status)
+            check(head).err().map_or(101, |refusal| refusal.status())
         })
     }
 
@@ -228,6 +228,6 @@ mod tests {
         assert_eq!(choose(offer, &["c", "a"]), Ok(Some("c".into())));
         assert_eq!(choose(offer, &[]), Ok(None));
         assert_eq!(choose("", &["a"]), Ok(None));
-        assert_eq!(choose(offer, &["A"]).map_err(|refusal| refusal.status), Err(400));
+        assert_eq!(choose(offer, &["A"]).map_err(|refusal| refusal.status()), Err(400));
     }
 }

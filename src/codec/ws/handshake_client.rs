@@ -1,18 +1,62 @@
-//! The client's side of the opening handshake (RFC 6455 §4.1): the request, and judging the answer.
+//! The client's side of the opening handshake (RFC 6455 §4.1): makes the request and checks the answer.
 
 use super::handshake::accept;
 use super::url::Url;
 use crate::codec::http::Answer;
+use crate::error::Cause;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::fmt;
 
-/// What a client asks for.
+/// What a client asks the server for.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) url: Url,
-    /// Names and values that were checked to be such.
+    /// Names and values, already checked.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) subprotocols: Vec<String>,
+}
+
+/// Why the answer to a handshake does not open a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerError {
+    NotHttp,
+    Malformed,
+    HttpVersion,
+    Upgrade,
+    Connection,
+    NoAccept,
+    Accept,
+    Extension,
+    Subprotocol,
+}
+
+impl AnswerError {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            AnswerError::NotHttp => "the answer is not HTTP",
+            AnswerError::Malformed => "malformed answer",
+            AnswerError::HttpVersion => "the handshake was answered in HTTP/1.0",
+            AnswerError::Upgrade => "the answer's Upgrade is not websocket",
+            AnswerError::Connection => "the answer's Connection does not list Upgrade",
+            AnswerError::NoAccept => "the answer has no Sec-WebSocket-Accept",
+            AnswerError::Accept => "the answer's Sec-WebSocket-Accept is not that of the key",
+            AnswerError::Extension => "the answer has an extension that was not offered",
+            AnswerError::Subprotocol => "the answer has a subprotocol that was not offered",
+        }
+    }
+}
+
+impl From<AnswerError> for Cause {
+    fn from(error: AnswerError) -> Cause {
+        Cause::Protocol(error.what())
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
 }
 
 /// The value of Sec-WebSocket-Key: 16 random bytes.
@@ -20,7 +64,7 @@ pub(crate) fn key(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// Whether a header is the handshake's own, which nobody else may give.
+/// Whether the handshake itself sets this header, so that users may not.
 pub(crate) fn is_own_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["host", "upgrade", "connection", "content-length", "transfer-encoding"].contains(&&*name)
@@ -28,7 +72,7 @@ pub(crate) fn is_own_header(name: &str) -> bool {
 }
 
 impl Ask {
-    /// The request.
+    /// The request, with this value of Sec-WebSocket-Key.
     pub(crate) fn encode(&self, key: &str) -> String {
         let mut request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -49,25 +93,25 @@ impl Ask {
         request
     }
 
-    /// Whether a 101 is what RFC 6455 §4.1 asks of it; an error says what is wrong.
-    pub(crate) fn check(&self, answer: &Answer<'_>, key: &str) -> Result<(), &'static str> {
+    /// Checks a 101 response as RFC 6455 §4.1 requires.
+    pub(crate) fn check(&self, answer: &Answer<'_>, key: &str) -> Result<(), AnswerError> {
         if !answer.is_1_1() {
-            return Err("the handshake was answered in HTTP/1.0");
+            return Err(AnswerError::HttpVersion);
         }
         if !answer.lists("upgrade", "websocket") {
-            return Err("the answer's Upgrade is not websocket");
+            return Err(AnswerError::Upgrade);
         }
         if !answer.lists("connection", "upgrade") {
-            return Err("the answer's Connection does not list Upgrade");
+            return Err(AnswerError::Connection);
         }
         let mut accepts = answer.values("sec-websocket-accept");
         match (accepts.next(), accepts.next()) {
             (Some(value), None) if *value == *accept(key.as_bytes()).as_bytes() => {}
-            (None, _) => return Err("the answer has no Sec-WebSocket-Accept"),
-            _ => return Err("the answer's Sec-WebSocket-Accept is not that of the key"),
+            (None, _) => return Err(AnswerError::NoAccept),
+            _ => return Err(AnswerError::Accept),
         }
         if answer.values("sec-websocket-extensions").any(|value| !value.is_empty()) {
-            return Err("the answer has an extension that was not offered");
+            return Err(AnswerError::Extension);
         }
         let mut chosen = answer.values("sec-websocket-protocol");
         match (chosen.next(), chosen.next()) {
@@ -75,7 +119,7 @@ impl Ask {
             (Some(name), None) if self.subprotocols.iter().any(|offered| offered.as_bytes() == name) => {
                 Ok(())
             }
-            _ => Err("the answer has a subprotocol that was not offered"),
+            _ => Err(AnswerError::Subprotocol),
         }
     }
 }
@@ -83,7 +127,6 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::http::answer::Malformed;
     use crate::codec::http::head::HEADERS_MAX;
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -98,7 +141,7 @@ mod tests {
         }
     }
 
-    fn judge(bytes: &str, subprotocols: &[&str]) -> Result<(), &'static str> {
+    fn judge(bytes: &str, subprotocols: &[&str]) -> Result<(), AnswerError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (answer, len) =
             Answer::parse(bytes.as_bytes(), &mut headers).expect("a head").expect("a whole one");
@@ -122,24 +165,23 @@ mod tests {
         assert_eq!(judge(GOOD, &[]), Ok(()));
         let relaxed = GOOD.replace("Upgrade: websocket", "upgrade: WebSocket");
         assert_eq!(judge(&relaxed.replace("Connection: Upgrade", "Connection: x, upgrade"), &[]), Ok(()));
-        for (from, to, what) in [
-            ("HTTP/1.1", "HTTP/1.0", "HTTP/1.0"),
-            ("Upgrade: websocket\r\n", "", "Upgrade is not websocket"),
-            ("Upgrade: websocket", "Upgrade: h2c", "Upgrade is not websocket"),
-            ("Connection: Upgrade\r\n", "", "Connection does not list"),
-            ("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "", "no Sec-WebSocket-Accept"),
-            ("xOo=", "xOO=", "not that of the key"),
-            ("s3pP", "S3pP", "not that of the key"),
+        for (from, to, expected) in [
+            ("HTTP/1.1", "HTTP/1.0", AnswerError::HttpVersion),
+            ("Upgrade: websocket\r\n", "", AnswerError::Upgrade),
+            ("Upgrade: websocket", "Upgrade: h2c", AnswerError::Upgrade),
+            ("Connection: Upgrade\r\n", "", AnswerError::Connection),
+            ("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "", AnswerError::NoAccept),
+            ("xOo=", "xOO=", AnswerError::Accept),
+            ("s3pP", "S3pP", AnswerError::Accept),
             (
                 "\r\n\r\n",
                 "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
-                "not that of the key",
+                AnswerError::Accept,
             ),
-            ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", "extension"),
-            ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n", "subprotocol"),
+            ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", AnswerError::Extension),
+            ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n", AnswerError::Subprotocol),
         ] {
-            let error = judge(&GOOD.replacen(from, to, 1), &[]).expect_err(to);
-            assert!(error.contains(what), "{from:?} -> {to:?}: {error}");
+            assert_eq!(judge(&GOOD.replacen(from, to, 1), &[]), Err(expected), "{from:?} -> {to:?}");
         }
     }
 
@@ -162,7 +204,11 @@ mod tests {
         }
         for wrong in ["SSH-2.0-OpenSSH\r\n", "HTTP/2 101\r\n\r\n", "\0", "HTTP/1.1 1x1 \r\n\r\n"] {
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-            assert_eq!(Answer::parse(wrong.as_bytes(), &mut headers).err(), Some(Malformed), "{wrong:?}");
+            assert_eq!(
+                Answer::parse(wrong.as_bytes(), &mut headers).err(),
+                Some(AnswerError::Malformed),
+                "{wrong:?}"
+            );
         }
     }
 

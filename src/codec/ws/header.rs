@@ -1,8 +1,8 @@
-//! Frame headers (RFC 6455 §5.2): read strictly, written in the shortest form; a client's have a mask.
+//! Frame headers (RFC 6455 §5.2): parsed strictly, written in the shortest form. Those of clients have a mask.
 
-use super::{Error, Opcode, Role, mask};
+use super::{Opcode, ProtocolError, Role, mask};
 
-/// The longest header: of a masked frame, which is a client's.
+/// The longest header: that of a masked frame.
 pub(crate) const MASKED_MAX: usize = 14;
 /// The longest payload of a control frame (RFC 6455 §5.5).
 pub(crate) const CONTROL_MAX: usize = 125;
@@ -12,39 +12,39 @@ pub(crate) const CONTROL_MAX: usize = 125;
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
-    /// Zeros in a server's frame, which has none.
+    /// Zeros in a frame from a server, which has no mask.
     pub(crate) mask: [u8; 4],
     pub(crate) len: u64,
 }
 
-/// Reads a frame header that `role` was sent from the start of `bytes`: the header and its own length, or `None`
-/// where more bytes are needed. What is wrong already with the bytes at hand is an error at once.
+/// Reads a frame header from the start of `bytes`, which `role` received. Returns the header and its length, or `None`
+/// if more bytes are needed. An error is found as soon as the bytes so far show it.
 #[inline]
-pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, Error> {
+pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>, ProtocolError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first & 0x70 != 0 {
-        return Err(Error::ReservedBits);
+        return Err(ProtocolError::ReservedBits);
     }
     let fin = first & 0x80 != 0;
-    let opcode = Opcode::from_bits(first & 0x0f).ok_or(Error::ReservedOpcode)?;
+    let opcode = Opcode::from_bits(first & 0x0f).ok_or(ProtocolError::ReservedOpcode)?;
     if opcode.is_control() && !fin {
-        return Err(Error::ControlFragmented);
+        return Err(ProtocolError::ControlFragmented);
     }
     let Some(&second) = bytes.get(1) else { return Ok(None) };
-    // RFC 6455 §5.1: what a client sends is masked, what a server sends is not.
+    // RFC 6455 §5.1: clients mask what they send, servers do not.
     if (second & 0x80 != 0) != (role == Role::Server) {
-        return Err(if role == Role::Server { Error::Unmasked } else { Error::Masked });
+        return Err(if role == Role::Server { ProtocolError::Unmasked } else { ProtocolError::Masked });
     }
     let short = second & 0x7f;
     if opcode.is_control() && usize::from(short) > CONTROL_MAX {
-        return Err(Error::ControlTooLong);
+        return Err(ProtocolError::ControlTooLong);
     }
     let (len, at) = match short {
         126 => {
             let Some(long) = bytes[2..].first_chunk::<2>() else { return Ok(None) };
             let len = u64::from(u16::from_be_bytes(*long));
             if len < 126 {
-                return Err(Error::LengthNotShortest);
+                return Err(ProtocolError::LengthNotShortest);
             }
             (len, 4)
         }
@@ -52,10 +52,10 @@ pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>,
             let Some(long) = bytes[2..].first_chunk::<8>() else { return Ok(None) };
             let len = u64::from_be_bytes(*long);
             if len >> 63 != 0 {
-                return Err(Error::LengthTopBit);
+                return Err(ProtocolError::LengthTopBit);
             }
             if len <= 0xffff {
-                return Err(Error::LengthNotShortest);
+                return Err(ProtocolError::LengthNotShortest);
             }
             (len, 10)
         }
@@ -68,29 +68,29 @@ pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Header, usize)>,
     Ok(Some((Header { fin, opcode, mask, len }, at + 4)))
 }
 
-/// The bytes of a frame header.
+/// The encoded bytes of a frame header.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedHeader {
     bytes: [u8; MASKED_MAX],
     len: u8,
 }
 
-impl Encoded {
+impl EncodedHeader {
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// The same for a client's frame (RFC 6455 §5.3).
-    pub(crate) fn masked(mut self, key: [u8; 4]) -> Encoded {
+    /// The same header with a mask, for a client's frame (RFC 6455 §5.3).
+    pub(crate) fn masked(mut self, key: [u8; 4]) -> EncodedHeader {
         let len = usize::from(self.len);
         self.bytes[1] |= 0x80;
         self.bytes[len..len + 4].copy_from_slice(&key);
-        Encoded { len: self.len + 4, ..self }
+        EncodedHeader { len: self.len + 4, ..self }
     }
 }
 
-/// The header of a server's frame: not masked (RFC 6455 §5.1), length in its shortest form.
-pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
+/// Encodes the header of a server's frame: not masked (RFC 6455 §5.1), with the length in its shortest form.
+pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> EncodedHeader {
     let mut bytes = [0; MASKED_MAX];
     bytes[0] = u8::from(fin) << 7 | opcode as u8;
     let header_len = match len {
@@ -109,10 +109,10 @@ pub(crate) fn encode(fin: bool, opcode: Opcode, len: usize) -> Encoded {
             10
         }
     };
-    Encoded { bytes, len: header_len }
+    EncodedHeader { bytes, len: header_len }
 }
 
-/// A whole control frame.
+/// A complete control frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControlFrame {
     bytes: [u8; 2 + 4 + CONTROL_MAX],
@@ -120,7 +120,7 @@ pub(crate) struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// At most [`CONTROL_MAX`] bytes of payload. A client's has a mask.
+    /// The payload may have up to [`CONTROL_MAX`] bytes. A client must give a mask key, a server must not.
     pub(crate) fn new(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>) -> ControlFrame {
         let mut bytes = [0; 2 + 4 + CONTROL_MAX];
         let header = encode(true, opcode, payload.len());
@@ -140,7 +140,7 @@ impl ControlFrame {
     }
 }
 
-/// How long the header is of a frame that begins with one of [`encode`]'s.
+/// The length of a header that [`encode`] made.
 pub(crate) fn encoded_len(frame: &[u8]) -> usize {
     match frame[1] {
         126 => 4,
@@ -202,8 +202,8 @@ mod tests {
             assert_eq!(parse(wire, Role::Client), Ok(Some((header, wire.len()))));
             let with_mask = Header { mask: [1, 2, 3, 4], ..header };
             assert_eq!(parse(masked_wire, Role::Server), Ok(Some((with_mask, masked_wire.len()))));
-            assert_eq!(parse(wire, Role::Server), Err(Error::Unmasked));
-            assert_eq!(parse(masked_wire, Role::Client), Err(Error::Masked));
+            assert_eq!(parse(wire, Role::Server), Err(ProtocolError::Unmasked));
+            assert_eq!(parse(masked_wire, Role::Client), Err(ProtocolError::Masked));
             for end in 0..wire.len() {
                 assert_eq!(parse(&wire[..end], Role::Client), Ok(None), "length {len} cut at {end}");
             }
@@ -233,15 +233,15 @@ mod tests {
                 let (fin, opcode, short) = (first & 0x80 != 0, first & 0x0f, second & 0x7f);
                 let control = opcode >= 8;
                 let expected = if first & 0x70 != 0 {
-                    Err(Error::ReservedBits)
+                    Err(ProtocolError::ReservedBits)
                 } else if matches!(opcode, 3..=7 | 11..) {
-                    Err(Error::ReservedOpcode)
+                    Err(ProtocolError::ReservedOpcode)
                 } else if control && !fin {
-                    Err(Error::ControlFragmented)
+                    Err(ProtocolError::ControlFragmented)
                 } else if second & 0x80 == 0 {
-                    Err(Error::Unmasked)
+                    Err(ProtocolError::Unmasked)
                 } else if control && short > 125 {
-                    Err(Error::ControlTooLong)
+                    Err(ProtocolError::ControlTooLong)
                 } else {
                     Ok(())
                 };
@@ -258,11 +258,11 @@ mod tests {
             wire.extend_from_slice(&[0; 4]);
             parse(&wire, Role::Server).map(|header| header.map(|(header, _)| header.len))
         };
-        assert_eq!(with(126, &125u16.to_be_bytes()), Err(Error::LengthNotShortest));
+        assert_eq!(with(126, &125u16.to_be_bytes()), Err(ProtocolError::LengthNotShortest));
         assert_eq!(with(126, &126u16.to_be_bytes()), Ok(Some(126)));
-        assert_eq!(with(127, &0xffffu64.to_be_bytes()), Err(Error::LengthNotShortest));
+        assert_eq!(with(127, &0xffffu64.to_be_bytes()), Err(ProtocolError::LengthNotShortest));
         assert_eq!(with(127, &0x1_0000u64.to_be_bytes()), Ok(Some(0x1_0000)));
-        assert_eq!(with(127, &(1u64 << 63).to_be_bytes()), Err(Error::LengthTopBit));
+        assert_eq!(with(127, &(1u64 << 63).to_be_bytes()), Err(ProtocolError::LengthTopBit));
         assert_eq!(with(127, &(u64::MAX >> 1).to_be_bytes()), Ok(Some(u64::MAX >> 1)));
     }
 }

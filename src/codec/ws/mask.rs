@@ -1,8 +1,8 @@
 //! Masking (RFC 6455 §5.3): XOR with a key of four bytes, in place.
 
-/// Masks or unmasks `data`, whose first byte meets `key[0]`.
+/// Masks or unmasks `data`. Its first byte is combined with `key[0]`.
 ///
-/// Eight bytes at a time in plain code; the compiler makes vector instructions of it.
+/// Plain code for eight bytes at a time, which the compiler turns into vector instructions.
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
@@ -15,7 +15,7 @@ pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// The key for the bytes that follow the first `done` ones.
+/// The key for the bytes after the first `done` ones.
 pub(crate) fn rotate(mut key: [u8; 4], done: usize) -> [u8; 4] {
     key.rotate_left(done % 4);
     key

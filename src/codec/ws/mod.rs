@@ -1,5 +1,5 @@
-//! WebSocket (RFC 6455): one concern a file. The handshake on top of a parsed request head, frame headers,
-//! masking, incremental UTF-8, close codes, and the decoder that puts them together.
+//! WebSocket (RFC 6455), one concern per file: handshakes (on parsed heads), frame headers, masking, incremental UTF-8,
+//! close codes, and the decoder that uses all of them.
 
 pub(crate) mod close;
 pub(crate) mod decoder;
@@ -12,9 +12,9 @@ pub(crate) mod utf8;
 
 use std::fmt;
 
-pub(crate) use decoder::{Decoder, Event, Limits, Spare};
+pub(crate) use decoder::{Decoder, Event, MessageLimits, Spare};
 
-/// What kind of frame it is (RFC 6455 §5.2). The numbers are those of the wire and of Swoole's constants.
+/// The kind of a frame (RFC 6455 §5.2). The numbers are those of the protocol, and of Swoole's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -28,7 +28,7 @@ pub enum Opcode {
     Close = 8,
     /// A ping.
     Ping = 9,
-    /// A pong: the answer to a ping, or unasked.
+    /// A pong: the answer to a ping, or sent unasked.
     Pong = 10,
 }
 
@@ -45,13 +45,13 @@ impl Opcode {
         }
     }
 
-    /// Whether frames of this kind may stand between the fragments of a message (RFC 6455 §5.5).
+    /// Whether it is a control frame, which may come between the fragments of a message (RFC 6455 §5.5).
     pub const fn is_control(self) -> bool {
         matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
     }
 }
 
-/// Which end of a WebSocket this side is. A client masks what it sends, a server must not (RFC 6455 §5.1).
+/// Which end of a WebSocket this side is. Clients must mask what they send, servers must not (RFC 6455 §5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     #[default]
@@ -59,9 +59,9 @@ pub(crate) enum Role {
     Client,
 }
 
-/// How a peer broke RFC 6455. Knows the close code that the peer is told.
+/// How a peer broke RFC 6455 or exceeded a limit. Knows the close code and the reason text that the peer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub(crate) enum ProtocolError {
     Unmasked,
     Masked,
     ReservedBits,
@@ -77,44 +77,44 @@ pub(crate) enum Error {
     InvalidUtf8,
     MessageTooBig,
     TooManyFragments,
-    /// The server's memory for messages that are only partly here is spent; not this peer's fault.
+    /// The server's memory for incomplete messages is used up; not this peer's fault.
     NoRoom,
 }
 
-impl Error {
+impl ProtocolError {
     pub(crate) fn close_code(self) -> u16 {
         match self {
-            Error::InvalidUtf8 => close::INVALID_PAYLOAD,
-            Error::MessageTooBig | Error::TooManyFragments => close::TOO_BIG,
-            Error::NoRoom => close::TRY_AGAIN_LATER,
+            ProtocolError::InvalidUtf8 => close::INVALID_PAYLOAD,
+            ProtocolError::MessageTooBig | ProtocolError::TooManyFragments => close::TOO_BIG,
+            ProtocolError::NoRoom => close::TRY_AGAIN_LATER,
             _ => close::PROTOCOL_ERROR,
         }
     }
 
-    /// Doubles as the reason text of the close frame: at most 123 bytes.
+    /// Also the reason text of the close frame, so at most 123 bytes.
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Error::Unmasked => "client frames must be masked",
-            Error::Masked => "server frames must not be masked",
-            Error::ReservedBits => "reserved bits set",
-            Error::ReservedOpcode => "reserved opcode",
-            Error::LengthNotShortest => "length not in its shortest form",
-            Error::LengthTopBit => "length over 2^63 - 1",
-            Error::ControlTooLong => "control frame over 125 bytes",
-            Error::ControlFragmented => "fragmented control frame",
-            Error::UnexpectedContinuation => "continuation of no message",
-            Error::ExpectedContinuation => "message begun within a message",
-            Error::CloseTooShort => "close payload of one byte",
-            Error::CloseCode => "close code not allowed",
-            Error::InvalidUtf8 => "text is not UTF-8",
-            Error::MessageTooBig => "message too big",
-            Error::TooManyFragments => "too many fragments",
-            Error::NoRoom => "no memory for partial messages",
+            ProtocolError::Unmasked => "client frames must be masked",
+            ProtocolError::Masked => "server frames must not be masked",
+            ProtocolError::ReservedBits => "reserved bits set",
+            ProtocolError::ReservedOpcode => "reserved opcode",
+            ProtocolError::LengthNotShortest => "length not in its shortest form",
+            ProtocolError::LengthTopBit => "length over 2^63 - 1",
+            ProtocolError::ControlTooLong => "control frame over 125 bytes",
+            ProtocolError::ControlFragmented => "fragmented control frame",
+            ProtocolError::UnexpectedContinuation => "continuation of no message",
+            ProtocolError::ExpectedContinuation => "message begun within a message",
+            ProtocolError::CloseTooShort => "close payload of one byte",
+            ProtocolError::CloseCode => "close code not allowed",
+            ProtocolError::InvalidUtf8 => "text is not UTF-8",
+            ProtocolError::MessageTooBig => "message too big",
+            ProtocolError::TooManyFragments => "too many fragments",
+            ProtocolError::NoRoom => "no memory for partial messages",
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what())
     }

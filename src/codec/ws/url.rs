@@ -1,54 +1,87 @@
-//! Where a client connects to: `ws://` URLs (RFC 6455 §3). A few lines of its own, for all that may stand in one is
-//! a host, a port, a path and a query; what may not is told.
+//! `ws://` URLs (RFC 6455 §3). They have only a host, a port, a path and a query, so a few lines do instead of a crate;
+//! errors name everything else that people write in URLs.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// A URL that can be connected to.
+/// What is wrong with a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UrlError {
+    /// A blank or a control character.
+    NotPrintable,
+    NotAscii,
+    Scheme,
+    Tls,
+    Fragment,
+    Credentials,
+    NoHost,
+    HostName,
+    NoBracket,
+    NotIpv6,
+    AfterBracket,
+    Port,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UrlError::NotPrintable => "blanks and control characters have to be percent-encoded",
+            UrlError::NotAscii => "only ASCII: names in punycode (xn--), paths percent-encoded",
+            UrlError::Scheme => "a URL begins with ws://",
+            UrlError::Tls => "TLS is left to a proxy: wss:// is not spoken here",
+            UrlError::Fragment => "a WebSocket URL has no fragment (#)",
+            UrlError::Credentials => "credentials do not belong in the URL: send an Authorization header",
+            UrlError::NoHost => "no host",
+            UrlError::HostName => "no host name; an IPv6 address stands in brackets",
+            UrlError::NoBracket => "an IPv6 address ends with ]",
+            UrlError::NotIpv6 => "no IPv6 address in the brackets",
+            UrlError::AfterBracket => "only :PORT may follow the ]",
+            UrlError::Port => "a port is a number from 1 to 65535",
+        })
+    }
+}
+
+/// A URL that a client can connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// A name, or an address without brackets.
+    /// A host name, or an address without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The path, which begins with `/`, and the query.
+    /// The path, which begins with `/`, with the query.
     pub(crate) target: String,
 }
 
 impl Url {
-    /// Reads a URL; an error says what is wrong with it.
-    pub(crate) fn parse(url: &str) -> Result<Url, &'static str> {
+    pub(crate) fn parse(url: &str) -> Result<Url, UrlError> {
         if let Some(at) = url.bytes().position(|byte| !(0x21..=0x7e).contains(&byte)) {
-            return Err(if url.as_bytes()[at] < 0x80 {
-                "blanks and control characters have to be percent-encoded"
-            } else {
-                "only ASCII: names in punycode (xn--), paths percent-encoded"
-            });
+            let is_ascii = url.as_bytes()[at] < 0x80;
+            return Err(if is_ascii { UrlError::NotPrintable } else { UrlError::NotAscii });
         }
-        let (scheme, rest) = url.split_once("://").ok_or("a URL begins with ws://")?;
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
         match scheme.to_ascii_lowercase().as_str() {
             "ws" => {}
-            "wss" => return Err("TLS is left to a proxy: wss:// is not spoken here"),
-            _ => return Err("a URL begins with ws://"),
+            "wss" => return Err(UrlError::Tls),
+            _ => return Err(UrlError::Scheme),
         }
         if rest.contains('#') {
-            return Err("a WebSocket URL has no fragment (#)");
+            return Err(UrlError::Fragment);
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if authority.contains('@') {
-            return Err("credentials do not belong in the URL: send an Authorization header");
+            return Err(UrlError::Credentials);
         }
         let (host, port) = split_port(authority)?;
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         Ok(Url { host: host.to_ascii_lowercase(), port, target })
     }
 
-    /// Where the host is an address and no name.
+    /// The host, if it is an address and not a name.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// The value of the Host header: the port is left out where it is the scheme's own.
+    /// The value of the Host header, without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
@@ -61,17 +94,17 @@ impl fmt::Display for Url {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16), &'static str> {
+fn split_port(authority: &str) -> Result<(&str, u16), UrlError> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or("an IPv6 address ends with ]")?;
+            let (host, port) = rest.split_once(']').ok_or(UrlError::NoBracket)?;
             if !matches!(host.parse(), Ok(IpAddr::V6(_))) {
-                return Err("no IPv6 address in the brackets");
+                return Err(UrlError::NotIpv6);
             }
             match port.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if port.is_empty() => (host, None),
-                None => return Err("only :PORT may follow the ]"),
+                None => return Err(UrlError::AfterBracket),
             }
         }
         None => match authority.split_once(':') {
@@ -81,9 +114,9 @@ fn split_port(authority: &str) -> Result<(&str, u16), &'static str> {
     };
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     match host {
-        "" => return Err("no host"),
+        "" => return Err(UrlError::NoHost),
         host if !authority.starts_with('[') && !host.bytes().all(is_name) => {
-            return Err("no host name; an IPv6 address stands in brackets");
+            return Err(UrlError::HostName);
         }
         _ => {}
     }
@@ -91,7 +124,7 @@ fn split_port(authority: &str) -> Result<(&str, u16), &'static str> {
         None | Some("") => Ok((host, 80)),
         Some(port) => match port.parse() {
             Ok(port @ 1..) if !authority.contains('+') => Ok((host, port)),
-            _ => Err("a port is a number from 1 to 65535"),
+            _ => Err(UrlError::Port),
         },
     }
 }
@@ -148,7 +181,7 @@ mod tests {
             ("ws://ho%73t/", "no host name"),
         ] {
             let error = Url::parse(url).expect_err(url);
-            assert!(error.contains(what), "{url}: {error}");
+            assert!(error.to_string().contains(what), "{url}: {error}");
         }
     }
 }

@@ -154,7 +154,17 @@ impl Handle {
     /// # Errors
     /// As for [`Handle::execute`].
     pub fn run(&self, call: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), PushError> {
-        self.send(Mail::Errand(Errand::Run(Box::new(call))), 0)
+        self.run_sized(0, call)
+    }
+
+    /// The same, where `call` owns so many bytes, which count against
+    /// [`Config::mailbox_bytes_max`](crate::Config::mailbox_bytes_max).
+    pub(crate) fn run_sized(
+        &self,
+        bytes: usize,
+        call: impl FnOnce(&mut Server) + Send + 'static,
+    ) -> Result<(), PushError> {
+        self.send(Mail::Errand(Errand::Run(Box::new(call))), bytes)
     }
 
     /// Gives the server's [`on_pipe_message`](crate::Handler::on_pipe_message) a value of any type.

@@ -1,8 +1,8 @@
 //! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
 //! sign of life.
 
-use crate::codec::command::Command;
-use crate::codec::ws::{Opcode, close};
+use crate::codec::command::{Command, CommandError};
+use crate::codec::ws::Opcode;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::dispatch::Dispatch;
@@ -16,17 +16,19 @@ impl Dispatch {
         match self.server.sessions.parse_command(query) {
             Ok(Command::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
             // A WebSocket has a frame for it.
-            Ok(Command::Close { .. }) => {
-                self.broken(route, fd, close::PROTOCOL_ERROR, "a close command on a WebSocket");
-            }
+            Ok(Command::Close { .. }) => self.bad_command(route, fd, CommandError::CloseOnWebSocket),
             Ok(command) => {
                 if let (Command::Ping, Some(websocket)) = (&command, self.server.sessions.websocket_mut(fd)) {
                     websocket.spoke = spoke;
                 }
                 self.run_command(route, fd, &command);
             }
-            Err(what) => self.broken(route, fd, close::PROTOCOL_ERROR, what),
+            Err(error) => self.bad_command(route, fd, error),
         }
+    }
+
+    fn bad_command(&mut self, route: Route, fd: Fd, error: CommandError) {
+        self.broken(route, fd, error.close_code(), error.what());
     }
 
     /// Does what a command asks for, where it asks for no message and no end.

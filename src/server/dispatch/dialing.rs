@@ -37,8 +37,8 @@ impl Dispatch {
         let Some(&id) = server.outgoing.fds.get(&fd) else { return };
         let now = server.sessions.connections.now();
         let Some(client) = server.outgoing.client_mut(id) else { return };
-        if let Err(what) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
-            return server.sessions.refuse_answer(fd, Cause::Protocol(what), "");
+        if let Err(error) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
+            return server.sessions.refuse_answer(fd, error.into(), "");
         }
         client.opened_at = Some(now);
         let route = client.route;

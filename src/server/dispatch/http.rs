@@ -7,11 +7,11 @@ use crate::server::Server;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
 use crate::session::Answering;
-use crate::session::http::{NO_ROOM, NOT_NOW, Speaks};
-use crate::session::request::Request;
+use crate::session::http::Speaks;
+use crate::session::request::{Reply, Request};
 use crate::session::route::{Params, Route};
 use crate::session::state::{Awaited, Held, Progress, Waiting};
-use crate::session::waiting::Answer;
+use crate::session::waiting::LateAnswer;
 use std::time::Duration;
 
 /// What became of the bytes at the start of the input.
@@ -35,7 +35,7 @@ impl Dispatch {
                         held.condense();
                         self.server.sessions.hold(fd, held);
                     } else {
-                        self.server.sessions.refuse(fd, NO_ROOM);
+                        self.server.sessions.refuse(fd, Refusal::NoRoom);
                     }
                 }
             }
@@ -43,7 +43,7 @@ impl Dispatch {
                 if held.keep(bytes, self.server.sessions.connections.inbound_room()) {
                     self.serve_held(fd, held);
                 } else {
-                    self.server.sessions.refuse(fd, NO_ROOM);
+                    self.server.sessions.refuse(fd, Refusal::NoRoom);
                 }
             }
         }
@@ -184,14 +184,16 @@ impl Dispatch {
     fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
         self.server.sessions.stats.requests += 1;
-        let (response, is_last) =
+        let (reply, is_last) =
             self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
-        let panicked = response.is_none();
-        let response = response.unwrap_or_else(|| Response::text(500, "Internal server error\n"));
-        if response.is_later() {
-            return if is_last { Err(NOT_NOW) } else { Ok(false) };
+        let sessions = &mut self.server.sessions;
+        match reply {
+            Some(Reply::Now(response)) => sessions.conclude(request, response, is_last),
+            Some(Reply::Later) if is_last => return Err(Refusal::NotNow),
+            Some(Reply::Later) => return Ok(false),
+            // It panicked.
+            None => sessions.conclude(request, Response::text(500, "Internal server error\n"), true),
         }
-        self.server.sessions.conclude(request, response, is_last || panicked);
         Ok(true)
     }
 
@@ -229,7 +231,7 @@ impl Dispatch {
     }
 
     /// The answer is there: what follows from it, and then what the client sent behind its request.
-    pub(crate) fn answered(&mut self, fd: Fd, answer: Answer) {
+    pub(crate) fn answered(&mut self, fd: Fd, answer: LateAnswer) {
         // It may have ended meanwhile.
         let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
         let Some(mut held) = self.server.sessions.take_held(fd) else { return };
@@ -241,7 +243,13 @@ impl Dispatch {
         self.serve_from(fd, held, Progress::default(), true);
     }
 
-    fn carry_out(&mut self, fd: Fd, bytes: &[u8], waiting: &Waiting, answer: Answer) -> Result<(), Refusal> {
+    fn carry_out(
+        &mut self,
+        fd: Fd,
+        bytes: &[u8],
+        waiting: &Waiting,
+        answer: LateAnswer,
+    ) -> Result<(), Refusal> {
         let (head, rest) = bytes.split_at(waiting.head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head, &mut headers)?.expect("parsed before");
@@ -250,11 +258,11 @@ impl Dispatch {
         let params = Params(matched.as_ref().map(|matched| &matched.params));
         let request = Request { fd, head, body: &rest[..waiting.body_len], params };
         match answer {
-            Answer::Handshake(handshake) => {
+            LateAnswer::Handshake(handshake) => {
                 let offer = self.server.sessions.judge_handshake(&request)?;
                 self.conclude_handshake(waiting.route, &request, &offer, handshake, waiting.is_last)
             }
-            Answer::Response(response) => {
+            LateAnswer::Response(response) => {
                 match waiting.awaited {
                     Awaited::Poll(_) => {
                         self.server.sessions.conclude_poll(&request, response, waiting.is_last)

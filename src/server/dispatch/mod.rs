@@ -192,13 +192,9 @@ impl App for Dispatch {
                 }
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
-            Admission::MemoryFull => {
-                self.server.sessions.refuse(fd, Refusal::new(503, "the server's memory is full"))
-            }
-            Admission::ServerFull => self.server.sessions.refuse(fd, Refusal::new(503, "the server is full")),
-            Admission::AddressFull => {
-                self.server.sessions.refuse(fd, Refusal::new(429, "too many connections from your address"))
-            }
+            Admission::MemoryFull => self.server.sessions.refuse(fd, Refusal::MemoryFull),
+            Admission::ServerFull => self.server.sessions.refuse(fd, Refusal::ServerFull),
+            Admission::AddressFull => self.server.sessions.refuse(fd, Refusal::AddressFull),
         }
     }
 
@@ -225,7 +221,7 @@ impl App for Dispatch {
     fn flooded(&mut self, fd: Fd) {
         let what = "too many bytes a second";
         match self.server.sessions.connections.session_mut(fd) {
-            Some(Session::Http(_)) => self.server.sessions.refuse(fd, Refusal::new(429, what)),
+            Some(Session::Http(_)) => self.server.sessions.refuse(fd, Refusal::ByteRate),
             Some(session) => {
                 let Some(route) = session.route() else { return };
                 self.rate_limited(route, fd, what);

@@ -3,13 +3,13 @@
 //! sessions without a socket that applications can open.
 
 use crate::codec::http::{Refusal, Response};
-use crate::codec::poll;
+use crate::codec::poll::PollBody;
 use crate::codec::ws::handshake;
 use crate::error::CloseReason;
 use crate::fd::{Fd, FdMap};
 use crate::server::Server;
 use crate::session::formats::FormatId;
-use crate::session::http::NOT_NOW;
+
 use crate::session::posting::{NotTaken, UNKNOWN};
 use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;
@@ -40,7 +40,7 @@ impl Polling {
         // Before there is a session: one that was opened would have to be told of its end.
         let token = Token::draw().map_err(|error| {
             log::error!("no session, for the system has no random numbers: {error}");
-            Refusal::new(500, "internal server error")
+            Refusal::Internal
         })?;
         let socketless = Socketless {
             route,
@@ -53,7 +53,7 @@ impl Polling {
             taken: Vec::new(),
             end: None,
         };
-        let fd = server.sessions.open_socketless(request.fd, socketless).ok_or(NOT_NOW)?;
+        let fd = server.sessions.open_socketless(request.fd, socketless).ok_or(Refusal::NotNow)?;
         self.acknowledged.insert(fd, 0);
         Ok((fd, server.sessions.tokens.give(fd, token)))
     }
@@ -111,7 +111,7 @@ impl Polling {
         // One that is to end, and takes nothing, has the time that it had.
         server.sessions.touch(fd, server.is_established(fd) || count > 0);
         if let Some(older) = server.sessions.park(fd, request.fd) {
-            let nothing = poll::Answer { cursor, ..poll::Answer::default() };
+            let nothing = PollBody { cursor, ..PollBody::default() };
             server.respond(older, encode(&nothing));
         }
         Ok(fd)
@@ -130,7 +130,7 @@ impl Polling {
         if let Some(by) = server.sessions.parked(fd) {
             let cursor = self.acknowledged.get(fd).copied().unwrap_or_default();
             let closed = Some((reason.code, &*reason.text));
-            server.respond(by, encode(&poll::Answer { cursor, closed, ..poll::Answer::default() }));
+            server.respond(by, encode(&PollBody { cursor, closed, ..PollBody::default() }));
         }
         server.sessions.connections.kill(fd, reason);
     }
@@ -154,7 +154,7 @@ impl Polling {
         let acknowledged = self.acknowledged.get(fd).copied().unwrap_or_default();
         let Some(output) = server.sessions.read_output(fd, bytes_max) else { return UNKNOWN.response() };
         let end = output.end.filter(|_| output.is_all);
-        let response = encode(&poll::Answer {
+        let response = encode(&PollBody {
             session: token,
             hold,
             cursor: acknowledged + output.len() as u64,
@@ -170,7 +170,7 @@ impl Polling {
     }
 }
 
-fn encode(answer: &poll::Answer<'_>) -> Response {
+fn encode(answer: &PollBody<'_>) -> Response {
     Response::json("").header("Cache-Control", "no-store").body(answer.encode())
 }
 

@@ -3,6 +3,7 @@
 use crate::server::api::handler::{Handler, Nothing};
 use crate::session::route::Route;
 use matchit::{InsertError, Router};
+use std::fmt;
 use std::rc::Rc;
 
 pub(crate) struct Routes {
@@ -64,25 +65,59 @@ impl Routes {
     }
 }
 
-/// What is wrong with these patterns, if anything.
-pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), String> {
+/// What is wrong with the pattern of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RouteError {
+    TooMany,
+    NotAPath {
+        pattern: String,
+    },
+    /// A parameter in the style of another router: it would match itself and nothing else.
+    Parameter {
+        pattern: String,
+    },
+    Conflict {
+        pattern: String,
+        with: String,
+    },
+    Malformed {
+        pattern: String,
+        error: InsertError,
+    },
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RouteError::TooMany => f.write_str("at most 32,766 routes"),
+            RouteError::NotAPath { pattern } => write!(f, "route {pattern:?}: a path begins with /"),
+            RouteError::Parameter { pattern } => {
+                write!(f, "route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows")
+            }
+            RouteError::Conflict { pattern, with } => {
+                write!(f, "route {pattern:?} conflicts with {with:?}")
+            }
+            RouteError::Malformed { pattern, error } => write!(f, "route {pattern:?}: {error}"),
+        }
+    }
+}
+
+/// Whether these patterns can be routes together.
+pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), RouteError> {
     let mut router = Router::new();
     for (number, pattern) in patterns.enumerate() {
         if number + 1 >= usize::from(Route::OUTGOING) {
-            return Err("at most 32,766 routes".into());
+            return Err(RouteError::TooMany);
         }
         if !pattern.starts_with('/') {
-            return Err(format!("route {pattern:?}: a path begins with /"));
+            return Err(RouteError::NotAPath { pattern: pattern.to_owned() });
         }
-        // They would match themselves and nothing else.
         if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
-            return Err(format!(
-                "route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows"
-            ));
+            return Err(RouteError::Parameter { pattern: pattern.to_owned() });
         }
         router.insert(pattern, ()).map_err(|error| match error {
-            InsertError::Conflict { with } => format!("route {pattern:?} conflicts with {with:?}"),
-            error => format!("route {pattern:?}: {error}"),
+            InsertError::Conflict { with } => RouteError::Conflict { pattern: pattern.to_owned(), with },
+            error => RouteError::Malformed { pattern: pattern.to_owned(), error },
         })?;
     }
     Ok(())
@@ -94,7 +129,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_route_is_told() {
-        let wrong = |patterns: &[&str]| check(patterns.iter().copied()).expect_err("wrong routes");
+        let wrong =
+            |patterns: &[&str]| check(patterns.iter().copied()).expect_err("wrong routes").to_string();
         assert_eq!(wrong(&["chat"]), r#"route "chat": a path begins with /"#);
         assert_eq!(wrong(&["/{a}", "/{b}"]), r#"route "/{b}" conflicts with "/{a}""#);
         for pattern in ["/chat/:room", "/files/*path", "/*"] {

@@ -4,7 +4,7 @@ use crate::fd::Fd;
 use crate::net::Admission;
 use crate::server::dispatch::Dispatch;
 use crate::session::route::Route;
-use crate::session::tcp::{TcpRead, framing_code};
+use crate::session::tcp::TcpRead;
 
 impl Dispatch {
     pub(super) fn tcp_accepted(&mut self, fd: Fd, framing: u8, admission: Admission) {
@@ -27,7 +27,7 @@ impl Dispatch {
                 }
                 TcpRead::Stop => return,
                 TcpRead::Broken(error) => {
-                    return self.broken(Route::ROOT, fd, framing_code(error), error.what());
+                    return self.broken(Route::ROOT, fd, error.close_code(), error.what());
                 }
             };
             bytes = &bytes[used..];

@@ -7,7 +7,7 @@ use crate::server::dispatch::Dispatch;
 use crate::session::cors;
 use crate::session::event_stream;
 use crate::session::formats::FormatId;
-use crate::session::http::NOT_NOW;
+
 use crate::session::info::Transport;
 use crate::session::request::{Acceptance, Handshake, Request, Verdict};
 use crate::session::route::Route;
@@ -21,7 +21,7 @@ impl Dispatch {
         let offer = self.server.sessions.judge_handshake(request)?;
         let (answer, is_last) =
             self.ask(route, fd, "on_handshake", |handler, server| handler.on_handshake(server, request));
-        let Some(answer) = answer else { return Err(Refusal::new(500, "internal server error")) };
+        let Some(answer) = answer else { return Err(Refusal::Internal) };
         match answer {
             Handshake(Verdict::Later) if !is_last => Ok(false),
             answer => self.conclude_handshake(route, request, &offer, answer, is_last).map(|()| true),
@@ -47,7 +47,7 @@ impl Dispatch {
                 return Ok(());
             }
             Verdict::Accept(acceptance) if !is_last => acceptance,
-            Verdict::Accept(_) | Verdict::Later => return Err(NOT_NOW),
+            Verdict::Accept(_) | Verdict::Later => return Err(Refusal::NotNow),
         };
         let (accept, preferred) = match offer {
             Offer::WebSocket { accept, preferred } => (accept, preferred),
@@ -72,7 +72,7 @@ impl Dispatch {
             && !request.subprotocols().any(|offered| offered == name)
         {
             log::error!("on_handshake chose the subprotocol {name:?}, which the client did not offer");
-            return Err(Refusal::new(500, "internal server error"));
+            return Err(Refusal::Internal);
         }
         let sessions = &mut self.server.sessions;
         let format =

@@ -1,6 +1,6 @@
 //! From configuration and behaviour to a running server.
 
-use crate::codec::http::{Answer, Response};
+use crate::codec::http::Answer;
 use crate::codec::tcp::Framing;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
@@ -23,7 +23,7 @@ use crate::server::{Handle, Mail, Server};
 use crate::session::Sessions;
 use crate::session::formats::{Formats, TCP_LISTENERS_MAX};
 use crate::session::frame::Frame;
-use crate::session::request::{Handshake, Request};
+use crate::session::request::{Handshake, Reply, Request};
 use crate::session::script::Script;
 use mio::{Poll, Waker};
 use std::any::Any;
@@ -296,8 +296,10 @@ impl Builder {
         let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
         let addresses =
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
-        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern)).map_err(invalid)?;
-        let script = self.script.map(Script::new).transpose().map_err(invalid)?;
+        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern))
+            .map_err(|error| invalid(error.to_string()))?;
+        let script = self.script.map(Script::new).transpose();
+        let script = script.map_err(|error| invalid(error.to_string()))?;
         let closures = self.closures;
         let factory = self.factory.unwrap_or_else(|| {
             Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))
@@ -335,14 +337,16 @@ impl Builder {
 
 /// Beside those of [`Callbacks`], which may be used on more than one thread.
 macro_rules! define_setters {
-    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+    (
+        $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*
+    ) => {
         /// Behaviour by closures.
         impl Builder {
             $(
                 #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
-                pub fn $name<F>(mut self, call: F) -> Builder
+                pub fn $name<F $(, $given: Into<$reply>)?>(mut self, call: F) -> Builder
                 where
-                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? + Clone + Send + 'static,
+                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $given)? + Clone + Send + 'static,
                 {
                     self.closures.push(Box::new(move |callbacks| callbacks.$name(call.clone())));
                     self

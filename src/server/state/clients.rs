@@ -52,7 +52,7 @@ impl Backoff {
 
 /// What a client wants.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct ClientTarget {
     pub(crate) ask: Ask,
     pub(crate) backoff: Option<Backoff>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Target {
 /// All clients that this server is.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    pub(crate) clients: HashMap<ClientId, Box<Client>>,
+    pub(crate) clients: HashMap<ClientId, Box<OutgoingClient>>,
     /// Whose the connections are, from the first attempt on.
     pub(crate) fds: HashMap<Fd, ClientId>,
     pub(crate) resolver: Resolver,
@@ -69,8 +69,8 @@ pub(crate) struct Outgoing {
     pub(crate) failure: Option<io::Error>,
 }
 
-pub(crate) struct Client {
-    pub(crate) target: Target,
+pub(crate) struct OutgoingClient {
+    pub(crate) target: ClientTarget,
     pub(crate) route: Route,
     /// The handler is nobody else's.
     pub(crate) owns_route: bool,
@@ -96,7 +96,7 @@ impl Outgoing {
         !self.fds.is_empty() && self.fds.contains_key(&fd)
     }
 
-    pub(crate) fn client_mut(&mut self, client: ClientId) -> Option<&mut Client> {
+    pub(crate) fn client_mut(&mut self, client: ClientId) -> Option<&mut OutgoingClient> {
         self.clients.get_mut(&client).map(|client| &mut **client)
     }
 }

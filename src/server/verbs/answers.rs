@@ -14,14 +14,15 @@ impl Server {
         self.sessions.answer_handshake(fd, handshake)
     }
 
-    /// Answers a request that [`on_request`](crate::Handler::on_request) answered by [`Response::later`]. True where
-    /// the connection waits for it; false where it is gone, has given up, was answered already or never asked.
+    /// Answers a request that [`on_request`](crate::Handler::on_request) left open by
+    /// [`Reply::Later`](crate::Reply::Later). True where the connection waits for it; false where it is gone, has given
+    /// up, was answered already or never asked.
     /// Requests that the client sent behind this one wait for it too; over
     /// [`Config::request_timeout`](crate::Config::request_timeout) it gets 503.
     ///
     /// ```no_run
     /// use std::time::Duration;
-    /// use swio::{Response, Server};
+    /// use swio::{Reply, Response, Server};
     ///
     /// Server::builder()
     ///     .listen("127.0.0.1:9501")
@@ -30,7 +31,7 @@ impl Server {
     ///         server.after(Duration::from_secs(1), move |server| {
     ///             server.respond(fd, Response::text(200, "a second has passed\n"));
     ///         });
-    ///         Response::later()
+    ///         Reply::Later
     ///     })
     ///     .run()
     /// # .unwrap();

@@ -4,7 +4,7 @@
 use crate::codec::ws::close;
 use crate::fd::Fd;
 use crate::server::api::handler::Handler;
-use crate::server::state::clients::{Client, ClientId, Target};
+use crate::server::state::clients::{ClientId, ClientTarget, OutgoingClient};
 use crate::server::{Deferred, Server};
 use std::any::Any;
 use std::io;
@@ -14,13 +14,13 @@ impl Server {
     /// connect when the callback is over.
     pub(crate) fn add_client(
         &mut self,
-        target: Target,
+        target: ClientTarget,
         handler: impl FnOnce(ClientId) -> Option<Box<dyn Handler>>,
     ) -> io::Result<ClientId> {
         self.sessions.random.check()?;
         self.outgoing.last += 1;
         let id = ClientId(self.outgoing.last);
-        let client = Client {
+        let client = OutgoingClient {
             target,
             route: self.route.outgoing(),
             owns_route: false,

@@ -19,7 +19,7 @@ use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
     Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
-    Reach, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
+    Reach, Reply, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};
