@@ -5,7 +5,9 @@ mod common;
 use common::{DEADLINE, Live, TEXT, echo, recorded, still_serving};
 use std::io::{ErrorKind, Read as _};
 use std::sync::mpsc::{self, Receiver};
-use swio::{Command, Fd, Handle, Handshake, JoinError, Outcome, PushError, Reach, Response, Server, Status};
+use swio::{
+    Command, Fd, Handle, Handshake, JoinError, Outcome, PushError, Reach, Reply, Response, Server, Status,
+};
 
 fn begin(handle: &Handle, command: Command) -> Receiver<Outcome> {
     let (sender, receiver) = mpsc::channel();
@@ -165,7 +167,7 @@ fn answers_are_given_by_command() {
             })
             .on_request(move |_, request| {
                 asked.send(request.fd).expect("the test waits");
-                Response::later()
+                Reply::Later
             }),
     );
     let mut client = live.client();

@@ -164,7 +164,7 @@ pub enum Command {
     Respond {
         /// Who waits.
         fd: Fd,
-        /// The answer. [`Response::later`] is none and can't be written.
+        /// The answer.
         response: Response,
     },
     /// [`Server::exists`](crate::Server::exists). [`Outcome::Bool`].
