@@ -67,6 +67,8 @@ pub enum JoinError {
     /// There are as many topics as there may be ([`Config::topics_max`](crate::Config::topics_max)), and this would be
     /// a new one.
     TopicsFull,
+    /// The system gives no random numbers, without which a [history](crate::Server::keep_history) has no ids.
+    NoRandomness,
 }
 
 impl fmt::Display for JoinError {
@@ -78,6 +80,7 @@ impl fmt::Display for JoinError {
             JoinError::NameLength => "the name is empty or too long",
             JoinError::ConnectionFull => "the connection is in too many topics",
             JoinError::TopicsFull => "there are too many topics",
+            JoinError::NoRandomness => "the system gives no random numbers",
         })
     }
 }
