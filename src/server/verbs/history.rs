@@ -354,18 +354,20 @@ mod tests {
 
         fn publish(&mut self, topic: &str, text: &str, second: u64, bytes_max: usize) -> String {
             let now = self.start + Duration::from_secs(second);
-            let seq = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
+            let number = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
             self.check();
-            self.histories.id(seq.expect("a topic with a history"))
+            let number = number.expect("a topic with a history");
+            let id = self.histories.id(topic, number.seq).expect("a topic with a history");
+            self.histories.overall_id(&id, number.stamp)
         }
 
         fn since(&mut self, topic: &str, id: &str, second: u64) -> (Vec<String>, bool) {
             let now = self.start + Duration::from_secs(second);
-            let place = self.histories.place(id);
+            let place = self.histories.place(topic, id).expect("a history");
             let is_complete = self.histories.has_all_since(topic, place, now).expect("a history");
             self.check();
-            let next = |seq| self.histories.next(topic, seq);
-            let missed = std::iter::successors(next(place.seq), |entry| next(entry.seq));
+            let first = self.histories.next_after(topic, place);
+            let missed = std::iter::successors(first, |entry| self.histories.next(topic, entry.number.seq));
             let text = |entry: Rc<Entry>| String::from_utf8(entry.bytes.to_vec()).expect("text");
             (missed.map(text).collect(), is_complete)
         }
@@ -392,43 +394,129 @@ mod tests {
         assert_eq!(kept.since("a", &ids[2], 0), texts(&["4", "5"], true));
         assert_eq!(kept.since("a", &ids[1], 0), texts(&["3", "4", "5"], true));
         assert_eq!(kept.since("a", &ids[0], 0), texts(&["3", "4", "5"], false));
-        let (place, start) = (kept.histories.place(&ids[0]), kept.start);
-        assert!(kept.histories.has_all_since("b", place, start).is_none());
-        assert_eq!(kept.histories.head_id(), ids[4]);
-        assert_eq!(kept.histories.place(&ids[4]), kept.histories.head());
+        assert_eq!(kept.histories.place("b", &ids[0]), None);
+        let head = kept.histories.head("a").expect("a history");
+        assert!(kept.histories.has_all_since("b", head, kept.start).is_none());
+        assert_eq!(kept.histories.head_id("a").as_deref(), Some(own(&ids[4])));
+        assert_eq!(kept.histories.place("a", &ids[4]), Some(head));
+        let start = kept.histories.start("a").expect("a history");
+        assert_eq!(kept.histories.has_all_since("a", start, kept.start), Some(false));
+    }
+
+    /// The part of an id that means something in its topic, and the one that does on its server.
+    fn parts(id: &str) -> (&str, String) {
+        let (own, stamp) = id.split_once('@').expect("two parts");
+        (own, format!("@{stamp}"))
+    }
+
+    fn own(id: &str) -> &str {
+        parts(id).0
     }
 
     #[test]
-    fn one_count_serves_all_topics() {
+    fn each_topic_counts_by_itself() {
         let mut kept = Kept::new(History::default());
-        let before = kept.publish("a", "1", 0, ALL);
-        // What was published to it before was not kept.
         kept.keep("b", History::default());
-        assert_eq!(kept.since("b", &before, 0), texts(&[], true));
-        kept.publish("b", "2", 0, ALL);
-        let last = kept.publish("a", "3", 0, ALL);
-        kept.publish("b", "4", 0, ALL);
-        assert_eq!(kept.since("b", &before, 0), texts(&["2", "4"], true));
-        assert_eq!(kept.since("b", &last, 0), texts(&["4"], true));
-        assert_eq!(kept.since("a", &last, 0), texts(&[], true));
-        kept.keep("late", History::default());
-        assert_eq!(kept.since("late", &before, 0), texts(&[], false));
+        let ids = ["a", "b", "b", "a"].map(|topic| kept.publish(topic, topic, 0, ALL));
+        let epoch = |topic: &str| kept.histories.topics[topic].epoch.clone();
+        let (a, b) = (epoch("a"), epoch("b"));
+        assert_ne!(a, b);
+        let own: Vec<&str> = ids.iter().map(|id| own(id)).collect();
+        assert_eq!(own, [format!("{a}-1"), format!("{b}-1"), format!("{b}-2"), format!("{a}-2")]);
+        assert_eq!(kept.since("a", own[0], 0), texts(&["a"], true));
+        assert_eq!(kept.since("b", own[1], 0), texts(&["b"], true));
+        // Of another topic it says nothing.
+        assert_eq!(kept.since("b", own[3], 0), texts(&["b", "b"], false));
+    }
+
+    #[test]
+    fn one_stamp_tells_a_place_in_every_topic() {
+        for is_stamp_alone in [false, true] {
+            let id = |id: &str| if is_stamp_alone { parts(id).1 } else { id.to_owned() };
+            let mut kept = Kept::new(History::default());
+            let before = id(&kept.publish("a", "1", 0, ALL));
+            // What was published to it before was not kept.
+            kept.keep("b", History::default());
+            assert_eq!(kept.since("b", &before, 0), texts(&[], true));
+            kept.publish("b", "2", 0, ALL);
+            let last = id(&kept.publish("a", "3", 0, ALL));
+            kept.publish("b", "4", 0, ALL);
+            assert_eq!(kept.since("a", &before, 0), texts(&["3"], true));
+            assert_eq!(kept.since("b", &before, 0), texts(&["2", "4"], true));
+            assert_eq!(kept.since("b", &last, 0), texts(&["4"], true));
+            assert_eq!(kept.since("a", &last, 0), texts(&[], true));
+            let head = kept.histories.overall_head_id();
+            assert_eq!(kept.since("b", &head, 0), texts(&[], true));
+            kept.keep("late", History::default());
+            assert_eq!(kept.since("late", &before, 0), texts(&[], false));
+            assert_eq!(kept.since("late", &head, 0), texts(&[], true));
+        }
+    }
+
+    /// As of a topic that another server published to: its id is as good as before, of others nothing is known.
+    #[test]
+    fn an_id_whose_stamp_is_another_servers_is_good_in_its_own_topic() {
+        let mut kept = Kept::new(History::default());
+        kept.keep("b", History::default());
+        let first = kept.publish("a", "1", 0, ALL);
+        kept.publish("a", "2", 0, ALL);
+        kept.publish("b", "3", 0, ALL);
+        let id = format!("{}@other-7", own(&first));
+        assert_eq!(kept.since("a", &id, 0), texts(&["2"], true));
+        assert_eq!(kept.since("b", &id, 0), texts(&["3"], false));
     }
 
     #[test]
     fn another_servers_id_gets_all_that_is_kept_and_a_made_up_one_nothing() {
         let mut kept = Kept::new(History::default());
         let id = kept.publish("a", "1", 0, ALL);
-        let epoch = kept.histories.epoch.clone();
-        assert!(epoch.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(kept.since("a", "other-1", 0), texts(&["1"], false));
-        assert_eq!(kept.since("a", "x-18446744073709551615", 0), texts(&["1"], false));
-        for made_up in ["", "-", "7", &epoch, &format!("{epoch}-"), &format!("{epoch}-2"), &format!("{id}9")]
-        {
+        let (own, stamp) = parts(&id);
+        let (epoch, server) = (kept.histories.topics["a"].epoch.clone(), kept.histories.epoch.clone());
+        assert!(server.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        for others in ["other-1", "x-18446744073709551615", "@other-1", "x-1@other-1", "x-1@", "other-1@y"] {
+            assert_eq!(kept.since("a", others, 0), texts(&["1"], false), "{others:?}");
+        }
+        let past =
+            [format!("{epoch}-2"), format!("{epoch}-{}0", u64::MAX), format!("{own}9"), format!("{stamp}9")];
+        let nonsense = ["", "-", "7", "@", "@-", "@7", &epoch, &format!("{epoch}-"), &format!("@{server}-")];
+        for made_up in past.iter().map(String::as_str).chain(nonsense) {
             assert_eq!(kept.since("a", made_up, 0), texts(&[], false), "{made_up:?}");
         }
-        let past = format!("{epoch}-{}0", u64::MAX);
-        assert_eq!(kept.since("a", &past, 0), texts(&[], false));
+    }
+
+    #[test]
+    fn a_history_that_begins_anew_knows_nothing_of_the_one_before_it() {
+        let mut kept = Kept::new(History::default());
+        let ids = ["1", "2", "3"].map(|text| kept.publish("a", text, 0, ALL));
+        let place = kept.histories.head("a").expect("a history");
+        kept.keep("a", None);
+        kept.keep("a", History::default());
+        kept.publish("a", "4", 0, ALL);
+        for id in &ids {
+            assert_eq!(kept.since("a", own(id), 0), texts(&["4"], false));
+        }
+        // By its stamp one that has seen all of the first has missed nothing of this one.
+        assert_eq!(kept.since("a", &parts(&ids[2]).1, 0), texts(&["4"], true));
+        assert_eq!(kept.since("a", &parts(&ids[1]).1, 0), texts(&["4"], false));
+        // Nor is a place in the first one a place in this, though its number is higher.
+        assert_eq!(kept.histories.has_all_since("a", place, kept.start), Some(false));
+        let next = kept.histories.next_after("a", place).expect("a message");
+        assert_eq!(&*next.bytes, b"4");
+    }
+
+    #[test]
+    fn without_randomness_there_is_no_history_and_it_is_said() {
+        let mut histories = Histories::default();
+        let drawn = histories.draw_epoch(|_| Err("none"));
+        assert_eq!((drawn, &*histories.epoch), (Err(JoinError::NoRandomness), ""));
+        assert_eq!(JoinError::NoRandomness.to_string(), "the system gives no random numbers");
+        // Another time there may be some, and after that no more is asked for.
+        let seven = |random: &mut [u8]| {
+            random.fill(7);
+            Ok::<(), &str>(())
+        };
+        assert_eq!((histories.draw_epoch(seven), histories.epoch.is_empty()), (Ok(()), false));
+        assert_eq!(histories.draw_epoch(|_| Err("none")), Ok(()));
     }
 
     #[test]
