@@ -256,7 +256,7 @@ impl Server {
         let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) else {
             return self.tell_positions(fd, [topic].into_iter());
         };
-        // Its history was forgotten meanwhile, and has begun anew: where it was in the first one says that there is a gap.
+        // Its history was forgotten meanwhile and has begun anew: by its place in the first one it gets a gap.
         if returning.joined.iter().any(|(joined, _)| *joined == name) {
             return;
         }
