@@ -72,6 +72,8 @@ pub enum JoinError {
     /// This would be a new topic, and there are as many as allowed
     /// ([`Config::topics_max`](crate::Config::topics_max)).
     TopicsFull,
+    /// The system gives no random numbers, without which a [history](crate::Server::keep_history) has no ids.
+    NoRandomness,
 }
 
 impl fmt::Display for JoinError {
@@ -83,6 +85,7 @@ impl fmt::Display for JoinError {
             JoinError::NameLength => "the name is empty or too long",
             JoinError::ConnectionFull => "the connection is in too many topics",
             JoinError::TopicsFull => "there are too many topics",
+            JoinError::NoRandomness => "the system gives no random numbers",
         })
     }
 }

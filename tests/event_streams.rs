@@ -610,15 +610,58 @@ fn who_has_seen_no_event_yet_knows_where_it_is() {
     assert_eq!((reader.next().data, reader.next().data), ("welcome".into(), "2".into()));
     // So too where it is put into a topic later.
     let fd = live.ask(|server| server.connections().last().expect("two are open"));
-    assert_eq!(reader.line(), format!("id: {}", reader.last_id));
+    // Once it has all, this is its place in every topic, and no more of the last message's topic than of others.
+    let (_, stamp) = reader.last_id.split_once('@').expect("an id of two parts");
+    let position = format!("id: @{stamp}");
+    assert_eq!(reader.line(), position);
     live.ask(move |server| {
         server.keep_history("more", History::default()).expect("a short name");
         server.publish("more", "3").send();
         server.join(fd, "more").expect("open");
     });
     assert_eq!(reader.line(), "");
+    let later = reader.line();
+    assert!(later.starts_with("id: @") && later != position, "{later}");
+}
+
+/// Browsers give one id, that of the last event: it tells where the stream was in each of its topics.
+#[test]
+fn one_id_is_enough_for_several_topics() {
+    let (builder, _events) = recorded();
+    let live = streams(
+        builder
+            .on_start(|server| {
+                for topic in ["a", "b"] {
+                    server.keep_history(topic, History::default()).expect("a short name");
+                }
+            })
+            .on_open(|server, request| {
+                server.join(request.fd, "a").expect("open");
+                server.join(request.fd, "b").expect("open");
+            }),
+    );
+    let mut reader = Reader::open(&live);
     let position = reader.line();
-    assert!(position.starts_with("id: ") && position != format!("id: {}", reader.last_id), "{position}");
+    let mut last_id = position.strip_prefix("id: ").expect("an id").to_owned();
+    assert_eq!(reader.line(), "");
+    live.ask(|server| {
+        for (topic, text) in [("a", "1"), ("b", "2"), ("b", "3"), ("a", "4"), ("b", "5"), ("a", "6")] {
+            server.publish(topic, text).send();
+        }
+    });
+    let mut seen = Vec::new();
+    // Each time it is cut after one more; the events are in the order in which they were published.
+    for number in 0..4 {
+        let mut reader = back(&live, &last_id);
+        for _ in 0..number {
+            let event = reader.next();
+            (last_id, seen) = (event.id, [seen, vec![event.data]].concat());
+        }
+    }
+    assert_eq!(seen, ["1", "2", "3", "4", "5", "6"]);
+    let mut reader = back(&live, &last_id);
+    live.ask(|server| server.publish("b", "7").send());
+    assert_eq!(reader.next().data, "7");
 }
 
 #[test]

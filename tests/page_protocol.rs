@@ -55,15 +55,15 @@ struct Page {
 
 impl Page {
     fn open(live: &Live, kind: Kind) -> Page {
-        Page::come_back(live, kind, "")
+        Page::ask(live, kind, "")
     }
 
-    fn come_back(live: &Live, kind: Kind, last_id: &str) -> Page {
-        let query = match last_id {
-            "" => String::new(),
-            last_id => format!("&last-event-id={last_id}"),
-        };
-        Page::ask(live, kind, &query)
+    fn come_back(live: &Live, kind: Kind, positions: &Positions) -> Page {
+        let mut query = form_urlencoded::Serializer::new(String::from("&"));
+        for (topic, id) in positions {
+            query.append_pair("last-event-id", &format!("{id} {topic}"));
+        }
+        Page::ask(live, kind, &query.finish())
     }
 
     /// Opens a session by a request with more in its query.
@@ -144,6 +144,17 @@ impl Page {
         all
     }
 
+    /// It is told where it is in these topics.
+    fn positions(&mut self, topics: &[&str]) -> Positions {
+        let position = |topic: &&str| {
+            let mut next = self.next();
+            let id = next.labels.remove("id").expect("an id");
+            assert_eq!(next, told(&[("position", topic)]), "{:?}", self.kind);
+            (topic.to_string(), id)
+        };
+        topics.iter().map(position).collect()
+    }
+
     /// Asks by long polling, without waiting for the answer.
     fn park(&mut self) {
         let (token, cursor) = (&self.token, self.cursor);
@@ -189,6 +200,14 @@ impl Page {
         self.command("swio=ping", "");
         self.expect(&told(&[("pong", "1")]));
     }
+}
+
+/// By topic, the id up to which a page has seen all.
+type Positions = BTreeMap<String, String>;
+
+/// The id of the message with another number of the same topic.
+fn id_of(id: &str, number: u64) -> String {
+    format!("{}-{number}", id.rsplit_once('-').expect("an id of the server's").0)
 }
 
 fn told(labels: &[(&str, &str)]) -> Told {

@@ -21,9 +21,17 @@ pub(crate) struct Labels {
     pub(crate) topic: String,
     pub(crate) id: String,
     pub(crate) event: String,
+    /// In place of the id on event streams without labels: it stands for the client's place in all topics. None of
+    /// the labels that clients are told.
+    pub(crate) overall_id: String,
 }
 
 impl Labels {
+    /// The id that event streams without labels are told; `None` where there is none.
+    pub(crate) fn stream_id(&self) -> Option<&str> {
+        [&self.overall_id, &self.id].into_iter().find(|id| !id.is_empty()).map(|id| &**id)
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = [("topic", &*self.topic), ("id", &*self.id), ("event", &*self.event)];
         all.into_iter().filter(|(_, value)| !value.is_empty())
@@ -144,7 +152,12 @@ mod tests {
     }
 
     fn all() -> Labels {
-        Labels { topic: "a b&c=ü".to_owned(), id: "k3-17".to_owned(), event: "x\ny".to_owned() }
+        Labels {
+            topic: "a b&c=ü".to_owned(),
+            id: "k3-17".to_owned(),
+            event: "x\ny".to_owned(),
+            ..Labels::default()
+        }
     }
 
     #[test]
@@ -180,7 +193,12 @@ mod tests {
     #[test]
     fn an_event_is_one_line() {
         for piece in ["\r", "\n", "\r\n", "\n\ndata: evil\n\n"] {
-            let labels = Labels { topic: piece.to_owned(), id: piece.to_owned(), event: piece.to_owned() };
+            let labels = Labels {
+                topic: piece.to_owned(),
+                id: piece.to_owned(),
+                event: piece.to_owned(),
+                ..Labels::default()
+            };
             for run in [event(Some(&labels), false, piece.as_bytes()), notice_event(&[("gap", piece)])] {
                 let run = text(run);
                 let line = run.strip_suffix("\n\n").expect("an event");

@@ -18,7 +18,8 @@ pub(crate) fn encode(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> V
     let mut run = Vec::with_capacity(data.len() + 48);
     let event = labels.map_or("", |labels| &labels.event);
     field(&mut run, "event", if event.is_empty() && is_binary { BINARY } else { event });
-    field(&mut run, "id", labels.map_or("", |labels| &labels.id));
+    let id = labels.and_then(Labels::stream_id).unwrap_or_default();
+    field(&mut run, "id", id);
     match is_binary {
         true => line(&mut run, STANDARD.encode(data).as_bytes()),
         false => lines(data).for_each(|text| line(&mut run, text)),

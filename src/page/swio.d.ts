@@ -109,8 +109,11 @@ declare namespace Swio {
     attempts?: number;
     /** Over it `send` throws. Default 4 MiB. */
     queueBytesMax?: number;
-    /** Where to go on in the topics that the server puts the page into by itself. Default: from now on. */
-    lastEventId?: string;
+    /**
+     * By topic, the id of the last message that the page has from elsewhere: where to go on in the topics that the
+     * server puts the page into by itself. Where some are named, others begin with a gap. Default: from now on in all.
+     */
+    lastEventIds?: Readonly<Record<string, string>>;
     /**
      * Whether to come back. By default where the connection was lost or the server goes, fails or has no room (1001,
      * 1005, 1006, 1011 to 2999), not where it doesn't want or understand this page (1000, 1002, 1008, 4000 and others).

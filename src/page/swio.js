@@ -3,7 +3,7 @@
 //
 // Three classes carry messages, each for one session: WebSocketTransport, EventStream and LongPolling. They have the
 // same interface:
-//   new (base, lastEventId, options, to)     to.opened(), to.received(labels, data), to.lost(code, reason, wasClean)
+//   new (base, positions, options, to)       to.opened(), to.received(labels, data), to.lost(code, reason, wasClean)
 //   send(query, payload)                     in order; payload: a string or a Blob
 //   close(code, reason)                      behind all that was sent
 //   drop()                                   gone without a further word from it
@@ -27,7 +27,7 @@
     waitMax: 30000,
     attempts: Infinity,
     queueBytesMax: 4 << 20,
-    lastEventId: "",
+    lastEventIds: {},
     // Not after a code by which the server says that this page is not wanted, or can't be understood: 1000, 1002,
     // 1008, 4000 and so on.
     reconnect: ({ code }) => code === 1001 || code === 1005 || code === 1006 || (code > 1010 && code < 3000),
@@ -39,14 +39,16 @@
   // So often a WebSocket that messages are sent over is asked which have arrived.
   const CONFIRM_MS = 1000;
   const TOPIC_BYTES_MAX = 1024;
+  // What positions may take of the request that opens a session: servers and proxies bound its length.
+  const POSITIONS_BYTES_MAX = 2048;
   // A POST that is slower is taken for lost.
   const BYTES_PER_MS_MIN = 10;
 
   const jittered = (ms) => Math.random() * ms;
   const bytesOf = (payload) => (typeof payload === "string" ? new Blob([payload]) : payload).size;
 
-  // How far behind the message with the id `last` the one with `id` is; NaN where they are not of one server's count,
-  // EPOCH-NUMBER. Ids that the application gives its messages are no positions.
+  // How far the message with the id `id` is after the one with the id `last`; NaN where they are not of one history of
+  // one topic, EPOCH-NUMBER. Ids that the application gives its messages are no positions.
   const distance = (id, last) => {
     const [[epoch, number], [lastEpoch, lastNumber]] = [id.split("-"), last.split("-")];
     return epoch === lastEpoch ? number - lastNumber : NaN;
@@ -64,9 +66,9 @@
   }
 
   class WebSocketTransport {
-    constructor(base, lastEventId, options, to) {
+    constructor(base, positions, options, to) {
       const url = new URL(base.href.replace(/^http/, "ws"));
-      if (lastEventId) url.searchParams.set("last-event-id", lastEventId);
+      for (const position of positions) url.searchParams.append("last-event-id", position);
       this.options = options;
       this.to = to;
       // Messages that may not have arrived, how many were sent before the first of them, and before each ping under way.
@@ -175,9 +177,9 @@
   // What event streams and long polling share: what goes to the server, by POST, one after the other. Each has its
   // number, so that one whose answer was lost can be sent again without being taken twice.
   class PostingTransport {
-    constructor(base, lastEventId, options, to) {
+    constructor(base, positions, options, to) {
       this.base = base;
-      this.lastEventId = lastEventId;
+      this.positions = positions;
       this.options = options;
       this.to = to;
       this.session = undefined;
@@ -190,7 +192,9 @@
 
     url(parameters) {
       const url = new URL(this.base);
-      for (const [name, value] of Object.entries(parameters)) if (value !== "") url.searchParams.append(name, value);
+      for (const [name, values] of Object.entries(parameters)) {
+        for (const value of [values].flat()) if (value !== "") url.searchParams.append(name, value);
+      }
       return url;
     }
 
@@ -313,9 +317,9 @@
   }
 
   class EventStream extends PostingTransport {
-    constructor(base, lastEventId, options, to) {
-      super(base, lastEventId, options, to);
-      const url = this.url({ swio: "stream", protocol: PROTOCOL, "last-event-id": lastEventId });
+    constructor(base, positions, options, to) {
+      super(base, positions, options, to);
+      const url = this.url({ swio: "stream", protocol: PROTOCOL, "last-event-id": positions });
       this.source = new EventSource(url, { withCredentials: true });
       this.source.onmessage = ({ data }) => {
         const message = JSON.parse(data);
@@ -350,13 +354,13 @@
   }
 
   class LongPolling extends PostingTransport {
-    constructor(base, lastEventId, options, to) {
-      super(base, lastEventId, options, to);
+    constructor(base, positions, options, to) {
+      super(base, positions, options, to);
       this.poll();
     }
 
     async poll() {
-      let next = { swio: "poll", "last-event-id": this.lastEventId };
+      let next = { swio: "poll", "last-event-id": this.positions };
       let hold = 0;
       let failures = 0;
       let failingSince;
@@ -429,8 +433,10 @@
       this.binaryType = "blob";
       this._subscriptions = new Map();
       this._queue = [];
-      // Of the topics that the server puts the page into by itself.
-      this._position = this._options.lastEventId;
+      // By topic: the id up to which the page has all, those that were heard of last at the end.
+      this._positions = new Map(Object.entries(this._options.lastEventIds));
+      // Topics of which something was lost: what comes next may be of another history.
+      this._gaps = new Set();
       this._transport = null;
       this._name = null;
       this._proven = 0;
@@ -484,8 +490,9 @@
       }
       let subscription = this._subscriptions.get(topic);
       if (subscription === undefined) {
-        subscription = new Subscription(this, topic, lastEventId);
+        subscription = new Subscription(this, topic, lastEventId || (this._positions.get(topic) ?? ""));
         this._subscriptions.set(topic, subscription);
+        if (lastEventId) this._advance(topic, lastEventId);
         if (this.readyState === Swio.OPEN) this._subscribe(subscription);
       }
       return subscription;
@@ -546,7 +553,7 @@
       };
       let transport;
       try {
-        transport = new TRANSPORTS[name](this._base, this._position, this._options, to);
+        transport = new TRANSPORTS[name](this._base, this._told(), this._options, to);
       } catch {
         // From a page that came by https browsers open nothing that is not encrypted.
         return next(1006, "", false);
@@ -579,6 +586,7 @@
       const { topic } = subscription;
       if (this._subscriptions.get(topic) !== subscription) return;
       this._subscriptions.delete(topic);
+      this._positions.delete(topic);
       subscription.state = "unsubscribed";
       if (this.readyState !== Swio.OPEN) return;
       this._transport.send(new URLSearchParams({ swio: "unsubscribe", topic }).toString(), "");
@@ -589,12 +597,10 @@
       if (data === undefined) return this._noticed(labels);
       const { topic = "", id = "", event = "" } = labels;
       const subscription = this._subscriptions.get(topic);
-      const ahead = subscription ? distance(id, subscription.lastEventId) : NaN;
-      // It is here already: the server has joined the page to this topic too, and resumed from the page's own position.
+      const ahead = distance(id, this._positions.get(topic) ?? "");
+      // It is here already: there were more positions than the server was told.
       if (ahead <= 0) return;
-      if (ahead > 0) subscription.lastEventId = id;
-      // What a subscription missed comes out of the order of the others, until it has all of it.
-      if (subscription?.state !== "pending" && distance(id, this._position) > 0) this._position = id;
+      if (ahead > 0 || (id !== "" && this._gaps.has(topic))) this._advance(topic, id);
       const isBlob = data instanceof ArrayBuffer && this.binaryType === "blob";
       const init = { data: isBlob ? new Blob([data]) : data, lastEventId: id, origin: this._base.origin };
       const type = event === "" || OWN_EVENTS.includes(event) ? "message" : event;
@@ -603,22 +609,48 @@
       this.dispatchEvent(message);
     }
 
+    // The page has all of a topic up to this id.
+    _advance(topic, id) {
+      this._gaps.delete(topic);
+      this._positions.delete(topic);
+      this._positions.set(topic, id);
+      const subscription = this._subscriptions.get(topic);
+      if (subscription) subscription.lastEventId = id;
+    }
+
+    // The positions that the server is told when a session is opened: as many as fit. In the other topics it tells a gap.
+    _told() {
+      const positions = [...this._positions].reverse().map(([topic, id]) => `${id} ${topic}`);
+      let room = POSITIONS_BYTES_MAX;
+      const fits = (position) => {
+        const size = new URLSearchParams({ "last-event-id": position }).toString().length + 1;
+        if (size > room) return false;
+        room -= size;
+        return true;
+      };
+      const told = positions.filter(fits);
+      // Without any it would be new to the server.
+      return told.length === 0 && positions.length > 0 ? ["-"] : told;
+    }
+
     _noticed({ subscribed, denied, gap, position, id, reason }) {
       const subscription = this._subscriptions.get(subscribed ?? denied ?? gap);
       const tell = (target, type, members) => target?.dispatchEvent(Object.assign(new Event(type), members));
       if (subscribed !== undefined && subscription) {
         subscription.state = "subscribed";
-        if (id) subscription.lastEventId = id;
+        if (id) this._advance(subscribed, id);
         tell(subscription, "subscribed", { topic: subscribed });
       } else if (denied !== undefined && subscription) {
         this._subscriptions.delete(denied);
+        this._positions.delete(denied);
         subscription.state = "denied";
         tell(subscription, "denied", { topic: denied, reason });
       } else if (gap !== undefined) {
+        this._gaps.add(gap);
         tell(subscription, "gap", { topic: gap });
         tell(this, "gap", { topic: gap });
       } else if (position !== undefined) {
-        this._position = position;
+        this._advance(position, id);
       }
     }
 

@@ -141,8 +141,10 @@ impl Format {
         if !is_whole {
             return None;
         }
-        if let (Carrier::EventStream, Some(id)) = (&self.carrier, message.event_id()) {
-            // Behind all of its events, so that a client which comes back has seen them all.
+        if let (Carrier::EventStream, Some(labels)) = (&self.carrier, message.labels())
+            && let Some(id) = labels.stream_id()
+        {
+            // After all of its events, so that a client that comes back has seen them all.
             run.extend(sse::position(id));
         }
         Some(run)

@@ -170,6 +170,12 @@ impl<'a> Message<'a> {
         self
     }
 
+    /// What it has in place of its id on event streams without labels.
+    pub(crate) fn overall_id(mut self, id: String) -> Message<'a> {
+        self.labels_mut().overall_id = id;
+        self
+    }
+
     pub(crate) fn set_topic(&mut self, topic: &str) {
         self.labels_mut().topic = topic.to_owned();
     }

@@ -51,8 +51,8 @@ impl<'a> Request<'a> {
     }
 
     /// The last message that a client has seen, where it comes back: the header `Last-Event-ID` that
-    /// browsers send by themselves, or else the parameter `last-event-id` of the query. The client may say what it
-    /// likes.
+    /// browsers send by themselves, or else the first parameter `last-event-id` of the query. Clients of `swio.1` have
+    /// one such parameter for each of their topics, `ID TOPIC`. The client may say what it likes.
     pub fn last_event_id(&self) -> Option<Cow<'a, str>> {
         match self.header("last-event-id") {
             Some(id) => Some(Cow::Borrowed(id)),

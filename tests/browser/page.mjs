@@ -214,6 +214,61 @@ const TESTS = {
     }), ['missed', 'the end']);
   },
 
+  async 'a topic that both the server and the page join it to comes back once'(page, transport) {
+    await page.evaluate(async (transport) => {
+      await done();
+      await connect('/?join=more', { transports: [transport] });
+      swio.send('/publish more seen');
+      await until('it', () => heard.some(({ data }) => data === 'seen'));
+      const more = swio.subscribe('more');
+      if (more.lastEventId === '') throw new Error('it goes on where the page is in it already');
+      await new Promise((resolve) => { more.onsubscribed = resolve; });
+      heard.length = 0;
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio._lost(1006, '', false);
+    }, transport);
+    await server.publish('more', 'missed');
+    assert.deepEqual(await page.evaluate(async () => {
+      swio.reconnect();
+      await until('it', () => heard.some(({ data }) => data === 'missed'));
+      swio.send('the end');
+      await until('the end', () => heard.some(({ data }) => data === 'the end'));
+      return heard.filter(({ type }) => type === 'message' || type === 'gap').map(({ data }) => data);
+    }), ['missed', 'the end']);
+  },
+
+  async 'a position that the server can not be told is a gap, and nothing comes twice'(page, transport) {
+    await page.evaluate(async (transport) => {
+      await done();
+      await connect('/?join=more', { transports: [transport] });
+      swio.send('/publish more seen');
+      await until('it', () => heard.some(({ data }) => data === 'seen'));
+      heard.length = 0;
+      swio._options.waitMin = swio._options.waitMax = 1e9;
+      swio._lost(1006, '', false);
+      // Heard of later, in more than a request has room for.
+      for (let n = 0; n < 100; n += 1) swio._advance(`t${n}`, 'other.1-1');
+    }, transport);
+    await server.publish('more', 'missed');
+    assert.deepEqual(await page.evaluate(async () => {
+      swio.reconnect();
+      await until('it', () => heard.some(({ data }) => data === 'missed'));
+      swio.send('the end');
+      await until('the end', () => heard.some(({ data }) => data === 'the end'));
+      return heard.filter(({ type }) => type === 'message' || type === 'gap').map(({ type, data }) => data ?? type);
+    }), ['gap', 'missed', 'the end']);
+    // So it is where not one has room.
+    await page.evaluate(async () => {
+      swio._lost(1006, '', false);
+      heard.length = 0;
+      const id = swio._positions.get('more');
+      swio._positions.clear();
+      swio._advance('ü'.repeat(500), id);
+      swio.reconnect();
+      await until('a gap', () => heard.some(({ type }) => type === 'gap'));
+    });
+  },
+
   async 'a gap is told'(page) {
     await page.evaluate(async () => {
       const short = swio.subscribe('short');

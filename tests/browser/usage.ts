@@ -1,7 +1,8 @@
 // Code of a page's as it would be written with the types of swio.js: that it compiles is the test. What is marked must not.
 
 const transports = ["event-stream", "long-polling"] as const;
-const swio = new Swio("/", { transports, attempts: 5, reconnect: ({ code }) => code !== 1000 });
+const lastEventIds = { news: "k3f0.1-17" };
+const swio = new Swio("/", { transports, attempts: 5, lastEventIds, reconnect: ({ code }) => code !== 1000 });
 
 swio.onopen = () => console.log(swio.transport?.length, swio.url, swio.protocol, swio.bufferedAmount);
 swio.onmessage = ({ data, topic, lastEventId }) => console.log(data, topic.length, lastEventId.length);
@@ -18,7 +19,7 @@ swio.send("text");
 swio.send(Uint8Array.of(1, 2));
 swio.send(new Blob(["x"]));
 
-const news: Swio.Subscription = swio.subscribe("news", "k3f0-17");
+const news: Swio.Subscription = swio.subscribe("news", "k3f0.1-17");
 news.ondenied = ({ topic, reason }) => console.log(topic, reason);
 news.addEventListener("gap", ({ topic }) => console.log(topic, news.state === "subscribed", news.lastEventId));
 news.addEventListener("message", showPrice);
@@ -30,6 +31,8 @@ swio.reconnect();
 
 // @ts-expect-error: no such transport
 new Swio("/", { transports: ["carrier-pigeon"] });
+// @ts-expect-error: it is an id of one topic
+new Swio("/", { lastEventIds: "k3f0.1-17" });
 // @ts-expect-error: not a message
 swio.send(5);
 // @ts-expect-error: the session says that

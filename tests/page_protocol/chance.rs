@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every topic here has a history, so a message's number is its place in this.
+/// Every topic here has a history, so a message's number is its place among those of its topic.
 type Log = Arc<Mutex<Vec<&'static str>>>;
 
 /// Publishes to a topic what its next message is: which of the topic it is.
@@ -17,12 +17,9 @@ fn publish_next(server: &mut Server, log: &Log, topic: &'static str) {
 
 /// A client by the book (docs/PROTOCOL.md), which checks that it misses nothing without a word and sees nothing twice.
 struct Reader {
-    log: Log,
     page: Page,
-    /// Where it is in all that it did not subscribe to.
-    overall: String,
-    /// Where it is in what it subscribed to.
-    positions: BTreeMap<&'static str, String>,
+    positions: Positions,
+    subscribed: BTreeSet<&'static str>,
     /// Of each topic, which message it saw last.
     seen: BTreeMap<&'static str, usize>,
     gaps: BTreeSet<&'static str>,
@@ -32,9 +29,10 @@ struct Reader {
 
 impl Reader {
     fn come_back(&mut self, live: &Live) {
-        self.page = Page::come_back(live, self.page.kind, &self.overall);
-        self.asked = self.positions.len();
-        for (topic, position) in self.positions.clone() {
+        self.page = Page::come_back(live, self.page.kind, &self.positions);
+        self.asked = self.subscribed.len();
+        for topic in self.subscribed.clone() {
+            let position = &self.positions[topic];
             self.page.command(&format!("swio=subscribe&topic={topic}&last-event-id={position}"), "");
         }
     }
@@ -50,32 +48,26 @@ impl Reader {
             let is_behind_gap = self.gaps.remove(topic) && last.is_none_or(|last| number > last);
             assert!(is_next || is_behind_gap, "{topic}: {number} behind {last:?}");
             self.seen.insert(topic, number);
-            *self.positions.get_mut(topic).unwrap_or(&mut self.overall) = id;
+            self.positions.insert(topic.to_owned(), id);
         } else if let Some(topic) = label("gap") {
             self.gaps.insert(known(topic));
         } else if let Some(topic) = label("subscribed") {
-            self.is_up_to_date(&[known(topic)], &id);
-            self.positions.insert(known(topic), id);
+            self.is_up_to_date(known(topic), id);
+            self.subscribed.insert(known(topic));
             self.asked -= 1;
-        } else if let Some(position) = label("position") {
-            self.is_up_to_date(&["x", "y"], position);
-            self.overall = position.to_owned();
+        } else if let Some(topic) = label("position") {
+            self.is_up_to_date(known(topic), id);
         }
         told
     }
 
-    /// The server says that it has seen all up to this.
-    fn is_up_to_date(&mut self, topics: &[&'static str], id: &str) {
-        let place = id.rsplit('-').next().and_then(|place| place.parse().ok()).expect("an id");
-        for topic in topics {
-            let count = self.log.lock().expect("no panic before")[..place]
-                .iter()
-                .filter(|other| *other == topic)
-                .count();
-            let has_gap = self.gaps.remove(topic);
-            let last = self.seen.insert(topic, count).unwrap_or(count);
-            assert!(last == count || has_gap, "{topic}: {last} of {count} at {id}");
-        }
+    /// The server says that it has seen all of a topic up to this.
+    fn is_up_to_date(&mut self, topic: &'static str, id: String) {
+        let count = id.rsplit('-').next().and_then(|place| place.parse().ok()).expect("an id");
+        let has_gap = self.gaps.remove(topic);
+        let last = self.seen.insert(topic, count).unwrap_or(count);
+        assert!(last == count || has_gap, "{topic}: {last} of {count} at {id}");
+        self.positions.insert(topic.to_owned(), id);
     }
 
     fn subscribe(&mut self, topic: &'static str) {
@@ -128,15 +120,14 @@ fn resume_by_chance(kind: Kind, seed: u64) {
         });
     let live = pages(builder);
     let mut reader = Reader {
-        log: log.clone(),
         page: Page::open(&live, kind),
-        overall: String::new(),
         positions: BTreeMap::new(),
+        subscribed: BTreeSet::new(),
         seen: BTreeMap::new(),
         gaps: BTreeSet::new(),
         asked: 0,
     };
-    while reader.overall.is_empty() {
+    while reader.positions.len() < 2 {
         reader.take();
     }
     reader.subscribe("a");

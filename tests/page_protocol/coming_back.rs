@@ -17,22 +17,23 @@ fn a_cut_anywhere_in_what_was_missed_of_two_topics_loses_nothing_and_doubles_not
     for kind in KINDS {
         let (live, _events) = both(10);
         let mut page = Page::open(&live, kind);
-        let mut last_id = page.next().labels["position"].clone();
+        let mut positions = page.positions(&["a", "b"]);
         drop(page);
         publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5"), ("b", "6")]);
         let mut seen = Vec::new();
         // Each time it is cut after one message more, or where nothing was missed.
         for number in 0..4 {
-            let mut page = Page::come_back(&live, kind, &last_id);
+            let mut page = Page::come_back(&live, kind, &positions);
             for _ in 0..number {
                 let told = page.next();
-                last_id.clone_from(&told.labels["id"]);
+                positions.insert(told.labels["topic"].clone(), told.labels["id"].clone());
                 seen.extend(told.text);
             }
         }
         assert_eq!(seen, ["1", "2", "3", "4", "5", "6"]);
-        let mut page = Page::come_back(&live, kind, &last_id);
-        page.expect(&told(&[("position", &last_id)]));
+        assert!(positions["a"].ends_with("-3") && positions["b"].ends_with("-3"), "{positions:?}");
+        let mut page = Page::come_back(&live, kind, &positions);
+        assert_eq!(page.positions(&["a", "b"]), positions);
         page.expect_nothing();
     }
 }
@@ -42,22 +43,112 @@ fn a_gap_is_told_of_each_topic_and_before_what_is_left() {
     for kind in KINDS {
         let (live, _events) = both(2);
         let mut page = Page::open(&live, kind);
-        let first_id = page.next().labels["position"].clone();
+        let first = page.positions(&["a", "b"]);
         publish(&live, &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4")]);
-        let last = page.texts(&["1", "2", "3", "4"]).pop().expect("four").labels["id"].clone();
-        let both = vec![told(&[("gap", "a")]), told(&[("gap", "b")])];
-        for (last_id, gaps, left) in [
-            (&*first_id, both[..1].to_vec(), vec!["2", "3", "4"]),
-            ("another-9", both.clone(), vec!["2", "3", "4"]),
-            ("nonsense", both.clone(), vec![]),
-            (&*last, vec![], vec![]),
+        page.texts(&["1", "2", "3", "4"]);
+        let last: Positions =
+            [("a", 3), ("b", 1)].map(|(topic, seq)| (topic.to_owned(), id_of(&first[topic], seq))).into();
+        let of = |a: &str, b: &str| {
+            Positions::from([("a", a), ("b", b)].map(|(topic, id)| (topic.into(), id.into())))
+        };
+        let (gap_of_a, gap_of_b) = (told(&[("gap", "a")]), told(&[("gap", "b")]));
+        for (positions, gaps, left) in [
+            (first.clone(), vec![&gap_of_a], vec!["2", "3", "4"]),
+            (of("another-9", "another-9"), vec![&gap_of_a, &gap_of_b], vec!["2", "3", "4"]),
+            (of("nonsense", ""), vec![&gap_of_a, &gap_of_b], vec![]),
+            // An id means something in its own topic alone.
+            (of(&last["b"], &last["b"]), vec![&gap_of_a], vec!["3", "4"]),
+            (last.clone(), vec![], vec![]),
         ] {
-            let mut page = Page::come_back(&live, kind, last_id);
+            let mut page = Page::come_back(&live, kind, &positions);
             gaps.iter().for_each(|gap| page.expect(gap));
             page.texts(&left);
-            page.expect(&told(&[("position", &last)]));
+            assert_eq!(page.positions(&["a", "b"]), last);
             page.expect_nothing();
         }
+    }
+}
+
+/// Which of two the client never was in, or has forgotten, the server can't know.
+#[test]
+fn a_client_that_comes_back_without_one_of_its_positions_is_told_a_gap() {
+    for kind in KINDS {
+        let (live, _events) = both(10);
+        let mut page = Page::open(&live, kind);
+        let mut positions = page.positions(&["a", "b"]);
+        publish(&live, &[("a", "1"), ("b", "2"), ("a", "3")]);
+        page.texts(&["1", "2", "3"]);
+        positions.remove("b");
+        let mut page = Page::come_back(&live, kind, &positions);
+        page.expect(&told(&[("gap", "b")]));
+        page.texts(&["1", "2", "3"]);
+        page.positions(&["a", "b"]);
+        page.expect_nothing();
+        // One that gives none that is of a topic has been here too.
+        let mut page = Page::ask(&live, kind, "&last-event-id=-");
+        page.expect(&told(&[("gap", "a")]));
+        page.expect(&told(&[("gap", "b")]));
+        page.texts(&["1", "2", "3"]);
+        page.positions(&["a", "b"]);
+        // And one that is new begins now; of several positions in one topic the first counts.
+        Page::ask(&live, kind, "&last-event-id=").positions(&["a", "b"]);
+        let [start, head] = [0, 2].map(|seq| format!("&last-event-id={}+a", id_of(&positions["a"], seq)));
+        let mut page = Page::ask(&live, kind, &format!("{head}{start}"));
+        page.expect(&told(&[("gap", "b")]));
+        page.texts(&["2"]);
+    }
+}
+
+#[test]
+fn topics_that_get_a_history_tell_their_members_where_they_are() {
+    for kind in KINDS {
+        let builder = Server::builder().on_open(|server, request| {
+            server.join(request.fd, "late & new").expect("open");
+        });
+        let live = pages(builder);
+        let mut page = Page::open(&live, kind);
+        live.ask(|server| server.keep_history("late & new", History::default()).expect("a short name"));
+        let positions = page.positions(&["late & new"]);
+        // Before it has seen a message.
+        publish(&live, &[("late & new", "1")]);
+        let mut page = Page::come_back(&live, kind, &positions);
+        page.texts(&["1"]);
+        let head = page.positions(&["late & new"]);
+        assert_eq!(head["late & new"], id_of(&positions["late & new"], 1));
+        // A history that was forgotten, and the one after it, are two.
+        live.ask(|server| {
+            server.keep_history("late & new", None).expect("a short name");
+            server.keep_history("late & new", History::default()).expect("a short name");
+        });
+        assert_ne!(page.positions(&["late & new"])["late & new"], positions["late & new"]);
+        publish(&live, &[("late & new", "2")]);
+        let mut page = Page::come_back(&live, kind, &head);
+        page.expect(&told(&[("gap", "late & new")]));
+        page.texts(&["2"]);
+    }
+}
+
+/// What it had missed of the first one is lost then, though its numbers were higher.
+#[test]
+fn a_history_that_begins_anew_while_on_open_runs_is_a_gap() {
+    for kind in KINDS {
+        let (builder, _events) = histories(10);
+        let live = pages(builder.on_open(|server, request| {
+            server.join(request.fd, "a").expect("open");
+            if request.query_param("again").is_some() {
+                server.publish("a", "of the first").send();
+                server.keep_history("a", None).expect("a short name");
+                server.keep_history("a", History::default()).expect("a short name");
+                server.publish("a", "of the second").send();
+            }
+        }));
+        publish(&live, &[("a", "1"), ("a", "2"), ("a", "3")]);
+        let mut page = Page::ask(&live, kind, "&again=1");
+        page.expect(&told(&[("gap", "a")]));
+        page.texts(&["of the second"]);
+        let positions = page.positions(&["a"]);
+        assert!(positions["a"].ends_with("-1"), "{positions:?}");
+        page.expect_nothing();
     }
 }
 
@@ -84,8 +175,8 @@ fn what_is_published_while_on_open_runs_arrives_once_and_in_order() {
         let mut page = Page::open(&live, kind);
         // What was published to `b` before it left that again is not its any more.
         page.texts(&["welcome", "to all"]);
-        let head = page.next().labels["position"].clone();
-        assert!(head.ends_with("-4"), "{head}");
+        let head = page.positions(&["a", "b"]);
+        assert!(head["a"].ends_with("-3") && head["b"].ends_with("-1"), "{head:?}");
         page.expect_nothing();
         live.ask(|server| server.connections().for_each(|fd| assert!(server.is_member(fd, "b"))));
         live.ask(|server| {
@@ -141,7 +232,8 @@ fn nothing_of_what_was_missed_makes_room_for_the_rest_without_a_gap() {
             config.socket_send_buffer_bytes = Some(4_096);
         });
         let mut page = Page::open(&live, Kind::Poll);
-        let start = page.next().labels["position"].clone();
+        let positions = page.positions(&["a"]);
+        let start = &positions["a"];
         drop(page);
         live.ask(|server| {
             (0..600).for_each(|_| {
@@ -169,7 +261,7 @@ fn nothing_of_what_was_missed_makes_room_for_the_rest_without_a_gap() {
         assert_eq!(seen, expected.collect::<Vec<_>>(), "{policy:?}");
         assert!((1..600).contains(&count), "{count}");
         for kind in KINDS {
-            let mut page = Page::come_back(&live, kind, &start);
+            let mut page = Page::come_back(&live, kind, &positions);
             let told = std::iter::from_fn(|| Some(page.next()))
                 .take_while(|told| !told.labels.contains_key("position"));
             let told: Vec<Told> = told.collect();

@@ -65,7 +65,7 @@ fn plain_clients_beside_them_are_told_payloads_alone() {
     });
     assert_eq!(reach, Reach { queued: 5, ..Reach::default() });
     for page in &mut all {
-        assert_eq!(page.next().labels.keys().collect::<Vec<_>>(), ["position"]);
+        assert_eq!(page.next().labels.keys().collect::<Vec<_>>(), ["id", "position"]);
         let next = page.next();
         let id = &next.labels["id"];
         assert_eq!(next, message("to all", &[("topic", "a"), ("id", id), ("event", "e")]));

@@ -6,6 +6,7 @@ use crate::codec::ws::Opcode;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::dispatch::Dispatch;
+use crate::server::state::returning::Positions;
 use crate::session::frame::Frame;
 use crate::session::route::Route;
 
@@ -44,26 +45,20 @@ impl Dispatch {
         }
     }
 
-    /// The handler says who may be where. Whoever may is told what it has missed before it is told that it is in.
+    /// Asks `on_subscribe`. If that allows it, sends what was missed, and then `subscribed`.
     fn subscribe(&mut self, route: Route, fd: Fd, topic: &str, last_id: Option<&str>) {
         if self.server.is_member(fd, topic) {
             return self.server.tell_subscribed(fd, topic);
         }
-        let place = last_id.map(|last_id| self.server.histories.place(last_id));
-        self.server.begin_return(fd, None);
+        self.server.begin_return(fd, Positions::in_topic(topic, last_id));
         let is_allowed = self
             .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, fd, topic));
         let joined = match is_allowed {
             Some(true) => self.server.join(fd, topic).map_err(|error| error.to_string()),
             Some(false) | None => Err("not allowed".to_owned()),
         };
-        if let Some(place) = place {
-            self.server.set_place(topic, place);
-        }
         // The handler may have put it into other topics too.
-        if self.server.bring_up_to_date(Some(topic)) {
-            self.server.tell_position(fd);
-        }
+        self.server.bring_up_to_date(Some(topic));
         match joined {
             Ok(_) => {
                 if last_id.is_some() && self.server.histories.name(topic).is_none() {
@@ -78,11 +73,8 @@ impl Dispatch {
 
 impl Server {
     fn tell_subscribed(&mut self, fd: Fd, topic: &str) {
-        match self.histories.name(topic) {
-            Some(_) => {
-                let id = self.histories.head_id();
-                self.sessions.tell(fd, &[("subscribed", topic), ("id", &id)]);
-            }
+        match self.histories.head_id(topic) {
+            Some(id) => self.sessions.tell(fd, &[("subscribed", topic), ("id", &id)]),
             None => self.sessions.tell(fd, &[("subscribed", topic)]),
         }
     }

@@ -111,10 +111,9 @@ impl Dispatch {
     /// Calls `on_open` for a client that may have been here before, and brings it up to date in what it joins there.
     pub(crate) fn open_returning(&mut self, route: Route, request: &Request<'_>) {
         let fd = request.fd;
-        self.server.begin_return(fd, request.last_event_id().as_deref());
+        let positions = self.server.positions(fd, request);
+        self.server.begin_return(fd, positions);
         self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
-        if self.server.bring_up_to_date(None) {
-            self.server.tell_position(fd);
-        }
+        self.server.bring_up_to_date(None);
     }
 }

@@ -1,10 +1,11 @@
-//! What was published to a topic lately, for clients that come back: each message under an id that says after which
-//! others it came, in rings bounded by number, bytes and age, and by the bytes of all. Knows no connection.
+//! What was published to a topic lately, for clients that come back: each message under an id that tells its place in
+//! its topic, in rings bounded by number, bytes and age, and by the bytes of all. Knows no connection.
 
 use crate::codec::ws::Opcode;
+use crate::error::JoinError;
 use crate::session::message::Message;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub struct History {
     pub messages: usize,
     /// How many bytes of memory, some two hundred for each message beside its own. Default 1 MiB.
     pub bytes: usize,
-    /// For how long. Default 5 minutes: who comes back later begins anew.
+    /// For how long. Default 5 minutes: a client that comes back later begins anew.
     pub age: Duration,
 }
 
@@ -33,13 +34,17 @@ impl Default for History {
 #[derive(Debug, Default)]
 pub(crate) struct Histories {
     topics: HashMap<Rc<str>, Ring>,
-    /// Whose each kept message is, the oldest first.
+    /// The topic of each kept message, by stamp: the oldest first.
     order: BTreeMap<u64, Rc<str>>,
     bytes: usize,
-    /// Of the last message. One count for all topics: so one id tells a client's place in each.
-    seq: u64,
-    /// Tells this server's ids from those of the one before it, whose count began anew.
+    /// How many messages were recorded here, over all topics. A message's stamp is this count at its time: it puts
+    /// messages of several topics in order, and so one stamp tells a client's place in each topic. It means something
+    /// on this server alone.
+    stamp: u64,
+    /// Tells this server's stamps from those of the one before it, whose count began anew.
     epoch: Box<str>,
+    /// How many histories have begun here. The number of each is part of its epoch.
+    begun: u64,
 }
 
 #[derive(Debug)]
@@ -47,21 +52,37 @@ struct Ring {
     limits: History,
     entries: VecDeque<Rc<Entry>>,
     bytes: usize,
-    /// Of the last message that is not kept (any more): whoever has seen it has lost nothing.
-    lost: u64,
+    /// Which of the histories that have begun here.
+    number: u64,
+    /// Tells the ids of this history from those of any other, be it of the same topic.
+    epoch: Box<str>,
+    /// Number of the topic's last message.
+    seq: u64,
+    /// Number and stamp of the last message that is not kept (any more): whoever has seen it has lost nothing.
+    lost: (u64, u64),
 }
 
-/// Where a client is in the count of all messages, as far as it can be believed.
+/// Where a client is in a topic's history, as far as it can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) seq: u64,
+    /// In which history: a topic's may be forgotten and begun anew.
+    ring: u64,
+    /// Of the last message that it has seen.
+    seq: u64,
     is_known: bool,
+}
+
+/// Number of a message in its topic, and its stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) seq: u64,
+    pub(crate) stamp: u64,
 }
 
 /// A message that is kept.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) seq: u64,
+    pub(crate) number: Recorded,
     at: Instant,
     pub(crate) opcode: Opcode,
     pub(crate) event: Box<str>,
@@ -88,18 +109,23 @@ impl Histories {
     }
 
     /// Begins to keep a topic's messages, keeps more or less of them, or forgets them.
-    pub(crate) fn keep(&mut self, topic: &str, limits: Option<History>) -> Result<(), getrandom::Error> {
-        if self.epoch.is_empty() {
-            let mut random = [0; 8];
-            getrandom::fill(&mut random)?;
-            self.epoch = base36(u64::from_be_bytes(random)).into();
-        }
-        let (seq, none) = (self.seq, History { messages: 0, ..History::default() });
-        let ring = self.topics.entry(topic.into()).or_insert_with(|| Ring {
-            limits: none,
-            entries: VecDeque::new(),
-            bytes: 0,
-            lost: seq,
+    ///
+    /// # Errors
+    /// [`JoinError::NoRandomness`].
+    pub(crate) fn keep(&mut self, topic: &str, limits: Option<History>) -> Result<(), JoinError> {
+        self.draw_epoch(getrandom::fill)?;
+        let none = History { messages: 0, ..History::default() };
+        let ring = self.topics.entry(topic.into()).or_insert_with(|| {
+            self.begun += 1;
+            Ring {
+                limits: none,
+                entries: VecDeque::new(),
+                bytes: 0,
+                number: self.begun,
+                epoch: format!("{}.{}", self.epoch, self.begun).into(),
+                seq: 0,
+                lost: (0, self.stamp),
+            }
         });
         ring.limits = limits.unwrap_or(none);
         while self.topics.get(topic).is_some_and(Ring::is_over) {
@@ -111,18 +137,37 @@ impl Histories {
         Ok(())
     }
 
-    /// Keeps a message, as far as the limits go: its number, of which its [`id`](Histories::id) is made.
+    /// Draws what tells this server from others, once.
+    fn draw_epoch<E: fmt::Display>(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), JoinError> {
+        if !self.epoch.is_empty() {
+            return Ok(());
+        }
+        let mut random = [0; 8];
+        fill(&mut random).map_err(|error| {
+            log::error!("no histories, for the system gives no random numbers: {error}");
+            JoinError::NoRandomness
+        })?;
+        self.epoch = base36(u64::from_be_bytes(random)).into();
+        Ok(())
+    }
+
+    /// Keeps a message, as far as the limits go: its numbers, of which its [`id`](Histories::id) is made.
     pub(crate) fn record(
         &mut self,
         topic: &Rc<str>,
         message: &Message<'_>,
         now: Instant,
         bytes_max: usize,
-    ) -> Option<u64> {
+    ) -> Option<Recorded> {
         let ring = self.topics.get_mut(topic)?;
-        self.seq += 1;
+        self.stamp += 1;
+        ring.seq += 1;
+        let number = Recorded { seq: ring.seq, stamp: self.stamp };
         let entry = Entry {
-            seq: self.seq,
+            number,
             at: now,
             opcode: message.opcode(),
             event: message.labels().map_or("", |labels| &labels.event).into(),
@@ -130,60 +175,94 @@ impl Histories {
         };
         let cost = entry.cost();
         if cost > ring.limits.bytes.min(bytes_max) {
-            ring.lost = self.seq;
+            ring.lost = (number.seq, number.stamp);
         } else {
             ring.bytes += cost;
             self.bytes += cost;
             ring.entries.push_back(Rc::new(entry));
-            self.order.insert(self.seq, topic.clone());
+            self.order.insert(number.stamp, topic.clone());
         }
         self.expire(topic, now);
         while self.bytes > bytes_max {
             let Some(oldest) = self.order.values().next().cloned() else { break };
             self.drop_first(&oldest);
         }
-        Some(self.seq)
+        Some(number)
     }
 
-    /// The id of the message with this number.
-    pub(crate) fn id(&self, seq: u64) -> String {
-        let mut id = String::with_capacity(self.epoch.len() + 12);
-        write!(id, "{}-{seq}", self.epoch).expect("a String takes all");
-        id
+    /// The id of a topic's message with this number.
+    pub(crate) fn id(&self, topic: &str, seq: u64) -> Option<String> {
+        let epoch = &self.topics.get(topic)?.epoch;
+        let mut id = String::with_capacity(epoch.len() + 12);
+        write!(id, "{epoch}-{seq}").expect("a String takes all");
+        Some(id)
     }
 
-    /// Where somebody is who has seen all so far.
-    pub(crate) fn head(&self) -> Place {
-        Place { seq: self.seq, is_known: true }
+    /// The id of a topic's newest message.
+    pub(crate) fn head_id(&self, topic: &str) -> Option<String> {
+        self.id(topic, self.topics.get(topic)?.seq)
     }
 
-    /// The id of the newest message of all.
-    pub(crate) fn head_id(&self) -> String {
-        self.id(self.seq)
+    /// An id, if any, that stands for a client's place in all topics here: it has seen all up to this stamp.
+    pub(crate) fn overall_id(&self, id: &str, stamp: u64) -> String {
+        format!("{id}@{}-{stamp}", self.epoch)
     }
 
-    /// Where a client is that has seen the message with this id. Of another server's id nothing is known but that all
-    /// messages of this one are new; a made-up one gets nothing.
-    pub(crate) fn place(&self, id: &str) -> Place {
-        let parsed = id.rsplit_once('-').and_then(|(epoch, seq)| Some((epoch, seq.parse::<u64>().ok()?)));
-        match parsed {
-            Some((epoch, seq)) if *epoch == *self.epoch && seq <= self.seq => Place { seq, is_known: true },
-            Some((epoch, _)) if *epoch != *self.epoch => Place { seq: 0, is_known: false },
-            _ => Place { seq: self.seq, is_known: false },
-        }
+    /// The same of a client that has seen all so far.
+    pub(crate) fn overall_head_id(&self) -> String {
+        self.overall_id("", self.stamp)
     }
 
-    /// Whether all that was published to a topic behind a place is kept; `None` where it has no history.
+    /// Where somebody is in a topic who has seen all so far.
+    pub(crate) fn head(&self, topic: &str) -> Option<Place> {
+        let ring = self.topics.get(topic)?;
+        Some(Place { is_known: true, ..ring.place(ring.seq) })
+    }
+
+    /// Where somebody is of whom nothing is known but that all messages are new to it.
+    pub(crate) fn start(&self, topic: &str) -> Option<Place> {
+        Some(self.topics.get(topic)?.place(0))
+    }
+
+    /// Where a client is in a topic that has seen the message with this id: `EPOCH-SEQ`, `@SERVER-STAMP` or both
+    /// together, of which the first is more. Of another history's id nothing is known but that all messages of this
+    /// one are new; a made-up one gets nothing.
+    pub(crate) fn place(&self, topic: &str, id: &str) -> Option<Place> {
+        let ring = self.topics.get(topic)?;
+        let (id, stamp) = id.split_once('@').unwrap_or((id, ""));
+        let (id, stamp) = (parse(id), parse(stamp));
+        let known = match (id, stamp) {
+            (Some((epoch, seq)), _) if *epoch == *ring.epoch => Some(seq).filter(|seq| *seq <= ring.seq),
+            (_, Some((epoch, stamp))) if *epoch == *self.epoch => {
+                let is_real = stamp <= self.stamp;
+                return Some(if is_real { ring.place_at(stamp) } else { ring.place(ring.seq) });
+            }
+            (None, None) => None,
+            _ => return self.start(topic),
+        };
+        Some(match known {
+            Some(seq) => Place { is_known: true, ..ring.place(seq) },
+            None => ring.place(ring.seq),
+        })
+    }
+
+    /// Whether all that was published to a topic after a place is kept; `None` where it has no history.
     pub(crate) fn has_all_since(&mut self, topic: &str, place: Place, now: Instant) -> Option<bool> {
         self.expire(topic, now);
         let ring = self.topics.get(topic)?;
-        Some(place.is_known && place.seq >= ring.lost)
+        Some(place.is_known && place.ring == ring.number && place.seq >= ring.lost.0)
     }
 
-    /// The first message that is kept of a topic behind the one with this number.
+    /// The first message that is kept of a topic after a place.
+    pub(crate) fn next_after(&self, topic: &str, place: Place) -> Option<Rc<Entry>> {
+        let is_of_it = self.topics.get(topic)?.number == place.ring;
+        self.next(topic, if is_of_it { place.seq } else { 0 })
+    }
+
+    /// The same after the one with this number.
     pub(crate) fn next(&self, topic: &str, seq: u64) -> Option<Rc<Entry>> {
         let entries = &self.topics.get(topic)?.entries;
-        entries.get(entries.partition_point(|entry| entry.seq <= seq)).cloned()
+        entries.get(entries.partition_point(|entry| entry.number.seq <= seq)).cloned()
     }
 
     /// Drops what a topic keeps over its limits.
@@ -202,13 +281,31 @@ impl Histories {
         let Some(entry) = ring.entries.pop_front() else { return };
         ring.bytes -= entry.cost();
         // One that was never kept may be newer.
-        ring.lost = ring.lost.max(entry.seq);
+        ring.lost = ring.lost.max((entry.number.seq, entry.number.stamp));
         self.bytes -= entry.cost();
-        self.order.remove(&entry.seq);
+        self.order.remove(&entry.number.stamp);
     }
 }
 
+/// The two parts of an id.
+fn parse(id: &str) -> Option<(&str, u64)> {
+    let (epoch, number) = id.rsplit_once('-')?;
+    Some((epoch, number.parse().ok()?))
+}
+
 impl Ring {
+    /// After the message with this number, which may be made up.
+    fn place(&self, seq: u64) -> Place {
+        Place { ring: self.number, seq, is_known: false }
+    }
+
+    /// After the last message that has this stamp or an earlier one.
+    fn place_at(&self, stamp: u64) -> Place {
+        let unseen = self.entries.partition_point(|entry| entry.number.stamp <= stamp);
+        let seq = self.entries.get(unseen).map_or(self.seq, |entry| entry.number.seq - 1);
+        Place { is_known: stamp >= self.lost.1, ..self.place(seq) }
+    }
+
     fn is_over(&self) -> bool {
         self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes
     }
@@ -257,18 +354,20 @@ mod tests {
 
         fn publish(&mut self, topic: &str, text: &str, second: u64, bytes_max: usize) -> String {
             let now = self.start + Duration::from_secs(second);
-            let seq = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
+            let number = self.histories.record(&topic.into(), &text.into(), now, bytes_max);
             self.check();
-            self.histories.id(seq.expect("a topic with a history"))
+            let number = number.expect("a topic with a history");
+            let id = self.histories.id(topic, number.seq).expect("a topic with a history");
+            self.histories.overall_id(&id, number.stamp)
         }
 
         fn since(&mut self, topic: &str, id: &str, second: u64) -> (Vec<String>, bool) {
             let now = self.start + Duration::from_secs(second);
-            let place = self.histories.place(id);
+            let place = self.histories.place(topic, id).expect("a history");
             let is_complete = self.histories.has_all_since(topic, place, now).expect("a history");
             self.check();
-            let next = |seq| self.histories.next(topic, seq);
-            let missed = std::iter::successors(next(place.seq), |entry| next(entry.seq));
+            let first = self.histories.next_after(topic, place);
+            let missed = std::iter::successors(first, |entry| self.histories.next(topic, entry.number.seq));
             let text = |entry: Rc<Entry>| String::from_utf8(entry.bytes.to_vec()).expect("text");
             (missed.map(text).collect(), is_complete)
         }
@@ -295,43 +394,129 @@ mod tests {
         assert_eq!(kept.since("a", &ids[2], 0), texts(&["4", "5"], true));
         assert_eq!(kept.since("a", &ids[1], 0), texts(&["3", "4", "5"], true));
         assert_eq!(kept.since("a", &ids[0], 0), texts(&["3", "4", "5"], false));
-        let (place, start) = (kept.histories.place(&ids[0]), kept.start);
-        assert!(kept.histories.has_all_since("b", place, start).is_none());
-        assert_eq!(kept.histories.head_id(), ids[4]);
-        assert_eq!(kept.histories.place(&ids[4]), kept.histories.head());
+        assert_eq!(kept.histories.place("b", &ids[0]), None);
+        let head = kept.histories.head("a").expect("a history");
+        assert!(kept.histories.has_all_since("b", head, kept.start).is_none());
+        assert_eq!(kept.histories.head_id("a").as_deref(), Some(own(&ids[4])));
+        assert_eq!(kept.histories.place("a", &ids[4]), Some(head));
+        let start = kept.histories.start("a").expect("a history");
+        assert_eq!(kept.histories.has_all_since("a", start, kept.start), Some(false));
+    }
+
+    /// The part of an id that means something in its topic, and the one that does on its server.
+    fn parts(id: &str) -> (&str, String) {
+        let (own, stamp) = id.split_once('@').expect("two parts");
+        (own, format!("@{stamp}"))
+    }
+
+    fn own(id: &str) -> &str {
+        parts(id).0
     }
 
     #[test]
-    fn one_count_serves_all_topics() {
+    fn each_topic_counts_by_itself() {
         let mut kept = Kept::new(History::default());
-        let before = kept.publish("a", "1", 0, ALL);
-        // What was published to it before was not kept.
         kept.keep("b", History::default());
-        assert_eq!(kept.since("b", &before, 0), texts(&[], true));
-        kept.publish("b", "2", 0, ALL);
-        let last = kept.publish("a", "3", 0, ALL);
-        kept.publish("b", "4", 0, ALL);
-        assert_eq!(kept.since("b", &before, 0), texts(&["2", "4"], true));
-        assert_eq!(kept.since("b", &last, 0), texts(&["4"], true));
-        assert_eq!(kept.since("a", &last, 0), texts(&[], true));
-        kept.keep("late", History::default());
-        assert_eq!(kept.since("late", &before, 0), texts(&[], false));
+        let ids = ["a", "b", "b", "a"].map(|topic| kept.publish(topic, topic, 0, ALL));
+        let epoch = |topic: &str| kept.histories.topics[topic].epoch.clone();
+        let (a, b) = (epoch("a"), epoch("b"));
+        assert_ne!(a, b);
+        let own: Vec<&str> = ids.iter().map(|id| own(id)).collect();
+        assert_eq!(own, [format!("{a}-1"), format!("{b}-1"), format!("{b}-2"), format!("{a}-2")]);
+        assert_eq!(kept.since("a", own[0], 0), texts(&["a"], true));
+        assert_eq!(kept.since("b", own[1], 0), texts(&["b"], true));
+        // Of another topic it says nothing.
+        assert_eq!(kept.since("b", own[3], 0), texts(&["b", "b"], false));
+    }
+
+    #[test]
+    fn one_stamp_tells_a_place_in_every_topic() {
+        for is_stamp_alone in [false, true] {
+            let id = |id: &str| if is_stamp_alone { parts(id).1 } else { id.to_owned() };
+            let mut kept = Kept::new(History::default());
+            let before = id(&kept.publish("a", "1", 0, ALL));
+            // What was published to it before was not kept.
+            kept.keep("b", History::default());
+            assert_eq!(kept.since("b", &before, 0), texts(&[], true));
+            kept.publish("b", "2", 0, ALL);
+            let last = id(&kept.publish("a", "3", 0, ALL));
+            kept.publish("b", "4", 0, ALL);
+            assert_eq!(kept.since("a", &before, 0), texts(&["3"], true));
+            assert_eq!(kept.since("b", &before, 0), texts(&["2", "4"], true));
+            assert_eq!(kept.since("b", &last, 0), texts(&["4"], true));
+            assert_eq!(kept.since("a", &last, 0), texts(&[], true));
+            let head = kept.histories.overall_head_id();
+            assert_eq!(kept.since("b", &head, 0), texts(&[], true));
+            kept.keep("late", History::default());
+            assert_eq!(kept.since("late", &before, 0), texts(&[], false));
+            assert_eq!(kept.since("late", &head, 0), texts(&[], true));
+        }
+    }
+
+    /// As of a topic that another server published to: its id is as good as before, of others nothing is known.
+    #[test]
+    fn an_id_whose_stamp_is_another_servers_is_good_in_its_own_topic() {
+        let mut kept = Kept::new(History::default());
+        kept.keep("b", History::default());
+        let first = kept.publish("a", "1", 0, ALL);
+        kept.publish("a", "2", 0, ALL);
+        kept.publish("b", "3", 0, ALL);
+        let id = format!("{}@other-7", own(&first));
+        assert_eq!(kept.since("a", &id, 0), texts(&["2"], true));
+        assert_eq!(kept.since("b", &id, 0), texts(&["3"], false));
     }
 
     #[test]
     fn another_servers_id_gets_all_that_is_kept_and_a_made_up_one_nothing() {
         let mut kept = Kept::new(History::default());
         let id = kept.publish("a", "1", 0, ALL);
-        let epoch = kept.histories.epoch.clone();
-        assert!(epoch.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(kept.since("a", "other-1", 0), texts(&["1"], false));
-        assert_eq!(kept.since("a", "x-18446744073709551615", 0), texts(&["1"], false));
-        for made_up in ["", "-", "7", &epoch, &format!("{epoch}-"), &format!("{epoch}-2"), &format!("{id}9")]
-        {
+        let (own, stamp) = parts(&id);
+        let (epoch, server) = (kept.histories.topics["a"].epoch.clone(), kept.histories.epoch.clone());
+        assert!(server.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        for others in ["other-1", "x-18446744073709551615", "@other-1", "x-1@other-1", "x-1@", "other-1@y"] {
+            assert_eq!(kept.since("a", others, 0), texts(&["1"], false), "{others:?}");
+        }
+        let past =
+            [format!("{epoch}-2"), format!("{epoch}-{}0", u64::MAX), format!("{own}9"), format!("{stamp}9")];
+        let nonsense = ["", "-", "7", "@", "@-", "@7", &epoch, &format!("{epoch}-"), &format!("@{server}-")];
+        for made_up in past.iter().map(String::as_str).chain(nonsense) {
             assert_eq!(kept.since("a", made_up, 0), texts(&[], false), "{made_up:?}");
         }
-        let past = format!("{epoch}-{}0", u64::MAX);
-        assert_eq!(kept.since("a", &past, 0), texts(&[], false));
+    }
+
+    #[test]
+    fn a_history_that_begins_anew_knows_nothing_of_the_one_before_it() {
+        let mut kept = Kept::new(History::default());
+        let ids = ["1", "2", "3"].map(|text| kept.publish("a", text, 0, ALL));
+        let place = kept.histories.head("a").expect("a history");
+        kept.keep("a", None);
+        kept.keep("a", History::default());
+        kept.publish("a", "4", 0, ALL);
+        for id in &ids {
+            assert_eq!(kept.since("a", own(id), 0), texts(&["4"], false));
+        }
+        // By its stamp one that has seen all of the first has missed nothing of this one.
+        assert_eq!(kept.since("a", &parts(&ids[2]).1, 0), texts(&["4"], true));
+        assert_eq!(kept.since("a", &parts(&ids[1]).1, 0), texts(&["4"], false));
+        // Nor is a place in the first one a place in this, though its number is higher.
+        assert_eq!(kept.histories.has_all_since("a", place, kept.start), Some(false));
+        let next = kept.histories.next_after("a", place).expect("a message");
+        assert_eq!(&*next.bytes, b"4");
+    }
+
+    #[test]
+    fn without_randomness_there_is_no_history_and_it_is_said() {
+        let mut histories = Histories::default();
+        let drawn = histories.draw_epoch(|_| Err("none"));
+        assert_eq!((drawn, &*histories.epoch), (Err(JoinError::NoRandomness), ""));
+        assert_eq!(JoinError::NoRandomness.to_string(), "the system gives no random numbers");
+        // Another time there may be some, and after that no more is asked for.
+        let seven = |random: &mut [u8]| {
+            random.fill(7);
+            Ok::<(), &str>(())
+        };
+        assert_eq!((histories.draw_epoch(seven), histories.epoch.is_empty()), (Ok(()), false));
+        assert_eq!(histories.draw_epoch(|_| Err("none")), Ok(()));
     }
 
     #[test]

@@ -1,18 +1,67 @@
-//! A client that comes back, while it is brought up to date.
+//! Clients that come back: where they say that they are, and one that is being brought up to date.
 
 use crate::fd::Fd;
 use crate::server::state::history::Place;
+use crate::session::request::Request;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// What a client says of where it is: an id for each topic.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    pub(crate) of: BTreeMap<String, String>,
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// Where a client is in topics that it says nothing of.
+#[derive(Debug, Default)]
+pub(crate) enum Elsewhere {
+    /// It is new there: all begins now.
+    #[default]
+    New,
+    /// It was here before, and may have been in the topic without being told a position.
+    Unknown,
+    /// By this one id.
+    At(String),
+}
+
+impl Positions {
+    /// Of a client that goes on in one topic.
+    pub(crate) fn in_topic(topic: &str, last_id: Option<&str>) -> Positions {
+        let of = last_id.map(|last_id| (topic.to_owned(), last_id.to_owned())).into_iter().collect();
+        Positions { of, elsewhere: Elsewhere::New }
+    }
+
+    /// Of a client that has one id for all, as event streams without labels.
+    pub(crate) fn overall(last_id: Option<&str>) -> Positions {
+        let elsewhere = last_id.map_or(Elsewhere::New, |last_id| Elsewhere::At(last_id.to_owned()));
+        Positions { of: BTreeMap::new(), elsewhere }
+    }
+
+    /// Of a client of `swio.1`, whose query has `last-event-id=ID TOPIC` for each topic. Of several for one topic
+    /// the first counts, as of any parameter.
+    pub(crate) fn in_query(request: &Request<'_>) -> Positions {
+        let mut positions = Positions::default();
+        for (_, value) in
+            request.query_pairs().filter(|(name, value)| name == "last-event-id" && !value.is_empty())
+        {
+            positions.elsewhere = Elsewhere::Unknown;
+            if let Some((id, topic)) = value.split_once(' ') {
+                positions.of.entry(topic.to_owned()).or_insert_with(|| id.to_owned());
+            }
+        }
+        positions
+    }
+}
 
 /// A client that is brought up to date when its `on_open` or `on_subscribe` is over. Until then what is published to
 /// the histories that it has joined waits for that, so that all of it arrives once and in order.
 #[derive(Debug)]
 pub(crate) struct Returning {
     pub(crate) fd: Fd,
-    /// Where it was, if it says so.
-    pub(crate) place: Option<Place>,
+    pub(crate) positions: Positions,
     /// Topics with a history that it has joined meanwhile, and where it is in them.
     pub(crate) joined: Vec<(Rc<str>, Place)>,
-    /// Numbers of messages that were published meanwhile, but not for it.
+    /// Stamps of messages that were published meanwhile, but not for it.
     pub(crate) excepted: Vec<u64>,
 }

@@ -8,10 +8,11 @@ use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
 use crate::net::quota::{Delivery, Quota};
 use crate::server::Server;
-use crate::server::state::history::{Entry, History, Place};
-use crate::server::state::returning::Returning;
+use crate::server::state::history::{Entry, History, Recorded};
+use crate::server::state::returning::{Elsewhere, Positions, Returning};
 use crate::session::info::Transport;
 use crate::session::message::Message;
+use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -27,18 +28,20 @@ pub struct Recovered {
 
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that come back; with `None` forgets it. Each of
-    /// these messages gets an id, which event streams, polls and WebSockets that speak `swio.1` are told, and say
-    /// when they come back: one that [joins](Server::join) the topic again in its `on_open` is pushed all that it has
-    /// missed, none twice, when `on_open` is over, and before anything that is published later. Where some of it is
-    /// lost, an event or notice `gap` with the topic's name comes first. For plain WebSockets there is
-    /// [`recover`](Server::recover). All histories together are bounded by
-    /// [`Config::history_bytes_max`](crate::Config::history_bytes_max); a topic keeps its own while nobody is in it.
-    /// Whom a message was not for ([`except`](crate::Broadcast::except)) is not kept: a client that comes back is
-    /// another connection, and may get what the one that it was before was left out of.
+    /// these messages gets an id, which counts the topic's messages and means something in this topic alone. Event
+    /// streams, polls and WebSockets that speak `swio.1` are told it, and give it when they come back: a client that
+    /// [joins](Server::join) the topic again in its `on_open` is pushed all that it has missed, none twice, when
+    /// `on_open` is over, and before anything that is published later. Where some of it is lost, an event or notice
+    /// `gap` with the topic's name comes first. For plain WebSockets there is [`recover`](Server::recover).
+    ///
+    /// All histories together are bounded by [`Config::history_bytes_max`](crate::Config::history_bytes_max); a topic
+    /// keeps its own while nobody is in it. Who was left out of a message ([`except`](crate::Broadcast::except)) is
+    /// not kept: a client that comes back is another connection, and may get what its last one was left out of.
     ///
     /// # Errors
-    /// [`JoinError::NameLength`], and [`JoinError::TopicsFull`] where as many topics have a history as there may be
-    /// topics, or the system has no random numbers to tell this server's ids from another's.
+    /// [`JoinError::NameLength`]; [`JoinError::TopicsFull`] where as many topics have a history as there may be
+    /// topics; [`JoinError::NoRandomness`] where the system has no random numbers to tell this server's ids from
+    /// another's.
     ///
     /// ```no_run
     /// use swio::{History, Server};
@@ -70,16 +73,19 @@ impl Server {
         if is_new && self.histories.len() >= self.sessions.config.topics_max {
             return Err(JoinError::TopicsFull);
         }
-        self.histories.keep(topic, history).map_err(|error| {
-            log::error!("no history of {topic:?}, for the system has no random numbers: {error}");
-            JoinError::TopicsFull
-        })
+        self.histories.keep(topic, history)?;
+        if is_new {
+            // Clients that are in it already get ids from now on, and may come back before the first one.
+            let members: Vec<Fd> = self.members(topic).collect();
+            members.into_iter().for_each(|fd| self.note_join(fd, topic));
+        }
+        Ok(())
     }
 
-    /// Pushes to a connection what was published to a topic behind the message with this id, in order, as far as it
+    /// Pushes to a connection what was published to a topic after the message with this id, in order, as far as it
     /// is [kept](Server::keep_history). Whether it is in the topic is not asked: join it in the same callback, and no
-    /// message is missing and none comes twice. An id that is not this server's, be it of one before it or made up,
-    /// is no error: then it is not complete. Of a topic without a history nothing is known.
+    /// message is missing and none comes twice. An id of another topic, of a history that was forgotten, of another
+    /// server or made up is no error: then it is not complete. Of a topic without a history nothing is known.
     ///
     /// # Errors
     /// As for [`Server::push`]; messages before the one that failed were pushed.
@@ -99,47 +105,53 @@ impl Server {
     /// ```
     pub fn recover(&mut self, fd: Fd, topic: &str, last_id: &str) -> Result<Recovered, PushError> {
         self.sessions.check_established(fd)?;
-        let (place, now) = (self.histories.place(last_id), self.sessions.connections.now());
+        let (place, now) = (self.histories.place(topic, last_id), self.sessions.connections.now());
+        let Some(place) = place else { return Ok(Recovered { messages: 0, is_complete: false }) };
         let is_complete = self.histories.has_all_since(topic, place, now).unwrap_or(false);
-        let (mut messages, mut seen) = (0, place.seq);
-        while let Some(entry) = self.histories.next(topic, seen) {
+        let (mut messages, mut next) = (0, self.histories.next_after(topic, place));
+        while let Some(entry) = next {
             self.push_missed(fd, topic, &entry)?;
-            (messages, seen) = (messages + 1, entry.seq);
+            messages += 1;
+            next = self.histories.next(topic, entry.number.seq);
         }
         Ok(Recovered { messages, is_complete })
     }
 
-    /// From now on what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
-    pub(crate) fn begin_return(&mut self, fd: Fd, last_id: Option<&str>) {
-        let place = last_id.map(|last_id| self.histories.place(last_id));
-        self.returning = Some(Returning { fd, place, joined: Vec::new(), excepted: Vec::new() });
-    }
-
-    /// In a topic that a client has joined since it is somewhere else than in others.
-    pub(crate) fn set_place(&mut self, topic: &str, place: Place) {
-        let joined = self.returning.iter_mut().flat_map(|returning| &mut returning.joined);
-        joined.filter(|(name, _)| **name == *topic).for_each(|(_, its)| *its = place);
-    }
-
-    /// Ends what [`Server::begin_return`] began: pushes what was missed. True where a topic with a history was
-    /// joined, be it but the one that is `subscribed`.
-    pub(crate) fn bring_up_to_date(&mut self, subscribed: Option<&str>) -> bool {
-        let Some(Returning { fd, joined, excepted, .. }) = self.returning.take() else { return false };
-        if joined.is_empty() || self.sessions.check_established(fd).is_err() {
-            return false;
+    /// Where a client is that opens a session by this request.
+    pub(crate) fn positions(&self, fd: Fd, request: &Request<'_>) -> Positions {
+        match self.sessions.channel(fd) {
+            Ok(channel) if self.sessions.formats[channel.format].notice().is_some() => {
+                Positions::in_query(request)
+            }
+            _ => Positions::overall(request.last_event_id().as_deref()),
         }
-        let has_others = joined.iter().any(|(topic, _)| Some(&**topic) != subscribed);
+    }
+
+    /// From now on what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
+    pub(crate) fn begin_return(&mut self, fd: Fd, positions: Positions) {
+        self.returning = Some(Returning { fd, positions, joined: Vec::new(), excepted: Vec::new() });
+    }
+
+    /// Ends what [`Server::begin_return`] began: pushes what was missed, in the order in which it was published, and
+    /// tells the client's positions in the histories that it has joined, but for the topic that it has `subscribed`
+    /// to, whose is told otherwise.
+    pub(crate) fn bring_up_to_date(&mut self, subscribed: Option<&str>) {
+        let Some(Returning { fd, joined, excepted, .. }) = self.returning.take() else { return };
+        if joined.is_empty() || self.sessions.check_established(fd).is_err() {
+            return;
+        }
         let now = self.sessions.connections.now();
-        // Of each topic the next one, by its number: what no outbox takes is not even looked at.
+        // Of each topic the next one, by its stamp: what no outbox takes is not even looked at.
         let mut next = BTreeMap::new();
         for (topic, place) in &joined {
             if let Some(false) = self.histories.has_all_since(topic, *place, now) {
                 self.tell_gap(fd, topic);
             }
-            next.extend(self.histories.next(topic, place.seq).map(|entry| (entry.seq, (topic, entry))));
+            let entry = self.histories.next_after(topic, *place);
+            next.extend(entry.map(|entry| (entry.number.stamp, (topic, entry))));
         }
-        while let Some((seq, (topic, entry))) = next.pop_first() {
-            if !excepted.contains(&seq)
+        while let Some((stamp, (topic, entry))) = next.pop_first() {
+            if !excepted.contains(&stamp)
                 && let Err(error) = self.push_missed(fd, topic, &entry)
             {
                 log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
@@ -148,20 +160,25 @@ impl Server {
                 [topic].into_iter().chain(others).for_each(|topic| self.tell_gap(fd, topic));
                 break;
             }
-            next.extend(self.histories.next(topic, seq).map(|entry| (entry.seq, (topic, entry))));
+            let entry = self.histories.next(topic, entry.number.seq);
+            next.extend(entry.map(|entry| (entry.number.stamp, (topic, entry))));
         }
-        has_others
+        let others = joined.iter().map(|(topic, _)| &**topic).filter(|topic| Some(*topic) != subscribed);
+        self.tell_positions(fd, others);
     }
 
-    /// Tells a client where it is, for its next return: also one that has seen no message yet.
-    pub(crate) fn tell_position(&mut self, fd: Fd) {
-        let id = self.histories.head_id();
-        match self.is_plain_stream(fd) {
-            true => {
-                let run = sse::position(&id);
-                self.sessions.connections.write_owned(fd, &[], run, Quota::Control).ok();
+    /// Tells a client where it is in topics, for its next return: also one that has seen no message yet.
+    fn tell_positions<'a>(&mut self, fd: Fd, topics: impl Iterator<Item = &'a str>) {
+        let mut topics = topics.peekable();
+        if topics.peek().is_some() && self.is_plain_stream(fd) {
+            let run = sse::position(&self.histories.overall_head_id());
+            self.sessions.connections.write_owned(fd, &[], run, Quota::Control).ok();
+            return;
+        }
+        for topic in topics {
+            if let Some(id) = self.histories.head_id(topic) {
+                self.sessions.tell(fd, &[("position", topic), ("id", &id)]);
             }
-            false => self.sessions.tell(fd, &[("position", &id)]),
         }
     }
 
@@ -183,14 +200,23 @@ impl Server {
         })
     }
 
-    /// A connection is in a topic now.
+    /// A connection is in a topic now, or its topic has a history now.
     pub(crate) fn note_join(&mut self, fd: Fd, topic: &str) {
-        let Some(topic) = self.histories.name(topic) else { return };
-        let head = self.histories.head();
-        match self.returning.as_mut().filter(|returning| returning.fd == fd) {
-            Some(returning) => returning.joined.push((topic, returning.place.unwrap_or(head))),
-            None => self.tell_position(fd),
+        let Some(name) = self.histories.name(topic) else { return };
+        let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) else {
+            return self.tell_positions(fd, [topic].into_iter());
+        };
+        // Its history was forgotten meanwhile and has begun anew: by its place in the first one it gets a gap.
+        if returning.joined.iter().any(|(joined, _)| *joined == name) {
+            return;
         }
+        let Positions { of, elsewhere } = &returning.positions;
+        let place = match (of.get(topic), elsewhere) {
+            (Some(id), _) | (None, Elsewhere::At(id)) => self.histories.place(topic, id),
+            (None, Elsewhere::Unknown) => self.histories.start(topic),
+            (None, Elsewhere::New) => self.histories.head(topic),
+        };
+        returning.joined.extend(place.map(|place| (name, place)));
     }
 
     /// And now it is not.
@@ -205,17 +231,17 @@ impl Server {
             Opcode::Text => Message::text(&*entry.bytes),
             _ => Message::binary(&*entry.bytes),
         };
-        // What makes room for the next one would be lost without a word.
+        // A message that is dropped to make room for the next one would be lost without a word.
         let policy = match self.sessions.connections.policy(fd, Quota::Message(Delivery::default())).0 {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
         };
-        let message = message.event(&*entry.event).id(self.histories.id(entry.seq)).published_to(topic);
+        let message = self.with_ids(topic, message.event(&*entry.event), entry.number).published_to(topic);
         self.sessions.push_in_order(fd, message.slow_consumer(policy))
     }
 
-    /// Keeps a message to a topic that has a history, and gives it its id. Where it waits for a client to be brought
-    /// up to date, that is one of those that it is not for now.
+    /// Keeps a message to a topic that has a history, and gives it its id. A client that is still being brought up to
+    /// date is added to `except`, and gets the message from the history; true where there is one.
     pub(crate) fn record<'a>(
         &mut self,
         topic: &Rc<str>,
@@ -223,7 +249,8 @@ impl Server {
         except: &mut Vec<Fd>,
     ) -> (Message<'a>, bool) {
         let now = self.sessions.connections.now();
-        let Some(seq) = self.histories.record(topic, &message, now, self.sessions.config.history_bytes_max)
+        let Some(number) =
+            self.histories.record(topic, &message, now, self.sessions.config.history_bytes_max)
         else {
             return (message, false);
         };
@@ -233,9 +260,19 @@ impl Server {
             waits = !except.contains(&returning.fd);
             match waits {
                 true => except.push(returning.fd),
-                false => returning.excepted.push(seq),
+                false => returning.excepted.push(number.stamp),
             }
         }
-        (message.id(self.histories.id(seq)).in_order(), waits)
+        (self.with_ids(topic, message, number).in_order(), waits)
+    }
+
+    /// A message under its id, and under what that is to event streams without labels.
+    fn with_ids<'a>(&self, topic: &str, message: Message<'a>, number: Recorded) -> Message<'a> {
+        let id = self.histories.id(topic, number.seq).unwrap_or_default();
+        let message = match self.sessions.census[Transport::EventStream] {
+            0 => message,
+            _ => message.overall_id(self.histories.overall_id(&id, number.stamp)),
+        };
+        message.id(id)
     }
 }

@@ -254,7 +254,7 @@ impl Client {
                     continue;
                 }
                 (event, Some(data)) => plain_item(event, data, block.id),
-                ("", None) => block.id.map(|id| Item::new(&Json::Object(vec![label("position", id)]))),
+                ("", None) => block.id.map(|id| Item::new(&Json::Object(vec![label("id", id)]))),
                 (event, None) => panic!("{}: {event:?} without data", self.fd),
             };
             let Some(item) = item else { continue };

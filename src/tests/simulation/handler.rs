@@ -1,6 +1,7 @@
 //! The simulation's handler: does what messages tell it to, and notes what it saw and did.
 
 use super::*;
+use std::borrow::Cow;
 
 pub(super) const PLANNED_PANIC: &str = "a planned panic";
 
@@ -158,7 +159,7 @@ impl Commanded {
     fn join(&self, server: &mut Server, fd: Fd, number: u8) {
         let is_new = self.rooms.borrow_mut().join(server, fd, &topic(number));
         if is_new && kept(number).is_some() {
-            self.note_missed(server, fd, self.position(server, fd));
+            self.note_missed(server, fd, self.position(server, fd, number));
         }
     }
 
@@ -167,10 +168,13 @@ impl Commanded {
         let (fd, now) = (request.fd, server.sessions.connections.now());
         self.policies.insert(fd, SlowConsumer::Close);
         server.set_slow_consumer(fd, SlowConsumer::Close);
-        let (mut told, mut missed) = (Vec::new(), Vec::new());
+        let (mut told, mut missed, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         for &number in numbers {
-            let is_new = self.rooms.borrow_mut().join(server, fd, &topic(number));
-            if let Some(id) = request.last_event_id().filter(|_| is_new) {
+            if !self.rooms.borrow_mut().join(server, fd, &topic(number)) {
+                continue;
+            }
+            positions.extend(self.position(server, fd, number));
+            if let Some(id) = self.last_id(server, request, number) {
                 let (entries, is_complete) = self.annals.borrow().since(number, &id, now);
                 missed.extend(entries);
                 if !is_complete {
@@ -178,18 +182,37 @@ impl Commanded {
                 }
             }
         }
-        missed.sort_by_key(|(number, ..)| *number);
+        missed.sort_by_key(|(stamp, ..)| *stamp);
         told.extend(missed.into_iter().map(|(_, opcode, data)| (opcode, data)));
-        told.extend(self.position(server, fd));
+        told.extend(positions);
         self.note(Entry::Brought(fd, told));
     }
 
-    /// How a connection is told where it is; event streams are by what is no event.
-    fn position(&self, server: &Server, fd: Fd) -> Option<(Opcode, Vec<u8>)> {
-        let transport = server.client_info(fd)?.transport;
-        let has_notices = transport == Transport::LongPolling || self.labelled.contains(&fd);
-        let head = self.annals.borrow().head().to_string();
-        has_notices.then(|| (Opcode::Text, notice(&[("position", &head)])))
+    fn has_notices(&self, server: &Server, fd: Fd) -> bool {
+        let transport = server.client_info(fd).map(|info| info.transport);
+        transport == Some(Transport::LongPolling) || self.labelled.contains(&fd)
+    }
+
+    /// The id that a client gives of a topic. One that gives others, but none of this, may have been there.
+    fn last_id(&self, server: &Server, request: &Request<'_>, number: u8) -> Option<String> {
+        if !self.has_notices(server, request.fd) {
+            return request.last_event_id().map(Cow::into_owned);
+        }
+        let mut last_id = None;
+        for (_, position) in request.query_pairs().filter(|(name, _)| name == "last-event-id") {
+            match position.split_once(' ') {
+                Some((id, name)) if *name == *topic(number) => return Some(id.to_owned()),
+                _ => last_id = Some("nothing-0".to_owned()),
+            }
+        }
+        last_id
+    }
+
+    /// How a connection is told where it is in a topic; event streams without labels are by what is no event.
+    fn position(&self, server: &Server, fd: Fd, number: u8) -> Option<(Opcode, Vec<u8>)> {
+        let head = self.annals.borrow().head(number).to_string();
+        let position = || (Opcode::Text, notice(&[("position", &topic(number)), ("id", &head)]));
+        self.has_notices(server, fd).then(position)
     }
 
     fn recover(&self, server: &mut Server, fd: Fd, number: u8, id: &str) {
@@ -382,7 +405,7 @@ impl Handler for Commanded {
         let (missed, is_complete) = missed.unwrap_or((Vec::new(), true));
         let gap = (!is_complete).then(|| (Opcode::Text, notice(&[("gap", name)])));
         let missed = missed.into_iter().map(|(_, opcode, data)| (opcode, data));
-        let subscribed = notice(&[("subscribed", name), ("id", &annals.head().to_string())]);
+        let subscribed = notice(&[("subscribed", name), ("id", &annals.head(number).to_string())]);
         let told = gap.into_iter().chain(missed).chain([(Opcode::Text, subscribed)]);
         self.note(Entry::Brought(fd, told.collect()));
         true

@@ -129,7 +129,7 @@ impl Simulation {
             age: Duration::from_secs([10, 300][random.below(2) as usize]),
             ..History::default()
         };
-        reactor.app.server.set_epoch("epoch");
+        reactor.app.server.set_epoch(annals::EPOCH);
         for number in annals::TOPICS {
             reactor.app.server.keep_history(&topic(number), history).expect("room");
         }

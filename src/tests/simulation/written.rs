@@ -108,6 +108,7 @@ pub(super) struct Item {
     pub(super) topic: Option<String>,
     pub(super) gap: Option<String>,
     pub(super) subscribed: Option<String>,
+    pub(super) position: Option<String>,
     pub(super) session: Option<String>,
 }
 
@@ -120,8 +121,7 @@ impl Item {
         };
         let [id, position, topic, gap, subscribed, session] =
             ["id", "position", "topic", "gap", "subscribed", "session"].map(|name| json.text(name));
-        let id = id.or(position);
-        Item { message, is_notice, id, topic, gap, subscribed, session }
+        Item { message, is_notice, id, topic, gap, subscribed, position, session }
     }
 }
 
@@ -155,9 +155,7 @@ fn notice(json: &Json) -> Vec<u8> {
     let labels: Vec<(&str, &str)> = members
         .iter()
         .map(|(name, value)| match value {
-            Json::Text(id) if ["id", "position"].contains(&&**name) => {
-                (&**name, id.rsplit('-').next().unwrap_or_default())
-            }
+            Json::Text(id) if name == "id" => (&**name, id.rsplit('-').next().unwrap_or_default()),
             Json::Text(value) => (&**name, &**value),
             _ => panic!("no label: {json:?}"),
         })

@@ -28,14 +28,16 @@ pub(super) struct Visitor {
     unanswered: Option<usize>,
     /// What it asked to be in, in this session.
     subscribing: BTreeSet<String>,
-    /// Where it is in each topic that it subscribes to: the id, its number, by which session; and those with a gap.
+    /// Where it is in each topic, where it has labels: the id, its stamp, by which session; and topics with a gap.
     places: BTreeMap<u8, (String, usize, Fd)>,
     gaps: BTreeSet<u8>,
+    /// Where it only believes to be.
+    claimed: Option<(u8, String)>,
     /// The last one.
     opening: usize,
     /// Of long polling: the number of the last message that it has got.
     cursor: usize,
-    /// The last id that it was told, its number, and by which session.
+    /// Where it has none: the last id that it was told, its stamp, and by which session.
     last_id: String,
     last: Option<(usize, Fd)>,
     /// It lost its place, or was told that there is a gap: what comes next begins anew.
@@ -124,6 +126,7 @@ impl Visitor {
             subscribing: BTreeSet::new(),
             places: BTreeMap::new(),
             gaps: BTreeSet::new(),
+            claimed: None,
             opening: 0,
             cursor: 0,
             last_id: String::new(),
@@ -132,10 +135,47 @@ impl Visitor {
         }
     }
 
+    /// Whether it has one position for all topics, and not one for each.
+    fn has_one_position(&self) -> bool {
+        !(self.is_polling || self.is_socket || self.is_labelled)
+    }
+
+    /// The numbers of the topics that it is always in, or goes on in when it asks for them again.
+    fn resumed(&self) -> impl Iterator<Item = u8> {
+        self.topics.iter().copied().chain(annals::SUBSCRIBED)
+    }
+
     fn begin_session(&mut self) {
         self.subscribing.clear();
         self.unanswered = None;
         self.next_number = self.next_number.map(|_| 1);
+    }
+}
+
+impl Visitor {
+    /// It forgets where it was, or believes to be where this id says.
+    fn lose_place(&mut self, any: String, random: &mut Random) {
+        if self.has_one_position() {
+            (self.last_id, self.has_gap, self.last) = (any, true, None);
+            return;
+        }
+        let drawn = self.topics[random.below(self.topics.len() as u64) as usize];
+        self.places.remove(&drawn);
+        self.claimed = random.chance(50).then_some((drawn, any));
+    }
+
+    /// What it says of its places when it opens a session.
+    fn query(&mut self) -> String {
+        if self.has_one_position() {
+            return match &*self.last_id {
+                "" => String::new(),
+                last_id => format!("&last-event-id={last_id}"),
+            };
+        }
+        let places = self.places.iter().map(|(topic, (id, ..))| (*topic, id.clone()));
+        let position =
+            |(number, id): (u8, String)| format!("&last-event-id={id}+{}", topic(number).replace(' ', "+"));
+        places.chain(self.claimed.take()).map(position).collect()
     }
 }
 
@@ -242,19 +282,15 @@ impl Simulation {
         self.send(index);
     }
 
-    /// The request that opens a session, with the last id that its client was told.
+    /// The request that opens a session, with the last ids that its client was told.
     fn opening(&mut self, number: usize, query: &str, headers: &str) -> String {
         let visitor = &mut self.visitors[number];
         (visitor.token, visitor.fd, visitor.has_gap) = (None, None, visitor.last.is_none());
-        let mut last_id = visitor.last_id.clone();
         if self.random.chance(5) {
-            last_id = self.annals.borrow().any_id(self.random.below(1_000) as usize);
-            (visitor.has_gap, visitor.last) = (true, None);
+            let any = self.annals.borrow().any_id(self.random.below(1_000) as usize);
+            visitor.lose_place(any, &mut self.random);
         }
-        let last_id = match last_id.is_empty() {
-            true => last_id,
-            false => format!("&last-event-id={last_id}"),
-        };
+        let last_id = visitor.query();
         self.totals.returns += u64::from(!last_id.is_empty());
         let join: String = visitor.topics.iter().map(u8::to_string).collect();
         let opening = self.openings.len();

@@ -36,7 +36,7 @@ impl Simulation {
     fn read_item(&mut self, number: usize, fd: Fd, item: &Item) {
         self.totals.gaps += u64::from(item.gap.is_some());
         self.totals.subscriptions += u64::from(item.subscribed.is_some());
-        self.visitors[number].read(fd, item, &mut self.annals.borrow_mut());
+        self.visitors[number].read(fd, item, &self.annals.borrow());
     }
 
     fn judge_answer(&mut self, number: usize, index: usize, ask: &Ask, answer: &Answer) {
@@ -162,31 +162,39 @@ impl Simulation {
 }
 
 impl Visitor {
-    fn read(&mut self, fd: Fd, item: &Item, annals: &mut Annals) {
-        let subscribed = |name: &Option<String>| {
-            annals::SUBSCRIBED.into_iter().find(|number| name.as_ref() == Some(&topic(*number)))
-        };
+    fn read(&mut self, fd: Fd, item: &Item, annals: &Annals) {
         if item.session.is_some() {
             self.token = item.session.clone();
         }
-        match (subscribed(&item.gap), &item.gap) {
-            (Some(number), _) => drop(self.gaps.insert(number)),
-            (None, gap) => self.has_gap |= gap.is_some(),
-        }
         let data = (!item.is_notice).then_some(&*item.message.1);
-        match (subscribed(&item.topic).or(subscribed(&item.subscribed)), &item.id) {
-            (Some(number), Some(id)) => self.told_of(number, fd, id, data, annals),
-            (None, Some(id)) => self.told(fd, id.clone(), data, annals),
-            _ => {}
+        if self.has_one_position() {
+            self.has_gap |= item.gap.is_some();
+            if let Some(id) = &item.id {
+                self.told(fd, id.clone(), data, annals);
+            }
+            return;
+        }
+        let number = |name: &Option<String>| {
+            annals::TOPICS.into_iter().find(|number| name.as_ref() == Some(&topic(*number)))
+        };
+        self.gaps.extend(number(&item.gap));
+        let topic = number(&item.topic).or(number(&item.subscribed)).or(number(&item.position));
+        if let (Some(topic), Some(id)) = (topic, &item.id) {
+            self.told_of(topic, fd, id, data, annals);
         }
     }
 
-    /// The same of a topic that it subscribes to.
-    fn told_of(&mut self, topic: u8, fd: Fd, id: &str, data: Option<&[u8]>, annals: &mut Annals) {
+    /// It was told an id of a topic: none of its messages is missing up to there, and none comes twice.
+    fn told_of(&mut self, topic: u8, fd: Fd, id: &str, data: Option<&[u8]>, annals: &Annals) {
         let now = match data {
-            Some(data) => annals.saw(id, data),
-            None => annals.number(id),
+            Some(data) => annals.saw(Some(topic), id, data),
+            None => annals.stamp(Some(topic), id),
         };
+        // Others put it there, and it may not be there the next time.
+        if !self.resumed().any(|resumed| resumed == topic) {
+            return;
+        }
+        // Told its place again, it stays where it is; it has all up to there.
         let end = if data.is_some() { now } else { now + 1 };
         if let Some((_, before, was)) = self.places.get(&topic) {
             assert!(end > *before, "{fd}: {now} after {before}");
@@ -200,15 +208,14 @@ impl Visitor {
         self.places.insert(topic, (id.to_owned(), now, fd));
     }
 
-    /// It was told an id: none of its messages is missing up to there, and none comes twice.
-    fn told(&mut self, fd: Fd, id: String, data: Option<&[u8]>, annals: &mut Annals) {
+    /// The same of one that stands for all topics.
+    fn told(&mut self, fd: Fd, id: String, data: Option<&[u8]>, annals: &Annals) {
         let now = match data {
-            Some(data) => annals.saw(&id, data),
-            None => annals.number(&id),
+            Some(data) => annals.saw(None, &id, data),
+            None => annals.stamp(None, &id),
         };
         self.last_id = id;
         if let Some((before, was)) = self.last {
-            // Told its place again, it stays where it is; it has all up to there.
             let end = if data.is_some() { now } else { now + 1 };
             assert!(end > before, "{fd}: {now} after {before}");
             if !self.has_gap {
