@@ -29,6 +29,7 @@ use state::settings::Reread;
 use state::stage::Stage;
 use state::tasks::Tasks;
 use std::any::Any;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -57,6 +58,8 @@ use std::time::{Duration, Instant};
 pub struct Server {
     pub(crate) sessions: Sessions,
     timers: Timers<Timer>,
+    /// Of each connection that has a deadline of the user's, its timer.
+    deadlines: HashMap<Fd, TimerId>,
     handle: Handle,
     stage: Stage,
     /// Whose callback runs, or ran last.
@@ -78,6 +81,8 @@ pub(crate) enum Timer {
     Every(Route, Box<Tick>),
     /// The handler's `on_timer`.
     Handler(Route),
+    /// `on_deadline` of the connection's handler, or of this one where it has none yet.
+    Deadline(Route, Fd),
 }
 
 /// What a verb makes handlers hear of. A verb calls nobody back, so what it has to tell waits here until the callback
@@ -149,6 +154,7 @@ impl Server {
         Server {
             sessions,
             timers: Timers::default(),
+            deadlines: HashMap::new(),
             handle,
             stage: Stage::Serving,
             route: Route::ROOT,

@@ -219,7 +219,7 @@ pub struct Usage {
     pub long_polls: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
-    /// User timers.
+    /// User timers, and deadlines of connections.
     pub timers: usize,
     /// Tasks that have no result yet.
     pub tasks: usize,

@@ -5,6 +5,7 @@ use crate::codec::http::{Refusal, Response};
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::request::{Handshake, Verdict};
+use crate::session::route::Route;
 use crate::session::state::{Awaited, Held, Session, Waiting};
 
 /// What was waited for.
@@ -50,6 +51,14 @@ impl Sessions {
     pub(crate) fn end_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
+    }
+
+    /// Whose a connection is now: that of its session, or of the request that waits on it.
+    pub(crate) fn route(&mut self, fd: Fd) -> Option<Route> {
+        match self.connections.session_mut(fd)? {
+            Session::Http(http) => http.waiting().map(|waiting| waiting.route),
+            session => session.route(),
+        }
     }
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {

@@ -166,6 +166,10 @@ pub trait Handler {
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
 
+    /// The deadline of a connection has passed that was set with [`Server::set_deadline`]. The handler of the
+    /// connection is told, or, where it has none because it speaks HTTP, the one that set the deadline.
+    fn on_deadline(&mut self, server: &mut Server, fd: Fd) {}
+
     /// [`Handle::send_message`](crate::Handle::send_message) was called on another thread.
     fn on_pipe_message(&mut self, server: &mut Server, message: Box<dyn Any + Send>) {}
 
@@ -238,6 +242,7 @@ macro_rules! every_callback {
             on_close(fd: Fd, reason: &CloseReason);
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);
+            on_deadline(fd: Fd);
             on_pipe_message(message: Box<dyn Any + Send>);
             on_finish(task: TaskId, result: Result<Box<dyn Any + Send>, TaskError>);
             on_reload();

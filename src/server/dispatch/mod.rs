@@ -214,6 +214,7 @@ impl App for Dispatch {
         log::debug!("{fd}: {reason}");
         let is_outgoing = self.server.outgoing.has(fd);
         self.server.sessions.forget(fd, &session, &reason);
+        self.server.drop_deadline(fd);
         let route = match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
@@ -304,6 +305,14 @@ impl App for Dispatch {
                 Timer::Handler(route) => {
                     self.call("on_timer", route, None, |handler, server| handler.on_timer(server, id));
                     Timer::Handler(route)
+                }
+                Timer::Deadline(setter, fd) => {
+                    self.server.deadlines.remove(&fd);
+                    let route = self.server.sessions.route(fd).unwrap_or(setter);
+                    self.call("on_deadline", route, Some(fd), |handler, server| {
+                        handler.on_deadline(server, fd);
+                    });
+                    Timer::Deadline(setter, fd)
                 }
             };
             // A timer that is over is dropped here, and with it what its closure owned.
