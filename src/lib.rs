@@ -45,7 +45,7 @@
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
-//! | serve a page | [`Builder::on_request`], [`Response`] |
+//! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
@@ -155,7 +155,7 @@ mod sim;
 mod tests;
 
 pub use client::{Client, Link, RunningClient};
-pub use codec::http::{Answer, Response};
+pub use codec::http::{Answer, Response, ResponseHead};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
@@ -179,5 +179,5 @@ pub use server::{Handle, Server};
 pub use session::fan_out::Reach;
 pub use session::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
 pub use session::message::{Data, Frame, Message, Prepared};
-pub use session::request::{Handshake, Request};
+pub use session::request::{Handshake, Reply, Request};
 pub use session::script::SCRIPT;

@@ -43,9 +43,9 @@ impl Handler for Log {
         Handshake::accept()
     }
 
-    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
+    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Reply {
         self.tell(format_args!("request {}", request.path()));
-        Response::text(200, self.name)
+        Response::text(200, self.name).into()
     }
 
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {

@@ -6,7 +6,7 @@ use common::transports::{Kind, Reader, all_transports};
 use common::*;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
-use swio::{Builder, Callbacks, Fd, Response, Server};
+use swio::{Builder, Callbacks, Fd, Reply, Response, Server};
 
 const SOON: Duration = Duration::from_millis(40);
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -112,7 +112,7 @@ fn the_handler_of_the_connection_is_told() {
             Callbacks::new()
                 .on_request(|server, request| {
                     server.set_deadline(request.fd, SOON);
-                    Response::later()
+                    Reply::Later
                 })
                 .on_deadline(move |server, fd| {
                     tell(&sender, fd);

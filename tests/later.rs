@@ -6,7 +6,7 @@ use common::{Client, DEADLINE, Live, PING, TEXT, UPGRADE, masked, recorded, tell
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
-use swio::{Builder, Callbacks, Cause, Fd, Handshake, Response, Server};
+use swio::{Builder, Callbacks, Cause, Fd, Handshake, Reply, Response, Server};
 
 /// Tells of each request, and lets it wait.
 fn waiting() -> (Builder, Receiver<Fd>) {
@@ -19,7 +19,7 @@ fn waiting() -> (Builder, Receiver<Fd>) {
         })
         .on_request(move |_, request| {
             tell(&sender, request.fd);
-            Response::later()
+            Reply::Later
         })
         .on_message(|server, frame| {
             server.push(frame.fd, frame.data).ok();
@@ -209,8 +209,8 @@ fn pipelined_requests_wait_behind_the_one_that_waits() {
         let body = String::from_utf8_lossy(request.body()).into_owned();
         tell(&sender, (request.fd, request.path().to_owned(), body));
         match request.path() {
-            "/later" => Response::later(),
-            path => Response::text(200, path.to_owned()),
+            "/later" => Reply::Later,
+            path => Response::text(200, path.to_owned()).into(),
         }
     }));
     let mut client = live.client();
@@ -224,7 +224,6 @@ fn pipelined_requests_wait_behind_the_one_that_waits() {
     assert_eq!(client.answer().text(), "/first");
     live.ask(move |server| {
         assert!(!server.answer_handshake(fd, Handshake::accept()), "it is no handshake");
-        assert!(!server.respond(fd, Response::later()), "no answer");
         assert!(server.respond(fd, Response::text(200, "the body was abcde")));
         assert!(!server.respond(fd, Response::text(200, "a second time")));
     });
@@ -273,7 +272,7 @@ fn a_callback_that_ends_the_connection_is_not_waited_for() {
             })
             .on_request(|server, request| {
                 server.disconnect(request.fd, 1000, "");
-                Response::later()
+                Reply::Later
             }),
     );
     for request in [UPGRADE, &get("/")] {

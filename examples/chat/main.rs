@@ -78,10 +78,10 @@ struct Visitor {
 }
 
 impl Handler for Chat {
-    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Response {
+    fn on_request(&mut self, _server: &mut Server, request: &Request<'_>) -> Reply {
         match (request.method(), request.path()) {
-            ("GET" | "HEAD", "/") => page(),
-            _ => Response::not_found(),
+            ("GET" | "HEAD", "/") => page().into(),
+            _ => Response::not_found().into(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! ```
 
 use std::time::{Duration, UNIX_EPOCH};
-use swio::{Response, Server};
+use swio::{Reply, Response, Server};
 
 fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
@@ -21,16 +21,16 @@ fn main() -> std::io::Result<()> {
                 for fd in held.drain(..) {
                     server.respond(fd, Response::json(newest.clone()));
                 }
-                return Response::new(204);
+                return Response::new(204).into();
             }
             let since = request.query_param("since").and_then(|since| since.parse().ok());
             if timestamp > since.unwrap_or(0) {
-                return Response::json(newest.clone());
+                return Response::json(newest.clone()).into();
             }
             held.retain(|&fd| server.exists(fd));
             held.push(fd);
             server.after(Duration::from_secs(8), move |server| _ = server.respond(fd, Response::new(204)));
-            Response::later()
+            Reply::Later
         })
         .run()
 }

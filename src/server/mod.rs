@@ -10,7 +10,7 @@ pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod verbs;
 
-use crate::codec::http::Response;
+use crate::codec::http::{Response, ResponseHead};
 use crate::config::Config;
 use crate::fd::Fd;
 use crate::net::mailbox::Sender;
@@ -141,6 +141,9 @@ pub(crate) enum Mail {
     Disconnect(Fd, u16, Box<str>),
     AnswerHandshake(Fd, Handshake),
     Respond(Fd, Response),
+    StartBody(Fd, ResponseHead),
+    WriteBody(Fd, Vec<u8>),
+    EndBody(Fd),
     Run(Box<dyn FnOnce(&mut Server) + Send>),
     Message(Box<dyn Any + Send>),
     Finished(TaskId, Result<Output, TaskError>),

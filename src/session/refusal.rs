@@ -30,6 +30,9 @@ impl Sessions {
             429 | 500 | 503 => {}
             _ => refusals.bad_request += 1,
         }
+        if self.cut_body(fd) {
+            return;
+        }
         let response = Response::text(refusal.status, format!("{}\n", refusal.what));
         let response = match refusal.status {
             405 => response.header("Allow", "GET"),

@@ -1,7 +1,7 @@
 //! What callbacks are told of a request, and what they answer a handshake with.
 
 use crate::codec::http::response::{is_field_value, is_token};
-use crate::codec::http::{Head, Response};
+use crate::codec::http::{Head, Response, ResponseHead};
 use crate::fd::Fd;
 use crate::session::route::Params;
 use std::borrow::Cow;
@@ -124,6 +124,52 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The answer to a request: what [`on_request`](crate::Handler::on_request) returns. Closures may return a [`Response`]
+/// instead, which is an answer at once.
+///
+/// ```no_run
+/// use swio::{Reply, Response, Server};
+///
+/// Server::builder()
+///     .listen("127.0.0.1:9501")
+///     .on_request(|server, request| {
+///         if request.path() != "/report" {
+///             return Reply::Now(Response::not_found());
+///         }
+///         let (handle, fd) = (server.handle(), request.fd);
+///         std::thread::spawn(move || handle.respond(fd, Response::text(200, "the report\n")).ok());
+///         Reply::Later
+///     })
+///     .run()
+/// # .unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reply {
+    /// The response is sent when the callback returns.
+    Now(Response),
+    /// The response is given later, by [`Server::respond`](crate::Server::respond) or
+    /// [`Handle::respond`](crate::Handle::respond), within
+    /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
+    /// client's next requests wait, and nobody else does.
+    Later,
+    /// The head is sent when the callback returns; the body is written after that, with
+    /// [`Server::write_body`](crate::Server::write_body).
+    Stream(ResponseHead),
+}
+
+impl From<ResponseHead> for Reply {
+    fn from(head: ResponseHead) -> Reply {
+        Reply::Stream(head)
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply::Now(response)
+    }
+}
+
 /// The answer to a handshake: what [`on_handshake`](crate::Handler::on_handshake) gives.
 ///
 /// ```
@@ -159,7 +205,7 @@ impl Handshake {
     /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to
     /// 4999).
     pub fn refuse(response: Response) -> Handshake {
-        Handshake(if response.is_later() { Verdict::Later } else { Verdict::Refuse(response) })
+        Handshake(Verdict::Refuse(response))
     }
 
     /// Lets the client wait for its answer, and nobody else:

@@ -4,7 +4,9 @@
 use super::census::Kind;
 use super::info::Transport;
 use super::route::Route;
+use crate::codec::http::BodyFraming;
 use crate::codec::http::body::Body;
+use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
@@ -131,6 +133,8 @@ impl Default for Session {
 pub(crate) struct Http {
     /// A request that is not whole yet, or waits until the answers before it are read.
     pub(crate) held: Option<Box<Held>>,
+    /// The handler whose response body is being written; the root where none is.
+    pub(crate) streams: Route,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +168,13 @@ impl Held {
         }
         self.bytes.extend_from_slice(more);
         true
+    }
+
+    /// Gives `call` the head of the request that waits.
+    pub(crate) fn with_head<R>(&self, waiting: &Waiting, call: impl FnOnce(&Head<'_>) -> R) -> R {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let parsed = Head::parse(&self.bytes[..waiting.head_len], &mut headers);
+        call(&parsed.ok().flatten().expect("parsed before").0)
     }
 
     /// Forgets the first bytes, and the memory that they needed where it was much more than is left.
@@ -215,6 +226,30 @@ pub(crate) enum Awaited {
     Response,
     /// Messages to a session of long polling.
     Messages(Fd),
+    /// The end of the response's body, which is being written. Of the request nothing is held any more.
+    Body(BodyOut),
+}
+
+impl Waiting {
+    /// The same request while the body of its response is being written.
+    pub(crate) fn streaming(self, body: BodyOut) -> Waiting {
+        Waiting { head_len: 0, body_len: 0, len: 0, awaited: Awaited::Body(body), ..self }
+    }
+
+    /// The body of its response that is being written.
+    pub(crate) fn body(&self) -> Option<&BodyOut> {
+        match &self.awaited {
+            Awaited::Body(body) => Some(body),
+            _ => None,
+        }
+    }
+}
+
+/// A response body that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyOut {
+    pub(crate) framing: BodyFraming,
+    pub(crate) keep_alive: bool,
 }
 
 /// A package of which only the start is here, and its framing's number.

@@ -19,6 +19,8 @@ pub(crate) enum Answer {
 pub(crate) enum FollowUp {
     /// A waiting request got its answer.
     Answered(Fd, Answer),
+    /// The body of a response was written to its end.
+    BodyEnded(Fd),
     /// A pause is to end.
     Resumed(Fd),
 }
@@ -32,9 +34,6 @@ impl Sessions {
     }
 
     pub(crate) fn respond_later(&mut self, fd: Fd, response: Response) -> bool {
-        if response.is_later() {
-            return false;
-        }
         self.answer_waiting(fd, Awaited::Response, Answer::Response(response))
     }
 
@@ -84,10 +83,14 @@ impl Sessions {
         if waiting.is_answered {
             return true;
         }
-        if let Awaited::Messages(session) = awaited {
-            self.poll_held(fd, session);
-        } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
+        match awaited {
+            Awaited::Messages(session) => self.poll_held(fd, session),
+            Awaited::Body(_) => self.body_expired(fd),
+            Awaited::Handshake | Awaited::Response => {
+                if let Some(held) = self.take_held(fd) {
+                    self.refuse_request(fd, &held.bytes, Refusal::new(503, "the answer took too long"));
+                }
+            }
         }
         true
     }

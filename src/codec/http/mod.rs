@@ -6,10 +6,13 @@ pub(crate) mod body;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod response;
+pub(crate) mod response_head;
 
 pub use answer::Answer;
 pub(crate) use head::Head;
 pub use response::Response;
+pub(crate) use response_head::BodyFraming;
+pub use response_head::ResponseHead;
 
 /// A request that is refused before any callback sees it: a status, and what the client did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! Responses: what a callback builds, and how it goes onto the wire (RFC 9112 §4, §6).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
-
-/// The status of no answer.
-const LATER: u16 = 0;
+use std::fmt::{self, Write as _};
 
 /// An answer to an HTTP request. Length, date and connection headers are the server's.
 ///
@@ -29,12 +26,6 @@ impl Response {
     pub fn new(status: u16) -> Response {
         assert!((200..=599).contains(&status), "{status} is no status of a final response");
         Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
-    }
-
-    /// No answer yet: it is given later, by [`Server::respond`](crate::Server::respond) or
-    /// [`Handle::respond`](crate::Handle::respond).
-    pub fn later() -> Response {
-        Response { status: LATER, headers: Vec::new(), body: Cow::Borrowed(&[]) }
     }
 
     /// A plain text.
@@ -90,13 +81,9 @@ impl Response {
         self
     }
 
-    /// The status; 0 of [`Response::later`].
+    /// The status.
     pub fn status(&self) -> u16 {
         self.status
-    }
-
-    pub(crate) fn is_later(&self) -> bool {
-        self.status == LATER
     }
 
     /// What it takes of the mailbox.
@@ -107,15 +94,22 @@ impl Response {
     /// Writes the head, and gives the body that follows it. A `HEAD` request gets the head that `GET` would
     /// have got, and no body (RFC 9110 §9.3.2).
     pub(crate) fn encode(self, about: &Exchange<'_>) -> (Vec<u8>, Cow<'static, [u8]>) {
+        let (has_body, len) = (self.has_body(), self.body.len());
+        let head = match has_body {
+            true => self.head(format_args!("Content-Length: {len}\r\n"), about),
+            false => self.head(format_args!(""), about),
+        };
+        let body = if has_body && !about.is_head { self.body } else { Cow::Borrowed(&[][..]) };
+        (head, body)
+    }
+
+    /// Writes the head. `framing`: the header line that says where the body ends.
+    pub(crate) fn head(&self, framing: fmt::Arguments<'_>, about: &Exchange<'_>) -> Vec<u8> {
         let mut head = String::with_capacity(256);
         let reason = reason_phrase(self.status);
         write!(head, "HTTP/1.1 {} {reason}\r\n", self.status).expect("a String takes all");
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").expect("a String takes all");
-        }
-        let has_body = !matches!(self.status, 204 | 304);
-        if has_body {
-            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("a String takes all");
         }
         let is_upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         let connection = if about.keep_alive {
@@ -125,9 +119,14 @@ impl Response {
         } else {
             "close"
         };
-        write!(head, "Date: {}\r\nConnection: {connection}\r\n\r\n", about.date).expect("a String takes all");
-        let body = if has_body && !about.is_head { self.body } else { Cow::Borrowed(&[][..]) };
-        (head.into_bytes(), body)
+        write!(head, "{framing}Date: {}\r\nConnection: {connection}\r\n\r\n", about.date)
+            .expect("a String takes all");
+        head.into_bytes()
+    }
+
+    /// Whether a response with this status has a body (RFC 9110 §6.4.1).
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.status, 204 | 304)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server's verbs for other threads: everything goes by mail and never waits.
 
-use crate::codec::http::Response;
+use crate::codec::http::{Response, ResponseHead};
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
@@ -89,6 +89,34 @@ impl Handle {
     pub fn respond(&self, fd: Fd, response: Response) -> Result<(), PushError> {
         let bytes = response.bytes();
         self.send(Mail::Respond(fd, response), bytes)
+    }
+
+    /// [`Server::start_body`] from another thread. Where the client has given up or the time is over, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn start_body(&self, fd: Fd, head: ResponseHead) -> Result<(), PushError> {
+        let bytes = head.bytes();
+        self.send(Mail::StartBody(fd, head), bytes)
+    }
+
+    /// [`Server::write_body`] from another thread. Where the connection has no room for it, the connection is ended:
+    /// a body with a hole in it would be worse than one that is cut off.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn write_body(&self, fd: Fd, bytes: impl Into<Vec<u8>>) -> Result<(), PushError> {
+        let bytes = bytes.into();
+        let len = bytes.len();
+        self.send(Mail::WriteBody(fd, bytes), len)
+    }
+
+    /// [`Server::end_body`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn end_body(&self, fd: Fd) -> Result<(), PushError> {
+        self.send(Mail::EndBody(fd), 0)
     }
 
     /// Runs `call` on the server's own thread, with everything that a callback can do.

@@ -9,7 +9,7 @@ use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
 use crate::session::message::Frame;
-use crate::session::request::{Handshake, Request};
+use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
 use std::fmt;
 
@@ -96,9 +96,10 @@ pub trait Handler {
     }
 
     /// A plain HTTP request. The default tells the client that this is a WebSocket server: 426, or 405 for
-    /// methods other than GET and HEAD. A `HEAD` is answered as a `GET`; the server leaves the body out.
-    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
-        websockets_only(request)
+    /// methods other than GET and HEAD. A `HEAD` is answered as a `GET`; the server leaves the body out. A closure may
+    /// return a [`Response`], a [`ResponseHead`](crate::ResponseHead) or a [`Reply`].
+    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Reply {
+        websockets_only(request).into()
     }
 
     /// A WebSocket, event stream or session of long polling is open. Pushing to it is possible from now on.
@@ -155,8 +156,9 @@ pub trait Handler {
     /// The fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that spoke HTTP and became nothing else. HTTP has no close codes: the reason's is
-    /// 1006, also where all was well.
+    /// A connection has ended that spoke HTTP and became nothing else. The server's handler is told; where the body of
+    /// a response was being written, the handler whose response it was is told too. HTTP has no close codes: the
+    /// reason's is 1006, also where all was well.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
@@ -221,7 +223,8 @@ fn websockets_only(request: &Request<'_>) -> Response {
     }
 }
 
-/// Gives `$then` every callback that may be a closure: its name, what it is told besides the server, its answer.
+/// Passes to `$then` every callback that may be a closure: its name, its parameters after the server, and what it
+/// returns. `-> T`: closures return `T`, as the method does. `=> R: Into<T>`: closures return any such `R`.
 macro_rules! every_callback {
     ($then:ident) => {
         $then! {
@@ -229,7 +232,7 @@ macro_rules! every_callback {
             on_worker_start();
             on_connect(fd: Fd);
             on_handshake(request: &Request<'_>) -> Handshake;
-            on_request(request: &Request<'_>) -> Response;
+            on_request(request: &Request<'_>) => R: Into<Reply>;
             on_open(request: &Request<'_>);
             on_client_open(fd: Fd, answer: &Answer<'_>);
             on_message(frame: Frame<'_>);
@@ -257,7 +260,9 @@ macro_rules! every_callback {
 pub(crate) use every_callback;
 
 macro_rules! define_callbacks {
-    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+    (
+        $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*
+    ) => {
         /// Closures as a handler, for instance of a [route](crate::Builder::route). What none is given for is as
         /// [`Handler`] has it.
         ///
@@ -273,17 +278,20 @@ macro_rules! define_callbacks {
         #[derive(Default)]
         #[must_use]
         pub struct Callbacks {
-            $($name: Option<Box<dyn FnMut(&mut Server, $($type),*) $(-> $answer)?>>,)*
+            $($name: Option<Box<dyn FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $reply)?>>,)*
         }
 
         impl Callbacks {
             $(
                 #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
-                pub fn $name(
+                pub fn $name $(<$given: Into<$reply>>)? (
                     mut self,
-                    call: impl FnMut(&mut Server, $($type),*) $(-> $answer)? + 'static,
+                    mut call: impl FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $given)? + 'static,
                 ) -> Callbacks {
-                    self.$name = Some(Box::new(call));
+                    // Of all but a `$given`, `into` makes what it is.
+                    self.$name = Some(Box::new(move |server, $($parameter),*| {
+                        call(server, $($parameter),*).into()
+                    }));
                     self
                 }
             )*
@@ -291,7 +299,7 @@ macro_rules! define_callbacks {
 
         impl Handler for Callbacks {
             $(
-                fn $name(&mut self, server: &mut Server, $($parameter: $type),*) $(-> $answer)? {
+                fn $name(&mut self, server: &mut Server, $($parameter: $type),*) $(-> $answer)? $(-> $reply)? {
                     match &mut self.$name {
                         Some(call) => call(server, $($parameter),*),
                         None => Nothing.$name(server, $($parameter),*),

@@ -16,7 +16,7 @@ use super::state::stage::Stage;
 use super::{Deferred, Mail, Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::close;
-use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::error::{Cause, CloseReason, Fault, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
 use crate::net::signals::Signal;
@@ -216,11 +216,14 @@ impl App for Dispatch {
         self.server.sessions.forget(fd, &session, &reason);
         self.server.drop_deadline(fd);
         let route = match session {
-            Session::Http(_) => {
+            Session::Http(http) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_disconnect(server, fd, &reason);
                 };
                 self.call("on_disconnect", Route::ROOT, None, told);
+                if http.streams != Route::ROOT {
+                    self.call("on_disconnect", http.streams, None, told);
+                }
                 return;
             }
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
@@ -267,6 +270,19 @@ impl App for Dispatch {
             }
             Mail::Respond(fd, response) => {
                 server.respond(fd, response);
+            }
+            Mail::StartBody(fd, head) => {
+                server.start_body(fd, head);
+            }
+            Mail::WriteBody(fd, bytes) => {
+                if let Err(PushError::Full) = server.write_body(fd, bytes) {
+                    // A body with a hole in it is none.
+                    let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer);
+                    server.sessions.end(fd, reason);
+                }
+            }
+            Mail::EndBody(fd) => {
+                server.end_body(fd);
             }
             Mail::Run(run) => {
                 self.call("a closure given to Handle::run", Route::ROOT, None, |_, server| run(server));
@@ -349,8 +365,7 @@ impl App for Dispatch {
 
     fn notify(&mut self) {
         for (fd, is_full) in std::mem::take(&mut self.server.sessions.connections.crossings) {
-            let session = self.server.sessions.connections.session_mut(fd);
-            let Some(route) = session.and_then(|session| session.route()) else { continue };
+            let Some(route) = self.server.sessions.writer(fd) else { continue };
             match is_full {
                 true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
                     handler.on_buffer_full(server, fd);
@@ -368,6 +383,7 @@ impl App for Dispatch {
         for follow_up in std::mem::take(&mut self.server.sessions.follow_ups) {
             match follow_up {
                 FollowUp::Answered(fd, answer) => self.answered(fd, answer),
+                FollowUp::BodyEnded(fd) => self.body_ended(fd),
                 FollowUp::Resumed(fd) => self.resumed(fd),
             }
         }

@@ -1,6 +1,6 @@
 //! From configuration and behaviour to a running server.
 
-use crate::codec::http::{Answer, Response};
+use crate::codec::http::Answer;
 use crate::codec::tcp::Framing;
 use crate::config::Config;
 use crate::error::{CloseReason, Fault};
@@ -22,7 +22,7 @@ use crate::server::state::settings::Reread;
 use crate::server::{Handle, Mail, Server};
 use crate::session::Sessions;
 use crate::session::message::Frame;
-use crate::session::request::{Handshake, Request};
+use crate::session::request::{Handshake, Reply, Request};
 use crate::session::script::Script;
 use crate::session::tcp::Tcp;
 use mio::{Poll, Waker};
@@ -318,14 +318,16 @@ impl Builder {
 
 /// Beside those of [`Callbacks`], which may be used on more than one thread.
 macro_rules! define_setters {
-    ($($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)?;)*) => {
+    (
+        $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*
+    ) => {
         /// Behaviour by closures.
         impl Builder {
             $(
                 #[doc = concat!("See [`Handler::", stringify!($name), "`].")]
-                pub fn $name<F>(mut self, call: F) -> Builder
+                pub fn $name<F $(, $given: Into<$reply>)?>(mut self, call: F) -> Builder
                 where
-                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? + Clone + Send + 'static,
+                    F: FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $given)? + Clone + Send + 'static,
                 {
                     self.closures.push(Box::new(move |callbacks| callbacks.$name(call.clone())));
                     self

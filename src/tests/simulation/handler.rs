@@ -423,7 +423,7 @@ impl Handler for Commanded {
         }
     }
 
-    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
+    fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Reply {
         let (fd, path) = (request.fd, request.path().to_owned());
         self.note(Entry::Request(fd, path.clone()));
         let page = format!("you asked for {path} {}", "y".repeat(path.len() * 50));
@@ -432,8 +432,8 @@ impl Handler for Commanded {
         match self.controls.borrow_mut().answer_later(server, move |server| {
             server.respond(fd, late);
         }) {
-            true => Response::later(),
-            false => response,
+            true => Reply::Later,
+            false => response.into(),
         }
     }
 
