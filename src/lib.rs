@@ -173,6 +173,7 @@ pub use server::state::history::History;
 pub use server::state::pool::{TaskError, TaskId};
 pub use server::state::presence::Presence;
 pub use server::state::rooms::TopicEvent;
+pub use server::state::subscription::{SubscribeRequest, Subscription};
 pub use server::verbs::memory::MemoryBound;
 pub use server::verbs::recovery::Recovered;
 pub use server::{Handle, Server};

@@ -27,6 +27,7 @@ use state::returning::Returning;
 use state::rooms::{Rooms, TopicEvent};
 use state::settings::Reread;
 use state::stage::Stage;
+use state::subscription::{Questions, Subscription};
 use state::tasks::Tasks;
 use std::any::Any;
 use std::collections::HashMap;
@@ -71,6 +72,8 @@ pub struct Server {
     outgoing: Outgoing,
     histories: Histories,
     returning: Option<Returning>,
+    /// What clients asked to be in and were not answered yet.
+    questions: Questions,
 }
 
 type Tick = dyn FnMut(&mut Server, TimerId);
@@ -83,6 +86,8 @@ pub(crate) enum Timer {
     Handler(Route),
     /// `on_deadline` of the connection's handler, or of this one where it has none yet.
     Deadline(Route, Fd),
+    /// The answer to a client that asked for a topic is late.
+    Subscription(Fd, Rc<str>),
 }
 
 /// What a verb makes handlers hear of. A verb calls nobody back, so what it has to tell waits here until the callback
@@ -141,6 +146,7 @@ pub(crate) enum Mail {
     Disconnect(Fd, u16, Box<str>),
     AnswerHandshake(Fd, Handshake),
     Respond(Fd, Response),
+    AnswerSubscribe(Fd, Box<str>, Subscription),
     StartBody(Fd, ResponseHead),
     WriteBody(Fd, Vec<u8>),
     EndBody(Fd),
@@ -168,6 +174,7 @@ impl Server {
             outgoing: Outgoing::default(),
             histories: Histories::default(),
             returning: None,
+            questions: Questions::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
 use crate::server::state::pool::{Output, TaskError, TaskId};
+use crate::server::state::subscription::Subscription;
 use crate::server::{Handle, Mail, Server};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
@@ -89,6 +90,21 @@ impl Handle {
     pub fn respond(&self, fd: Fd, response: Response) -> Result<(), PushError> {
         let bytes = response.bytes();
         self.send(Mail::Respond(fd, response), bytes)
+    }
+
+    /// [`Server::answer_subscribe`] from another thread. Where the client waits for it no more, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::push`].
+    pub fn answer_subscribe(
+        &self,
+        fd: Fd,
+        topic: &str,
+        answer: impl Into<Subscription>,
+    ) -> Result<(), PushError> {
+        let answer = answer.into();
+        let bytes = topic.len() + answer.bytes();
+        self.send(Mail::AnswerSubscribe(fd, topic.into(), answer), bytes)
     }
 
     /// [`Server::start_body`] from another thread. Where the client has given up or the time is over, nothing happens.

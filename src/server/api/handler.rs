@@ -8,6 +8,7 @@ use crate::server::Server;
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
+use crate::server::state::subscription::{SubscribeRequest, Subscription};
 use crate::session::message::Frame;
 use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
@@ -112,23 +113,24 @@ pub trait Handler {
     /// A message, or what came of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
-    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): true lets it
-    /// [join](Server::join), false, the default, denies it. The client says the name, so it is here that you judge
+    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): let it
+    /// [join](Server::join), with something that it is told, or deny it, which is the default; or answer
+    /// [later](Subscription::later). The client says the name, so it is here that you judge
     /// who may hear what: it may be any text, and who takes whatever comes lets clients make topics up to
     /// [`Config::topics_max`](crate::Config::topics_max). Where the topic has a [history](Server::keep_history), the
-    /// client is pushed what it has missed when this is over. Begin none here for a name that you do not know: it is
-    /// there until you end it.
+    /// client is pushed what it has missed when the answer is there. Begin none here for a name that you do not know:
+    /// it is there until you end it. A closure may return a `bool` or a [`Subscription`].
     ///
     /// ```
     /// use swio::Server;
     ///
-    /// let builder = Server::builder().listen("127.0.0.1:0").on_subscribe(|server, fd, topic| {
-    ///     let own = server.uid(fd).map(|uid| format!("private/{uid}"));
-    ///     topic == "news" || own.is_some_and(|own| own == topic)
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_subscribe(|server, request| {
+    ///     let own = server.uid(request.fd).map(|uid| format!("private/{uid}"));
+    ///     request.topic == "news" || own.is_some_and(|own| own == request.topic)
     /// });
     /// ```
-    fn on_subscribe(&mut self, server: &mut Server, fd: Fd, topic: &str) -> bool {
-        false
+    fn on_subscribe(&mut self, server: &mut Server, request: &SubscribeRequest<'_>) -> Subscription {
+        false.into()
     }
 
     /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
@@ -236,7 +238,7 @@ macro_rules! every_callback {
             on_open(request: &Request<'_>);
             on_client_open(fd: Fd, answer: &Answer<'_>);
             on_message(frame: Frame<'_>);
-            on_subscribe(fd: Fd, topic: &str) -> bool;
+            on_subscribe(request: &SubscribeRequest<'_>) => R: Into<Subscription>;
             on_receive(fd: Fd, data: &[u8]);
             on_ping(fd: Fd, data: &[u8]);
             on_pong(fd: Fd, data: &[u8]);

@@ -4,8 +4,8 @@
 use crate::codec::command::Command;
 use crate::codec::ws::{Opcode, close};
 use crate::fd::Fd;
-use crate::server::Server;
 use crate::server::dispatch::Dispatch;
+use crate::server::state::subscription::SubscribeRequest;
 use crate::session::message::Frame;
 use crate::session::route::Route;
 
@@ -32,8 +32,11 @@ impl Dispatch {
     /// Does what a command asks for, where it asks for no message and no end.
     pub(crate) fn run_command(&mut self, route: Route, fd: Fd, command: &Command<'_>) {
         match command {
-            Command::Subscribe { topic, last_id } => self.subscribe(route, fd, topic, last_id.as_deref()),
+            Command::Subscribe { topic, last_id, data } => {
+                self.subscribe(route, &SubscribeRequest::new(fd, topic, data), last_id.as_deref());
+            }
             Command::Unsubscribe { topic } => {
+                self.server.take_question(fd, topic);
                 self.server.leave(fd, topic);
                 self.server.sessions.tell(fd, &[("unsubscribed", topic)]);
             }
@@ -42,46 +45,20 @@ impl Dispatch {
         }
     }
 
-    /// The handler says who may be where. Whoever may is told what it has missed before it is told that it is in.
-    fn subscribe(&mut self, route: Route, fd: Fd, topic: &str, last_id: Option<&str>) {
+    /// Asks the handler, which says who may be where.
+    fn subscribe(&mut self, route: Route, request: &SubscribeRequest<'_>, last_id: Option<&str>) {
+        let &SubscribeRequest { fd, topic, .. } = request;
         if self.server.is_member(fd, topic) {
-            return self.server.tell_subscribed(fd, topic);
+            self.server.take_question(fd, topic);
+            return self.server.tell_subscribed(fd, topic, "");
         }
-        let place = last_id.map(|last_id| self.server.histories.place(last_id));
+        if self.server.questions.has(fd, topic) {
+            // It is told when the answer is there.
+            return;
+        }
         self.server.begin_return(fd, None);
-        let is_allowed = self
-            .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, fd, topic));
-        let joined = match is_allowed {
-            Some(true) => self.server.join(fd, topic).map_err(|error| error.to_string()),
-            Some(false) | None => Err("not allowed".to_owned()),
-        };
-        if let Some(place) = place {
-            self.server.set_place(topic, place);
-        }
-        // The handler may have put it into other topics too.
-        if self.server.bring_up_to_date(Some(topic)) {
-            self.server.tell_position(fd);
-        }
-        match joined {
-            Ok(_) => {
-                if last_id.is_some() && self.server.histories.name(topic).is_none() {
-                    self.server.sessions.tell(fd, &[("gap", topic)]);
-                }
-                self.server.tell_subscribed(fd, topic);
-            }
-            Err(reason) => self.server.sessions.tell(fd, &[("denied", topic), ("reason", &reason)]),
-        }
-    }
-}
-
-impl Server {
-    fn tell_subscribed(&mut self, fd: Fd, topic: &str) {
-        match self.histories.name(topic) {
-            Some(_) => {
-                let id = self.histories.head_id();
-                self.sessions.tell(fd, &[("subscribed", topic), ("id", &id)]);
-            }
-            None => self.sessions.tell(fd, &[("subscribed", topic)]),
-        }
+        let answer = self
+            .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, request));
+        self.server.conclude_subscribe(fd, topic, last_id, answer.unwrap_or(false.into()));
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod websocket;
 
 use super::api::handler::Handler;
 use super::state::stage::Stage;
+use super::state::subscription::Subscription;
 use super::{Deferred, Mail, Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::close;
@@ -215,6 +216,7 @@ impl App for Dispatch {
         let is_outgoing = self.server.outgoing.has(fd);
         self.server.sessions.forget(fd, &session, &reason);
         self.server.drop_deadline(fd);
+        self.server.drop_questions(fd);
         let route = match session {
             Session::Http(http) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
@@ -271,6 +273,9 @@ impl App for Dispatch {
             Mail::Respond(fd, response) => {
                 server.respond(fd, response);
             }
+            Mail::AnswerSubscribe(fd, topic, answer) => {
+                server.answer_subscribe(fd, &topic, answer);
+            }
             Mail::StartBody(fd, head) => {
                 server.start_body(fd, head);
             }
@@ -321,6 +326,11 @@ impl App for Dispatch {
                 Timer::Handler(route) => {
                     self.call("on_timer", route, None, |handler, server| handler.on_timer(server, id));
                     Timer::Handler(route)
+                }
+                Timer::Subscription(fd, topic) => {
+                    let late = Subscription::deny("the answer took too long");
+                    self.server.answer_subscribe(fd, &topic, late);
+                    Timer::Subscription(fd, topic)
                 }
                 Timer::Deadline(setter, fd) => {
                     self.server.deadlines.remove(&fd);

@@ -9,6 +9,7 @@ pub(crate) mod push;
 pub(crate) mod recovery;
 pub(crate) mod reload;
 pub(crate) mod shutdown;
+pub(crate) mod subscribing;
 pub(crate) mod tasks;
 pub(crate) mod timing;
 pub(crate) mod topics;
