@@ -149,7 +149,7 @@ fn a_question_is_asked_once_and_its_client_may_think_better_of_it() {
         next(&asked);
         live.ask(move |server| {
             assert_eq!(server.usage().timers, 1);
-            server.disconnect(fd, 4000, "");
+            assert!(server.reset(fd));
         });
         drop(page);
         live.until("it is gone", move |server| (!server.exists(fd)).then_some(()));
