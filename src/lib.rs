@@ -46,9 +46,11 @@
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
+//! | answer with a body that is written piece by piece | [`Reply::Stream`], [`Server::write_body`] |
+//! | expect something of a client in time | [`Server::set_deadline`], [`Builder::on_deadline`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
-//! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
+//! | let pages subscribe to topics | [`Builder::on_subscribe`], [`Subscription`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |

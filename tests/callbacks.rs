@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 use swio::{
-    CloseReason, Fault, Fd, Frame, Handler, Handshake, Presence, Request, Response, Server, TaskError,
+    CloseReason, Fault, Fd, Frame, Handler, Handshake, Presence, Reply, Request, Response, Server, TaskError,
     TaskId, TimerId, TopicEvent,
 };
 

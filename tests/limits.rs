@@ -217,7 +217,7 @@ fn offended() -> Builder {
             "/refused" => Response::text(401, "who are you?\n").into(),
             _ => swio::Handshake::accept(),
         })
-        .on_request(|_, _| panic!("as it should"))
+        .on_request(|_, _| -> Response { panic!("as it should") })
         .on_message(|_, frame| assert_ne!(frame.data.as_str(), Some("panic")))
 }
 

@@ -166,7 +166,7 @@ fn patterns_that_cannot_be_told_apart_are_an_error_at_start() {
 fn a_panic_in_one_route_is_nothing_to_the_others() {
     let live = Live::start(apps().route("/broken", || {
         Callbacks::new()
-            .on_request(|_, _| panic!("as the test wants"))
+            .on_request(|_, _| -> Response { panic!("as the test wants") })
             .on_message(|_, _| panic!("as the test wants"))
     }));
     let mut chat = live.client();

@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use swio::{Fd, Frame, Handler, JoinError, Presence, Request, Response, Server, TimerId, TopicEvent};
+use swio::{Fd, Frame, Handler, JoinError, Presence, Reply, Request, Response, Server, TimerId, TopicEvent};
 
 use room::Rooms;
 use wire::{FromPage, Message, Person, Refusal, ToPage};

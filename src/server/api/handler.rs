@@ -290,7 +290,7 @@ macro_rules! define_callbacks {
                     mut self,
                     mut call: impl FnMut(&mut Server, $($type),*) $(-> $answer)? $(-> $given)? + 'static,
                 ) -> Callbacks {
-                    // Of all but a `$given`, `into` makes what it is.
+                    // Converts a `$given`; for all others `into` changes nothing.
                     self.$name = Some(Box::new(move |server, $($parameter),*| {
                         call(server, $($parameter),*).into()
                     }));
