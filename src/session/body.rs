@@ -32,8 +32,8 @@ impl Sessions {
         let now = self.connections.now();
         let about = Exchange { is_head: head.method == "HEAD", keep_alive, date: self.date.text(now) };
         let (bytes, framing) = response.encode(head.is_1_1, &about);
-        self.http_mut(fd)?.streams = route;
         self.connections.write(fd, [&bytes, &[]], Quota::Exempt).ok()?;
+        self.writers.insert(fd, route);
         self.stats.responses += 1;
         self.connections.begin_crossings(fd);
         self.connections.deadline(fd, self.body_timeout());
@@ -106,13 +106,23 @@ impl Sessions {
 
     /// A body has ended: what becomes of its connection.
     pub(crate) fn conclude_body(&mut self, fd: Fd, keep_alive: bool) {
-        if let Some(http) = self.http_mut(fd) {
-            http.streams = Route::ROOT;
-        }
+        self.forget_writer(fd);
         if !keep_alive {
             self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         self.connections.deadline(fd, self.config.keep_alive_timeout);
+    }
+
+    /// Nothing is written to a connection any more: whose handler did. After a burst the memory is given back.
+    pub(crate) fn forget_writer(&mut self, fd: Fd) -> Option<Route> {
+        if self.writers.is_empty() {
+            return None;
+        }
+        let route = self.writers.remove(&fd);
+        if self.writers.is_empty() {
+            self.writers.shrink_to(64);
+        }
+        route
     }
 
     /// Nothing was written for too long, or its client takes nothing of it.

@@ -44,6 +44,7 @@ use date::Date;
 use info::Stats;
 use liveness::Liveness;
 use pause::Pause;
+use route::Route;
 use state::Session;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -88,6 +89,8 @@ pub(crate) struct Sessions {
     pub(crate) clients: HashMap<Fd, SocketAddr>,
     /// Of each connection that is not to be read.
     pub(crate) pauses: HashMap<Fd, Pause>,
+    /// Of each connection on which a response body is being written, the handler whose response it is.
+    pub(crate) writers: HashMap<Fd, Route>,
     /// Of each text that is pushed in parts, where it was cut.
     pub(crate) texts: HashMap<Fd, utf8::Validator>,
     /// Frames deferred until the fragmented message to this fd ends.
@@ -120,6 +123,7 @@ impl Sessions {
             answering: None,
             clients: HashMap::new(),
             pauses: HashMap::new(),
+            writers: HashMap::new(),
             texts: HashMap::new(),
             held_back: HashMap::new(),
             follow_ups: Vec::new(),

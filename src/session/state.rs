@@ -133,8 +133,6 @@ impl Default for Session {
 pub(crate) struct Http {
     /// A request that is not whole yet, or waits until the answers before it are read.
     pub(crate) held: Option<Box<Held>>,
-    /// The handler whose response body is being written; the root where none is.
-    pub(crate) streams: Route,
 }
 
 #[derive(Debug, Default)]

@@ -218,13 +218,14 @@ impl App for Dispatch {
         self.server.drop_deadline(fd);
         self.server.drop_questions(fd);
         let route = match session {
-            Session::Http(http) => {
+            Session::Http(_) => {
+                let writer = self.server.sessions.forget_writer(fd);
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_disconnect(server, fd, &reason);
                 };
                 self.call("on_disconnect", Route::ROOT, None, told);
-                if http.streams != Route::ROOT {
-                    self.call("on_disconnect", http.streams, None, told);
+                if let Some(writer) = writer.filter(|writer| *writer != Route::ROOT) {
+                    self.call("on_disconnect", writer, None, told);
                 }
                 return;
             }
