@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
         .script("/swio.js")
         .on_start(|server| server.keep_history("room", History::default()).expect("a short name"))
         .on_request(|_, _| Response::html(PAGE))
-        .on_subscribe(|_, _, topic| topic == "room")
+        .on_subscribe(|_, request| request.topic == "room")
         .on_message(|server, frame| {
             server.publish("room", format!("{}: {}", frame.fd, frame.data)).send();
         })

@@ -23,11 +23,15 @@ pub enum PushError {
     Full,
     /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
     /// or an opcode that is not a message's (to close, use [`disconnect`](crate::Server::disconnect)). On raw TCP: what
-    /// its [`Framing`](crate::Framing) can't carry.
+    /// its [`Framing`](crate::Framing) can't carry. To a response body:
+    /// more than its [`content_length`](crate::ResponseHead::content_length).
     Unsendable,
     /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) is not finished, and no other
     /// message may come between its parts (RFC 6455 §5.4).
     Unfinished,
+    /// No response body is being written to the connection: none was begun, or it has ended
+    /// ([`write_body`](crate::Server::write_body)).
+    NoBody,
     /// From a [`Handle`](crate::Handle) only: the mailbox is full. Try again later.
     Busy,
     /// From a [`Handle`](crate::Handle) only: the server has ended.
@@ -43,6 +47,7 @@ impl fmt::Display for PushError {
             PushError::Full => "the outbox is full: the message is too large, or the peer reads too slowly",
             PushError::Unsendable => "the payload is not valid for its opcode, or the framing can't carry it",
             PushError::Unfinished => "a message pushed in parts is not finished",
+            PushError::NoBody => "no response body is being written",
             PushError::Busy => "the server's mailbox is full",
             PushError::Stopped => "the server has ended",
         })

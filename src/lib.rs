@@ -47,9 +47,11 @@
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
+//! | answer with a body that is written piece by piece | [`Reply::Stream`], [`Server::write_body`] |
+//! | expect something of a client in time | [`Server::set_deadline`], [`Builder::on_deadline`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
-//! | let pages subscribe to topics | [`Builder::on_subscribe`], and `docs/PROTOCOL.md` for how they ask |
+//! | let pages subscribe to topics | [`Builder::on_subscribe`], [`Subscription`], and `docs/PROTOCOL.md` for how they ask |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
 //! | speak another server's protocol, beside your own | [`Envelope`], [`Handshake::envelope`] |
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
@@ -160,7 +162,7 @@ mod sim;
 mod tests;
 
 pub use client::{Client, Link, RunningClient};
-pub use codec::http::{Answer, Response};
+pub use codec::http::{Answer, Response, ResponseHead};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
@@ -179,6 +181,7 @@ pub use server::state::history::History;
 pub use server::state::pool::{TaskError, TaskId};
 pub use server::state::presence::Presence;
 pub use server::state::rooms::TopicEvent;
+pub use server::state::subscription::{SubscribeRequest, Subscription};
 pub use server::verbs::memory::MemoryBound;
 pub use server::verbs::recovery::Recovered;
 pub use server::{Handle, Server};

@@ -6,7 +6,7 @@ use common::{Client, DEADLINE, Live, PING, TEXT, UPGRADE, masked, recorded, tell
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
-use swio::{Builder, Callbacks, Cause, Fd, Handshake, Reply, Response, Server};
+use swio::{Builder, Callbacks, Cause, Fd, Handshake, JoinError, Reply, Response, Server};
 
 /// Tells of each request, and lets it wait.
 fn waiting() -> (Builder, Receiver<Fd>) {
@@ -148,6 +148,12 @@ fn a_client_that_gives_up_is_seen_while_it_waits() {
         let mut client = live.client();
         client.send(request);
         let fd = next(&fds);
+        live.ask(move |server| {
+            // What is kept by fd begins with the session; its deadline goes with the connection.
+            assert_eq!(server.join(fd, "news"), Err(JoinError::NotOpen));
+            assert_eq!(server.bind(fd, "somebody"), Err(JoinError::NotOpen));
+            assert!(server.set_deadline(fd, Duration::from_secs(3_600)));
+        });
         drop(client);
         assert_eq!(ends.recv_timeout(DEADLINE), Ok((fd, Cause::Lost)));
         live.until_empty();
@@ -163,7 +169,9 @@ fn a_client_that_gives_up_is_seen_while_it_waits() {
         live.handle.respond(fd, Response::new(200)).expect("taken");
     }
     live.until_empty();
-    assert_eq!(live.ask(|server| server.usage().websockets), 0);
+    let usage = live.ask(|server| server.usage());
+    assert_eq!((usage.websockets, usage.timers, usage.inbound_bytes), (0, 0, 0));
+    assert_eq!((usage.memberships, usage.users), (0, 0));
 }
 
 /// What follows a waiting request is held within a limit, then left with the system, and all of it is served.

@@ -1,6 +1,8 @@
 //! The protocol of pages, `swio.1`, over real sockets: labels, subscriptions, coming back and numbered messages, on
 //! WebSockets, event streams and long polling alike.
 
+#[path = "page_protocol/answers.rs"]
+mod answers;
 #[path = "page_protocol/chance.rs"]
 mod chance;
 #[path = "page_protocol/coming_back.rs"]
@@ -277,7 +279,7 @@ fn histories(messages: usize) -> (Builder, Events) {
                 server.keep_history(topic, history).expect("a short name");
             }
         })
-        .on_subscribe(|_, _, topic| topic != "secret");
+        .on_subscribe(|_, request| request.topic != "secret");
     (builder, events)
 }
 

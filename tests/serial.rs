@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
-use swio::{Command, Fd, Handshake, JoinError, Message, Outcome, PushError, Reach, Response, SlowConsumer};
+use swio::{
+    Command, Fd, Handshake, JoinError, Message, Outcome, PushError, Reach, Response, ResponseHead,
+    SlowConsumer, Subscription,
+};
 
 fn json<T: DeserializeOwned + Serialize>(value: &T) -> T {
     let text = serde_json::to_string(value).expect("it can be written");
@@ -45,6 +48,10 @@ fn commands() -> Vec<Command> {
         Command::Protect { fd, is_protected: true },
         Command::AnswerHandshake { fd, handshake },
         Command::Respond { fd, response: Response::text(200, "hi\n").header("X-A", "b") },
+        Command::AnswerSubscribe { fd, topic: topic(), answer: Subscription::allow().data("{}") },
+        Command::StartBody { fd, head: ResponseHead::new(200).header("X-A", "b").content_length(7) },
+        Command::WriteBody { fd, bytes: b"\x00raw\xff".to_vec() },
+        Command::EndBody { fd },
         Command::Exists { fd },
         Command::IsEstablished { fd },
         Command::ClientInfo { fd },

@@ -5,6 +5,9 @@ use super::ws::close;
 use std::borrow::Cow;
 use std::fmt;
 
+/// The most bytes of data that a client may send along when it asks for a topic.
+pub(crate) const DATA_BYTES_MAX: usize = 4096;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
@@ -14,6 +17,8 @@ pub(crate) enum Command<'a> {
         topic: Cow<'a, str>,
         /// The id of the last message that the client has from this topic.
         last_id: Option<Cow<'a, str>>,
+        /// What the client sent along; perhaps empty.
+        data: Cow<'a, str>,
     },
     Unsubscribe {
         topic: Cow<'a, str>,
@@ -34,6 +39,7 @@ pub(crate) enum CommandError {
     Unknown,
     NoTopic,
     TopicTooLong,
+    DataTooLong,
     CloseCode,
     CloseReasonTooLong,
     /// A WebSocket closes by a close frame.
@@ -58,6 +64,7 @@ impl CommandError {
             CommandError::Unknown => "an unknown command",
             CommandError::NoTopic => "a command without a topic",
             CommandError::TopicTooLong => "the name of a topic that is much too long",
+            CommandError::DataTooLong => "data of a subscription that is too long",
             CommandError::CloseCode => "a bad close code",
             CommandError::CloseReasonTooLong => "a close reason that is too long",
             CommandError::CloseOnWebSocket => "a close command on a WebSocket",
@@ -91,12 +98,14 @@ impl<'a> Command<'a> {
         if query.is_empty() {
             return Ok(Command::Send);
         }
-        let (mut what, mut topic, mut last_id, mut code, mut reason) = (None, None, None, None, None);
+        let (mut what, mut topic, mut last_id, mut data) = (None, None, None, None);
+        let (mut code, mut reason) = (None, None);
         for (name, value) in form_urlencoded::parse(query) {
             let place = match &*name {
                 "swio" => &mut what,
                 "topic" => &mut topic,
                 "last-event-id" => &mut last_id,
+                "data" => &mut data,
                 "code" => &mut code,
                 "reason" => &mut reason,
                 _ => continue,
@@ -108,7 +117,11 @@ impl<'a> Command<'a> {
             Some("send") => Command::Send,
             // An empty id means that the client has no message.
             Some("subscribe") => {
-                Command::Subscribe { topic: topic?, last_id: last_id.filter(|last_id| !last_id.is_empty()) }
+                let (topic, data) = (topic?, data.unwrap_or_default());
+                if data.len() > DATA_BYTES_MAX {
+                    return Err(CommandError::DataTooLong);
+                }
+                Command::Subscribe { topic, last_id: last_id.filter(|last_id| !last_id.is_empty()), data }
             }
             Some("unsubscribe") => Command::Unsubscribe { topic: topic? },
             Some("ping") => Command::Ping,
@@ -139,7 +152,8 @@ mod tests {
     fn each_command_is_read() {
         let parse = |query: &'static str| Command::parse(query.as_bytes());
         let subscribe = |topic: &'static str, last_id: Option<&'static str>| {
-            Ok(Command::Subscribe { topic: topic.into(), last_id: last_id.map(Cow::Borrowed) })
+            let last_id = last_id.map(Cow::Borrowed);
+            Ok(Command::Subscribe { topic: topic.into(), last_id, data: "".into() })
         };
         assert_eq!(parse(""), Ok(Command::Send));
         assert_eq!(parse("swio=send"), Ok(Command::Send));
@@ -149,6 +163,9 @@ mod tests {
             parse("last-event-id=k3-17&topic=a+%26%C3%BC%0A&swio=subscribe&topic=b&more=1"),
             subscribe("a &ü\n", Some("k3-17"))
         );
+        let last_id = None;
+        let with_data = Command::Subscribe { topic: "a".into(), last_id, data: "{\"x\": 1}".into() };
+        assert_eq!(parse("swio=subscribe&topic=a&data=%7B%22x%22:+1%7D&data=b"), Ok(with_data));
         assert_eq!(parse("swio=unsubscribe&topic=%00"), Ok(Command::Unsubscribe { topic: "\0".into() }));
         assert_eq!(parse("swio=ping&swio=close"), Ok(Command::Ping));
         let close = |code, reason: &'static str| Ok(Command::Close { code, reason: reason.into() });
@@ -179,6 +196,9 @@ mod tests {
         }
         let long = format!("swio=close&reason={}", "x".repeat(124));
         assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
+        assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        let long = format!("swio=subscribe&topic=a&data={}", "x".repeat(4097));
+        assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::DataTooLong));
         assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
         // Whatever bytes they are.
         for byte in 0..=255 {

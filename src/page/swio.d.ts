@@ -70,11 +70,10 @@ declare class Swio extends EventTarget {
   /** Drops the session, or ends the wait for the next try, and tries again at once. */
   reconnect(): void;
   /**
-   * Asks to be in a topic, now and whenever a session stands. Gives the same again for the same topic. `lastEventId`:
-   * of a message that the page has from elsewhere; what came after it is sent, where the topic has a history. Throws
-   * where the name is empty or over 1,024 bytes.
+   * Asks to be in a topic, now and whenever a session stands. Gives the same again for the same topic. Throws where the
+   * name is empty or over 1,024 bytes, or the data over 4,096.
    */
-  subscribe(topic: string, lastEventId?: string): Swio.Subscription;
+  subscribe(topic: string, options?: Swio.SubscribeOptions): Swio.Subscription;
   unsubscribe(topic: string): void;
 
   addEventListener<K extends keyof Swio.Events>(
@@ -121,6 +120,13 @@ declare namespace Swio {
     reconnect?: (event: globalThis.CloseEvent) => boolean;
   }
 
+  interface SubscribeOptions {
+    /** Of a message that the page has from elsewhere; what came after it is sent, where the topic has a history. */
+    lastEventId?: string;
+    /** What the server is told with the question, such as a token. */
+    data?: string;
+  }
+
   interface MessageEvent extends globalThis.MessageEvent<any> {
     /** Where it was published; empty where it was pushed to this page alone. */
     readonly topic: string;
@@ -141,6 +147,11 @@ declare namespace Swio {
     readonly topic: string;
   }
 
+  interface SubscribedEvent extends TopicEvent {
+    /** What the server tells with it; empty where it tells nothing. */
+    readonly data: string;
+  }
+
   interface DeniedEvent extends TopicEvent {
     readonly reason: string;
   }
@@ -155,7 +166,7 @@ declare namespace Swio {
 
   interface SubscriptionEvents {
     message: MessageEvent;
-    subscribed: TopicEvent;
+    subscribed: SubscribedEvent;
     denied: DeniedEvent;
     gap: TopicEvent;
   }
@@ -167,9 +178,11 @@ declare namespace Swio {
     readonly state: "pending" | "subscribed" | "denied" | "unsubscribed";
     /** From where it goes on after a cut; empty where the topic has no history. */
     readonly lastEventId: string;
+    /** Sent along each time that the server is asked; it may be changed, up to 4,096 bytes. */
+    data: string;
     onmessage: ((event: MessageEvent) => void) | null;
     /** Each time the server has it in the topic, behind what it had missed. */
-    onsubscribed: ((event: TopicEvent) => void) | null;
+    onsubscribed: ((event: SubscribedEvent) => void) | null;
     ondenied: ((event: DeniedEvent) => void) | null;
     /** Some messages were missed and are not known any more. */
     ongap: ((event: TopicEvent) => void) | null;

@@ -41,6 +41,7 @@
   const TOPIC_BYTES_MAX = 1024;
   // What positions may take of the request that opens a session: servers and proxies bound its length.
   const POSITIONS_BYTES_MAX = 2048;
+  const DATA_BYTES_MAX = 4096;
   // A POST that is slower is taken for lost.
   const BYTES_PER_MS_MIN = 10;
 
@@ -399,12 +400,14 @@
   };
 
   class Subscription extends Target {
-    constructor(swio, topic, lastEventId) {
+    constructor(swio, topic, lastEventId, data) {
       super(["message", "subscribed", "denied", "gap"]);
       this.topic = topic;
       this.state = "pending";
       // The position in the topic's history, from which it goes on after a cut.
       this.lastEventId = lastEventId;
+      // Sent along whenever it is asked for.
+      this.data = data;
       this._swio = swio;
     }
 
@@ -481,16 +484,19 @@
       else this._queue.push({ payload, size });
     }
 
-    subscribe(topic, lastEventId = "") {
+    subscribe(topic, { lastEventId = "", data = "" } = {}) {
       topic = String(topic);
       // To the server these are no commands, and the end of the session.
       const size = bytesOf(topic);
       if (size === 0 || size > TOPIC_BYTES_MAX) {
         throw new TypeError(`the name of a topic has 1 to ${TOPIC_BYTES_MAX} bytes, and not ${size}`);
       }
+      if (bytesOf(String(data)) > DATA_BYTES_MAX) {
+        throw new TypeError(`the data of a subscription has at most ${DATA_BYTES_MAX} bytes`);
+      }
       let subscription = this._subscriptions.get(topic);
       if (subscription === undefined) {
-        subscription = new Subscription(this, topic, lastEventId || (this._positions.get(topic) ?? ""));
+        subscription = new Subscription(this, topic, lastEventId || (this._positions.get(topic) ?? ""), data);
         this._subscriptions.set(topic, subscription);
         if (lastEventId) this._advance(topic, lastEventId);
         if (this.readyState === Swio.OPEN) this._subscribe(subscription);
@@ -576,9 +582,10 @@
       this.dispatchEvent(new Event("open"));
     }
 
-    _subscribe({ topic, lastEventId }) {
+    _subscribe({ topic, lastEventId, data }) {
       const query = new URLSearchParams({ swio: "subscribe", topic });
       if (lastEventId) query.set("last-event-id", lastEventId);
+      if (data) query.set("data", data);
       this._transport.send(query.toString(), "");
     }
 
@@ -633,13 +640,13 @@
       return told.length === 0 && positions.length > 0 ? ["-"] : told;
     }
 
-    _noticed({ subscribed, denied, gap, position, id, reason }) {
+    _noticed({ subscribed, denied, gap, position, id, reason, data = "" }) {
       const subscription = this._subscriptions.get(subscribed ?? denied ?? gap);
       const tell = (target, type, members) => target?.dispatchEvent(Object.assign(new Event(type), members));
       if (subscribed !== undefined && subscription) {
         subscription.state = "subscribed";
         if (id) this._advance(subscribed, id);
-        tell(subscription, "subscribed", { topic: subscribed });
+        tell(subscription, "subscribed", { topic: subscribed, data });
       } else if (denied !== undefined && subscription) {
         this._subscriptions.delete(denied);
         this._positions.delete(denied);

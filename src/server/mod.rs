@@ -11,6 +11,7 @@ pub(crate) mod state;
 pub(crate) mod verbs;
 
 use crate::config::Config;
+use crate::fd::Fd;
 use crate::net::mailbox::Sender;
 use crate::net::timers::{TimerId, Timers};
 use crate::session::Sessions;
@@ -24,8 +25,10 @@ use state::returning::Returning;
 use state::rooms::{Rooms, TopicEvent};
 use state::settings::Reread;
 use state::stage::Stage;
+use state::subscription::Questions;
 use state::tasks::Tasks;
 use std::any::Any;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -54,6 +57,8 @@ use std::time::{Duration, Instant};
 pub struct Server {
     pub(crate) sessions: Sessions,
     timers: Timers<Timer>,
+    /// Of each connection that has a deadline of the user's, its timer.
+    deadlines: HashMap<Fd, TimerId>,
     handle: Handle,
     stage: Stage,
     /// Whose callback runs, or ran last.
@@ -65,6 +70,8 @@ pub struct Server {
     outgoing: Outgoing,
     histories: Histories,
     returning: Option<Returning>,
+    /// What clients asked to be in and were not answered yet.
+    questions: Questions,
 }
 
 type Tick = dyn FnMut(&mut Server, TimerId);
@@ -75,6 +82,10 @@ pub(crate) enum Timer {
     Every(Route, Box<Tick>),
     /// The handler's `on_timer`.
     Handler(Route),
+    /// `on_deadline` of the connection's handler, or of this one where it has none yet.
+    Deadline(Route, Fd),
+    /// The answer to a client that asked for a topic is late.
+    Subscription(Fd, Rc<str>),
 }
 
 /// What a verb makes handlers hear of. A verb calls nobody back, so what it has to tell waits here until the callback
@@ -149,6 +160,7 @@ impl Server {
         Server {
             sessions,
             timers: Timers::default(),
+            deadlines: HashMap::new(),
             handle,
             stage: Stage::Serving,
             route: Route::ROOT,
@@ -159,6 +171,7 @@ impl Server {
             outgoing: Outgoing::default(),
             histories: Histories::default(),
             returning: None,
+            questions: Questions::default(),
         }
     }
 

@@ -60,6 +60,9 @@ impl Sessions {
                     self.connections.kill(fd, reason);
                     return true;
                 }
+                if self.reset_body(fd, &reason) {
+                    return true;
+                }
                 let was_open = self.connections.session_mut(fd).is_some();
                 self.connections.finish(fd, reason);
                 was_open
@@ -87,6 +90,9 @@ impl Sessions {
 
     /// Ends a connection once its outbox is empty.
     pub(crate) fn end(&mut self, fd: Fd, reason: CloseReason) {
+        if self.reset_body(fd, &reason) {
+            return;
+        }
         self.hear_no_more(fd);
         self.connections.finish(fd, reason);
     }

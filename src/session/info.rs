@@ -228,7 +228,7 @@ pub struct Usage {
     pub long_polls: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
-    /// User timers.
+    /// User timers, deadlines of connections, and subscriptions that wait for an answer.
     pub timers: usize,
     /// Tasks that have no result yet.
     pub tasks: usize,

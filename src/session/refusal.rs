@@ -35,6 +35,9 @@ impl Sessions {
             // The server's fault, or its handler's: logged there.
             Refusal::AnswerTimeout | Refusal::Internal => {}
         }
+        if self.cut_body(fd) {
+            return;
+        }
         let response = Response::text(refusal.status(), format!("{refusal}\n"));
         let response = match refusal.status() {
             405 => response.header("Allow", "GET"),

@@ -1,7 +1,7 @@
 //! What callbacks are told of a request, and what they answer a handshake with.
 
 use crate::codec::http::response::check_header;
-use crate::codec::http::{Head, Response};
+use crate::codec::http::{Head, Response, ResponseHead};
 use crate::fd::Fd;
 use crate::session::envelope::EnvelopeId;
 use crate::session::route::Params;
@@ -154,6 +154,15 @@ pub enum Reply {
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
     /// client's next requests wait, and nobody else does.
     Later,
+    /// The head is sent when the callback returns; the body is written after that, with
+    /// [`Server::write_body`](crate::Server::write_body).
+    Stream(ResponseHead),
+}
+
+impl From<ResponseHead> for Reply {
+    fn from(head: ResponseHead) -> Reply {
+        Reply::Stream(head)
+    }
 }
 
 impl From<Response> for Reply {

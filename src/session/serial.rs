@@ -1,7 +1,7 @@
 //! How the types that are not written field by field look in JSON and in binary formats: messages, bytes, answers,
 //! what is known of a connection. What is read is checked as the types' own constructors check it.
 
-use crate::codec::http::Response;
+use crate::codec::http::{Response, ResponseHead};
 use crate::config::SlowConsumer;
 use crate::fd::Fd;
 use crate::net::lost::Lost;
@@ -195,6 +195,37 @@ impl<'de> Deserialize<'de> for Response {
             (Some(Bytes(bytes)), text) if text.is_empty() => Ok(response.body(bytes)),
             _ => Err(D::Error::custom("a response has either `text` or `binary`")),
         }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResponseHeadForm<'a> {
+    status: u16,
+    #[serde(default)]
+    headers: Headers<'a>,
+    #[serde(default)]
+    content_length: Option<u64>,
+}
+
+impl Serialize for ResponseHead {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let headers = self.response.headers().map(|(name, value)| (name.into(), value.into())).collect();
+        let form = ResponseHeadForm { status: self.status(), headers, content_length: self.length };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResponseHead {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = ResponseHeadForm::deserialize(deserializer)?;
+        let mut response = Response::checked(form.status).map_err(D::Error::custom)?;
+        for (name, value) in form.headers {
+            response = response
+                .checked_header(name.into_owned().into(), value.into_owned().into())
+                .map_err(D::Error::custom)?;
+        }
+        Ok(ResponseHead { response, length: form.content_length })
     }
 }
 

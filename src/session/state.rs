@@ -4,7 +4,9 @@
 use super::formats::FormatId;
 use super::info::Transport;
 use super::route::Route;
+use crate::codec::http::BodyFraming;
 use crate::codec::http::body::Body;
+use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::tcp::PartialPackage;
 use crate::codec::ws::{Decoder, Role, utf8};
 use crate::error::CloseReason;
@@ -144,6 +146,8 @@ pub(crate) struct Note {
     pub(crate) text: Option<utf8::Validator>,
     /// Frames deferred until the message that is pushed in parts ends.
     pub(crate) held_back: Vec<u8>,
+    /// Whose handler writes the body of a response to it.
+    pub(crate) writer: Option<Route>,
 }
 
 impl Note {
@@ -155,7 +159,7 @@ impl Note {
 
 impl rare::Note for Note {
     fn is_empty(&self) -> bool {
-        self.pause.is_none() && self.text.is_none() && self.held_back.capacity() == 0
+        self.pause.is_none() && self.text.is_none() && self.held_back.capacity() == 0 && self.writer.is_none()
     }
 }
 
@@ -213,6 +217,13 @@ impl Held {
         true
     }
 
+    /// Gives `call` the head of the request that waits.
+    pub(crate) fn with_head<R>(&self, waiting: &Waiting, call: impl FnOnce(&Head<'_>) -> R) -> R {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let parsed = Head::parse(&self.bytes[..waiting.head_len], &mut headers);
+        call(&parsed.ok().flatten().expect("parsed before").0)
+    }
+
     /// Forgets the first bytes, and the memory that they needed where it was much more than is left.
     pub(crate) fn forget(&mut self, len: usize) {
         self.bytes.drain(..len);
@@ -258,7 +269,7 @@ impl Awaited {
     pub(crate) fn session(self) -> Option<Fd> {
         match self {
             Awaited::Output(session) | Awaited::Poll(session) => Some(session),
-            Awaited::Handshake | Awaited::Response => None,
+            Awaited::Handshake | Awaited::Response | Awaited::Body(_) => None,
         }
     }
 }
@@ -274,6 +285,30 @@ pub(crate) enum Awaited {
     Output(Fd),
     /// Messages to a session of long polling.
     Poll(Fd),
+    /// The end of the response's body, which is being written. Of the request nothing is held any more.
+    Body(BodyOut),
+}
+
+impl Waiting {
+    /// The same request while the body of its response is being written.
+    pub(crate) fn streaming(self, body: BodyOut) -> Waiting {
+        Waiting { head_len: 0, body_len: 0, len: 0, awaited: Awaited::Body(body), ..self }
+    }
+
+    /// The body of its response that is being written.
+    pub(crate) fn body(&self) -> Option<&BodyOut> {
+        match &self.awaited {
+            Awaited::Body(body) => Some(body),
+            _ => None,
+        }
+    }
+}
+
+/// A response body that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyOut {
+    pub(crate) framing: BodyFraming,
+    pub(crate) keep_alive: bool,
 }
 
 /// A package of which only the start is here.

@@ -6,6 +6,7 @@ use crate::codec::http::{Head, Refusal, Response};
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::request::{Handshake, Verdict};
+use crate::session::route::Route;
 use crate::session::state::{Awaited, Held, Session, Waiting};
 
 /// What was waited for.
@@ -19,6 +20,8 @@ pub(crate) enum LateAnswer {
 pub(crate) enum FollowUp {
     /// A waiting request got its answer.
     Answered(Fd, LateAnswer),
+    /// The body of a response was written to its end.
+    BodyEnded(Fd),
     /// A pause is to end.
     Resumed(Fd),
     /// A request has waited for the output of a session for as long as it may.
@@ -34,7 +37,8 @@ impl Sessions {
     }
 
     pub(crate) fn respond_later(&mut self, fd: Fd, response: Response) -> bool {
-        self.answer_waiting(fd, |awaited| awaited != Awaited::Handshake, LateAnswer::Response(response))
+        let meant = |awaited| matches!(awaited, Awaited::Response | Awaited::Output(_) | Awaited::Poll(_));
+        self.answer_waiting(fd, meant, LateAnswer::Response(response))
     }
 
     /// Answers a request that waits for what is `meant`.
@@ -56,6 +60,14 @@ impl Sessions {
     pub(crate) fn end_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
+    }
+
+    /// Whose a connection is now: that of its session, or of the request that waits on it.
+    pub(crate) fn route(&mut self, fd: Fd) -> Option<Route> {
+        match self.connections.session_mut(fd)? {
+            Session::Http(http) => http.waiting().map(|waiting| waiting.route),
+            session => session.route(),
+        }
     }
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
@@ -81,10 +93,16 @@ impl Sessions {
         if waiting.is_answered {
             return true;
         }
-        if let Some(session) = awaited.session() {
-            self.follow_ups.push(FollowUp::Held(fd, session));
-        } else if let Some(held) = self.take_held(fd) {
-            self.refuse_request(fd, &held.bytes, Refusal::AnswerTimeout);
+        match awaited {
+            Awaited::Output(session) | Awaited::Poll(session) => {
+                self.follow_ups.push(FollowUp::Held(fd, session));
+            }
+            Awaited::Body(_) => self.body_expired(fd),
+            Awaited::Handshake | Awaited::Response => {
+                if let Some(held) = self.take_held(fd) {
+                    self.refuse_request(fd, &held.bytes, Refusal::AnswerTimeout);
+                }
+            }
         }
         true
     }

@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
             }
         })
         .on_request(serve)
-        .on_subscribe(|_, _, topic| topic != "secret")
+        .on_subscribe(|_, request| request.topic != "secret")
         .on_handshake(|_, request| match request.query_param("refuse") {
             Some(_) => Handshake::refuse(Response::new(403)),
             None => Handshake::accept(),

@@ -19,7 +19,7 @@ swio.send("text");
 swio.send(Uint8Array.of(1, 2));
 swio.send(new Blob(["x"]));
 
-const news: Swio.Subscription = swio.subscribe("news", "k3f0.1-17");
+const news: Swio.Subscription = swio.subscribe("news", { lastEventId: "k3f0.1-17", data: "token" });
 news.ondenied = ({ topic, reason }) => console.log(topic, reason);
 news.addEventListener("gap", ({ topic }) => console.log(topic, news.state === "subscribed", news.lastEventId));
 news.addEventListener("message", showPrice);

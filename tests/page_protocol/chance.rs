@@ -112,9 +112,9 @@ fn resume_by_chance(kind: Kind, seed: u64) {
                 }
             }
         })
-        .on_subscribe(move |server, _, topic| {
+        .on_subscribe(move |server, request| {
             if another.below(100) < publishing {
-                publish_next(server, &on_subscribe, known(topic));
+                publish_next(server, &on_subscribe, known(request.topic));
             }
             true
         });

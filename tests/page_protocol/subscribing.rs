@@ -99,7 +99,8 @@ fn a_subscription_goes_on_where_it_was() {
 fn a_subscription_begins_where_the_handler_ends() {
     for kind in KINDS {
         let (builder, events) = histories(10);
-        let live = pages(builder.on_subscribe(|server, fd, topic| {
+        let live = pages(builder.on_subscribe(|server, request| {
+            let (fd, topic) = (request.fd, request.topic);
             // Before it is in, and so not for who begins here; then the app puts it into another topic too.
             server.publish(topic, "before").send();
             if topic == "a" {
@@ -136,7 +137,7 @@ fn a_subscription_begins_where_the_handler_ends() {
 fn a_panic_in_on_subscribe_ends_the_session_that_asked() {
     for kind in KINDS {
         let (builder, events) = recorded();
-        let live = pages(builder.on_subscribe(|_, _, _| panic!("on purpose")));
+        let live = pages(builder.on_subscribe(|_, _| -> bool { panic!("on purpose") }));
         let mut page = Page::open(&live, kind);
         page.command("swio=subscribe&topic=news", "");
         let (fd, text) = events.error();

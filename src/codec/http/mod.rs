@@ -7,8 +7,11 @@ pub(crate) mod forwarded;
 pub(crate) mod head;
 mod refusal;
 pub(crate) mod response;
+pub(crate) mod response_head;
 
 pub use answer::Answer;
 pub(crate) use head::Head;
 pub(crate) use refusal::{BadRequest, Refusal};
 pub use response::Response;
+pub(crate) use response_head::BodyFraming;
+pub use response_head::ResponseHead;

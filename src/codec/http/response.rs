@@ -1,7 +1,7 @@
 //! Responses: what a callback builds, and how it is written (RFC 9112 §4, §6).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// A response to an HTTP request. The server adds the headers for length, date and connection.
 ///
@@ -115,15 +115,22 @@ impl Response {
     /// Encodes the head, and returns it with the body that follows. A `HEAD` request gets the same head as a `GET`, and
     /// no body (RFC 9110 §9.3.2).
     pub(crate) fn encode(self, about: &Exchange<'_>) -> (Vec<u8>, Cow<'static, [u8]>) {
+        let (has_body, len) = (self.has_body(), self.body.len());
+        let head = match has_body {
+            true => self.head(format_args!("Content-Length: {len}\r\n"), about),
+            false => self.head(format_args!(""), about),
+        };
+        let body = if has_body && !about.is_head { self.body } else { Cow::Borrowed(&[][..]) };
+        (head, body)
+    }
+
+    /// Writes the head. `framing`: the header line that says where the body ends.
+    pub(crate) fn head(&self, framing: fmt::Arguments<'_>, about: &Exchange<'_>) -> Vec<u8> {
         let mut head = String::with_capacity(256);
         let reason = reason_phrase(self.status);
         write!(head, "HTTP/1.1 {} {reason}\r\n", self.status).expect("a String takes all");
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").expect("a String takes all");
-        }
-        let has_body = !matches!(self.status, 204 | 304);
-        if has_body {
-            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("a String takes all");
         }
         let is_upgrade = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         let connection = if about.keep_alive {
@@ -133,9 +140,14 @@ impl Response {
         } else {
             "close"
         };
-        write!(head, "Date: {}\r\nConnection: {connection}\r\n\r\n", about.date).expect("a String takes all");
-        let body = if has_body && !about.is_head { self.body } else { Cow::Borrowed(&[][..]) };
-        (head.into_bytes(), body)
+        write!(head, "{framing}Date: {}\r\nConnection: {connection}\r\n\r\n", about.date)
+            .expect("a String takes all");
+        head.into_bytes()
+    }
+
+    /// Whether a response with this status has a body (RFC 9110 §6.4.1).
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.status, 204 | 304)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The server for other threads: everything goes through its mailbox, and nothing waits.
 
-use crate::codec::http::Response;
+use crate::codec::http::{Response, ResponseHead};
 use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
 use crate::server::state::clients::ClientId;
 use crate::server::state::command::{Command, Outcome};
 use crate::server::state::pool::{Output, TaskError, TaskId};
+use crate::server::state::subscription::Subscription;
 use crate::server::{Errand, Handle, Mail, OnOutcome, Server};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
@@ -147,6 +148,44 @@ impl Handle {
     /// As for [`Handle::execute`].
     pub fn respond(&self, fd: Fd, response: Response) -> Result<(), PushError> {
         self.execute(Command::Respond { fd, response })
+    }
+
+    /// [`Server::answer_subscribe`] from another thread. If the client no longer waits for it, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
+    pub fn answer_subscribe(
+        &self,
+        fd: Fd,
+        topic: &str,
+        answer: impl Into<Subscription>,
+    ) -> Result<(), PushError> {
+        self.execute(Command::AnswerSubscribe { fd, topic: topic.into(), answer: answer.into() })
+    }
+
+    /// [`Server::start_body`] from another thread. If the client has given up or the time is over, nothing happens.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
+    pub fn start_body(&self, fd: Fd, head: ResponseHead) -> Result<(), PushError> {
+        self.execute(Command::StartBody { fd, head })
+    }
+
+    /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended:
+    /// a body that is cut off is better than one with a hole in it.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
+    pub fn write_body(&self, fd: Fd, bytes: impl Into<Vec<u8>>) -> Result<(), PushError> {
+        self.execute(Command::WriteBody { fd, bytes: bytes.into() })
+    }
+
+    /// [`Server::end_body`] from another thread.
+    ///
+    /// # Errors
+    /// As for [`Handle::execute`].
+    pub fn end_body(&self, fd: Fd) -> Result<(), PushError> {
+        self.execute(Command::EndBody { fd })
     }
 
     /// Runs `call` on the server's own thread, with everything that a callback can do.

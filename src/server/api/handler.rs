@@ -8,6 +8,7 @@ use crate::server::Server;
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
+use crate::server::state::subscription::{SubscribeRequest, Subscription};
 use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
@@ -97,7 +98,7 @@ pub trait Handler {
 
     /// A plain HTTP request. The default tells the client that this is a WebSocket server: 426, or 405 for
     /// methods other than GET and HEAD. A `HEAD` is answered as a `GET`; the server leaves the body out. A closure may
-    /// return a [`Response`] or a [`Reply`].
+    /// return a [`Response`], a [`ResponseHead`](crate::ResponseHead) or a [`Reply`].
     fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Reply {
         websockets_only(request).into()
     }
@@ -112,23 +113,24 @@ pub trait Handler {
     /// A message, or what came of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
-    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): true lets it
-    /// [join](Server::join), false, the default, denies it. The client says the name, so it is here that you judge
+    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): let it
+    /// [join](Server::join), with something that it is told, or deny it, which is the default; or answer
+    /// [later](Subscription::later). The client says the name, so it is here that you judge
     /// who may hear what: it may be any text, and who takes whatever comes lets clients make topics up to
     /// [`Config::topics_max`](crate::Config::topics_max). Where the topic has a [history](Server::keep_history), the
-    /// client is pushed what it has missed when this is over. Begin none here for a name that you do not know: it is
-    /// there until you end it.
+    /// client is pushed what it has missed when the answer is there. Begin none here for a name that you do not know:
+    /// it is there until you end it. A closure may return a `bool` or a [`Subscription`].
     ///
     /// ```
     /// use swio::Server;
     ///
-    /// let builder = Server::builder().listen("127.0.0.1:0").on_subscribe(|server, fd, topic| {
-    ///     let own = server.uid(fd).map(|uid| format!("private/{uid}"));
-    ///     topic == "news" || own.is_some_and(|own| own == topic)
+    /// let builder = Server::builder().listen("127.0.0.1:0").on_subscribe(|server, request| {
+    ///     let own = server.uid(request.fd).map(|uid| format!("private/{uid}"));
+    ///     request.topic == "news" || own.is_some_and(|own| own == request.topic)
     /// });
     /// ```
-    fn on_subscribe(&mut self, server: &mut Server, fd: Fd, topic: &str) -> bool {
-        false
+    fn on_subscribe(&mut self, server: &mut Server, request: &SubscribeRequest<'_>) -> Subscription {
+        false.into()
     }
 
     /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
@@ -161,8 +163,9 @@ pub trait Handler {
     /// The fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that spoke HTTP and became nothing else. HTTP has no close codes: the reason's is
-    /// 1006, also where all was well.
+    /// A connection has ended that spoke HTTP and became nothing else. The server's handler is told; where the body of
+    /// a response was being written, the handler whose response it was is told too. HTTP has no close codes: the
+    /// reason's is 1006, also where all was well.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
     /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
@@ -171,6 +174,10 @@ pub trait Handler {
 
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
+
+    /// The deadline of a connection has passed that was set with [`Server::set_deadline`]. The handler of the
+    /// connection is told, or, where it has none because it speaks HTTP, the one that set the deadline.
+    fn on_deadline(&mut self, server: &mut Server, fd: Fd) {}
 
     /// [`Handle::send_message`](crate::Handle::send_message) was called on another thread.
     fn on_pipe_message(&mut self, server: &mut Server, message: Box<dyn Any + Send>) {}
@@ -236,7 +243,7 @@ macro_rules! every_callback {
             on_open(request: &Request<'_>);
             on_client_open(fd: Fd, answer: &Answer<'_>);
             on_message(frame: Frame<'_>);
-            on_subscribe(fd: Fd, topic: &str) -> bool;
+            on_subscribe(request: &SubscribeRequest<'_>) => R: Into<Subscription>;
             on_receive(fd: Fd, data: &[u8]);
             on_output(fd: Fd);
             on_ping(fd: Fd, data: &[u8]);
@@ -246,6 +253,7 @@ macro_rules! every_callback {
             on_close(fd: Fd, reason: &CloseReason);
             on_disconnect(fd: Fd, reason: &CloseReason);
             on_error(fd: Option<Fd>, fault: &Fault);
+            on_deadline(fd: Fd);
             on_pipe_message(message: Box<dyn Any + Send>);
             on_finish(task: TaskId, result: Result<Box<dyn Any + Send>, TaskError>);
             on_reload();

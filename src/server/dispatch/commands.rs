@@ -4,9 +4,9 @@
 use crate::codec::command::{Command, CommandError};
 use crate::codec::ws::Opcode;
 use crate::fd::Fd;
-use crate::server::Server;
 use crate::server::dispatch::Dispatch;
 use crate::server::state::returning::Positions;
+use crate::server::state::subscription::SubscribeRequest;
 use crate::session::frame::Frame;
 use crate::session::route::Route;
 
@@ -35,8 +35,11 @@ impl Dispatch {
     /// Does what a command asks for, where it asks for no message and no end.
     pub(crate) fn run_command(&mut self, route: Route, fd: Fd, command: &Command<'_>) {
         match command {
-            Command::Subscribe { topic, last_id } => self.subscribe(route, fd, topic, last_id.as_deref()),
+            Command::Subscribe { topic, last_id, data } => {
+                self.subscribe(route, &SubscribeRequest::new(fd, topic, data), last_id.as_deref());
+            }
             Command::Unsubscribe { topic } => {
+                self.server.take_question(fd, topic);
                 self.server.leave(fd, topic);
                 self.server.sessions.tell(fd, &[("unsubscribed", topic)]);
             }
@@ -45,37 +48,20 @@ impl Dispatch {
         }
     }
 
-    /// Asks `on_subscribe`. If that allows it, sends what was missed, and then `subscribed`.
-    fn subscribe(&mut self, route: Route, fd: Fd, topic: &str, last_id: Option<&str>) {
+    /// Asks the handler, which says who may be where.
+    fn subscribe(&mut self, route: Route, request: &SubscribeRequest<'_>, last_id: Option<&str>) {
+        let &SubscribeRequest { fd, topic, .. } = request;
         if self.server.is_member(fd, topic) {
-            return self.server.tell_subscribed(fd, topic);
+            self.server.take_question(fd, topic);
+            return self.server.tell_subscribed(fd, topic, "");
+        }
+        if self.server.questions.has(fd, topic) {
+            // It is told when the answer is there.
+            return;
         }
         self.server.begin_return(fd, Positions::in_topic(topic, last_id));
-        let is_allowed = self
-            .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, fd, topic));
-        let joined = match is_allowed {
-            Some(true) => self.server.join(fd, topic).map_err(|error| error.to_string()),
-            Some(false) | None => Err("not allowed".to_owned()),
-        };
-        // The handler may have put it into other topics too.
-        self.server.bring_up_to_date(Some(topic));
-        match joined {
-            Ok(_) => {
-                if last_id.is_some() && self.server.histories.name(topic).is_none() {
-                    self.server.sessions.tell(fd, &[("gap", topic)]);
-                }
-                self.server.tell_subscribed(fd, topic);
-            }
-            Err(reason) => self.server.sessions.tell(fd, &[("denied", topic), ("reason", &reason)]),
-        }
-    }
-}
-
-impl Server {
-    fn tell_subscribed(&mut self, fd: Fd, topic: &str) {
-        match self.histories.head_id(topic) {
-            Some(id) => self.sessions.tell(fd, &[("subscribed", topic), ("id", &id)]),
-            None => self.sessions.tell(fd, &[("subscribed", topic)]),
-        }
+        let answer = self
+            .call("on_subscribe", route, Some(fd), |handler, server| handler.on_subscribe(server, request));
+        self.server.conclude_subscribe(fd, topic, last_id, answer.unwrap_or(false.into()));
     }
 }

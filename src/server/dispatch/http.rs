@@ -22,6 +22,8 @@ enum Step {
     Done(usize),
     /// The request's answer will be given within so much time.
     Later(Duration),
+    /// The answer to a request of so many bytes has begun.
+    Begun(usize),
 }
 
 impl Dispatch {
@@ -43,6 +45,8 @@ impl Dispatch {
                 if held.keep(bytes, self.server.sessions.connections.inbound_room()) {
                     self.serve_held(fd, held);
                 } else {
+                    // A body may be on its way, in which no refusal may stand.
+                    self.server.sessions.hold(fd, held);
                     self.server.sessions.refuse(fd, Refusal::NoRoom);
                 }
             }
@@ -106,6 +110,7 @@ impl Dispatch {
                     self.server.sessions.connections.deadline(fd, timeout);
                     return Some((start, progress));
                 }
+                Ok(Step::Begun(used)) => return Some((start + used, progress)),
                 Ok(Step::Done(used)) => {
                     start += used;
                     (progress, is_new) = (Progress::default(), true);
@@ -150,7 +155,7 @@ impl Dispatch {
             return Ok(Step::Done(end.len()));
         }
         let Some(awaited) = self.hand_over(route, &request)? else { return Ok(Step::Done(end.len())) };
-        progress.waiting = Some(Waiting {
+        let waiting = Waiting {
             route,
             head_len: end.head_len,
             body_len: body.len(),
@@ -158,12 +163,17 @@ impl Dispatch {
             awaited,
             is_answered: false,
             is_last: false,
+        };
+        progress.waiting = Some(match awaited {
+            Awaited::Body(body) => waiting.streaming(body),
+            _ => waiting,
         });
         let config = &self.server.sessions.config;
-        Ok(Step::Later(match awaited {
-            Awaited::Poll(_) => config.poll_hold,
-            _ => config.request_timeout,
-        }))
+        Ok(match awaited {
+            Awaited::Body(_) => Step::Begun(end.len()),
+            Awaited::Poll(_) | Awaited::Output(_) => Step::Later(config.poll_hold),
+            Awaited::Handshake | Awaited::Response => Step::Later(config.request_timeout),
+        })
     }
 
     /// Gives a request to whom it is for; what it waits for, where it is not answered at once.
@@ -176,12 +186,12 @@ impl Dispatch {
         Ok(if self.server.sessions.is_handshake(&request.head) {
             (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
         } else {
-            (!self.answer(route, request)?).then_some(Awaited::Response)
+            self.answer(route, request)?
         })
     }
 
-    /// Whether the request was answered, not left to be.
-    fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
+    /// What the request waits for, where it is not answered at once.
+    fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
         let fd = request.fd;
         self.server.sessions.stats.requests += 1;
         let (reply, is_last) =
@@ -190,11 +200,15 @@ impl Dispatch {
         match reply {
             Some(Reply::Now(response)) => sessions.conclude(request, response, is_last),
             Some(Reply::Later) if is_last => return Err(Refusal::NotNow),
-            Some(Reply::Later) => return Ok(false),
+            Some(Reply::Later) => return Ok(Some(Awaited::Response)),
+            Some(Reply::Stream(head)) => {
+                let body = sessions.send_response_head(route, fd, &request.head, &head, is_last);
+                return Ok(body.map(Awaited::Body));
+            }
             // It panicked.
             None => sessions.conclude(request, Response::text(500, "Internal server error\n"), true),
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
@@ -240,6 +254,17 @@ impl Dispatch {
             return self.server.sessions.refuse_request(fd, &held.bytes, refusal);
         }
         held.forget(waiting.len);
+        self.serve_from(fd, held, Progress::default(), true);
+    }
+
+    /// The body of a response has ended: the requests after it go on.
+    pub(crate) fn body_ended(&mut self, fd: Fd) {
+        // The connection may have ended meanwhile.
+        let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
+        let Awaited::Body(body) = waiting.awaited else { return };
+        let Some(held) = self.server.sessions.take_held(fd) else { return };
+        self.server.sessions.connections.resume(fd);
+        self.server.sessions.conclude_body(fd, body.keep_alive && !waiting.is_last);
         self.serve_from(fd, held, Progress::default(), true);
     }
 

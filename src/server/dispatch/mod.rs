@@ -15,6 +15,7 @@ pub(crate) mod websocket;
 use super::api::handler::Handler;
 use super::state::command::Command;
 use super::state::stage::Stage;
+use super::state::subscription::Subscription;
 use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::close;
@@ -252,12 +253,17 @@ impl App for Dispatch {
         log::debug!("{fd}: {reason}");
         let is_outgoing = self.server.outgoing.has(fd);
         self.server.sessions.forget(fd, &session, &note, &reason);
+        self.server.drop_deadline(fd);
+        self.server.drop_questions(fd);
         let route = match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_disconnect(server, fd, &reason);
                 };
                 self.call("on_disconnect", Route::ROOT, None, told);
+                if let Some(writer) = note.writer.filter(|writer| *writer != Route::ROOT) {
+                    self.call("on_disconnect", writer, None, told);
+                }
                 return;
             }
             Session::Dialing(_) => return self.dialing_ended(fd, reason),
@@ -323,6 +329,19 @@ impl App for Dispatch {
                     self.call("on_timer", route, None, |handler, server| handler.on_timer(server, id));
                     Timer::Handler(route)
                 }
+                Timer::Subscription(fd, topic) => {
+                    let late = Subscription::deny("the answer took too long");
+                    self.server.answer_subscribe(fd, &topic, late);
+                    Timer::Subscription(fd, topic)
+                }
+                Timer::Deadline(setter, fd) => {
+                    self.server.deadlines.remove(&fd);
+                    let route = self.server.sessions.route(fd).unwrap_or(setter);
+                    self.call("on_deadline", route, Some(fd), |handler, server| {
+                        handler.on_deadline(server, fd);
+                    });
+                    Timer::Deadline(setter, fd)
+                }
             };
             // A timer that is over is dropped here, and with it what its closure owned.
             self.call("a timer's end", Route::ROOT, None, |_, server| server.timers.ran(at, now, id, timer));
@@ -358,8 +377,7 @@ impl App for Dispatch {
 
     fn notify(&mut self) {
         for (fd, is_full) in std::mem::take(&mut self.server.sessions.connections.crossings) {
-            let session = self.server.sessions.connections.session_mut(fd);
-            let Some(route) = session.and_then(|session| session.route()) else { continue };
+            let Some(route) = self.server.sessions.writer(fd) else { continue };
             match is_full {
                 true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
                     handler.on_buffer_full(server, fd);
@@ -380,6 +398,7 @@ impl App for Dispatch {
         for follow_up in std::mem::take(&mut self.server.sessions.follow_ups) {
             match follow_up {
                 FollowUp::Answered(fd, answer) => self.answered(fd, answer),
+                FollowUp::BodyEnded(fd) => self.body_ended(fd),
                 FollowUp::Resumed(fd) => self.resumed(fd),
                 FollowUp::Held(by, session) => self.held(by, session),
             }

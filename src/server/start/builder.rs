@@ -19,6 +19,7 @@ use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::settings::Reread;
+use crate::server::state::subscription::{SubscribeRequest, Subscription};
 use crate::server::{Handle, Mail, Server};
 use crate::session::Sessions;
 use crate::session::formats::{Formats, TCP_LISTENERS_MAX};
@@ -193,7 +194,7 @@ impl Builder {
     ///     .configure(|config| (config.event_streams, config.long_polling) = (true, true))
     ///     .script("/swio.js")
     ///     .on_request(|_, _| Response::html(PAGE))
-    ///     .on_subscribe(|_, _, topic| topic == "news")
+    ///     .on_subscribe(|_, request| request.topic == "news")
     ///     .run()
     /// # .unwrap();
     /// ```

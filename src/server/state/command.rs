@@ -1,9 +1,10 @@
 //! What can be asked of a server from elsewhere, as plain data, and what came of it. Each verb is written once, in
 //! `Server::execute`; other threads, processes and languages have their commands carried out there.
 
-use crate::codec::http::Response;
+use crate::codec::http::{Response, ResponseHead};
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
+use crate::server::state::subscription::Subscription;
 use crate::session::fan_out::Reach;
 use crate::session::info::{ClientInfo, Stats};
 use crate::session::message::Message;
@@ -167,6 +168,36 @@ pub enum Command {
         /// The answer.
         response: Response,
     },
+    /// [`Server::answer_subscribe`](crate::Server::answer_subscribe). [`Outcome::Bool`]: whether the client waited for it.
+    AnswerSubscribe {
+        /// Who waits.
+        fd: Fd,
+        /// The topic that it asked for.
+        topic: String,
+        /// The answer. [`Subscription::later`] is none and can't be written.
+        answer: Subscription,
+    },
+    /// [`Server::start_body`](crate::Server::start_body). [`Outcome::Bool`]: whether the connection waited for it.
+    StartBody {
+        /// Who waits.
+        fd: Fd,
+        /// The status and headers.
+        head: ResponseHead,
+    },
+    /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`]. If the connection
+    /// has no room for it, it is ended, for what is written after it would leave a hole in the body.
+    WriteBody {
+        /// Whose body it is.
+        fd: Fd,
+        /// Its next bytes.
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        bytes: Vec<u8>,
+    },
+    /// [`Server::end_body`](crate::Server::end_body). [`Outcome::Bool`]: whether the body is whole.
+    EndBody {
+        /// Whose body it is.
+        fd: Fd,
+    },
     /// [`Server::exists`](crate::Server::exists). [`Outcome::Bool`].
     Exists {
         /// The connection in question.
@@ -297,6 +328,10 @@ impl Command {
             | Command::Protect { fd, .. }
             | Command::AnswerHandshake { fd, .. }
             | Command::Respond { fd, .. }
+            | Command::AnswerSubscribe { fd, .. }
+            | Command::StartBody { fd, .. }
+            | Command::WriteBody { fd, .. }
+            | Command::EndBody { fd }
             | Command::Exists { fd }
             | Command::IsEstablished { fd }
             | Command::ClientInfo { fd }
@@ -324,9 +359,11 @@ impl Command {
                 name.len() + message.bytes() + size_of_val(&**except)
             }
             Command::Broadcast { message, except } => message.bytes() + size_of_val(&**except),
-            Command::Send { bytes, .. } => bytes.len(),
+            Command::Send { bytes, .. } | Command::WriteBody { bytes, .. } => bytes.len(),
             Command::AnswerHandshake { handshake, .. } => handshake.bytes(),
             Command::Respond { response, .. } => response.bytes(),
+            Command::StartBody { head, .. } => head.bytes(),
+            Command::AnswerSubscribe { topic, answer, .. } => topic.len() + answer.bytes(),
             Command::Disconnect { reason: name, .. }
             | Command::Join { topic: name, .. }
             | Command::Leave { topic: name, .. }

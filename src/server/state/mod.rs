@@ -10,4 +10,5 @@ pub(crate) mod returning;
 pub(crate) mod rooms;
 pub(crate) mod settings;
 pub(crate) mod stage;
+pub(crate) mod subscription;
 pub(crate) mod tasks;

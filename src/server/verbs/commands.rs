@@ -1,5 +1,7 @@
 //! Commands, which are the verbs as data: each is written here once, whoever speaks it.
 
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::broadcast::Broadcast;
@@ -36,6 +38,20 @@ impl Server {
             Command::Protect { fd, is_protected } => self.protect(fd, is_protected).into(),
             Command::AnswerHandshake { fd, handshake } => self.answer_handshake(fd, handshake).into(),
             Command::Respond { fd, response } => self.respond(fd, response).into(),
+            Command::AnswerSubscribe { fd, topic, answer } => {
+                self.answer_subscribe(fd, &topic, answer).into()
+            }
+            Command::StartBody { fd, head } => self.start_body(fd, head).into(),
+            Command::WriteBody { fd, bytes } => {
+                let written = self.write_body(fd, bytes);
+                if written == Err(PushError::Full) {
+                    // A body that is cut off is better than one with a hole in it.
+                    let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer);
+                    self.sessions.end(fd, reason);
+                }
+                written.into()
+            }
+            Command::EndBody { fd } => self.end_body(fd).into(),
             Command::Exists { fd } => self.exists(fd).into(),
             Command::IsEstablished { fd } => self.is_established(fd).into(),
             Command::ClientInfo { fd } => Outcome::ClientInfo(self.client_info(fd).map(Box::new)),

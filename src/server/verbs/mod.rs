@@ -12,6 +12,7 @@ pub(crate) mod recovery;
 pub(crate) mod reload;
 pub(crate) mod sessions;
 pub(crate) mod shutdown;
+pub(crate) mod subscribing;
 pub(crate) mod tasks;
 pub(crate) mod timing;
 pub(crate) mod topics;

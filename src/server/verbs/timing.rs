@@ -1,5 +1,6 @@
-//! Timers of the user's own.
+//! Timers of the user's own, and deadlines of connections.
 
+use crate::fd::Fd;
 use crate::net::timers::TimerId;
 use crate::server::{Server, Timer, later};
 use std::time::{Duration, Instant};
@@ -51,6 +52,48 @@ impl Server {
     /// Cancels a timer, also from within its own call; false where it has run or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         self.timers.cancel(timer)
+    }
+
+    /// Calls [`on_deadline`](crate::Handler::on_deadline) for this connection once, `after` from now. A connection has
+    /// one deadline: a new one takes its place, and `None` takes it away. It goes with the connection, and stays where
+    /// an HTTP connection becomes a WebSocket. The server's own timeouts and pings are not changed by it. False where
+    /// the connection is gone.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use swio::Server;
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_open(|server, request| { server.set_deadline(request.fd, Duration::from_secs(10)); })
+    ///     .on_message(|server, frame| { server.set_deadline(frame.fd, None); })
+    ///     .on_deadline(|server, fd| { server.disconnect(fd, 4000, "say who you are"); })
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn set_deadline(&mut self, fd: Fd, after: impl Into<Option<Duration>>) -> bool {
+        self.drop_deadline(fd);
+        if self.sessions.connections.get(fd).is_none() {
+            return false;
+        }
+        if let Some(after) = after.into() {
+            let timer = self.set_timer(after, None, Timer::Deadline(self.route, fd));
+            self.deadlines.insert(fd, timer);
+        }
+        true
+    }
+
+    /// Forgets a connection's deadline. After a burst the memory for them is given back.
+    pub(crate) fn drop_deadline(&mut self, fd: Fd) {
+        if self.deadlines.is_empty() {
+            return;
+        }
+        if let Some(timer) = self.deadlines.remove(&fd) {
+            self.timers.cancel(timer);
+        }
+        if self.deadlines.is_empty() {
+            self.deadlines.shrink_to(64);
+        }
     }
 
     fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {

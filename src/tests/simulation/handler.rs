@@ -388,14 +388,15 @@ impl Handler for Commanded {
         self.obey(server, frame.fd, frame.opcode, &frame.data);
     }
 
-    fn on_subscribe(&mut self, server: &mut Server, fd: Fd, name: &str) -> bool {
+    fn on_subscribe(&mut self, server: &mut Server, request: &SubscribeRequest<'_>) -> Subscription {
+        let (fd, name) = (request.fd, request.topic);
         self.note(Entry::Subscribe(fd, name.to_owned()));
         let last_id = self.subscribing.borrow_mut().remove(&(fd, name.to_owned()));
         let last_id = last_id.unwrap_or_else(|| panic!("{fd} did not ask for {name}"));
         let Some(number) = annals::SUBSCRIBED.into_iter().find(|number| topic(*number) == name) else {
             let denied = notice(&[("denied", name), ("reason", "not allowed")]);
             self.note(Entry::Brought(fd, vec![(Opcode::Text, denied)]));
-            return false;
+            return Subscription::deny("not allowed");
         };
         let is_new = self.rooms.borrow_mut().join(server, fd, name);
         assert!(is_new, "{fd}: asked for what it is in");
@@ -408,7 +409,7 @@ impl Handler for Commanded {
         let subscribed = notice(&[("subscribed", name), ("id", &annals.head(number).to_string())]);
         let told = gap.into_iter().chain(missed).chain([(Opcode::Text, subscribed)]);
         self.note(Entry::Brought(fd, told.collect()));
-        true
+        Subscription::allow()
     }
 
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {

@@ -19,7 +19,8 @@ use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
     Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
-    Reach, Reply, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
+    Reach, Reply, Request, Response, Server, SlowConsumer, SubscribeRequest, Subscription, TopicEvent,
+    Transport,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};

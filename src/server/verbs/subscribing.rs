@@ -1,0 +1,96 @@
+//! Subscriptions: what follows from the answer to a client that asked to be in a topic, be it given at once or later.
+
+use crate::fd::Fd;
+use crate::server::state::returning::Positions;
+use crate::server::state::subscription::{Subscription, Verdict};
+use crate::server::{Server, Timer, later};
+use std::rc::Rc;
+
+impl Server {
+    /// Answers a client that asked to be in a topic and that [`on_subscribe`](crate::Handler::on_subscribe) answered by
+    /// [`Subscription::later`]. True where the client waits for it; false where it is gone, has unsubscribed, was
+    /// answered already, or too late, or never asked. A client that is let in is told what it has missed, as if it had
+    /// been answered at once.
+    pub fn answer_subscribe(&mut self, fd: Fd, topic: &str, answer: impl Into<Subscription>) -> bool {
+        let answer = answer.into();
+        if answer.0 == Verdict::Later {
+            return false;
+        }
+        let Some(last_id) = self.take_question(fd, topic) else { return false };
+        // The callback that this is called from may be one of a client that is brought up to date after it.
+        let outer = self.returning.take();
+        self.begin_return(fd, Positions::in_topic(topic, last_id.as_deref()));
+        self.conclude_subscribe(fd, topic, last_id.as_deref(), answer);
+        self.returning = outer;
+        true
+    }
+
+    /// Does what an answer says. A client that is let in gets what it has missed before it is told that it is in.
+    /// Ends what [`Server::begin_return`] began.
+    pub(crate) fn conclude_subscribe(
+        &mut self,
+        fd: Fd,
+        topic: &str,
+        last_id: Option<&str>,
+        answer: Subscription,
+    ) {
+        let joined = match answer.0 {
+            Verdict::Allow(data) => self.join(fd, topic).map(|_| data).map_err(|error| error.to_string()),
+            Verdict::Deny(reason) => Err(reason),
+            Verdict::Later => return self.wait_for_answer(fd, topic, last_id),
+        };
+        // The handler may have put it into other topics too.
+        self.bring_up_to_date(Some(topic));
+        match joined {
+            Ok(data) => {
+                if last_id.is_some() && self.histories.name(topic).is_none() {
+                    self.sessions.tell(fd, &[("gap", topic)]);
+                }
+                self.tell_subscribed(fd, topic, &data);
+            }
+            Err(reason) => self.tell_denied(fd, topic, &reason),
+        }
+    }
+
+    /// The answer comes later, or not in time.
+    fn wait_for_answer(&mut self, fd: Fd, topic: &str, last_id: Option<&str>) {
+        self.bring_up_to_date(None);
+        if self.sessions.check_established(fd).is_err() {
+            return;
+        }
+        if !self.questions.has_room(fd, topic, self.sessions.connections.inbound_room()) {
+            return self.tell_denied(fd, topic, "too many subscriptions wait for an answer");
+        }
+        let name: Rc<str> = topic.into();
+        let at = later(self.sessions.connections.now(), self.sessions.config.request_timeout);
+        let timer = self.timers.set(at, None, Timer::Subscription(fd, name.clone()));
+        self.sessions.connections.inbound_bytes += self.questions.add(fd, name, last_id, timer);
+    }
+
+    /// A client waits no more for the answer to a question: the id that it gave, if it asked.
+    pub(crate) fn take_question(&mut self, fd: Fd, topic: &str) -> Option<Option<Box<str>>> {
+        let (question, timer, bytes) = self.questions.take(fd, topic)?;
+        self.timers.cancel(timer);
+        self.sessions.connections.inbound_bytes -= bytes;
+        Some(question.last_id)
+    }
+
+    /// A connection is gone, and with it what it asked.
+    pub(crate) fn drop_questions(&mut self, fd: Fd) {
+        for topic in self.questions.topics_of(fd) {
+            self.take_question(fd, &topic);
+        }
+    }
+
+    pub(crate) fn tell_subscribed(&mut self, fd: Fd, topic: &str, data: &str) {
+        let id = self.histories.head_id(topic).unwrap_or_default();
+        let labels = [("subscribed", topic), ("id", &id), ("data", data)];
+        let told: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        self.sessions.tell(fd, &told);
+    }
+
+    fn tell_denied(&mut self, fd: Fd, topic: &str, reason: &str) {
+        let reason = if reason.is_empty() { "not allowed" } else { reason };
+        self.sessions.tell(fd, &[("denied", topic), ("reason", reason)]);
+    }
+}

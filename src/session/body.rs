@@ -1,0 +1,198 @@
+//! Response bodies that are written piece by piece. The request that is answered stays on its connection as one that
+//! waits, so that those after it wait too, until the body is ended. One that is cut off must be seen to be: only
+//! `end_body` sends the last chunk, and a body that the connection's end would end is cut off by a reset.
+
+use crate::codec::http::response::Exchange;
+use crate::codec::http::{BodyFraming, Head, ResponseHead};
+use crate::codec::ws::close;
+use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::fd::Fd;
+use crate::net::connection::{Flags, Life};
+use crate::net::quota::{Quota, Refused};
+use crate::session::Sessions;
+use crate::session::route::Route;
+use crate::session::state::{Awaited, BodyOut, Session, Waiting};
+use crate::session::waiting::FollowUp;
+use std::time::Duration;
+
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl Sessions {
+    /// Sends the head of a response to the request with this `head`: how its body goes; `None` where the connection is
+    /// gone. `is_last`: the connection ends after it.
+    pub(crate) fn send_response_head(
+        &mut self,
+        route: Route,
+        fd: Fd,
+        head: &Head<'_>,
+        response: &ResponseHead,
+        is_last: bool,
+    ) -> Option<BodyOut> {
+        let keep_alive = head.keeps_alive() && !is_last && !response.ends_by_close(head.is_1_1);
+        let now = self.connections.now();
+        let about = Exchange { is_head: head.method == "HEAD", keep_alive, date: self.date.text(now) };
+        let (bytes, framing) = response.encode(head.is_1_1, &about);
+        self.connections.write(fd, [&bytes, &[]], Quota::Exempt).ok()?;
+        self.connections.note_mut(fd)?.writer = Some(route);
+        self.stats.responses += 1;
+        self.connections.begin_crossings(fd);
+        self.connections.deadline(fd, self.body_timeout());
+        Some(BodyOut { framing, keep_alive })
+    }
+
+    /// Begins to answer a request that waits for its response.
+    pub(crate) fn start_body(&mut self, fd: Fd, response: &ResponseHead) -> bool {
+        let is_waited_for =
+            |waiting: &&mut Waiting| waiting.awaited == Awaited::Response && !waiting.is_answered;
+        let Some(waiting) = self.waiting(fd).filter(is_waited_for).copied() else { return false };
+        let Some(mut held) = self.take_held(fd) else { return false };
+        let begun = held.with_head(&waiting, |head| {
+            self.send_response_head(waiting.route, fd, head, response, waiting.is_last)
+        });
+        if let Some(body) = begun {
+            held.forget(waiting.len);
+            held.progress.waiting = Some(waiting.streaming(body));
+        }
+        self.hold(fd, held);
+        begun.is_some()
+    }
+
+    pub(crate) fn write_body(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
+        let framing = self.body_mut(fd)?.framing;
+        if bytes.is_empty() {
+            // As a chunk it would be the last.
+            return Ok(());
+        }
+        match framing {
+            BodyFraming::Absent => {}
+            BodyFraming::UntilClose => self.write_piece(fd, [bytes, &[]])?,
+            BodyFraming::Length(left) => {
+                let left = left.checked_sub(bytes.len() as u64).ok_or(PushError::Unsendable)?;
+                self.write_piece(fd, [bytes, &[]])?;
+                self.body_mut(fd)?.framing = BodyFraming::Length(left);
+            }
+            BodyFraming::Chunked => {
+                self.write_piece(fd, [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes])?;
+                self.connections.write(fd, [b"\r\n", &[]], Quota::Exempt).map_err(push_error)?;
+            }
+        }
+        // Of a peer that takes nothing, more that waits for it is no sign of life.
+        if self.connections.get(fd).is_some_and(|connection| !connection.flags.has(Flags::BLOCKED)) {
+            self.connections.deadline(fd, self.body_timeout());
+        }
+        Ok(())
+    }
+
+    /// Ends a body; whether it is whole.
+    pub(crate) fn end_body(&mut self, fd: Fd) -> bool {
+        let Ok(&mut BodyOut { framing, .. }) = self.body_mut(fd) else { return false };
+        match framing {
+            BodyFraming::Length(left @ 1..) => {
+                log::warn!("{fd}: a body was ended {left} bytes before its length");
+                self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+                return false;
+            }
+            BodyFraming::Chunked if self.connections.write(fd, [LAST_CHUNK, &[]], Quota::Exempt).is_err() => {
+                return false;
+            }
+            _ => {}
+        }
+        if let Some(waiting) = self.waiting(fd) {
+            waiting.is_answered = true;
+        }
+        self.follow_ups.push(FollowUp::BodyEnded(fd));
+        true
+    }
+
+    /// A body has ended: what becomes of its connection.
+    pub(crate) fn conclude_body(&mut self, fd: Fd, keep_alive: bool) {
+        if let Some(note) = self.connections.note_mut(fd) {
+            note.writer = None;
+        }
+        if !keep_alive {
+            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+        }
+        self.connections.deadline(fd, self.config.keep_alive_timeout);
+    }
+
+    /// Nothing was written for too long, or its client takes nothing of it.
+    pub(crate) fn body_expired(&mut self, fd: Fd) {
+        let reads_on = self.connections.take_progress(fd);
+        let Some(connection) = self.connections.get(fd) else { return };
+        if reads_on || connection.flags.has(Flags::PROTECTED) {
+            return self.connections.deadline(fd, self.body_timeout());
+        }
+        let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        if connection.flags.has(Flags::BLOCKED) {
+            log::debug!("{fd}: does not read the body of its answer");
+            self.connections.kill(fd, timeout);
+        } else {
+            log::debug!("{fd}: nothing more was written to the body of its answer");
+            self.end(fd, timeout);
+        }
+    }
+
+    /// Cuts off a body that is being written: whether there was one.
+    pub(crate) fn cut_body(&mut self, fd: Fd) -> bool {
+        let is_one = self.waiting(fd).is_some_and(|waiting| waiting.body().is_some());
+        if is_one {
+            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+        }
+        is_one
+    }
+
+    /// Ends a connection by a reset where a FIN would say that the body on it is whole.
+    pub(crate) fn reset_body(&mut self, fd: Fd, reason: &CloseReason) -> bool {
+        let is_unended = |waiting: &&mut Waiting| {
+            !waiting.is_answered && waiting.body().is_some_and(|body| body.framing == BodyFraming::UntilClose)
+        };
+        if self.waiting(fd).filter(is_unended).is_none() {
+            return false;
+        }
+        if let Some(connection) = self.connections.get(fd) {
+            connection.stream.reset_on_close();
+        }
+        self.connections.kill(fd, reason.clone());
+        true
+    }
+
+    /// Whose handler is told that the outbox of a connection is full, or empty again.
+    pub(crate) fn writer(&mut self, fd: Fd) -> Option<Route> {
+        match self.connections.session_mut(fd)? {
+            Session::Http(http) => {
+                http.waiting().filter(|waiting| waiting.body().is_some()).map(|waiting| waiting.route)
+            }
+            session => session.route(),
+        }
+    }
+
+    /// The body that is being written.
+    fn body_mut(&mut self, fd: Fd) -> Result<&mut BodyOut, PushError> {
+        let life = self.connections.get(fd).ok_or(PushError::Gone)?.life;
+        if life != Life::Open {
+            return Err(PushError::Closing);
+        }
+        match self.waiting(fd) {
+            Some(Waiting { awaited: Awaited::Body(body), is_answered: false, .. }) => Ok(body),
+            _ => Err(PushError::NoBody),
+        }
+    }
+
+    fn write_piece(&mut self, fd: Fd, parts: [&[u8]; 2]) -> Result<(), PushError> {
+        self.connections.write(fd, parts, Quota::Limited).map_err(push_error)
+    }
+
+    /// For how long nothing may be written to a body, or nothing read of it.
+    fn body_timeout(&self) -> Duration {
+        self.config.keep_alive_timeout
+    }
+}
+
+/// What is not taken may be written again: nobody is closed for it.
+fn push_error(refused: Refused) -> PushError {
+    match refused {
+        Refused::Gone => PushError::Gone,
+        Refused::Closing => PushError::Closing,
+        Refused::Full(_) => PushError::Full,
+    }
+}
