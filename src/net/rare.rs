@@ -1,5 +1,5 @@
-//! What only a few connections have at any time: a reason to end, losses, and a note of the app. Such a connection has one
-//! entry here, found by its index. Knows nothing of connections; what uses it is in `notes`.
+//! What only a few connections have at any time: a reason to end, losses, and a note of the app. Such a connection has
+//! one entry here, found by its index. Knows nothing of connections; what uses it is in `notes`.
 
 use super::lost::Lost;
 use crate::error::CloseReason;

@@ -69,8 +69,8 @@ fn size_of_taken(taken: &Vec<u8>) -> Size {
     Size { bytes: taken.len(), held: taken.capacity() }
 }
 
-/// Appends whole units of `runs` to `taken`, up to a length of `bytes_max`; if `taken` is empty, at least the first unit,
-/// whatever its length.
+/// Appends whole units of `runs` to `taken`, up to a length of `bytes_max`; if `taken` is empty, at least the first
+/// unit, whatever its length.
 fn take_units<'a>(
     runs: impl Iterator<Item = &'a [u8]> + Clone,
     taken: &mut Vec<u8>,
