@@ -274,9 +274,9 @@ pub struct Config {
     pub tcp_keepalive: Option<Duration>,
     /// How long the peer has to answer the server's close frame. Default 3 s.
     ///
-    /// One that still reads what was pushed to it before gets more time, but the whole end of a connection takes at most
-    /// four times this, and a second for each 4 KiB that were queued when it began. A connection that is closed as a
-    /// slow consumer gets the former alone: what was not begun to be sent is dropped.
+    /// One that still reads what was pushed to it before gets more time, but the whole end of a connection takes at
+    /// most four times this, and a second for each 4 KiB that were queued when it began. A connection that is closed
+    /// as a slow consumer gets the former alone: what was not begun to be sent is dropped.
     pub close_timeout: Duration,
     /// How long to go on reading, and discarding what is read, after the server ended its side of TCP. Otherwise a
     /// reset could destroy the last close frame before the peer reads it (RFC 6455 §7.1.1). Default 1 s.

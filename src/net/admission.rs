@@ -7,7 +7,7 @@ use super::connections::Connections;
 use super::rare::SessionState;
 use super::stream::Stream;
 use crate::fd::Fd;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 impl<S: SessionState> Connections<S> {
     /// Adds a new connection to the table; `None` if the table can't grow.
@@ -55,6 +55,19 @@ impl<S: SessionState> Connections<S> {
     /// Whether the other end of TCP is a trusted proxy.
     pub(crate) fn is_via_proxy(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::VIA_PROXY))
+    }
+
+    /// Keeps the client's address that a proxy told with the last request, or that it told none.
+    pub(crate) fn set_forwarded(&mut self, fd: Fd, address: Option<SocketAddr>) {
+        if self.get(fd).is_some() {
+            self.forwarded.set(fd.index(), address, self.table.reserved());
+        }
+    }
+
+    /// The client's address that a proxy told with the last request.
+    pub(crate) fn forwarded(&self, fd: Fd) -> Option<SocketAddr> {
+        self.get(fd)?;
+        self.forwarded.get(fd.index())
     }
 
     /// Counts a proxied connection under its client's address. False if that has too many.

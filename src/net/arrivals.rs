@@ -1,10 +1,11 @@
 //! New connections: those that listeners accept, and those that this side begins.
 
 use super::connection::{Flags, Life};
+use super::failure::{io_failure, lost};
 use super::listener::Accepted;
 use super::reactor::Reactor;
 use super::stream::Stream;
-use super::{Admission, App, Phase, io_failure, lost};
+use super::{Admission, App, Phase};
 use crate::fd::Fd;
 use mio::Token;
 use std::io;

@@ -4,8 +4,8 @@
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
 use super::connection::{Connection, Flags, Life};
+use super::failure::io_failure;
 use super::forwarded::Forwarded;
-use super::io_failure;
 use super::limits::Limits;
 use super::live::Live;
 use super::outboxes::Pool;

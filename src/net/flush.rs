@@ -4,7 +4,7 @@
 use super::batch::Span;
 use super::connection::{Connection, Flags};
 use super::connections::Connections;
-use super::io_failure;
+use super::failure::io_failure;
 use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
 use super::quota::{Quota, Refused};
 use super::rare::SessionState;

@@ -1,9 +1,6 @@
 //! The client addresses that trusted proxies forward: one for each connection, packed. Nothing is allocated before the
 //! first is told.
 
-use super::connections::Connections;
-use super::rare::SessionState;
-use crate::fd::Fd;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// An IPv6 address, or an IPv4 one mapped into it, and a port. All zero stands for none: no client has that address.
@@ -19,7 +16,7 @@ pub(super) struct Forwarded(Vec<Packed>);
 
 impl Forwarded {
     /// `reserved`: how many there will be room for without a copy.
-    fn set(&mut self, index: u32, address: Option<SocketAddr>, reserved: usize) {
+    pub(super) fn set(&mut self, index: u32, address: Option<SocketAddr>, reserved: usize) {
         let index = index as usize;
         match address {
             Some(address) => {
@@ -39,7 +36,7 @@ impl Forwarded {
         }
     }
 
-    fn get(&self, index: u32) -> Option<SocketAddr> {
+    pub(super) fn get(&self, index: u32) -> Option<SocketAddr> {
         self.0.get(index as usize).filter(|packed| **packed != NONE).map(unpack)
     }
 }
@@ -59,26 +56,6 @@ fn pack(address: SocketAddr) -> Packed {
 fn unpack(packed: &Packed) -> SocketAddr {
     let [ip @ .., high, low] = packed;
     SocketAddr::new(Ipv6Addr::from(*ip).to_canonical(), u16::from_be_bytes([*high, *low]))
-}
-
-impl<S: SessionState> Connections<S> {
-    /// Keeps the client's address that a proxy told with the last request, or that it told none.
-    pub(crate) fn set_forwarded(&mut self, fd: Fd, address: Option<SocketAddr>) {
-        if self.get(fd).is_some() {
-            self.forwarded.set(fd.index(), address, self.table.reserved());
-        }
-    }
-
-    /// The client's address that a proxy told with the last request.
-    pub(crate) fn forwarded(&self, fd: Fd) -> Option<SocketAddr> {
-        self.get(fd)?;
-        self.forwarded.get(fd.index())
-    }
-
-    /// The connection is gone.
-    pub(super) fn forget_forwarded(&mut self, fd: Fd) {
-        self.forwarded.set(fd.index(), None, 0);
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Which slots of a table hold a connection: a bit for each slot, and a second level with a bit for each word of the first
-//! that is not 0. Walking over ten connections takes about ten steps, however many there once were.
+//! Which slots of a table hold a connection: a bit for each slot, and a second level with a bit for each word of the
+//! first that is not 0. Walking over ten connections takes about ten steps, however many there once were.
 
 /// Slots are named by their index, which counts from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Delivery to the reactor from any thread: bounded by number and bytes, never blocking on the reactor, with one wake-up
-//! however many mails wait. Knows nothing about a mail but its size.
+//! Delivery to the reactor from any thread: bounded by number and bytes, never blocking on the reactor, with one
+//! wake-up however many mails wait. Knows nothing about a mail but its size.
 
 use mio::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,6 +10,7 @@ pub(crate) mod batch;
 pub(crate) mod blocking;
 pub(crate) mod connection;
 pub(crate) mod connections;
+mod failure;
 pub(crate) mod fan_out;
 pub(crate) mod flush;
 pub(crate) mod forwarded;
@@ -18,6 +19,7 @@ pub(crate) mod listener;
 pub(crate) mod live;
 pub(crate) mod lost;
 pub(crate) mod mailbox;
+mod notes;
 pub(crate) mod outbox;
 pub(crate) mod outboxes;
 pub(crate) mod output;
@@ -35,7 +37,7 @@ pub(crate) mod turns;
 pub(crate) mod wheel;
 pub(crate) mod wire;
 
-use crate::error::{Cause, CloseReason, Side};
+use crate::error::CloseReason;
 use crate::fd::Fd;
 use rare::SessionState;
 use std::io;
@@ -110,17 +112,4 @@ pub(crate) enum Phase {
     Stopping,
     /// There is nothing left to do.
     Ended,
-}
-
-fn io_failure(error: &io::Error) -> CloseReason {
-    let cause = match error.kind() {
-        // TCP_USER_TIMEOUT or keepalive: the peer acknowledges nothing.
-        io::ErrorKind::TimedOut => Cause::Timeout,
-        kind => Cause::Io(kind),
-    };
-    CloseReason::new(Side::Peer, 1006, "", cause)
-}
-
-fn lost() -> CloseReason {
-    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
 }

@@ -1,5 +1,5 @@
-//! Output: queueing what the app writes, for one connection or for many, within the limits. What is queued waits for the
-//! end of the turn, unless it is so much that writing it early is cheaper than keeping it. Never calls back.
+//! Output: queueing what the app writes, for one connection or for many, within the limits. What is queued waits for
+//! the end of the turn, unless it is so much that writing it early is cheaper than keeping it. Never calls back.
 
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
@@ -157,8 +157,8 @@ impl<S: SessionState> Connections<S> {
         })
     }
 
-    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept: a peer that asks
-    /// for many gets one when it reads again.
+    /// Queues a run that goes ahead of what waits. While the socket is blocked only the newest is kept: a peer that
+    /// asks for many gets one when it reads again.
     pub(crate) fn write_urgent(&mut self, fd: Fd, run: &[u8]) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
         if !connection.flags.has(Flags::BLOCKED) {
@@ -233,8 +233,8 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// By how many bytes a message of `len` would exceed the connection's limit or the limit of all outboxes, both raised
-    /// by `beyond`.
+    /// By how many bytes a message of `len` would exceed the connection's limit or the limit of all outboxes, both
+    /// raised by `beyond`.
     fn excess(&self, fd: Fd, len: usize, terms: Terms, beyond: (usize, usize)) -> usize {
         let Some(connection) = self.table.get(fd) else { return 0 };
         let outbox = connection.outbox.as_deref();

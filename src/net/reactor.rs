@@ -2,13 +2,14 @@
 //! of these is due. A turn gets the time and the readiness from outside, so that a test can control both.
 
 use super::connection::{Flags, Life};
+use super::failure::{io_failure, lost};
 use super::flush::Written;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::wire::Wire;
-use super::{App, Phase, io_failure, lost};
+use super::{App, Phase};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
@@ -376,7 +377,7 @@ impl<A: App> Reactor<A> {
         if let Some(outbox) = connection.outbox.take() {
             connections.pool.put(outbox);
         }
-        connections.forget_forwarded(fd);
+        connections.forwarded.set(fd.index(), None, 0);
         let (reason, note) = connections.take_rare(fd, connection.flags);
         connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);

@@ -75,8 +75,9 @@ fn size_of_taken(taken: &Vec<u8>) -> Size {
     Size { bytes: taken.len(), held: taken.capacity() }
 }
 
-/// Appends as many whole units of `runs` to `taken` as make it no more than `bytes_max`; where it is empty, the first
-/// unit whatever its length. A unit may go on in the next run, but what tells its length may not.
+/// Appends whole units of `runs` to `taken`, up to a length of `bytes_max`; if `taken` is empty, at least the first
+/// unit, whatever its length. A unit may go on in the next run, but the bytes that tell
+/// its length may not.
 fn take_units<'a>(
     runs: impl Iterator<Item = &'a [u8]> + Clone,
     taken: &mut Vec<u8>,

@@ -1,5 +1,6 @@
-//! The user's timers: few in comparison with connections, precise, each with something to call. A heap of due times over
-//! a slab of timers. A cancelled timer leaves its entry in the heap until it is due or there are many such entries.
+//! The user's timers: few in comparison with connections, precise, each with something to call. A heap of due times
+//! over a slab of timers. A cancelled timer leaves its entry in the heap until it is due or there are many such
+//! entries.
 
 use slab::Slab;
 use std::cmp::Reverse;

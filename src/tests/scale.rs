@@ -61,7 +61,9 @@ fn a_table_of_a_million_does_not_move_and_no_fd_comes_back() {
     assert_eq!(table.len(), MILLION - removed.len());
     let added: Vec<Fd> = removed.iter().map(|_| table.insert(connection).expect("there is room")).collect();
     assert!(removed.iter().all(|fd| table.get(*fd).is_none() && table.get_mut(*fd).is_none()));
-    assert!(added.iter().all(|fd| table.get(*fd).is_some() && table.at(fd.index()).is_some_and(|(found, _)| found == *fd)));
+    let is_there =
+        |fd: &Fd| table.get(*fd).is_some() && table.at(fd.index()).is_some_and(|(at, _)| at == *fd);
+    assert!(added.iter().all(is_there));
     let is_kept = |number: &usize| number % 3 != 1;
     assert!((0..MILLION).filter(is_kept).all(|number| table.get(all[number]).is_some()));
     assert_eq!((table.len(), table.live().iter(1).count()), (MILLION, MILLION));

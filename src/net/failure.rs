@@ -1,0 +1,17 @@
+//! Why connections end that nobody ended on purpose.
+
+use crate::error::{Cause, CloseReason, Side};
+use std::io;
+
+pub(super) fn io_failure(error: &io::Error) -> CloseReason {
+    let cause = match error.kind() {
+        // TCP_USER_TIMEOUT or keepalive: the peer acknowledges nothing.
+        io::ErrorKind::TimedOut => Cause::Timeout,
+        kind => Cause::Io(kind),
+    };
+    CloseReason::new(Side::Peer, 1006, "", cause)
+}
+
+pub(super) fn lost() -> CloseReason {
+    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
+}
