@@ -1,4 +1,5 @@
-//! A client that Autobahn|Testsuite's fuzzing server tests: it echoes, case by case, and then asks for the report.
+//! A client for the fuzzing server of Autobahn|Testsuite: echoes in each test case, then asks the server for its
+//! report.
 //!
 //! ```sh
 //! cargo run --release --example autobahn_client -- ws://127.0.0.1:9001
@@ -10,7 +11,7 @@ use std::time::Duration;
 use swio::Client;
 use swio::client::blocking;
 
-/// The largest messages of the suite have 16 MiB, in up to 256 Ki fragments.
+/// The suite's largest messages have 16 MiB, in up to 256 Ki fragments.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn run(server: &str) -> Result<(), Box<dyn Error>> {
         echo(format!("{server}/runCase?case={case}&agent=swio"))?;
     }
     let mut asked = blocking::connect(format!("{server}/updateReports?agent=swio"))?;
-    // The server ends the connection when it has written them.
+    // The server closes the connection when the reports are written.
     while asked.receive(Duration::from_secs(60)).is_ok_and(|message| message.is_some()) {}
     println!("autobahn_client: {count} cases");
     Ok(())

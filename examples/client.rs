@@ -1,4 +1,5 @@
-//! A client for the terminal: what is typed is sent, what comes is shown, and a lost connection is opened again.
+//! A client for the terminal: sends the lines that you type, prints what arrives, and reconnects when the connection is
+//! lost.
 //!
 //! ```sh
 //! cargo run --release --example client -- ws://127.0.0.1:9501/chat
@@ -34,7 +35,7 @@ fn run(url: String) -> io::Result<()> {
         .start()?;
     let handle = client.handle();
     let id = client.id();
-    // The terminal blocks, so it has a thread of its own.
+    // Reading from the terminal blocks, so the client runs on a thread of its own.
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             let push = move |server: &mut swio::Server| {

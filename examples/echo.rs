@@ -1,5 +1,5 @@
-//! The echo server that conformance and load tests use: messages up to 64 MiB, any origin, no limit for each
-//! address, no limit of speed. With `--broadcast` each message goes to everybody, the sender included.
+//! The echo server for conformance and load tests: messages up to 64 MiB, any origin, no limits per address and no
+//! limits on speed. With `--broadcast` each message goes to everybody, including the sender.
 //!
 //! ```sh
 //! cargo run --release --example echo -- --listen 127.0.0.1:9501 [--broadcast]
@@ -45,7 +45,7 @@ fn run(listen: &str, broadcast: bool) -> io::Result<()> {
         .configure(|config| {
             config.message_bytes_max = MESSAGE_BYTES_MAX;
             config.fragments_max = u32::MAX;
-            // Room for several of the largest messages on their way back.
+            // Room for several echoes of the largest message.
             config.outbox_bytes_max = 4 * MESSAGE_BYTES_MAX;
             config.outboxes_bytes_max = 16 * MESSAGE_BYTES_MAX;
             config.origins = Origins::Any;

@@ -1,5 +1,5 @@
-//! A server inside a program that has a loop of its own: here a game that steps its world 60 times a second
-//! and shows it to everybody. A client that sends `kick` turns the ball around.
+//! A server inside a program with its own loop: a game that updates its world 60 times a second and sends it to
+//! everybody. A client that sends `kick` turns the ball around.
 //!
 //! ```sh
 //! cargo run --release --example embed [-- --listen 127.0.0.1:9501]
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use swio::Server;
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// Kicks in one frame; the game would not notice more.
+/// The most kicks in one frame; the game would not notice more.
 const KICKS_MAX: usize = 64;
 
 fn main() -> io::Result<()> {
     env_logger::init();
-    // Callbacks can't borrow the game, which the loop below owns, so they leave notes for it.
+    // Callbacks can't borrow the game, because the loop below owns it. They leave notes for it instead.
     let (kicks, kicked) = mpsc::sync_channel(KICKS_MAX);
     let mut event_loop = Server::builder()
         .listen(listen_address()?)
@@ -36,12 +36,12 @@ fn main() -> io::Result<()> {
     let (mut position, mut step) = (0_i32, 1_i32);
     let mut next_frame = Instant::now();
     loop {
-        // Serve until this frame's time is up. `poll` returns as soon as it has done something, so it is
-        // called again for what is left; the last call has no time left and only sends what is waiting.
+        // Serve until this frame's time is up. `poll` returns as soon as it has done something, so it is called
+        // again with the time that is left. The last call has no time left and only sends what is waiting.
         //
-        // A host that waits for many things at once can add `event_loop.as_raw_fd()` (std::os::fd::AsRawFd)
-        // to its own poll, select or epoll, and call `poll(Some(Duration::ZERO))` when that is readable, and
-        // at the latest after `event_loop.timeout()`.
+        // A host that waits for several things at once can add `event_loop.as_raw_fd()` (std::os::fd::AsRawFd) to
+        // its own poll, select or epoll. It must call `poll(Some(Duration::ZERO))` when that is readable, and no
+        // later than after `event_loop.timeout()`.
         next_frame = (next_frame + FRAME).max(Instant::now());
         loop {
             let left = next_frame.saturating_duration_since(Instant::now());
@@ -58,7 +58,7 @@ fn main() -> io::Result<()> {
             println!("embed: {fd} kicked the ball at {position}");
         }
         position = (position + step).rem_euclid(100);
-        // Between two polls the server is the host's to use. This leaves with the next poll.
+        // Between two polls the host can use the server. The next poll sends this.
         event_loop.server().broadcast(format!("the ball is at {position}")).send();
     }
 }

@@ -1,5 +1,5 @@
-//! A chat whose behaviour is a struct with state of its own: open, message, close, error. Whoever knows
-//! Ratchet's `MessageComponentInterface` knows this shape.
+//! A chat as a struct with its own state, which handles open, message, close and error: the shape of Ratchet's
+//! `MessageComponentInterface`.
 //!
 //! ```sh
 //! cargo run --release --example handler [-- --listen 127.0.0.1:9501]
@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     event_loop.run()
 }
 
-/// All callbacks run on one thread, one at a time: plain data will do.
+/// All callbacks run on one thread, one at a time, so plain data is enough.
 #[derive(Default)]
 struct Chat {
     clients: BTreeSet<Fd>,
@@ -32,9 +32,9 @@ impl Handler for Chat {
 
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {
         println!("{} says {:?} to {} others", frame.fd, frame.data, self.clients.len() - 1);
-        // `server.broadcast(frame.data).except(frame.fd).send()` does the same and encodes the message once.
+        // `server.broadcast(frame.data).except(frame.fd).send()` does the same, and encodes the message only once.
         for &client in self.clients.iter().filter(|&&client| client != frame.fd) {
-            // An error means that this client is leaving or reads too slowly: not a reason to stop here.
+            // An error means that this client is leaving or reads too slowly. The others still get the message.
             server.push(client, frame.data).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! A counter that pages follow by long polling, or by a WebSocket, with the same callbacks. Look with
+//! A counter that pages watch by long polling; the same callbacks would serve WebSockets. To watch it by hand:
 //!
 //! ```sh
 //! cargo run --release --example long_polling [-- --listen 127.0.0.1:9501]
@@ -6,7 +6,7 @@
 //! curl 'http://127.0.0.1:9501/?swio=poll&session=SESSION&cursor=CURSOR'
 //! ```
 //!
-//! with the session and the cursor of the answer before. A page does no more than that.
+//! Use the session and the cursor of the previous response. A page does nothing else.
 
 use std::io;
 use std::time::Duration;

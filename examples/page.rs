@@ -1,5 +1,5 @@
-//! A page with the script that comes with swio: what is said is heard by all, over whatever the network lets through,
-//! and whoever was away hears what was said meanwhile.
+//! A chat page with the script that comes with swio. It works over whichever transport the network lets through, and
+//! pages that were offline get the messages that they missed.
 //!
 //! ```sh
 //! cargo run --release --example page [-- --listen 127.0.0.1:9501]

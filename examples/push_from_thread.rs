@@ -1,4 +1,4 @@
-//! A thread of your own pushes to everybody: a price each second, to every browser that has the page open.
+//! Pushes from a thread of your own: a price each second, to every browser that has the page open.
 //!
 //! ```sh
 //! cargo run --release --example push_from_thread [-- --listen 127.0.0.1:9501]
@@ -23,7 +23,7 @@ const PAGE: &str = r#"<!doctype html>
 
 fn main() -> io::Result<()> {
     env_logger::init();
-    // `start` serves on a thread of its own; `run` would serve on this one.
+    // `start` runs the server on a thread of its own; `run` would use this one.
     let running = Server::builder()
         .listen(listen_address()?)
         .on_request(|_server, request| match request.path() {
@@ -34,20 +34,20 @@ fn main() -> io::Result<()> {
     for address in running.addresses() {
         println!("push_from_thread: open http://{address}/");
     }
-    // A handle is the server for other threads: cheap to clone, and it never waits for the server.
+    // Other threads use the server through a handle. It is cheap to clone, and its methods never block.
     let handle = running.handle();
     thread::spawn(move || publish_prices(&handle));
     running.join()
 }
 
-/// Stands for whatever your program learns from elsewhere: a database, a queue, a sensor.
+/// Stands for your program's source of data: a database, a queue, a sensor.
 fn publish_prices(handle: &Handle) {
     let mut cents: i64 = 10_000;
     for second in 1_i64.. {
         cents += (second * 7_919) % 201 - 100;
         match handle.broadcast(format!("second {second}: {}.{:02} €", cents / 100, cents % 100)) {
             Ok(()) => {}
-            // More waits for the server than it was configured to hold. A price can be skipped.
+            // The server's mailbox is full. A price can be skipped.
             Err(PushError::Busy) => eprintln!("push_from_thread: skipped second {second}"),
             // The server has ended.
             Err(_) => return,

@@ -1,4 +1,4 @@
-//! A server whose limits are in a file: SIGHUP reads it again, SIGTERM and Ctrl-C end the server well.
+//! A server with its limits in a file. SIGHUP reads the file again; SIGTERM and Ctrl-C shut the server down cleanly.
 //!
 //! ```sh
 //! cargo run --release --example settings --features toml -- --settings examples/swio.toml
@@ -41,7 +41,7 @@ fn run(listen: &str, settings: &str) -> io::Result<()> {
         .settings(settings)
         .signals(true)
         .on_message(|server, frame| match frame.data.as_str() {
-            // To see what becomes of a signal meanwhile.
+            // For trying out what a signal does in the meantime.
             Some("hang") => loop {
                 std::thread::park();
             },

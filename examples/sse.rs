@@ -1,5 +1,6 @@
-//! A chat room over plain HTTP: pages hear by `EventSource` and speak by `POST`. Whoever was away for a while hears
-//! what was said meanwhile. Try `curl -N -H 'Accept: text/event-stream' http://127.0.0.1:9501/` beside a browser.
+//! A chat room over plain HTTP: pages receive with `EventSource` and send with `POST`. Pages that were offline get the
+//! messages that they missed. Try `curl -N -H 'Accept: text/event-stream' http://127.0.0.1:9501/` and a browser
+//! together.
 //!
 //! ```sh
 //! cargo run --release --example sse [-- --listen 127.0.0.1:9501]
@@ -38,7 +39,7 @@ fn main() -> io::Result<()> {
             let said = format!("{}: {}", frame.fd, frame.data);
             server.publish("room", Message::from(said).event("said")).send();
         })
-        // A server that is told to end tells its clients.
+        // Shutting down closes the streams of all clients.
         .signals(true)
         .start()?;
     for address in running.addresses() {

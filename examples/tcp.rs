@@ -1,5 +1,5 @@
-//! One chat room for browsers and for raw TCP: WebSockets on the address that is listened on, lines of text on a port
-//! that it prints. Try `nc 127.0.0.1 PORT` beside a browser.
+//! One chat room for browsers and raw TCP: WebSockets on the address that you give, lines of text on a port that it
+//! prints. Try `nc 127.0.0.1 PORT` and a browser together.
 //!
 //! ```sh
 //! cargo run --release --example tcp [-- --listen 127.0.0.1:9501]
@@ -36,8 +36,8 @@ fn main() -> io::Result<()> {
     running.join()
 }
 
-/// Tells everybody, whichever way they came. A text of several lines is several messages: on raw TCP a message is a
-/// line, and can't have two.
+/// Sends a text to everybody, on both protocols. Each line is a message of its own, because a message on raw TCP is a
+/// line.
 fn say(server: &mut Server, fd: Fd, text: &[u8]) {
     for line in String::from_utf8_lossy(text).trim_end().lines() {
         server.broadcast(format!("{fd}: {line}")).send();

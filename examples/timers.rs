@@ -1,5 +1,5 @@
-//! Timers: `after` calls once, `every` again and again, `cancel` ends either. Who connects gets a countdown,
-//! and a tick each second until it sends `stop`.
+//! Timers: `after` calls once, `every` calls repeatedly, `cancel` ends either. Each client gets a countdown, and a tick
+//! each second until it sends `stop`.
 //!
 //! ```sh
 //! cargo run --release --example timers [-- --listen 127.0.0.1:9501]
@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     for address in event_loop.addresses() {
         println!("timers: listening on ws://{address}/");
     }
-    // A timer may be set before anybody is there.
+    // Timers can be set before the loop runs.
     event_loop.server().every(60 * SECOND, |server, _| {
         println!("timers: {} clients", server.connections().count());
     });
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
 }
 
 struct Clock {
-    /// Each client's ticks, so that they can be cancelled.
+    /// The timer of each client's ticks, to cancel it.
     ticks: FdMap<TimerId>,
 }
 
@@ -34,7 +34,7 @@ impl Handler for Clock {
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
         let fd = request.fd;
         count_down(server, fd, 3);
-        // A timer's closure owns what it needs and is given the server anew each time.
+        // A timer's closure owns what it needs, and gets the server as a parameter each time.
         let mut ticks = 0;
         let timer = server.every(SECOND, move |server, _| {
             ticks += 1;
@@ -52,7 +52,7 @@ impl Handler for Clock {
         server.push(frame.fd, answer).ok();
     }
 
-    /// What `every` began goes on until it is cancelled, so a connection's timers end with it.
+    /// A timer of `every` goes on until it is cancelled, so it is cancelled when its connection ends.
     fn on_close(&mut self, server: &mut Server, fd: Fd, _reason: &CloseReason) {
         self.stop(server, fd);
     }
@@ -64,7 +64,7 @@ impl Clock {
     }
 }
 
-/// Each step sets the timer for the next one; a push to a client that has left is an error, and ends it.
+/// Each step sets the timer for the next one. If the client has left, the push fails and the countdown ends.
 fn count_down(server: &mut Server, fd: Fd, left: u32) {
     let text = if left == 0 { "lift-off".to_owned() } else { left.to_string() };
     if server.push(fd, text).is_ok() && left > 0 {

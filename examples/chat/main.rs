@@ -1,11 +1,11 @@
-//! A chat with rooms, in one process and one page: `cargo run --release --example chat`, then open the printed URL
-//! in two browsers. With `-- --listen 0.0.0.0:9501` behind it, the local network may come too.
+//! A chat with rooms, in one process and one page. Run `cargo run --release --example chat` and open the printed URL in
+//! two browsers. Append `-- --listen 0.0.0.0:9501` to let the local network in.
 //!
-//! `main.rs` answers the library's callbacks, `room.rs` knows which rooms there are and what was said, `wire.rs` is the
-//! JSON between page and server, `index.html` is the page. Rooms are topics, people are users, and who comes and goes
-//! the library tells. The page talks through the library's script: by WebSocket, or by an event stream or long polling
-//! where no WebSocket comes through; the code here is the same for all. Nothing is stored: a restart forgets
-//! everything.
+//! `main.rs` has the library's callbacks, `room.rs` the rooms and their recent messages, `wire.rs` the JSON between
+//! page and server, and `index.html` is the page. Rooms are topics and people are users, so the library reports who
+//! comes and goes. The page uses the library's script, which connects by WebSocket or, if the network lets none
+//! through, by event stream or long polling; the code here is the same for all three. Nothing is stored: a restart
+//! forgets everything.
 
 mod room;
 mod wire;
@@ -20,12 +20,12 @@ use swio::{Fd, Frame, Handler, JoinError, Presence, Reply, Request, Response, Se
 use room::Rooms;
 use wire::{FromPage, Message, Person, Refusal, ToPage};
 
-/// Everybody hears of a changed list of rooms, so changes are gathered this long: a hundred people who come
-/// within a moment cost one list each, not a hundred.
+/// Everybody gets the list of rooms when it has changed. Changes are collected for this long, so that a hundred people
+/// who arrive together cost everybody one list and not a hundred.
 const ROOM_LIST_DELAY: Duration = Duration::from_millis(200);
-/// The longest text that is allowed, each character as two escapes of six bytes, and something around it.
+/// The longest text that is allowed, with each character as two escapes of six bytes, and some JSON around it.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
-/// A page that is loaded again is back by then, and nobody has noticed.
+/// A page that is reloaded is back within this time, and nobody else notices.
 const PRESENCE_GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> io::Result<()> {
@@ -60,11 +60,11 @@ fn listen_address() -> String {
     }
 }
 
-/// The whole chat. One reactor runs all callbacks, so there is nothing to lock. A connection that has joined is in one
+/// The whole chat. One thread runs all callbacks, so there is nothing to lock. A connection that has joined is in one
 /// topic, its room, and bound to one user, whose uid is [`Person::who`] in decimal.
 struct Chat {
     rooms: Rooms,
-    /// Everybody who is in a room, by [`Person::who`].
+    /// Everybody who is in some room, by [`Person::who`].
     visitors: HashMap<u64, Visitor>,
     secret: RandomState,
     last_id: u64,
@@ -85,7 +85,7 @@ impl Handler for Chat {
         }
     }
 
-    /// The page can show the rooms while it still asks for a name.
+    /// The page shows the rooms while it asks for a name.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {
         send(server, request.fd, &ToPage::Rooms { rooms: self.rooms.list(server) });
     }
@@ -116,7 +116,7 @@ impl Handler for Chat {
         let person = Person { who, name: &visitor.name };
         if presence == Presence::Joined {
             visitor.rooms += 1;
-            // The page that has joined knows: it was sent all who are there.
+            // The page that joined got the list of everybody already.
             let own: Vec<Fd> = server.connections_of(uid).collect();
             let event = wire::encode(&ToPage::Arrived(person));
             own.into_iter().fold(server.publish(topic, event), |publish, fd| publish.except(fd)).send();
@@ -137,7 +137,7 @@ impl Handler for Chat {
     }
 }
 
-/// What people do. What may be refused is checked before anything is changed.
+/// What people can do. Everything that may be refused is checked before anything is changed.
 impl Chat {
     fn join(
         &mut self,
@@ -187,7 +187,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Passed on and forgotten: the page lets the sign expire by itself.
+    /// Passed on and not stored: the page removes the sign after a while.
     fn typing(&self, server: &mut Server, fd: Fd) -> Result<(), Refusal> {
         let (you, room) = self.seated(server, fd)?;
         server.publish(&room, wire::encode(&ToPage::Typing(you))).except(fd).send();
@@ -201,22 +201,23 @@ impl Chat {
             rooms: Rooms::new(),
             visitors: HashMap::new(),
             secret: RandomState::new(),
-            // Counting on from the time of the start, no id is given twice, not even across a restart: a page
-            // that comes back can rely on ids to find what it has missed.
+            // Ids count up from the time of the start, so none is used twice, not even after a restart: a page that
+            // reconnects can find by id what it has missed.
             last_id: now_ms(),
             room_list_due: false,
         }
     }
 
-    /// A browser keeps a random key and sends it along, so that whoever reconnects or opens a second tab is still
-    /// the same person, even before the server has noticed that the old connection is dead. Others only see this
-    /// hash of the key: 53 bits, as many as a number in JavaScript holds.
+    /// A browser keeps a random key and sends it when it joins, so that after a reconnect, or in a second tab, it is
+    /// still the same person, even if the server has not noticed yet that the old connection is dead. Others only see
+    /// this hash of the key: 53 bits, which is what a number in JavaScript holds.
     fn identify(&self, fd: Fd, key: Option<&str>) -> u64 {
         let hash = key.map_or_else(|| self.secret.hash_one(fd), |key| self.secret.hash_one(key));
         hash >> 11
     }
 
-    /// Looks at everybody rather than at an index: this is done once a visit, and there is nothing to keep in step.
+    /// Searches everybody instead of keeping an index: it is done once per visit, and an index would have to be
+    /// updated.
     fn check_free(&self, name: &str, who: u64) -> Result<(), Refusal> {
         let wanted = name.to_lowercase();
         if self.visitors.iter().any(|(other, visitor)| *other != who && visitor.name.to_lowercase() == wanted)
@@ -227,8 +228,8 @@ impl Chat {
         Ok(())
     }
 
-    /// A new name counts in all tabs and rooms of that person, so everybody is told; a page that does not show the
-    /// person takes no notice.
+    /// A new name applies in all tabs and rooms of that person, so everybody is told. Pages that do not show the person
+    /// ignore it.
     fn set_name(&mut self, server: &mut Server, who: u64, name: &str) {
         let Some(visitor) = self.visitors.get_mut(&who).filter(|visitor| visitor.name != name) else {
             return;
@@ -242,7 +243,7 @@ impl Chat {
         Some(Person { who, name: &self.visitors.get(&who)?.name })
     }
 
-    /// Who this connection is, and where.
+    /// The person of this connection, and the room.
     fn seated(&self, server: &Server, fd: Fd) -> Result<(Person<'_>, String), Refusal> {
         let seat = || Some((self.person(server.uid(fd)?)?, room_of(server, fd)?));
         seat().ok_or_else(|| Refusal::new("not-joined", "Join a room first."))
@@ -264,8 +265,8 @@ fn send(server: &mut Server, fd: Fd, event: &ToPage<'_>) {
     server.push(fd, wire::encode(event)).ok();
 }
 
-/// Only the script and the style that carry this answer's nonce count, and no string can become markup: a mistake
-/// in the page would still not let one visitor's text act in the browser of another.
+/// Browsers run only the script and the style with this response's nonce, and let no string become markup: even with a
+/// mistake in the page, one visitor's text can't act in another's browser.
 fn page() -> Response {
     let random = || RandomState::new().hash_one(());
     let nonce = format!("{:016x}{:016x}", random(), random());

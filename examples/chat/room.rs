@@ -1,5 +1,5 @@
-//! The rooms: which there are and what was said last in each. Who is in them the server knows, for each room is one of
-//! its topics. Knows nothing of names, JSON or how anything is sent.
+//! The rooms and their recent messages. Each room is a topic of the server, so the server knows who is in it. Knows
+//! nothing of names, JSON or sending.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use swio::Server;
 
 use crate::wire::{Message, Refusal, RoomLine};
 
-/// Rooms that are always there.
+/// Rooms that always exist.
 const PERMANENT: [&str; 3] = ["lobby", "random", "rust"];
 const ROOMS_MAX: usize = 100;
 const HISTORY_MAX: usize = 50;
-/// How long an empty room keeps what was said in it, for those who come back.
+/// How long an empty room keeps its messages, for people who come back.
 const KEEP_EMPTY: Duration = Duration::from_secs(60 * 60);
 
-/// By name, in the order in which the page lists them.
+/// The rooms by name, in the order in which the page lists them.
 pub(crate) struct Rooms(BTreeMap<String, Room>);
 
 #[derive(Default)]
 struct Room {
     history: VecDeque<Message>,
-    /// When the last who was here went, if anybody ever was.
+    /// When the last person left, if anybody was ever here.
     empty_since: Option<Instant>,
 }
 
@@ -30,7 +30,7 @@ impl Rooms {
         Self(PERMANENT.into_iter().map(|name| (name.to_owned(), Room::default())).collect())
     }
 
-    /// Makes sure that there is such a room. At the limit, the one that has been empty for longest gives way.
+    /// Makes the room if it does not exist. At the limit, the room that has been empty for longest is removed.
     pub(crate) fn open(&mut self, server: &Server, name: &str) -> Result<(), Refusal> {
         self.forget_old(server);
         if !self.0.contains_key(name) && self.0.len() >= ROOMS_MAX {
@@ -44,7 +44,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// The last who was here has gone.
+    /// The last person has left.
     pub(crate) fn emptied(&mut self, name: &str) {
         if let Some(room) = self.0.get_mut(name) {
             room.empty_since = Some(Instant::now());
@@ -59,7 +59,7 @@ impl Rooms {
         room.history.push_back(message);
     }
 
-    /// Drops empty rooms in which nothing was said, or not for long.
+    /// Removes empty rooms that have no messages, or have been empty for long.
     pub(crate) fn forget_old(&mut self, server: &Server) {
         self.0.retain(|name, room| {
             let recent = room.empty_since.is_some_and(|since| since.elapsed() < KEEP_EMPTY);

@@ -1,5 +1,5 @@
-//! What page and server say to each other: one JSON object a message, told apart by its `type`. Also what may be in
-//! it: everything that a visitor can choose has its limit here.
+//! The messages between page and server: one JSON object each, with a `type`. Also their limits: everything that a
+//! visitor can choose has a limit here.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub(crate) const TAG_BYTES_MAX: usize = 64;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum FromPage {
-    /// Enters a room and leaves the one before. For `key` see `Chat::identify`.
+    /// Enters a room and leaves the previous one. For `key` see `Chat::identify`.
     Join {
         room: String,
         nick: String,
@@ -20,7 +20,7 @@ pub(crate) enum FromPage {
     Nick {
         nick: String,
     },
-    /// `tag` comes back with the message, so that the page knows which of its own have arrived.
+    /// `tag` is sent back with the message, so that the page knows which of its own have arrived.
     Say {
         text: String,
         tag: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) struct Message {
     pub(crate) tag: Option<String>,
 }
 
-/// Why something could not be done: a code for the page, a sentence for the person, the message it is about.
+/// Why something was refused: a code for the page, a sentence for the person, and the message in question.
 #[derive(Serialize)]
 pub(crate) struct Refusal {
     code: &'static str,
@@ -91,7 +91,8 @@ pub(crate) fn encode(event: &ToPage<'_>) -> String {
     serde_json::to_string(event).expect("numbers, strings and lists always have a JSON form")
 }
 
-/// Without invisible characters, trimmed, and any blanks inside as one space: names that look the same are the same.
+/// Removes invisible characters, trims, and makes one space of any blanks inside: names that look the same are the
+/// same.
 pub(crate) fn nickname(raw: &str) -> Result<String, Refusal> {
     let visible: String = raw.chars().filter(|c| c.is_whitespace() || !is_invisible(*c)).collect();
     let name = visible.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -101,7 +102,7 @@ pub(crate) fn nickname(raw: &str) -> Result<String, Refusal> {
     Ok(name)
 }
 
-/// Lower case, with hyphens for blanks: what two people type for the same room leads to the same room.
+/// Lower case, with hyphens for blanks, so that different spellings lead to the same room.
 pub(crate) fn room_name(raw: &str) -> Result<String, Refusal> {
     let name = raw.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase();
     let fits = (1..=ROOM_CHARS_MAX).contains(&name.chars().count());
@@ -125,7 +126,7 @@ pub(crate) fn text(raw: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// Controls, characters of no width, and those that turn the direction of the text around them.
+/// Control characters, characters without width, and those that change the direction of the text around them.
 fn is_invisible(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}')

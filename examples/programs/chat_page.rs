@@ -1,4 +1,4 @@
-//! Program 4 of docs/PROGRAMS.md: a page, and the chat that its script opens.
+//! Program 4 of docs/PROGRAMS.md: a chat page and its server.
 //!
 //! ```sh
 //! cargo run --release --example chat_page [-- 127.0.0.1:8080]

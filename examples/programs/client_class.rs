@@ -1,4 +1,4 @@
-//! Program 5 of docs/PROGRAMS.md: a client that says hello, prints the answer and leaves.
+//! Program 5 of docs/PROGRAMS.md: a client that says hello, prints the answer and closes.
 //!
 //! ```sh
 //! cargo run --release --example client_class [-- ws://127.0.0.1:8080]

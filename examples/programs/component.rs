@@ -1,4 +1,4 @@
-//! Program 3 of docs/PROGRAMS.md: a chat as a component with state of its own.
+//! Program 3 of docs/PROGRAMS.md: a chat as a component with its own state.
 //!
 //! ```sh
 //! cargo run --release --example component [-- 0.0.0.0:8080]

@@ -1,4 +1,4 @@
-//! Program 8 of docs/PROGRAMS.md: a stream of events that goes on for ever.
+//! Program 8 of docs/PROGRAMS.md: an endless stream of events.
 //!
 //! ```sh
 //! cargo run --release --example event_stream [-- 127.0.0.1:8080]

@@ -1,4 +1,4 @@
-//! Program 2 of docs/PROGRAMS.md: what a frame tells.
+//! Program 2 of docs/PROGRAMS.md: the fields of a frame.
 //!
 //! ```sh
 //! cargo run --release --example frame_fields [-- 0.0.0.0:8080]

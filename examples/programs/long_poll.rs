@@ -1,4 +1,4 @@
-//! Program 7 of docs/PROGRAMS.md: requests that are held until there is a new message.
+//! Program 7 of docs/PROGRAMS.md: requests that wait until there is a new message.
 //!
 //! ```sh
 //! cargo run --release --example long_poll [-- 127.0.0.1:8080]

@@ -1,4 +1,4 @@
-//! Program 1 of docs/PROGRAMS.md: a welcome for who comes, an answer to what is said.
+//! Program 1 of docs/PROGRAMS.md: welcomes each client and answers each message.
 //!
 //! ```sh
 //! cargo run --release --example welcome [-- 127.0.0.1:9501]

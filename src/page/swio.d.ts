@@ -1,12 +1,12 @@
-// Types of swio.js, and what is to be known for using it. As a script it gives the global `Swio`; bundlers take it as a
-// CommonJS module.
+// The types of swio.js, and what you need to know to use it. Loaded as a script, it defines the global `Swio`; for
+// bundlers it is a CommonJS module.
 
 export = Swio;
 export as namespace Swio;
 
 /**
- * A session with a swio server that has a WebSocket's surface, comes back when it is lost, and has topics. It goes over
- * a WebSocket or, where none comes through, over an event stream with POST, or over long polling.
+ * A session with a swio server. It is used like a WebSocket, reconnects when the connection is lost, and has topics. It
+ * uses a WebSocket or, if the network lets none through, an event stream with POST, or long polling.
  *
  * ```js
  * const swio = new Swio("/");
@@ -15,17 +15,17 @@ export as namespace Swio;
  * swio.send("hello");
  * ```
  *
- * By HTTP/1.1 browsers open six connections to a host, for all tabs together, and each tab without a WebSocket holds
- * one of them: of six such tabs none can send, and a seventh does not load. Behind a proxy that speaks HTTP/2 to
- * browsers there is no such limit.
+ * With HTTP/1.1 a browser opens six connections to a host, for all tabs together, and each tab without a WebSocket
+ * holds one of them: with six such tabs none can send, and a seventh does not load. Behind a proxy that speaks HTTP/2
+ * to browsers there is no such limit.
  *
- * Events beside a WebSocket's: messages that have an event name come under that name, `gap` says that some of a topic
- * was missed and is not known any more.
+ * In addition to a WebSocket's events: a message with an event name is dispatched as an event of that name, and `gap`
+ * means that messages of a topic were missed and can't be recovered.
  */
 declare class Swio extends EventTarget {
   /**
-   * `url`: as for WebSocket, or http(s), or relative to the page. Its query reaches the server. Throws where it is no
-   * such URL, or a transport has another name.
+   * `url`: as for WebSocket, or http(s), or relative to the page. The server gets its query. Throws if it is not such a
+   * URL, or if a transport is unknown.
    */
   constructor(url: string | URL, options?: Swio.Options);
 
@@ -39,39 +39,40 @@ declare class Swio extends EventTarget {
   readonly CLOSED: 3;
 
   readonly url: string;
-  /** CONNECTING also while it waits to come back, CLOSED only for good. */
+  /** CONNECTING also while it waits to reconnect; CLOSED only after the final end. */
   readonly readyState: 0 | 1 | 2 | 3;
   readonly protocol: "swio.1" | "";
-  /** Which way is in use; null while none is. */
+  /** The transport in use; null while there is no session. */
   readonly transport: Swio.Transport | null;
-  /** Bytes that wait here to be sent. */
+  /** Number of bytes that wait in the page to be sent. */
   readonly bufferedAmount: number;
   binaryType: BinaryType;
 
-  /** A session stands: at the first time, and each time it has come back. */
+  /** The session is open: the first time, and after each reconnect. */
   onopen: ((event: Event) => void) | null;
   onmessage: ((event: Swio.MessageEvent) => void) | null;
   /**
-   * A session was lost, or a round of tries was in vain, or it is over. Browsers don't tell a page why nothing could be
-   * opened, but for long polling: where the server refused that, the code is 1006 and the reason `status 403`, or
-   * whatever it was. To turn a page away for good, let it in and disconnect it with a code of 4000 or more.
+   * The session was lost, all transports failed, or this is the final end. Browsers do not tell a page why a connection
+   * could not be opened, except with long polling: if the server refused it, the code is 1006 and the reason is
+   * `status 403`, or whatever the status was. To turn a page away for good, accept it and disconnect it with a code of
+   * 4000 or more.
    */
   onclose: ((event: Swio.CloseEvent) => void) | null;
   onerror: ((event: Event) => void) | null;
   ongap: ((event: Swio.TopicEvent) => void) | null;
 
   /**
-   * Sends a message. While no session stands it is kept, and sent when one does. Throws a `QuotaExceededError` where
-   * more than `queueBytesMax` would wait. When all is over it does nothing, as a WebSocket.
+   * Sends a message. Without an open session it is kept and sent later. Throws a `QuotaExceededError` if more than
+   * `queueBytesMax` would wait. After the final end it does nothing, like a WebSocket.
    */
   send(data: string | Blob | ArrayBuffer | ArrayBufferView): void;
-  /** Ends it for good, behind all that was sent. `code`: 1000, or 3000 to 4999; `reason`: up to 123 bytes. */
+  /** Closes for good, after everything that was sent. `code`: 1000, or 3000 to 4999; `reason`: up to 123 bytes. */
   close(code?: number, reason?: string): void;
-  /** Drops the session, or ends the wait for the next try, and tries again at once. */
+  /** Drops the session, or ends the wait for the next attempt, and reconnects at once. */
   reconnect(): void;
   /**
-   * Asks to be in a topic, now and whenever a session stands. Gives the same again for the same topic. Throws where the
-   * name is empty or over 1,024 bytes, or the data over 4,096.
+   * Asks to be in a topic, now and again after each reconnect. Returns the same object for the same topic. Throws if
+   * the name is empty or over 1,024 bytes, or the data over 4,096.
    */
   subscribe(topic: string, options?: Swio.SubscribeOptions): Swio.Subscription;
   unsubscribe(topic: string): void;
@@ -90,23 +91,23 @@ declare class Swio extends EventTarget {
 declare namespace Swio {
   type Transport = "websocket" | "event-stream" | "long-polling";
 
-  /** Times are in milliseconds. */
+  /** All times are in milliseconds. */
   interface Options {
-    /** Those that are tried, the best first. Default: all three. */
+    /** The transports to try, in this order. Default: all three. */
     transports?: readonly Transport[];
-    /** For each of them, until the session must stand. Default 4000. */
+    /** How long each transport may take to open a session. Default 4000. */
     connectTimeout?: number;
-    /** A WebSocket that was silent for so long is asked for a sign of life. Default 25,000. */
+    /** After this much silence a ping is sent on a WebSocket. Default 25,000. */
     silenceTimeout?: number;
-    /** For that sign, for the answer to a POST, and for that to a poll beyond its hold. Default 10,000. */
+    /** How long the answer to a ping or a POST may take, or to a poll after its hold time. Default 10,000. */
     answerTimeout?: number;
-    /** Waits before tries are random, up to `waitMin` first, then twice as much each time. Default 500. */
+    /** The wait before an attempt is random: at first up to this, then up to twice as much each time. Default 500. */
     waitMin?: number;
-    /** What waits grow to. Default 30,000. */
+    /** The longest wait. Default 30,000. */
     waitMax?: number;
-    /** How often it tries again in vain until it gives up. Default: Infinity. */
+    /** The number of failed attempts after which it gives up. Default: Infinity. */
     attempts?: number;
-    /** Over it `send` throws. Default 4 MiB. */
+    /** The most bytes that may wait; beyond it `send` throws. Default 4 MiB. */
     queueBytesMax?: number;
     /**
      * By topic, the id of the last message that the page has from elsewhere: where to go on in the topics that the
@@ -114,31 +115,32 @@ declare namespace Swio {
      */
     lastEventIds?: Readonly<Record<string, string>>;
     /**
-     * Whether to come back. By default where the connection was lost or the server goes, fails or has no room (1001,
-     * 1005, 1006, 1011 to 2999), not where it doesn't want or understand this page (1000, 1002, 1008, 4000 and others).
+     * Whether to reconnect. By default it does if the connection was lost, or the server is shutting down, fails or has
+     * no room (1001, 1005, 1006, 1011 to 2999), and not if the server refuses or does not understand this page (1000,
+     * 1002, 1008, 4000 and others).
      */
     reconnect?: (event: globalThis.CloseEvent) => boolean;
   }
 
   interface SubscribeOptions {
-    /** Of a message that the page has from elsewhere; what came after it is sent, where the topic has a history. */
+    /** The id of a message that the page has from elsewhere; what came after it is sent, if the topic has a history. */
     lastEventId?: string;
-    /** What the server is told with the question, such as a token. */
+    /** What is sent to the server with the request, such as a token. */
     data?: string;
   }
 
   interface MessageEvent extends globalThis.MessageEvent<any> {
-    /** Where it was published; empty where it was pushed to this page alone. */
+    /** The topic that it was published to; empty if it was pushed to this page alone. */
     readonly topic: string;
   }
 
   interface CloseEvent extends globalThis.CloseEvent {
     readonly willReconnect: boolean;
-    /** Milliseconds until the next try; null where there is none. */
+    /** Milliseconds until the next attempt; null if there is none. */
     readonly retryIn: number | null;
     /**
-     * What was sent and may not have arrived, in order; what is not sent for sure is kept and sent again, unless all is
-     * over. A page may send these again where the server knows messages apart.
+     * Messages that were sent and may not have arrived, in order. Those that were certainly not sent are kept and sent
+     * later, unless this is the final end. A page may send these again if the server can detect duplicates.
      */
     readonly unconfirmed: readonly (string | Blob)[];
   }
@@ -171,20 +173,20 @@ declare namespace Swio {
     gap: TopicEvent;
   }
 
-  /** A topic that the page is in, or wants to be. Its messages come here, and then to the `Swio`. */
+  /** A topic that the page is in, or wants to be in. It gets the topic's messages first, then the `Swio` does. */
   interface Subscription extends EventTarget {
     readonly topic: string;
-    /** Pending while no session stands. Who was denied is not asked for again, until it subscribes anew. */
+    /** Pending while there is no session. After a denial the server is only asked again by another `subscribe`. */
     readonly state: "pending" | "subscribed" | "denied" | "unsubscribed";
-    /** From where it goes on after a cut; empty where the topic has no history. */
+    /** The id from which it continues after a reconnect; empty if the topic has no history. */
     readonly lastEventId: string;
-    /** Sent along each time that the server is asked; it may be changed, up to 4,096 bytes. */
+    /** Sent to the server each time that it is asked; may be changed, up to 4,096 bytes. */
     data: string;
     onmessage: ((event: MessageEvent) => void) | null;
-    /** Each time the server has it in the topic, behind what it had missed. */
+    /** The page is in the topic, again after each reconnect. What it missed came before this. */
     onsubscribed: ((event: SubscribedEvent) => void) | null;
     ondenied: ((event: DeniedEvent) => void) | null;
-    /** Some messages were missed and are not known any more. */
+    /** Messages were missed and can't be recovered. */
     ongap: ((event: TopicEvent) => void) | null;
     unsubscribe(): void;
 

@@ -109,7 +109,7 @@ fn read_header(stream: &[u8], start: usize) -> Result<Option<Frame>, Wrong> {
     Ok(Some(Frame { fin, opcode, key, len, body: key_at + 4 }))
 }
 
-/// Returns where the stream ends, be it in the middle of a frame, or behind a close frame.
+/// Returns where the stream ends, be it in the middle of a frame, or after a close frame.
 fn walk(stream: &[u8], limits: &MessageLimits, found: &mut Naive) -> Result<(), Wrong> {
     let mut start = 0;
     // The opcode, bytes and fragments of the message that is begun.
@@ -869,7 +869,7 @@ fn a_whole_frame_is_unmasked_in_place_and_not_copied() {
         assert_eq!(payload.bytes(&input), b"hello");
         assert!(decoder.partial.is_none());
     }
-    // Also behind a message that came in parts.
+    // Also after a message that came in parts.
     let wire = [frame(TEXT, b"first"), frame(TEXT, b"second")].concat();
     let mut decoder = Decoder::default();
     decoder.step(&mut wire[..7].to_vec(), &ROOMY, &mut Spare::default()).expect("valid");
