@@ -283,6 +283,12 @@ impl WebSocket {
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
+
+    /// Whether it may be sent now what all others of its format are.
+    #[inline]
+    pub(crate) fn is_shared_now(&self) -> bool {
+        self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && self.format != FormatId::MASKED
+    }
 }
 
 /// An answer that goes on and on (WHATWG HTML §9.2).

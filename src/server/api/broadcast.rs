@@ -60,7 +60,19 @@ struct Others {
 }
 
 impl Others {
-    #[cold]
+    /// The key of what a connection gets; `None` where it gets nothing, or what all others of its format do not.
+    #[inline(never)]
+    fn judge(&mut self, fd: Fd, session: &Session, is_for_all: bool, is_kept: bool) -> Option<u8> {
+        match session {
+            Session::WebSocket(websocket) if websocket.phase == Phase::Open => {
+                self.note(fd, websocket, is_for_all, is_kept);
+                None
+            }
+            Session::WebSocket(_) => None,
+            session => session.format().map(|format| format.0),
+        }
+    }
+
     fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
         let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
         if websocket.format == FormatId::MASKED {
@@ -121,6 +133,11 @@ impl<'s, 'm> Broadcast<'s, 'm> {
     }
 }
 
+#[inline(never)]
+fn is_among(sorted: &[Fd], fd: Fd) -> bool {
+    sorted.binary_search(&fd).is_ok()
+}
+
 impl Server {
     /// `except` is sorted.
     fn fan_out(&mut self, target: Target, mut message: Message<'_>, except: &[Fd], is_kept: bool) -> Reach {
@@ -132,22 +149,20 @@ impl Server {
         };
         let delivery = message.delivery();
         let mut others = Others::default();
+        // To leave out the sender alone is what most do.
+        let (only, except) = match except {
+            [only] => (Some(*only), &[][..]),
+            except => (None, except),
+        };
         let choose = |connection: &Connection<Session>| {
-            let format = match &connection.session {
-                Session::WebSocket(websocket) if websocket.phase == Phase::Open => websocket.format,
-                Session::WebSocket(_) => return None,
-                session => session.format()?,
-            };
-            if !except.is_empty() && except.binary_search(&connection.fd).is_ok() {
+            if only == Some(connection.fd) || !except.is_empty() && is_among(except, connection.fd) {
                 return None;
             }
-            if let Session::WebSocket(websocket) = &connection.session
-                && (websocket.marks.has(Marks::UNFINISHED) || format == FormatId::MASKED)
-            {
-                others.note(connection.fd, websocket, is_for_all, is_kept);
-                return None;
+            // What most connections need is done here, and as little as can be.
+            match &connection.session {
+                Session::WebSocket(websocket) if websocket.is_shared_now() => Some(websocket.format.0),
+                session => others.judge(connection.fd, session, is_for_all, is_kept),
             }
-            Some(format.0)
         };
         let encode = |format| {
             let format = FormatId(format);
