@@ -3,7 +3,7 @@
 use super::Server;
 use super::api::info::Transport;
 use super::formats::FormatId;
-use super::session::{Phase, Session, WebSocket};
+use super::session::{Marks, Phase, Session, WebSocket};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -31,17 +31,22 @@ impl Server {
     #[inline]
     pub(super) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
-        let session = &connection.session;
-        match session.format() {
-            Some(format) if connection.life == Life::Open => {
-                Ok(Channel { transport: session.transport(), format, is_unfinished: session.is_unfinished() })
+        match &connection.session {
+            // The common case, without asking what else it may be.
+            Session::WebSocket(websocket)
+                if websocket.phase == Phase::Open && connection.life == Life::Open =>
+            {
+                Ok(Channel {
+                    transport: Transport::WebSocket,
+                    format: websocket.format,
+                    is_unfinished: websocket.marks.has(Marks::UNFINISHED),
+                })
             }
-            None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotWebSocket),
-            _ => Err(PushError::Closing),
+            session => other_channel(session, connection.life),
         }
     }
 
-    /// How its transport is spoken of, while it is established.
+    /// The transport of a connection that is established.
     pub(super) fn transport(&self, fd: Fd) -> Result<Transport, PushError> {
         self.channel(fd).map(|channel| channel.transport)
     }
@@ -59,5 +64,15 @@ impl Server {
                 websocket.phase = phase;
             }
         });
+    }
+}
+
+fn other_channel(session: &Session, life: Life) -> Result<Channel, PushError> {
+    match session.format() {
+        Some(format) if life == Life::Open => {
+            Ok(Channel { transport: session.transport(), format, is_unfinished: false })
+        }
+        None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotWebSocket),
+        _ => Err(PushError::Closing),
     }
 }

@@ -83,11 +83,6 @@ impl Session {
         }
     }
 
-    /// Whether a message was pushed to it in part only.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        matches!(self, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
-    }
-
     /// As what it counts, while it is established. What was opened from here does not count.
     pub(crate) fn counted_as(&self) -> Option<Transport> {
         let format = self.format().filter(|format| *format != FormatId::MASKED);
