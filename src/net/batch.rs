@@ -112,7 +112,7 @@ impl Batch {
         &self.first.bytes[span.start as usize..span.end as usize]
     }
 
-    #[inline(never)]
+    #[cold]
     fn get_from_others(&self, span: Span) -> &[u8] {
         let (start, end) = (span.start & OFFSET, span.end & OFFSET);
         let number = span.start >> LANE_SHIFT;
@@ -123,7 +123,7 @@ impl Batch {
     /// So a turn of many echoes uses the same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         // In other lanes everything is shared, and the places are beyond those of the first.
-        if span.end as usize == self.first.bytes.len() && span.start >= self.first.shared {
+        if span.start >= self.first.shared && span.end as usize == self.first.bytes.len() {
             self.first.bytes.truncate(span.start as usize);
         }
     }
