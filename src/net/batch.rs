@@ -42,8 +42,8 @@ pub(crate) struct Batch {
     first: Lane,
     /// Found by their key, from 1 on.
     others: Vec<Lane>,
-    /// Bytes in all of them.
-    len: usize,
+    /// Bytes in those.
+    others_len: usize,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Lane {
 
 impl Batch {
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.first.bytes.len() + self.others_len
     }
 
     /// The memory it owns.
@@ -87,14 +87,11 @@ impl Batch {
 
     /// Adds `parts`, which belong together, for one connection.
     pub(crate) fn add(&mut self, parts: [&[u8]; 2]) -> Span {
-        let span = self.first.add(0, parts);
-        self.len += span.len();
-        span
+        self.first.add(0, parts)
     }
 
     /// Adds `run` for any number of connections that get the form with this key. The most common form is 0.
     pub(crate) fn add_shared(&mut self, key: u8, run: &[u8]) -> Span {
-        self.len += run.len();
         if key == 0 {
             let span = self.first.add(0, [run, &[]]);
             self.first.shared = span.end;
@@ -104,25 +101,30 @@ impl Batch {
             self.others.push(Lane { key, ..Lane::default() });
             self.others.len() - 1
         });
+        self.others_len += run.len();
         self.others[at].add((at as u32 + 1) << LANE_SHIFT, [run, &[]])
     }
 
     pub(crate) fn get(&self, span: Span) -> &[u8] {
+        if span.end > OFFSET {
+            return self.get_from_others(span);
+        }
+        &self.first.bytes[span.start as usize..span.end as usize]
+    }
+
+    #[cold]
+    fn get_from_others(&self, span: Span) -> &[u8] {
         let (start, end) = (span.start & OFFSET, span.end & OFFSET);
-        let bytes = match span.start >> LANE_SHIFT {
-            0 => &self.first.bytes,
-            number => &self.others[number as usize - 1].bytes,
-        };
-        &bytes[start as usize..end as usize]
+        let number = span.start >> LANE_SHIFT;
+        &self.others[number as usize - 1].bytes[start as usize..end as usize]
     }
 
     /// Frees the room of a span if it was added last, and for one connection only. So a turn of many echoes uses the
     /// same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         // In other lanes everything is shared, and the places are beyond those of the first.
-        if span.end as usize == self.first.bytes.len() && span.start >= self.first.shared {
+        if span.start >= self.first.shared && span.end as usize == self.first.bytes.len() {
             self.first.bytes.truncate(span.start as usize);
-            self.len -= span.len();
         }
     }
 
@@ -136,7 +138,7 @@ impl Batch {
             lane.bytes.clear();
             lane.bytes.shrink_to(KEPT_BYTES_OF_OTHERS);
         }
-        self.len = 0;
+        self.others_len = 0;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Sessions;
 use super::formats::FormatId;
 use super::info::Transport;
-use super::state::{Phase, Session, WebSocket};
+use super::state::{Marks, Phase, Session, WebSocket};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -35,17 +35,22 @@ impl Sessions {
     #[inline]
     pub(crate) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
-        let session = &connection.session;
-        match session.format() {
-            Some(format) if connection.life == Life::Open => {
-                Ok(Channel { transport: session.transport(), format, is_unfinished: session.is_unfinished() })
+        match &connection.session {
+            // The common case, without asking what else it may be.
+            Session::WebSocket(websocket)
+                if websocket.phase == Phase::Open && connection.life == Life::Open =>
+            {
+                Ok(Channel {
+                    transport: Transport::WebSocket,
+                    format: websocket.format,
+                    is_unfinished: websocket.marks.has(Marks::UNFINISHED),
+                })
             }
-            None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotOpen),
-            _ => Err(PushError::Closing),
+            session => other_channel(session, connection.life),
         }
     }
 
-    /// How its transport is spoken of, while it is established.
+    /// The transport of a connection that is established.
     pub(crate) fn transport(&self, fd: Fd) -> Result<Transport, PushError> {
         self.channel(fd).map(|channel| channel.transport)
     }
@@ -63,5 +68,15 @@ impl Sessions {
                 websocket.phase = phase;
             }
         });
+    }
+}
+
+fn other_channel(session: &Session, life: Life) -> Result<Channel, PushError> {
+    match session.format() {
+        Some(format) if life == Life::Open => {
+            Ok(Channel { transport: session.transport(), format, is_unfinished: false })
+        }
+        None if matches!(session, Session::Http(_) | Session::Dialing(_)) => Err(PushError::NotOpen),
+        _ => Err(PushError::Closing),
     }
 }

@@ -19,7 +19,7 @@ pub struct Reach {
     /// [`SlowConsumer::Close`](crate::SlowConsumer::Close) they are being closed.
     pub refused: usize,
     /// Connections that did not get it because a message to them is not finished; see
-    /// [`push_part`](Server::push_part).
+    /// [`push_part`](crate::Server::push_part).
     pub unfinished: usize,
     /// Connections for which the message has no form: raw TCP whose [`Framing`](crate::Framing) has no way to send it,
     /// and those whose [`Envelope`](crate::Envelope) makes nothing of it.
@@ -38,7 +38,19 @@ struct Others {
 }
 
 impl Others {
-    #[cold]
+    /// The key of what a connection gets; `None` where it gets nothing, or what all others of its format do not.
+    #[inline(never)]
+    fn judge(&mut self, fd: Fd, session: &Session, is_for_all: bool, is_kept: bool) -> Option<u8> {
+        match session {
+            Session::WebSocket(websocket) if websocket.phase == Phase::Open => {
+                self.note(fd, websocket, is_for_all, is_kept);
+                None
+            }
+            Session::WebSocket(_) => None,
+            session => session.format().map(|format| format.0),
+        }
+    }
+
     fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
         let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
         if websocket.format == FormatId::MASKED {
@@ -51,6 +63,11 @@ impl Others {
             self.unfinished += usize::from(is_unfinished);
         }
     }
+}
+
+#[inline(never)]
+fn is_among(sorted: &[Fd], fd: Fd) -> bool {
+    sorted.binary_search(&fd).is_ok()
 }
 
 /// What is particular to one fan-out.
@@ -78,22 +95,20 @@ impl Sessions {
         let Sessions { connections, formats, .. } = self;
         let delivery = message.delivery();
         let mut others = Others::default();
+        // To leave out the sender alone is what most do.
+        let (only, except) = match except {
+            [only] => (Some(*only), &[][..]),
+            except => (None, except),
+        };
         let choose = |fd: Fd, connection: &Connection<Session>| {
-            let format = match &connection.session {
-                Session::WebSocket(websocket) if websocket.phase == Phase::Open => websocket.format,
-                Session::WebSocket(_) => return None,
-                session => session.format()?,
-            };
-            if !except.is_empty() && except.binary_search(&fd).is_ok() {
+            if only == Some(fd) || !except.is_empty() && is_among(except, fd) {
                 return None;
             }
-            if let Session::WebSocket(websocket) = &connection.session
-                && (websocket.marks.has(Marks::UNFINISHED) || format == FormatId::MASKED)
-            {
-                others.note(fd, websocket, is_for_all, is_kept);
-                return None;
+            // What most connections need is done here, and as little as can be.
+            match &connection.session {
+                Session::WebSocket(websocket) if websocket.is_shared_now() => Some(websocket.format.0),
+                session => others.judge(fd, session, is_for_all, is_kept),
             }
-            Some(format.0)
         };
         let encode = |format| {
             let format = FormatId(format);

@@ -87,11 +87,6 @@ impl Session {
         }
     }
 
-    /// Whether a message was pushed to it in part only.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        matches!(self, Session::WebSocket(websocket) if websocket.marks.has(Marks::UNFINISHED))
-    }
-
     /// As what it counts, while it is established. What was opened from here does not count.
     pub(crate) fn counted_as(&self) -> Option<Transport> {
         let format = self.format().filter(|format| *format != FormatId::MASKED);
@@ -368,6 +363,12 @@ impl WebSocket {
     /// Which end of it this side is.
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
+    }
+
+    /// Whether it may be sent now what all others of its format are.
+    #[inline]
+    pub(crate) fn is_shared_now(&self) -> bool {
+        self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && self.format != FormatId::MASKED
     }
 }
 
