@@ -19,8 +19,8 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   clippy     no warnings, in any target
   test       unit tests, tests over real sockets, examples in the documentation
   doc        the documentation builds without warnings
-  examples   build of the examples, optimised
-  bench      the benchmarks compile
+  examples   build of the examples that the last two run, optimised
+  bench      the benchmarks run, a little of each and unoptimised
   autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
              (reports: target/autobahn/index.html, target/autobahn/client/index.html)
   browser    the examples chat and sse, and the script for pages, in headless Chromium (screenshots: target/browser/)
@@ -58,12 +58,12 @@ main() {
 
 step_fmt() {
   component rustfmt fmt
-  cargo fmt --check
+  cargo fmt --all --check
 }
 
 step_clippy() {
   component clippy clippy
-  cargo clippy --all-targets --all-features -- -D warnings
+  cargo clippy --workspace --all-targets --all-features -- -D warnings
 }
 
 step_test() {
@@ -75,20 +75,24 @@ step_test() {
 
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features; }
 
-step_examples() { cargo build --release --examples --all-features; }
+# All others are built by the step test, without the time that an optimised build takes.
+step_examples() {
+  local examples=(echo autobahn_client chat sse browser_server)
+  cargo build --release --all-features "${examples[@]/#/--example=}"
+}
 
-step_bench() { cargo bench --no-run --all-features; }
+step_bench() { cargo test -p swio-benches --benches; }
 
 step_autobahn() {
   # So that it can be run by itself, and never judges an old build.
-  cargo build --release --all-features --example echo --example autobahn_client
+  step_examples
   tests/autobahn/run.sh
   # No report and yet no failure: a suite that could not run is not a suite that passed.
   if ! [ -f "$target/autobahn/index.json" ]; then outcome='DID NOT RUN'; fi
 }
 
 step_browser() {
-  cargo build --release --all-features --example chat --example sse --example browser_server
+  step_examples
   tests/browser/run.sh
 }
 
