@@ -19,7 +19,8 @@ const TOPIC: &str = "news";
 const WARM_UP: usize = 20;
 const TURNS: usize = 50;
 /// Name, who is there, what is done.
-const SCENARIOS: [(&str, &[(Kind, usize)], Work); 6] = [
+type Scenario = (&'static str, &'static [(Kind, usize)], Work);
+const SCENARIOS: [Scenario; 6] = [
     ("echo-1000", &[(Kind::Plain, 1_000)], Work::Echo),
     ("broadcast-1000", &[(Kind::Plain, 1_000)], Work::Broadcast),
     ("publish-1000", &[(Kind::Plain, 1_000)], Work::Publish),

@@ -279,6 +279,11 @@ fn readable(fd: Option<Fd>) -> Ready {
     Ready { token, readable: true, writable: false, read_closed: false, error: false }
 }
 
+/// The news that a socket can be read and written, and perhaps that its peer has ended its side.
+pub(crate) fn ready(fd: Fd, read_closed: bool) -> Ready {
+    Ready { writable: true, read_closed, ..readable(Some(fd)) }
+}
+
 fn take_written(wire: &mut sim::Wire) -> usize {
     let len = wire.written.len();
     wire.written.clear();

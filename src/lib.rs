@@ -125,8 +125,8 @@
 //!   on TCP: bytes in, events out), which do not know each other;
 //! - `error`, `config`, `fd`, `random`.
 //!
-//! `page` is the script for pages and its types; `sim`, `bench` and `tests` are for tests and benches alone. Each file
-//! opens with what it is for.
+//! `page` is the script for pages and its types; `sim`, `bench`, `fuzzing` and `tests` are for tests, benches and fuzz
+//! targets alone. Each file opens with what it is for.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
@@ -144,6 +144,9 @@ mod codec;
 mod config;
 mod error;
 mod fd;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod net;
 mod random;
 mod server;

@@ -21,8 +21,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("server", &["server", "net", "codec", "random", "fd", "error", "config"]),
     ("sim", &["sim", "fd", "error"]),
 ];
-/// Modules on top of everything: the crate's own benches.
-const UNLAYERED: [&str; 1] = ["bench"];
+/// Modules on top of everything: for the crate's own benches and fuzz targets.
+const UNLAYERED: [&str; 2] = ["bench", "fuzzing"];
 
 /// Names of mio's outside of `net`: the builder makes the poller and the waker, benches make up readiness.
 const MIO_ALLOWED: [(&str, &[&str]); 2] =
