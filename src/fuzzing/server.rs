@@ -164,12 +164,16 @@ impl World {
 fn behaviour(builder: Builder) -> Builder {
     builder
         .on_open(|server, request| {
-            request.query_param("room").inspect(|room| drop(server.join(request.fd, room)));
-            server.join(request.fd, TOPIC).ok();
+            let room = request.query_param("room");
+            for topic in room.iter().map(|room| &**room).chain([TOPIC]) {
+                server.join(request.fd, topic).ok();
+            }
         })
         .on_subscribe(|_, _, topic| topic != "secret")
         .on_message(answer)
-        .on_receive(|server, fd, package| drop(server.push(fd, package)))
+        .on_receive(|server, fd, package| {
+            server.push(fd, package).ok();
+        })
 }
 
 /// The first byte says what becomes of a message.
