@@ -1,5 +1,5 @@
 //! The WebSocket codec, and tungstenite's and fastwebsockets' beside it in the same run:
-//! `cargo bench --all-features --bench codec [-- --quick]`.
+//! `cargo bench -p swio-benches --bench codec [-- --quick]`.
 //!
 //! All decode the same bytes (ASCII text) from memory and encode the same messages into a sink that throws
 //! the bytes away. The two peers are driven through their public `WebSocket`, which is their codec with its

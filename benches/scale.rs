@@ -1,5 +1,5 @@
 //! What a million connections cost besides their messages:
-//! `cargo bench --all-features --bench scale [-- --quick]`.
+//! `cargo bench -p swio-benches --bench scale [-- --quick]`.
 //!
 //! `timers with … connections` is the wheel that holds one deadline for each, spread over 25 s (the default
 //! `ping_interval`). Each operation takes the same steps however many there are; the thousand beside the

@@ -1,5 +1,5 @@
 //! One turn of the reactor on simulated sockets: our own CPU without the kernel's.
-//! `cargo bench --all-features --bench turn [-- --quick]`.
+//! `cargo bench -p swio-benches --bench turn [-- --quick]`.
 //!
 //! - `echo`: every connection has one message of 64 bytes to read; each is answered with the same.
 //! - `fan-out`: one connection has a message of 64 bytes to read; it goes to all.

@@ -117,10 +117,23 @@ pub struct SimServer {
 impl SimServer {
     /// A server of this behaviour, and `count` clients through their handshakes.
     pub fn open(builder: Builder, count: usize) -> SimServer {
+        let mut server = SimServer::open_by(builder, count, &vec![HANDSHAKE; count]);
+        for wire in &server.wires {
+            let is_open = sim::wire(*wire, |wire| wire.written.starts_with(b"HTTP/1.1 101 "));
+            assert!(is_open, "a handshake was refused");
+        }
+        server.take_written();
+        server
+    }
+
+    /// A server of this behaviour and a client for each request, which is sent and answered, but whose answer is left
+    /// on the wire.
+    pub fn open_by(builder: Builder, connections_max: usize, requests: &[&[u8]]) -> SimServer {
         sim::forget_all();
-        let builder = builder.configure(|config| config.connections_max = Some(count));
+        let builder = builder.configure(|config| config.connections_max = Some(connections_max));
         let mut reactor = builder.simulate().expect("a valid configuration");
-        let wires: Vec<u32> = (0..count)
+        let wires: Vec<u32> = requests
+            .iter()
             .map(|_| {
                 let (stream, wire) = sim::socket();
                 reactor.admit(Stream::Sim(stream), 0, None);
@@ -129,14 +142,23 @@ impl SimServer {
             .collect();
         let ready = wires.iter().map(|wire| readable(sim::wire(*wire, |wire| wire.fd))).collect();
         let mut server = SimServer { reactor, wires, ready };
-        server.send(count, HANDSHAKE);
-        server.turn(count);
-        for wire in &server.wires {
-            let is_open = sim::wire(*wire, |wire| wire.written.starts_with(b"HTTP/1.1 101 "));
-            assert!(is_open, "a handshake was refused");
+        server.send(0, b"");
+        for (wire, request) in server.wires.iter().zip(requests) {
+            sim::wire(*wire, |wire| wire.readable.extend(*request));
         }
-        server.take_written();
+        server.turn(requests.len());
         server
+    }
+
+    /// Sends `bytes` from one client alone, and turns once for it.
+    pub fn send_alone(&mut self, client: usize, bytes: &[u8]) {
+        sim::wire(self.wires[client], |wire| wire.readable.extend(bytes));
+        self.reactor.turn(Instant::now(), [self.ready[client]].into_iter());
+    }
+
+    /// What the server wrote to this client since this was last asked.
+    pub fn take_written_to(&mut self, client: usize) -> Vec<u8> {
+        sim::wire(self.wires[client], |wire| std::mem::take(&mut wire.written))
     }
 
     /// Puts `bytes` on the wires of the first `clients`, and gives all wires room for what the server writes.
@@ -255,6 +277,11 @@ const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n
 fn readable(fd: Option<Fd>) -> Ready {
     let token = Token(fd.expect("it was admitted").to_u64() as usize);
     Ready { token, readable: true, writable: false, read_closed: false, error: false }
+}
+
+/// The news that a socket can be read and written, and perhaps that its peer has ended its side.
+pub(crate) fn ready(fd: Fd, read_closed: bool) -> Ready {
+    Ready { writable: true, read_closed, ..readable(Some(fd)) }
 }
 
 fn take_written(wire: &mut sim::Wire) -> usize {

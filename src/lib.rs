@@ -129,8 +129,8 @@
 //!   on TCP: bytes in, events out), which do not know each other;
 //! - `error`, `config`, `fd`, `random`.
 //!
-//! `page` is the script for pages and its types; `sim`, `bench` and `tests` are for tests and benches alone. Each file
-//! opens with what it is for.
+//! `page` is the script for pages and its types; `sim`, `bench`, `fuzzing` and `tests` are for tests, benches and fuzz
+//! targets alone. Each file opens with what it is for.
 
 #[cfg(not(unix))]
 compile_error!("swio is for Unix: its sockets, signals and limit of open files are those of Unix");
@@ -151,6 +151,9 @@ mod codec;
 mod config;
 mod error;
 mod fd;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod net;
 mod panics;
 mod random;

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/need.sh
 
-all_steps=(fmt clippy test doc examples bench autobahn browser)
+all_steps=(fmt clippy test doc examples bench fuzz autobahn browser)
 target=${CARGO_TARGET_DIR:-target}
 report=()
 passed=0
@@ -19,14 +19,15 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   clippy     no warnings, in any target
   test       unit tests, tests over real sockets, examples in the documentation
   doc        the documentation builds without warnings
-  examples   build of the examples, optimised
-  bench      the benchmarks compile
+  examples   build of the examples that the last steps run, optimised
+  bench      the benchmarks run, a little of each and unoptimised
+  fuzz       the fuzz targets build, and each runs for a few seconds (SWIO_FUZZ_SECONDS, 5 by default)
   autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
              (reports: target/autobahn/index.html, target/autobahn/client/index.html)
   browser    the examples chat and sse, and the script for pages, in headless Chromium (screenshots: target/browser/)
 
-What the last two need is installed where it is missing: Debian packages through apt-get (as root or with sudo),
-Python and npm packages under target/. Without a Python 2.7 or Docker, autobahn cannot run: that is said, and is a
+What the last three need is installed where it is missing: Debian packages through apt-get (as root or with sudo),
+Python and npm packages under target/, cargo-fuzz by cargo install. Without a Python 2.7 or Docker, autobahn cannot run: that is said, and is a
 failure only where CI is set.
 END
 }
@@ -58,12 +59,12 @@ main() {
 
 step_fmt() {
   component rustfmt fmt
-  cargo fmt --check
+  cargo fmt --all --check
 }
 
 step_clippy() {
   component clippy clippy
-  cargo clippy --all-targets --all-features -- -D warnings
+  cargo clippy --workspace --all-targets --all-features -- -D warnings
 }
 
 step_test() {
@@ -75,20 +76,43 @@ step_test() {
 
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features; }
 
-step_examples() { cargo build --release --examples --all-features; }
+# All others are built by the step test, without the time that an optimised build takes.
+step_examples() {
+  local examples=(echo autobahn_client chat sse browser_server)
+  cargo build --release --all-features "${examples[@]/#/--example=}"
+}
 
-step_bench() { cargo bench --no-run --all-features; }
+step_bench() { cargo test -p swio-benches --benches; }
+
+# Of its own workspace, and without a nightly toolchain. What it finds is in fuzz/artifacts/.
+step_fuzz() {
+  local name grown
+  need c++ g++
+  if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
+  cargo fmt --manifest-path fuzz/Cargo.toml --check
+  export RUSTC_BOOTSTRAP=1
+  cargo fuzz build
+  for name in fuzz/fuzz_targets/*.rs; do
+    name=$(basename "$name" .rs)
+    # New inputs go to the first folder: the committed ones stay as they are.
+    grown=fuzz/target/grown/$name
+    mkdir -p "$grown"
+    cargo fuzz run "$name" "$grown" "fuzz/corpus/$name" -- \
+      -max_total_time="${SWIO_FUZZ_SECONDS:-5}" -max_len=4096 -timeout=10 -verbosity=0 -print_final_stats=1
+  done
+  unset RUSTC_BOOTSTRAP
+}
 
 step_autobahn() {
   # So that it can be run by itself, and never judges an old build.
-  cargo build --release --all-features --example echo --example autobahn_client
+  step_examples
   tests/autobahn/run.sh
   # No report and yet no failure: a suite that could not run is not a suite that passed.
   if ! [ -f "$target/autobahn/index.json" ]; then outcome='DID NOT RUN'; fi
 }
 
 step_browser() {
-  cargo build --release --all-features --example chat --example sse --example browser_server
+  step_examples
   tests/browser/run.sh
 }
 

@@ -22,8 +22,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("server", &["server", "net", "codec", "random", "fd", "error", "config"]),
     ("sim", &["sim", "fd", "error"]),
 ];
-/// Modules on top of everything: the crate's own benches.
-const UNLAYERED: [&str; 1] = ["bench"];
+/// Modules on top of everything: for the crate's own benches and fuzz targets.
+const UNLAYERED: [&str; 2] = ["bench", "fuzzing"];
 
 /// Names of mio's outside of `net`: the builder makes the poller and the waker, benches make up readiness.
 const MIO_ALLOWED: [(&str, &[&str]); 2] =
@@ -210,10 +210,16 @@ fn each_example_says_how_to_run_it() {
 
 #[test]
 fn unsafe_code_is_forbidden() {
-    let manifest = read("Cargo.toml");
-    let lints = manifest.split("\n[").find(|section| section.starts_with("lints.rust]"));
-    let forbidden = lints.is_some_and(|lints| lints.lines().any(|line| line == r#"unsafe_code = "forbid""#));
-    assert!(forbidden, "Cargo.toml: [lints.rust] has no unsafe_code = \"forbid\"");
+    let has_line = |file: &str, section: &str, line: &str| {
+        let manifest = read(file);
+        let section = manifest.split("\n[").find_map(|text| text.strip_prefix(section));
+        section.is_some_and(|section| section.lines().any(|other| other == line))
+    };
+    let forbidden = has_line("Cargo.toml", "workspace.lints.rust]", r#"unsafe_code = "forbid""#);
+    assert!(forbidden, "Cargo.toml: [workspace.lints.rust] has no unsafe_code = \"forbid\"");
+    for file in ["Cargo.toml", "benches/Cargo.toml"] {
+        assert!(has_line(file, "lints]", "workspace = true"), "{file}: [lints] has no workspace = true");
+    }
 }
 
 #[test]
@@ -226,8 +232,9 @@ fn documents_are_there_and_name_files_that_are() {
         }
         for word in read(document).split(|c: char| c.is_whitespace() || "`()[]<>,;\"'".contains(c)) {
             let path = word.trim_end_matches(['.', ':', '/']);
-            let is_ours =
-                ["src/", "tests/", "benches/", "examples/", ".ci/"].iter().any(|dir| path.starts_with(dir));
+            let is_ours = ["src/", "tests/", "benches/", "examples/", "fuzz/", ".ci/"]
+                .iter()
+                .any(|dir| path.starts_with(dir));
             if is_ours && !path.contains(['*', '{', '…']) && !in_crate(path).exists() {
                 wrong.push(format!("{document}: {path} does not exist"));
             }

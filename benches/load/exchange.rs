@@ -1,15 +1,12 @@
 //! What is in the messages, which of them are under way, and which is due where. A closed loop: a sender's next
 //! message waits until one of its window has reached everybody it is for.
 
-use crate::options::{Mode, Plan};
+use crate::options::{Mode, Plan, SIZE_MIN};
 use std::collections::VecDeque;
 use std::time::Instant;
 use swio::Opcode;
 use swio::bench::{self, ServerHeader};
 
-/// A message starts with the sender in 4 hexadecimal digits and the sequence number in 8. The letters behind it
-/// are a part of the pattern that depends on both, so nothing is kept to compare with.
-pub(crate) const SIZE_MIN: usize = 12;
 /// Four different bytes, so that a mask applied out of step shows.
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x5d];
 /// So many places in the pattern can a message's letters start at.

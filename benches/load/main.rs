@@ -1,4 +1,4 @@
-//! Load on real sockets: `cargo bench --features sim --bench load [-- MODE …]`; `-- --help` lists all there is.
+//! Load on real sockets: `cargo bench -p swio-benches --bench load [-- MODE …]`; `-- --help` lists all there is.
 //!
 //! The server is this program once more, in a process and where possible on a core of its own; `--against`
 //! gives the same load to others. Each round starts each server afresh, in turns, and the ratios printed are

@@ -1,10 +1,13 @@
 //! What the command line asks for. All counts and times are bounded: a slip of the finger costs no machine.
 
-use crate::exchange::SIZE_MIN;
 use std::ops::RangeInclusive;
 
+/// A message starts with the sender in 4 hexadecimal digits and the sequence number in 8. The letters behind it
+/// are a part of a pattern that depends on both, so nothing is kept to compare with.
+pub(crate) const SIZE_MIN: usize = 12;
+
 pub(crate) const USAGE: &str = "\
-usage: cargo bench --features sim --bench load [-- MODE [OPTION…]]      without a mode: a short run of each
+usage: cargo bench -p swio-benches --bench load [-- MODE [OPTION…]]    without a mode: a short run of each
   echo             each connection gets back what it sends
   fan-out          some of the connections send; each message goes to all of them
   idle             hold connections: memory and CPU time of each

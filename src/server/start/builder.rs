@@ -251,7 +251,7 @@ impl Builder {
     }
 
     /// The same, and raw TCP of these framings.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn simulate_tcp(self, framings: &[Framing]) -> io::Result<Reactor<Dispatch>> {
         let mut prepared = self.prepare_unbound()?;
         prepared.framings = framings.into();
