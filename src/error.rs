@@ -135,6 +135,9 @@ pub enum Cause {
     RateLimited(&'static str),
     /// A callback panicked.
     Panic,
+    /// The socket goes on as another connection's, that of the session that
+    /// [adopted](crate::Server::adopt) this WebSocket.
+    Adopted,
     /// The server is shutting down.
     Shutdown,
 }
@@ -153,6 +156,7 @@ impl fmt::Display for Cause {
             Cause::TooBig(what) => write!(f, "too big: {what}"),
             Cause::Overload(what) => write!(f, "overload: {what}"),
             Cause::RateLimited(what) => write!(f, "rate limited: {what}"),
+            Cause::Adopted => f.write_str("adopted by a session"),
             Cause::Panic => f.write_str("a callback panicked"),
             Cause::Shutdown => f.write_str("server shutdown"),
         }

@@ -7,8 +7,8 @@ use crate::fd::Fd;
 use crate::net::App as _;
 use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
-use crate::server::api::info::Usage;
 use crate::server::dispatch::Dispatch;
+use crate::session::info::Usage;
 use crate::sim::{self, Wire};
 use crate::{Builder, Frame, Framing, LengthType, Server};
 use std::time::{Duration, Instant};
@@ -169,7 +169,7 @@ fn behaviour(builder: Builder) -> Builder {
                 server.join(request.fd, topic).ok();
             }
         })
-        .on_subscribe(|_, _, topic| topic != "secret")
+        .on_subscribe(|_, request| request.topic != "secret")
         .on_message(answer)
         .on_receive(|server, fd, package| {
             server.push(fd, package).ok();

@@ -59,8 +59,16 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Registers the connections that were begun in this turn.
+    /// Registers the connections that were begun in this turn, or have taken over the socket of another.
     pub(super) fn watch_new(&mut self) {
+        while let Some(fd) = self.app.connections().taken_over.pop() {
+            if let Some(connection) = self.app.connections().table.get_mut(fd)
+                && let Err(error) = connection.stream.reregister(self.poll.registry(), fd)
+            {
+                log::warn!("{fd}: its new socket can't be watched: {error}");
+                self.app.connections().kill(fd, io_failure(&error));
+            }
+        }
         while let Some(fd) = self.app.connections().unwatched.pop() {
             self.watch(fd);
         }

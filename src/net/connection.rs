@@ -98,6 +98,13 @@ impl Flags {
         self.0 |= flag;
     }
 
+    /// Clears all of `flags` and returns which of them were set.
+    pub(crate) fn take_all(&mut self, flags: u16) -> u16 {
+        let had = self.0 & flags;
+        self.0 &= !flags;
+        had
+    }
+
     /// Clears a flag and returns whether it was set.
     pub(crate) fn take(&mut self, flag: u16) -> bool {
         let had = self.has(flag);

@@ -40,6 +40,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) yielded: Vec<Fd>,
     /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
+    /// Their sockets, which the poller knows under another fd, are registered anew in this turn.
+    pub(super) taken_over: Vec<Fd>,
     /// Output of this turn that is not flushed yet.
     pub(super) batch: Batch,
     /// Bytes held for incomplete messages and requests, as the app counts them.
@@ -97,6 +99,7 @@ impl<S: SessionState> Connections<S> {
             carried: Vec::new(),
             yielded: Vec::new(),
             unwatched: Vec::new(),
+            taken_over: Vec::new(),
             batch: Batch::default(),
             inbound_bytes: 0,
             turned_away: 0,

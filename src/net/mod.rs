@@ -32,6 +32,7 @@ pub(crate) mod signals;
 mod socketless;
 pub(crate) mod stream;
 pub(crate) mod table;
+mod take_over;
 pub(crate) mod timers;
 pub(crate) mod turns;
 pub(crate) mod wheel;

@@ -3,6 +3,7 @@
 
 use super::listener::watch_peer;
 use crate::config::Config;
+use crate::fd::Fd;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -57,6 +58,22 @@ impl Stream {
             Stream::Socketless => Ok(()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => Ok(()),
+        }
+    }
+
+    /// Registers a socket that is registered for another connection. What arrived meanwhile is reported again.
+    pub(super) fn reregister(&mut self, registry: &Registry, fd: Fd) -> io::Result<()> {
+        match self {
+            Stream::Socket(socket) => {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                registry.reregister(&mut SourceFd(&socket.as_raw_fd()), Token(fd.to_u64() as usize), interest)
+            }
+            Stream::Socketless => Ok(()),
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(stream) => {
+                stream.opened_as(fd);
+                Ok(())
+            }
         }
     }
 

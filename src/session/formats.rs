@@ -204,6 +204,15 @@ impl Formats {
         Some(FormatId(number))
     }
 
+    /// The format for a WebSocket with the envelope of another format.
+    pub(crate) fn on_websocket(&mut self, id: FormatId) -> FormatId {
+        match self[id].content {
+            Content::Envelope(envelope, _) => self.with_envelope(FormatId::PLAIN, envelope),
+            _ => None,
+        }
+        .unwrap_or(FormatId::PLAIN)
+    }
+
     /// The bytes that a message is in a format; `None` where it has no such form. What a prepared message was encoded
     /// to before is shared.
     pub(crate) fn run(&self, id: FormatId, message: &Message<'_>) -> Option<Bytes> {

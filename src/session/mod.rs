@@ -3,6 +3,7 @@
 //! connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic, no
 //! user, and never touches a socket. The server above it calls the handlers.
 
+pub(crate) mod adopt;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod census;

@@ -38,6 +38,11 @@ impl Sessions {
         self.connections.note(fd)?.pause.as_ref()
     }
 
+    /// Whether the user has paused it, and has not asked to read it again.
+    pub(crate) fn is_paused(&self, fd: Fd) -> bool {
+        self.pause_of(fd).is_some_and(|pause| !pause.is_ending)
+    }
+
     /// Of a paused connection: what was read and not decoded.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
         self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
@@ -85,7 +90,7 @@ impl Sessions {
     }
 
     /// Forgets that a connection is paused: what was kept of it.
-    fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
+    pub(crate) fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
         let connections = &mut self.connections;
         let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();
         connections.tidy_note(fd);

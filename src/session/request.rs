@@ -154,6 +154,14 @@ pub enum Reply {
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
     /// client's next requests wait, and nobody else does.
     Later,
+    /// The request waits for the output of this [session without a socket](crate::Server::open_session): now
+    /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, or after
+    /// [`Config::poll_hold`](crate::Config::poll_hold) at the latest, and
+    /// [`parked_request`](crate::Server::parked_request) names the connection to
+    /// [`respond`](crate::Server::respond) to; what `on_output` leaves unanswered at the latest time gets 204. One
+    /// request waits for a session: an earlier one that still does gets 409. Where there is no such session, or it
+    /// ends, the request gets 404.
+    Output(Fd),
     /// The head is sent when the callback returns; the body is written after that, with
     /// [`Server::write_body`](crate::Server::write_body).
     Stream(ResponseHead),

@@ -1,12 +1,14 @@
 //! Sessions without a socket: opened, read, acknowledged and ended by whoever carries their bytes. Long polling is made
 //! of them, and so is any transport of an application's.
 
+use crate::codec::http::Response;
 use crate::codec::unit;
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
+use crate::session::posting::UNKNOWN;
 use crate::session::state::{Session, Socketless};
 use std::time::Duration;
 
@@ -158,6 +160,29 @@ impl Sessions {
         let older = self.parked(fd);
         self.socketless_mut(fd)?.parked = Some(by);
         older.filter(|older| *older != by)
+    }
+
+    /// A session is over: a request that still waits for its output is told.
+    pub(crate) fn answer_parked(&mut self, fd: Fd, parked: Option<Fd>) {
+        if let Some(by) = parked
+            && self.waiting(by).is_some_and(|waiting| waiting.awaited.session() == Some(fd))
+        {
+            self.respond_later(by, UNKNOWN.response());
+        }
+    }
+
+    /// A request waits for the output of a session of an application's; false if there is no such session.
+    pub(crate) fn wait_for_output(&mut self, fd: Fd, by: Fd) -> bool {
+        if self.socketless(fd).is_none_or(|socketless| socketless.is_poll) {
+            return false;
+        }
+        if let Some(older) = self.park(fd, by) {
+            self.respond_later(older, Response::text(409, "another request of this session came\n"));
+        }
+        if self.has_output(fd) {
+            self.connections.tell_has_output(fd);
+        }
+        true
     }
 
     /// Ends a session after all that was pushed to it: whoever carries it is told that there is an end to tell. A

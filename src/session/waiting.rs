@@ -24,6 +24,13 @@ pub(crate) enum FollowUp {
     BodyEnded(Fd),
     /// A pause is to end.
     Resumed(Fd),
+    /// A session without a socket goes on over a WebSocket.
+    Adopted {
+        session: Fd,
+        websocket: Fd,
+        /// The WebSocket is not read for that reason alone.
+        is_paused: bool,
+    },
     /// A request has waited for the output of a session for as long as it may.
     Held(Fd, Fd),
 }

@@ -8,6 +8,7 @@ use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
 use crate::session::Answering;
 use crate::session::http::Speaks;
+use crate::session::posting::UNKNOWN;
 use crate::session::request::{Reply, Request};
 use crate::session::route::{Params, Route};
 use crate::session::state::{Awaited, Held, Progress, Waiting};
@@ -201,6 +202,10 @@ impl Dispatch {
             Some(Reply::Now(response)) => sessions.conclude(request, response, is_last),
             Some(Reply::Later) if is_last => return Err(Refusal::NotNow),
             Some(Reply::Later) => return Ok(Some(Awaited::Response)),
+            Some(Reply::Output(session)) if sessions.wait_for_output(session, fd) => {
+                return Ok(Some(Awaited::Output(session)));
+            }
+            Some(Reply::Output(_)) => sessions.conclude(request, UNKNOWN.response(), is_last),
             Some(Reply::Stream(head)) => {
                 let body = sessions.send_response_head(route, fd, &request.head, &head, is_last);
                 return Ok(body.map(Awaited::Body));

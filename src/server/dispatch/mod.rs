@@ -17,7 +17,7 @@ use super::state::command::Command;
 use super::state::stage::Stage;
 use super::state::subscription::Subscription;
 use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
-use crate::codec::http::Refusal;
+use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
@@ -108,12 +108,14 @@ impl Dispatch {
 
     /// A request has waited for the output of a session for as long as it may.
     fn held(&mut self, by: Fd, session: Fd) {
-        match self.server.sessions.parked(session) == Some(by) {
-            true => self.output(session),
+        if self.server.sessions.parked(session) != Some(by) {
             // Its session is over, or waits for another request.
-            false => {
-                self.server.respond(by, UNKNOWN.response());
-            }
+            self.server.respond(by, UNKNOWN.response());
+            return;
+        }
+        self.output(session);
+        if self.server.sessions.parked(session) == Some(by) {
+            self.server.respond(by, Response::new(204));
         }
     }
 
@@ -273,8 +275,9 @@ impl App for Dispatch {
                 let (route, is_poll, parked) = (socketless.route, socketless.is_poll, socketless.parked);
                 self.server.sessions.forget_socketless(fd, *socketless);
                 if is_poll {
-                    self.polling.closed(&mut self.server, fd, parked);
+                    self.polling.closed(fd);
                 }
+                self.server.sessions.answer_parked(fd, parked);
                 route
             }
             Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
@@ -401,6 +404,9 @@ impl App for Dispatch {
                 FollowUp::BodyEnded(fd) => self.body_ended(fd),
                 FollowUp::Resumed(fd) => self.resumed(fd),
                 FollowUp::Held(by, session) => self.held(by, session),
+                FollowUp::Adopted { session, websocket, is_paused } => {
+                    self.server.sessions.take_over(session, websocket, is_paused);
+                }
             }
         }
         for deferred in deferred {

@@ -135,14 +135,9 @@ impl Polling {
         server.sessions.connections.kill(fd, reason);
     }
 
-    /// A session is over, and this request waited for it.
-    pub(super) fn closed(&mut self, server: &mut Server, fd: Fd, parked: Option<Fd>) {
+    /// A session is over.
+    pub(super) fn closed(&mut self, fd: Fd) {
         self.acknowledged.remove(fd);
-        if let Some(by) = parked
-            && server.sessions.waiting(by).is_some_and(|waiting| waiting.awaited.session() == Some(fd))
-        {
-            server.respond(by, UNKNOWN.response());
-        }
     }
 
     /// All that the client does not have yet, as far as it fits in an answer. With the last of an ended session goes

@@ -97,6 +97,26 @@ impl Server {
         self.sessions.parked(fd)
     }
 
+    /// Has a session go on over this WebSocket, which the same client has opened: the session keeps its fd, its topics,
+    /// its user and its [envelope](crate::Envelope), and is a WebSocket like any other from the end of this turn on.
+    /// What waits for the client is sent over it first, what was read and not
+    /// [acknowledged](Server::acknowledge_output) included. What the client sends after the message that this is called
+    /// for is the session's. A request that waits for the session's output gets 204.
+    ///
+    /// The WebSocket's own fd ends: [`on_close`](crate::Handler::on_close) is told [`Cause::Adopted`].
+    ///
+    /// ```text
+    ///                     before                              after
+    ///  fd 7   session, topics, user ── requests     fd 7   session, topics, user ── WebSocket
+    ///  fd 9   WebSocket                             fd 9   on_close(Adopted)
+    /// ```
+    ///
+    /// False, and nothing happens, if there is no such session or it is ending; or if that is no established WebSocket
+    /// of a client, it speaks `swio.1`, or a message to it is [not finished](Server::push_part).
+    pub fn adopt(&mut self, session: Fd, websocket: Fd) -> bool {
+        self.sessions.adopt(session, websocket)
+    }
+
     /// Counts a message that came from the client of a session by ways of yours: false where that is more than
     /// [`messages_per_second_max`](crate::Config::messages_per_second_max) allows, and the message is better not taken.
     pub fn count_message(&mut self, fd: Fd) -> bool {

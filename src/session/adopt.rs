@@ -1,0 +1,96 @@
+//! A session without a socket goes on over a WebSocket: its fd, and all that hangs on it, outlives the change of its
+//! transport. It is done at the end of the turn, when no bytes of the WebSocket are being decoded.
+
+use crate::codec::unit;
+use crate::codec::ws::close;
+use crate::codec::ws::{Opcode, Role, header};
+use crate::error::{Cause, CloseReason, Side};
+use crate::fd::Fd;
+use crate::net::quota::Quota;
+use crate::session::Sessions;
+use crate::session::state::{Marks, Phase, Session, Socketless, WebSocket};
+use crate::session::waiting::FollowUp;
+
+impl Sessions {
+    /// Has the session go on over this WebSocket from the end of the turn on; false if one of them can't.
+    pub(crate) fn adopt(&mut self, fd: Fd, websocket: Fd) -> bool {
+        if !self.can_adopt(fd, websocket) {
+            return false;
+        }
+        // What the client sends from here on is the session's.
+        let is_paused = self.pause(websocket);
+        self.follow_ups.push(FollowUp::Adopted { session: fd, websocket, is_paused });
+        true
+    }
+
+    fn can_adopt(&self, fd: Fd, websocket: Fd) -> bool {
+        let session = self.connections.get(fd).map(|connection| &connection.session);
+        let is_session = matches!(session, Some(Session::Socketless(session)) if !session.is_poll && session.end.is_none());
+        let other = self.connections.get(websocket).map(|connection| &connection.session);
+        let is_websocket = matches!(other, Some(Session::WebSocket(other)) if other.role() == Role::Server
+            && !other.marks.has(Marks::UNFINISHED)
+            && self.formats[other.format].notice().is_none());
+        is_session
+            && is_websocket
+            && self.check_established(fd).is_ok()
+            && self.check_established(websocket).is_ok()
+    }
+
+    /// Carries out [`Sessions::adopt`]. `is_paused`: the WebSocket is not read for that reason alone.
+    pub(crate) fn take_over(&mut self, fd: Fd, websocket: Fd, is_paused: bool) {
+        if !self.can_adopt(fd, websocket) {
+            if is_paused {
+                self.resume(websocket);
+            }
+            return;
+        }
+        let is_session_paused = self.is_paused(fd);
+        let parked = self.parked(fd);
+        let Some(units) = self.take_units(fd) else { return };
+        let kept = self.end_pause(websocket);
+        let Some((route, format)) = self.socketless_mut(fd).map(|session| (session.route, session.format))
+        else {
+            return;
+        };
+        let format = self.formats.on_websocket(format);
+        let Some(other) = self.websocket_mut(websocket) else { return };
+        let decoder = std::mem::take(&mut other.decoder);
+        let (marks, round_trip) = (other.marks, other.round_trip);
+        let session = WebSocket { decoder, phase: Phase::Open, marks, format, spoke: 0, round_trip, route };
+        self.connections.take_over(fd, websocket);
+        self.change_session(fd, |old| *old = Session::WebSocket(session));
+        self.connections.kill(websocket, CloseReason::new(Side::Local, close::NO_STATUS, "", Cause::Adopted));
+        if !units.is_empty() {
+            // It was within the limits before.
+            self.connections.write(fd, [&frames(&units), &[]], Quota::Exempt).ok();
+        }
+        self.watch(fd);
+        if let Some(by) = parked {
+            self.respond_later(by, crate::codec::http::Response::new(204));
+        }
+        self.pause(fd);
+        self.keep(fd, &kept);
+        if is_paused && !is_session_paused {
+            self.resume(fd);
+        }
+    }
+
+    /// All that a session has for its client, taken out of it.
+    fn take_units(&mut self, fd: Fd) -> Option<Vec<u8>> {
+        self.read_output(fd, usize::MAX)?;
+        let Socketless { taken, .. } = self.socketless_mut(fd)?;
+        let mut units = std::mem::take(taken);
+        let all = units.clone();
+        self.connections.release_taken(&mut units, all.len());
+        Some(all)
+    }
+}
+
+fn frames(units: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(units.len());
+    for (is_binary, bytes) in unit::iter(units) {
+        let opcode = if is_binary { Opcode::Binary } else { Opcode::Text };
+        header::append_frame(&mut frames, opcode, bytes);
+    }
+    frames
+}
