@@ -33,7 +33,7 @@ impl Sessions {
         let about = Exchange { is_head: head.method == "HEAD", keep_alive, date: self.date.text(now) };
         let (bytes, framing) = response.encode(head.is_1_1, &about);
         self.connections.write(fd, [&bytes, &[]], Quota::Exempt).ok()?;
-        self.connections.note_mut(fd)?.writer = Some(route);
+        self.connections.note_or_default(fd)?.writer = Some(route);
         self.stats.responses += 1;
         self.connections.begin_crossings(fd);
         self.connections.deadline(fd, self.body_timeout());
@@ -108,6 +108,7 @@ impl Sessions {
     pub(crate) fn conclude_body(&mut self, fd: Fd, keep_alive: bool) {
         if let Some(note) = self.connections.note_mut(fd) {
             note.writer = None;
+            self.connections.tidy_note(fd);
         }
         if !keep_alive {
             self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
