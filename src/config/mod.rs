@@ -3,12 +3,14 @@
 
 mod check;
 mod network;
+pub(crate) mod options;
 mod settings;
 #[cfg(feature = "toml")]
 mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
+pub use options::{ListenOptions, RouteOptions};
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 

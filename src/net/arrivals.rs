@@ -41,7 +41,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// Takes a new connection into the table, or sends it away.
-    pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
+    pub(crate) fn admit(&mut self, stream: Stream, protocol: u16, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {

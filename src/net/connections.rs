@@ -8,7 +8,7 @@ use super::io_failure;
 use super::limits::Limits;
 use super::lost::Losses;
 use super::outboxes::Pool;
-use super::rate::Meter;
+use super::rate::{Meter, Rates};
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
@@ -34,6 +34,8 @@ pub(crate) struct Connections<S> {
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
+    /// How fast peers may send, by the numbers that their sessions name; as `limits` says for all others.
+    pub(crate) rates: Vec<Rates>,
     /// To be flushed in this turn.
     pub(super) dirty: Vec<Fd>,
     /// To be reaped in this turn.
@@ -97,6 +99,7 @@ impl<S: Default> Connections<S> {
             pool: Pool::default(),
             addresses: Addresses::default(),
             limits,
+            rates: Vec::new(),
             dirty: Vec::new(),
             dead: Vec::new(),
             carried: Vec::new(),

@@ -18,7 +18,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     /// What is spoken there: a number of the app's.
-    pub(crate) protocol: u8,
+    pub(crate) protocol: u16,
     /// Connections may be waiting that no edge will tell of again.
     pub(crate) is_pending: bool,
     /// Not to be tried before.
@@ -38,7 +38,7 @@ pub(crate) enum Accepted {
 
 /// Binds a listener. The address may be used again at once after a restart, and what is accepted has Nagle's
 /// algorithm off where the system lets that be inherited.
-pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Result<Listener> {
+pub(crate) fn bind(address: SocketAddr, protocol: u16, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if cfg!(unix) {
         socket.set_reuse_address(true)?;

@@ -37,14 +37,14 @@ use std::time::Instant;
 /// What the reactor drives. Each method may use everything of [`Connections`]; none may block.
 pub(crate) trait App {
     /// The app's own state of one connection.
-    type Session: Default;
+    type Session: Default + rate::Rated;
     /// What other threads may send.
     type Mail;
 
     fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
 
     /// A connection was accepted, where `protocol` is spoken, and is in the table.
-    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission);
+    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission);
     /// A connection that the app began stands.
     fn connected(&mut self, fd: Fd);
     /// Whether the peer may send at any speed; asked where it is faster than others may.

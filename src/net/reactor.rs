@@ -5,6 +5,7 @@ use super::connection::{Flags, Life};
 use super::flush::Written;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
+use super::rate::Rated as _;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::{App, Phase, io_failure, lost};
@@ -228,7 +229,9 @@ impl<A: App> Reactor<A> {
                 Ok(len) => {
                     connections.traffic.bytes_received += len as u64;
                     connection.hear(heard);
-                    let is_within = connection.meter.take_bytes(len, &connections.limits.rates);
+                    let rates = connections.rates.get(connection.session.rates_number());
+                    let rates = rates.unwrap_or(&connections.limits.rates);
+                    let is_within = connection.meter.take_bytes(len, rates);
                     let is_drained =
                         SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);
                     if connection.life == Life::Open {

@@ -11,6 +11,7 @@ use crate::net::connection::Flags;
 use crate::net::output::Quota;
 use crate::session::Sessions;
 use crate::session::request::Request;
+use crate::session::route::Route;
 use crate::session::state::{Held, Http, Progress, Session};
 use std::borrow::Cow;
 
@@ -54,6 +55,30 @@ impl Sessions {
             Session::Http(http) => Some(http),
             _ => None,
         }
+    }
+
+    /// A new connection that speaks HTTP, by the listener that has this number.
+    pub(crate) fn accept_http(&mut self, fd: Fd, listener: Route) {
+        if let Some(http) = self.http_mut(fd) {
+            http.listener = listener;
+        }
+        self.begin_request_timeout(fd);
+        if self.policy(listener).delay_receive {
+            self.pause(fd);
+        }
+    }
+
+    /// The route of paths that have none of their own, for what comes by this connection.
+    pub(crate) fn listener(&self, fd: Fd) -> Route {
+        match self.connections.get(fd).map(|connection| &connection.session) {
+            Some(Session::Http(http)) => http.listener,
+            _ => Route::ROOT,
+        }
+    }
+
+    /// What decides what may be sent to a path by this connection.
+    pub(crate) fn policy_at(&self, fd: Fd, path: &str) -> Route {
+        self.paths.policy_at(self.listener(fd), path)
     }
 
     /// What the next bytes of a connection are that was speaking HTTP before.
@@ -103,7 +128,7 @@ impl Sessions {
             return Ok(None);
         }
         let (head_len, body) = progress.body.as_mut().expect("the head is whole");
-        let body_len = body.end(&bytes[*head_len..], self.config.body_bytes_max)?;
+        let body_len = body.end(&bytes[*head_len..], self.policy(progress.policy).body_bytes_max)?;
         Ok(body_len.map(|body_len| RequestEnd { head_len: *head_len, body_len }))
     }
 
@@ -129,11 +154,12 @@ impl Sessions {
         if len > config.head_bytes_max {
             return Err(Refusal::new(431, "request head too big"));
         }
+        progress.policy = self.policy_at(fd, head.path());
         let body = if handshake::is_attempt(&head) {
             // Refused for its body, if it has one, along with the rest of the handshake's rules.
             Body::Length(0)
         } else {
-            let body = Body::new(head.framing()?, config.body_bytes_max)?;
+            let body = Body::new(head.framing()?, self.policy(progress.policy).body_bytes_max)?;
             let is_waiting = head.is_1_1 && head.lists("expect", "100-continue") && bytes.len() == len;
             if is_waiting && !matches!(body, Body::Length(0)) {
                 let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

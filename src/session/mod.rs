@@ -17,7 +17,9 @@ pub(crate) mod labelled;
 pub(crate) mod liveness;
 pub(crate) mod message;
 pub(crate) mod parts;
+pub(crate) mod paths;
 pub(crate) mod pause;
+pub(crate) mod policy;
 pub(crate) mod polling;
 pub(crate) mod posting;
 pub(crate) mod proxies;
@@ -34,15 +36,19 @@ pub(crate) mod waiting;
 pub(crate) mod websocket;
 
 use crate::codec::ws::{Spare, utf8};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
+use crate::net::limits::Limits;
 use crate::random::Random;
 use census::Census;
 use date::Date;
 use info::Stats;
 use liveness::Liveness;
+use paths::Paths;
 use pause::Pause;
+use policy::Policy;
+use route::Route;
 use state::Session;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -80,6 +86,7 @@ pub(crate) struct Sessions {
     pub(crate) random: Random,
     pub(crate) tokens: Tokens,
     pub(crate) tcp: Tcp,
+    pub(crate) paths: Paths,
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
@@ -103,8 +110,9 @@ pub(crate) struct Answering {
 }
 
 impl Sessions {
-    pub(crate) fn new(connections: Connections<Session>, config: Config, tcp: Tcp) -> Sessions {
+    pub(crate) fn new(mut connections: Connections<Session>, config: Config, tcp: Tcp, paths: Paths) -> Sessions {
         let liveness = Liveness::new(&config);
+        connections.rates = paths.rates();
         Sessions {
             connections,
             config,
@@ -115,6 +123,7 @@ impl Sessions {
             random: Random::default(),
             tokens: Tokens::default(),
             tcp,
+            paths,
             spare: Spare::default(),
             answering: None,
             clients: HashMap::new(),
@@ -123,5 +132,20 @@ impl Sessions {
             held_back: HashMap::new(),
             follow_ups: Vec::new(),
         }
+    }
+
+    /// What those who have this route may do.
+    #[inline]
+    pub(crate) fn policy(&self, route: Route) -> &Policy {
+        self.paths.policy(route)
+    }
+
+    /// Takes over another configuration, as a whole or not at all.
+    pub(crate) fn reload(&mut self, config: Config) -> Result<(), ConfigError> {
+        self.paths.reload(&config)?;
+        self.connections.limits = Limits::new(&self.paths.widest(&config));
+        self.connections.rates = self.paths.rates();
+        self.config = config;
+        Ok(())
     }
 }

@@ -30,14 +30,14 @@ const BAD_CURSOR: NotTaken = NotTaken(400, "bad cursor");
 
 impl Sessions {
     /// Whether a request is of a session, or begins one.
-    pub(crate) fn is_poll(&self, head: &Head<'_>) -> bool {
-        let config = &self.config;
+    pub(crate) fn is_poll(&self, route: Route, head: &Head<'_>) -> bool {
+        let policy = self.policy(route);
         let query = head.query().unwrap_or_default().as_bytes();
-        config.long_polling
+        policy.long_polling
             && head.method == "GET"
             && form_urlencoded::parse(query).any(|(name, value)| name == "swio" && value == "poll")
             && !handshake::is_attempt(head)
-            && !(config.event_streams && event_stream::is_asked(head))
+            && !(policy.event_streams && event_stream::is_asked(head))
     }
 
     /// Begins a session, that of a client whose handshake was accepted: its fd, and its token.
@@ -77,7 +77,7 @@ impl Sessions {
 
     /// A request of a session: which one it waits for now, where it is not answered at once.
     pub(crate) fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
-        handshake::check_origin(&request.head, &self.config.origins)?;
+        handshake::check_origin(&request.head, &self.policy(request.route).origins)?;
         let response = match self.acknowledge(token, request) {
             Ok(fd) if self.has_news(fd) => self.poll_answer(fd, None),
             Ok(fd) => return Ok(Some(fd)),
@@ -168,7 +168,7 @@ impl Sessions {
     fn acknowledge(&mut self, token: &str, request: &Request<'_>) -> Result<Fd, NotTaken> {
         let cursor = request.query_param("cursor");
         let cursor = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).ok_or(BAD_CURSOR);
-        let fd = self.tokens.find(token).ok_or(UNKNOWN)?;
+        let fd = self.find_session(token, &request.head).ok_or(UNKNOWN)?;
         let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let Session::Poll(poll) = &mut connection.session else { return Err(UNKNOWN) };

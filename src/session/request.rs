@@ -3,7 +3,7 @@
 use crate::codec::http::response::{is_field_value, is_token};
 use crate::codec::http::{Head, Response};
 use crate::fd::Fd;
-use crate::session::route::Params;
+use crate::session::route::{Params, Route};
 use std::borrow::Cow;
 
 /// An HTTP request, or the one that opens a WebSocket, event stream or session of long polling. Borrows what was
@@ -15,6 +15,7 @@ pub struct Request<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) params: Params<'a>,
+    pub(crate) route: Route,
 }
 
 impl<'a> Request<'a> {

@@ -9,6 +9,7 @@ use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
 use crate::fd::Fd;
+use crate::net::rate::Rated;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -22,8 +23,8 @@ pub(crate) enum Session {
     Tcp(u8),
     /// Raw TCP in the middle of a package.
     TcpHeld(Box<HeldPackage>),
-    /// Raw TCP that is ending.
-    TcpEnded,
+    /// Raw TCP that is ending: the number of its framing.
+    TcpEnded(u8),
     /// On its way to become a WebSocket that was opened from here.
     Dialing(Dialing),
 }
@@ -53,8 +54,9 @@ impl Session {
             Session::WebSocket(websocket) => Some(websocket.route),
             Session::EventStream(stream) => Some(stream.route),
             Session::Poll(poll) => Some(poll.route),
-            Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
-            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => None,
+            Session::Tcp(framing) => Some(Route::tcp(*framing)),
+            Session::TcpHeld(held) => Some(Route::tcp(held.framing)),
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded(_) => None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Session {
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
             Session::Poll(_) => Transport::LongPolling,
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded(_) => Transport::Tcp,
         }
     }
 
@@ -101,7 +103,7 @@ impl Session {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
-            Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded(_) => 0,
             Session::Dialing(dialing) => dialing.held.as_ref().map_or(0, |held| held.held_bytes()),
         }
     }
@@ -114,10 +116,24 @@ impl Session {
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
             Session::Poll(_) => {}
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
+            Session::Tcp(framing) => *self = Session::TcpEnded(*framing),
+            Session::TcpHeld(held) => *self = Session::TcpEnded(held.framing),
+            Session::TcpEnded(_) => {}
             Session::Dialing(dialing) => dialing.held = None,
         }
         held_bytes
+    }
+}
+
+impl Rated for Session {
+    #[inline]
+    fn rates_number(&self) -> usize {
+        match self {
+            Session::WebSocket(WebSocket { route, .. }) if !route.is_outgoing() => route.number(),
+            Session::WebSocket(_) | Session::Dialing(_) => Route::ROOT.number(),
+            Session::Http(http) => http.listener.number(),
+            session => session.route().unwrap_or_default().number(),
+        }
     }
 }
 
@@ -131,6 +147,8 @@ impl Default for Session {
 pub(crate) struct Http {
     /// A request that is not whole yet, or waits until the answers before it are read.
     pub(crate) held: Option<Box<Held>>,
+    /// The route of a path that has none, by the listener that it came in by.
+    pub(crate) listener: Route,
 }
 
 #[derive(Debug, Default)]
@@ -185,6 +203,8 @@ pub(crate) struct Progress {
     pub(crate) judged: usize,
     /// The head's length and the state of its body, once the head is whole.
     pub(crate) body: Option<(usize, Body)>,
+    /// What decides how long the body may be, once the head is whole.
+    pub(crate) policy: Route,
     /// The request was handed to a callback, which answers it later.
     pub(crate) waiting: Option<Waiting>,
 }

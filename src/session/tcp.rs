@@ -10,6 +10,7 @@ use crate::net::output::Quota;
 use crate::session::Sessions;
 use crate::session::fan_out::Reach;
 use crate::session::message::Message;
+use crate::session::route::Route;
 use crate::session::state::{HeldPackage, Session};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -54,7 +55,7 @@ impl Sessions {
         }
         self.change_session(fd, |session| *session = Session::Tcp(framing));
         self.watch(fd);
-        if self.config.delay_receive {
+        if self.policy(Route::tcp(framing)).delay_receive {
             self.pause(fd);
         }
         true
@@ -62,14 +63,13 @@ impl Sessions {
 
     /// Takes the next package, or a part of one, from the start of `bytes`.
     pub(crate) fn tcp_read(&mut self, fd: Fd, bytes: &[u8]) -> TcpRead {
-        let limits = Limits {
-            package_bytes_max: self.config.message_bytes_max,
-            room: self.connections.inbound_room(),
-        };
+        let room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
         if connection.flags.has(Flags::SUSPENDED) {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(Error::NoRoom) };
         }
+        let route = connection.session.route().unwrap_or_default();
+        let limits = Limits { package_bytes_max: self.paths.policy(route).message_bytes_max, room };
         match &mut connection.session {
             Session::Tcp(framing) => {
                 let framing = *framing;
@@ -115,12 +115,11 @@ impl Sessions {
 
     /// Counts a package that is to be delivered: whether it is within the connection's rate.
     pub(crate) fn count_package(&mut self, fd: Fd) -> bool {
-        let rates = self.connections.limits.rates;
         if let Some(connection) = self.connections.open_mut(fd)
             && let Some(framing) = connection.session.framing()
             // Without packages there is nothing to count: how much comes at a time is the network's doing.
             && !matches!(self.tcp.framers[usize::from(framing)], Framer::None)
-            && !connection.meter.take_messages(1, &rates)
+            && !connection.meter.take_messages(1, &self.paths.policy(Route::tcp(framing)).rates)
         {
             self.stats.refusals.message_rate += 1;
             return false;

@@ -20,10 +20,10 @@ pub(crate) enum Offer {
 
 impl Sessions {
     /// Whether a request asks for more than one answer.
-    pub(crate) fn is_handshake(&self, head: &Head<'_>) -> bool {
+    pub(crate) fn is_handshake(&self, route: Route, head: &Head<'_>) -> bool {
         handshake::is_attempt(head)
-            || self.config.event_streams && event_stream::is_asked(head)
-            || self.is_poll(head)
+            || self.policy(route).event_streams && event_stream::is_asked(head)
+            || self.is_poll(route, head)
     }
 
     /// Everything that refuses a handshake before anybody is asked.
@@ -32,7 +32,7 @@ impl Sessions {
             true => Some(handshake::check(&request.head)?),
             false => None,
         };
-        handshake::check_origin(&request.head, &self.config.origins).inspect_err(|_| {
+        handshake::check_origin(&request.head, &self.policy(request.route).origins).inspect_err(|_| {
             let (fd, origin) = (request.fd, request.header("origin").unwrap_or("not text"));
             log::debug!(
                 "{fd}: a page of {origin:?} asks for {:?}",
@@ -40,12 +40,12 @@ impl Sessions {
             );
         })?;
         let Some(accept) = accept else {
-            let is_poll = self.is_poll(&request.head);
+            let is_poll = self.is_poll(request.route, &request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
         };
         let preferred = match request.subprotocols().any(|offered| offered == PROTOCOL) {
             true => Some(PROTOCOL),
-            false => handshake::subprotocol(&request.head, &self.config.subprotocols)?,
+            false => handshake::subprotocol(&request.head, &self.policy(request.route).subprotocols)?,
         };
         let preferred = preferred.map(str::to_owned);
         Ok(Offer::WebSocket { accept, preferred })

@@ -89,7 +89,6 @@ impl Dispatch {
         let (route, url) = (client.route, client.target.ask.url.to_string().into());
         let fault = Fault::Connect { url, cause, text };
         log::debug!("{fault}");
-        self.server.route = route;
         self.report(route, None, &fault);
         if !self.retry(id) {
             let kind = if let Cause::Io(kind) = cause { kind } else { io::ErrorKind::Other };

@@ -26,7 +26,7 @@ use crate::session::route::Route;
 use crate::session::script::Script;
 use crate::session::state::Session;
 use crate::session::waiting::FollowUp;
-use routes::Routes;
+use routes::{Routes, Served};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,10 +54,11 @@ impl Dispatch {
         fd: Option<Fd>,
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> Option<R> {
-        self.server.route = route;
+        let Served { route: owner, handler } = self.routes.served(route);
+        self.server.route = *owner;
         // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
         // handler's to judge.
-        let result = catch_unwind(AssertUnwindSafe(|| call(self.routes.handler(route), &mut self.server)));
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut **handler, &mut self.server)));
         result.map_err(|panic| self.panicked(callback, route, fd, panic)).ok()
     }
 
@@ -84,7 +85,7 @@ impl Dispatch {
             }
             Some(Session::EventStream(_)) => sessions.watch(fd),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
-            Some(Session::Poll(_) | Session::TcpEnded) | None => {}
+            Some(Session::Poll(_) | Session::TcpEnded(_)) | None => {}
         }
     }
 
@@ -120,7 +121,8 @@ impl Dispatch {
 
     /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
     pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
-        let handler = self.routes.handler(route);
+        let Served { route: owner, handler } = self.routes.served(route);
+        self.server.route = *owner;
         let told = catch_unwind(AssertUnwindSafe(|| handler.on_error(&mut self.server, fd, fault)));
         if let Err(panic) = told {
             discard(panic);
@@ -137,17 +139,14 @@ impl App for Dispatch {
         &mut self.server.sessions.connections
     }
 
-    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission) {
-        if let Some(framing) = protocol.checked_sub(1) {
+    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission) {
+        let listener = Route::new(protocol.into()).expect("a listener has the number of a route");
+        if let Some(framing) = self.server.sessions.paths.framing_of(listener) {
             return self.tcp_accepted(fd, framing, admission);
         }
         match admission {
             Admission::Welcome => {
-                let timeout = self.server.sessions.config.request_timeout;
-                self.server.sessions.connections.deadline(fd, timeout);
-                if self.server.sessions.config.delay_receive {
-                    self.server.pause(fd);
-                }
+                self.server.sessions.accept_http(fd, listener);
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
             Admission::MemoryFull => {
@@ -176,7 +175,7 @@ impl App for Dispatch {
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
-            Some(Session::EventStream(_) | Session::Poll(_) | Session::TcpEnded) | None => {}
+            Some(Session::EventStream(_) | Session::Poll(_) | Session::TcpEnded(_)) | None => {}
         }
     }
 
@@ -226,7 +225,8 @@ impl App for Dispatch {
             Session::WebSocket(websocket) => websocket.route,
             Session::EventStream(stream) => stream.route,
             Session::Poll(poll) => self.server.sessions.poll_closed(fd, *poll),
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
+            Session::Tcp(framing) | Session::TcpEnded(framing) => Route::tcp(framing),
+            Session::TcpHeld(held) => Route::tcp(held.framing),
         };
         self.server.depart(fd);
         let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);

@@ -243,7 +243,7 @@ impl Simulation {
     fn admit(&mut self, script: Script, visitor: Option<usize>) -> usize {
         let (stream, number) = sim::socket();
         self.reactor.app.connections().set_now(self.now);
-        let protocol = if let Kind::Tcp(framing) = script.kind { framing + 1 } else { 0 };
+        let protocol = if let Kind::Tcp(framing) = script.kind { u16::from(framing) + 1 } else { 0 };
         self.reactor.admit(Stream::Sim(stream), protocol, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
