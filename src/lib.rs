@@ -159,7 +159,8 @@ pub use codec::http::{Answer, Response};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::{
-    Config, ConfigError, ForwardedHeader, ListenOptions, Network, Origins, ParseNetworkError, RouteOptions, SlowConsumer,
+    Config, ConfigError, ForwardedHeader, ListenOptions, Network, Origins, ParseNetworkError, RouteOptions,
+    SlowConsumer,
 };
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};

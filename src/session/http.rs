@@ -52,15 +52,15 @@ impl Sessions {
 
     pub(crate) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
         match self.connections.session_mut(fd)? {
-            Session::Http(http) => Some(http),
+            Session::Http(http, _) => Some(http),
             _ => None,
         }
     }
 
     /// A new connection that speaks HTTP, by the listener that has this number.
     pub(crate) fn accept_http(&mut self, fd: Fd, listener: Route) {
-        if let Some(http) = self.http_mut(fd) {
-            http.listener = listener;
+        if let Some(Session::Http(_, own)) = self.connections.session_mut(fd) {
+            *own = listener;
         }
         self.begin_request_timeout(fd);
         if self.policy(listener).delay_receive {
@@ -71,7 +71,7 @@ impl Sessions {
     /// The route of paths that have none of their own, for what comes by this connection.
     pub(crate) fn listener(&self, fd: Fd) -> Route {
         match self.connections.get(fd).map(|connection| &connection.session) {
-            Some(Session::Http(http)) => http.listener,
+            Some(Session::Http(_, listener)) => *listener,
             _ => Route::ROOT,
         }
     }
@@ -84,7 +84,7 @@ impl Sessions {
     /// What the next bytes of a connection are that was speaking HTTP before.
     pub(crate) fn speaks(&mut self, fd: Fd) -> Speaks {
         match self.connections.session_mut(fd) {
-            Some(Session::Http(_)) => Speaks::Http,
+            Some(Session::Http(..)) => Speaks::Http,
             Some(Session::WebSocket(_)) => Speaks::WebSocket,
             _ => Speaks::Nothing,
         }

@@ -110,7 +110,12 @@ pub(crate) struct Answering {
 }
 
 impl Sessions {
-    pub(crate) fn new(mut connections: Connections<Session>, config: Config, tcp: Tcp, paths: Paths) -> Sessions {
+    pub(crate) fn new(
+        mut connections: Connections<Session>,
+        config: Config,
+        tcp: Tcp,
+        paths: Paths,
+    ) -> Sessions {
         let liveness = Liveness::new(&config);
         connections.rates = paths.rates();
         Sessions {

@@ -15,7 +15,8 @@ use std::num::NonZeroU16;
 
 #[derive(Debug)]
 pub(crate) enum Session {
-    Http(Http),
+    /// With the route that its listener gives to paths that have none. Beside the struct: in it it would not fit.
+    Http(Http, Route),
     WebSocket(WebSocket),
     EventStream(EventStream),
     Poll(Box<Poll>),
@@ -56,13 +57,13 @@ impl Session {
             Session::Poll(poll) => Some(poll.route),
             Session::Tcp(framing) => Some(Route::tcp(*framing)),
             Session::TcpHeld(held) => Some(Route::tcp(held.framing)),
-            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded(_) => None,
+            Session::Http(..) | Session::Dialing(_) | Session::TcpEnded(_) => None,
         }
     }
 
     pub(crate) fn transport(&self) -> Transport {
         match self {
-            Session::Http(_) => Transport::Http,
+            Session::Http(..) => Transport::Http,
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
             Session::Poll(_) => Transport::LongPolling,
@@ -100,7 +101,7 @@ impl Session {
     /// Memory of what is only partly here.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
-            Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
+            Session::Http(http, _) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
             Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded(_) => 0,
@@ -112,7 +113,7 @@ impl Session {
     pub(crate) fn forget(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
-            Session::Http(http) => http.held = None,
+            Session::Http(http, _) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
             Session::Poll(_) => {}
@@ -131,7 +132,7 @@ impl Rated for Session {
         match self {
             Session::WebSocket(WebSocket { route, .. }) if !route.is_outgoing() => route.number(),
             Session::WebSocket(_) | Session::Dialing(_) => Route::ROOT.number(),
-            Session::Http(http) => http.listener.number(),
+            Session::Http(_, listener) => listener.number(),
             session => session.route().unwrap_or_default().number(),
         }
     }
@@ -139,7 +140,7 @@ impl Rated for Session {
 
 impl Default for Session {
     fn default() -> Session {
-        Session::Http(Http::default())
+        Session::Http(Http::default(), Route::ROOT)
     }
 }
 
@@ -147,8 +148,6 @@ impl Default for Session {
 pub(crate) struct Http {
     /// A request that is not whole yet, or waits until the answers before it are read.
     pub(crate) held: Option<Box<Held>>,
-    /// The route of a path that has none, by the listener that it came in by.
-    pub(crate) listener: Route,
 }
 
 #[derive(Debug, Default)]

@@ -97,9 +97,8 @@ mod tests {
     #[test]
     fn routes_that_differ_in_their_limits_alone_have_one_handler() {
         let mut routes = Routes::new(nobody(), vec![None, Some(nobody())], vec![nobody(), nobody()], 2);
-        let owners: Vec<usize> = (0..11)
-            .map(|number| routes.served(Route::new(number).expect("few")).route.number())
-            .collect();
+        let owners: Vec<usize> =
+            (0..11).map(|number| routes.served(Route::new(number).expect("few")).route.number()).collect();
         assert_eq!(owners, [0, 0, 2, 3, 4, 0, 3, 4, 0, 3, 4]);
         assert_eq!(routes.all().iter().map(|route| route.number()).collect::<Vec<_>>(), [0, 2, 3, 4]);
         let client = routes.add_client(nobody()).expect("few");

@@ -9,7 +9,9 @@ use crate::session::tcp::{TcpRead, framing_code};
 impl Dispatch {
     pub(super) fn tcp_accepted(&mut self, fd: Fd, framing: u8, admission: Admission) {
         if self.server.sessions.accept_tcp(fd, framing, admission) {
-            self.call("on_connect", Route::tcp(framing), Some(fd), |handler, server| handler.on_connect(server, fd));
+            self.call("on_connect", Route::tcp(framing), Some(fd), |handler, server| {
+                handler.on_connect(server, fd)
+            });
         }
     }
 

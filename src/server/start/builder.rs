@@ -7,6 +7,7 @@ use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 #[cfg(any(test, feature = "sim"))]
 use crate::net::reactor::Reactor;
+use crate::server::Server;
 use crate::server::api::handler::{Callbacks, Handler, every_callback};
 #[cfg(any(test, feature = "sim"))]
 use crate::server::dispatch::Dispatch;
@@ -16,7 +17,6 @@ use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::Presence;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::settings::Reread;
-use crate::server::Server;
 use crate::session::message::Frame;
 use crate::session::request::{Handshake, Request};
 use std::any::Any;
@@ -66,8 +66,8 @@ impl Builder {
     /// Listens on an address for raw TCP: connections from there speak no HTTP. Each comes with
     /// [`on_connect`](Handler::on_connect), is established from then on, brings packages, cut as `framing` says, to
     /// [`on_receive`](Handler::on_receive), and ends with [`on_close`](Handler::on_close). May be called for several,
-    /// up to 255. Their callbacks are the server's own; [`listen_tcp_with`](Builder::listen_tcp_with) gives a listener a
-    /// handler. [`ListenOptions`] give it limits.
+    /// up to 255. Their callbacks are the server's own; [`listen_tcp_with`](Builder::listen_tcp_with) gives a listener
+    /// a handler. [`ListenOptions`] give it limits.
     ///
     /// Its fd is one like any other: [`push`](Server::push) frames what it sends as the listener says (text and binary
     /// alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it beside WebSockets, limits
@@ -157,8 +157,8 @@ impl Builder {
 
     /// What serves a path: `/chat/{room}` for one segment ([`Request::param`] gives it), `/files/{*path}` for all
     /// that follows. A path without a route gets 404, before any upgrade; `factory` is run as for
-    /// [`handler`](Builder::handler). Several applications can so live on one port. [`RouteOptions`] give a path limits,
-    /// origins and subprotocols of its own.
+    /// [`handler`](Builder::handler). Several applications can so live on one port. [`RouteOptions`] give a path
+    /// limits, origins and subprotocols of its own.
     ///
     /// ```
     /// use swio::{Callbacks, Server};
