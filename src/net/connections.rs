@@ -34,7 +34,7 @@ pub(crate) struct Connections<S> {
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
-    /// How fast peers may send, by the numbers that their sessions name; as `limits` says for all others.
+    /// How fast peers may send, by numbers of the app's; as `limits` says for all others.
     pub(crate) rates: Vec<Rates>,
     /// To be flushed in this turn.
     pub(super) dirty: Vec<Fd>,

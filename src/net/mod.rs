@@ -37,7 +37,7 @@ use std::time::Instant;
 /// What the reactor drives. Each method may use everything of [`Connections`]; none may block.
 pub(crate) trait App {
     /// The app's own state of one connection.
-    type Session: Default + rate::Rated;
+    type Session: Default;
     /// What other threads may send.
     type Mail;
 
@@ -47,6 +47,9 @@ pub(crate) trait App {
     fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission);
     /// A connection that the app began stands.
     fn connected(&mut self, fd: Fd);
+    /// The number of the rates of a connection among [`Connections::rates`](connections::Connections::rates); asked
+    /// where there are more than one.
+    fn rates_number(&self, fd: Fd) -> usize;
     /// Whether the peer may send at any speed; asked where it is faster than others may.
     fn is_exempt(&self, fd: Fd) -> bool;
     /// Bytes came. The app may scribble in them.

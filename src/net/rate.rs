@@ -35,12 +35,6 @@ impl Rates {
     }
 }
 
-/// What has rates of its own, named by a number.
-pub(crate) trait Rated {
-    /// The number of its rates; one that has none stands for those of all others.
-    fn rates_number(&self) -> usize;
-}
-
 impl Meter {
     /// Lets time go by.
     pub(crate) fn drain(&mut self, ticks: u32, tick: Duration) {

@@ -45,7 +45,7 @@ impl Sessions {
                     role: websocket.role(),
                 })
             }
-            (Session::Http(..) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
+            (Session::Http(_) | Session::Dialing(_), _) => Err(PushError::NotWebSocket),
             (Session::EventStream(stream), Life::Open) if !stream.is_ended => {
                 Ok(Channel::EventStream { is_labelled: stream.is_labelled })
             }

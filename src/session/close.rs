@@ -107,6 +107,7 @@ impl Sessions {
         self.connections.inbound_bytes -= session.held_bytes();
         self.census.recount(session.kind(), None);
         self.forget_client(fd);
+        self.forget_listener(fd);
         self.end_pause(fd);
         match reason.cause {
             Cause::SlowConsumer => self.stats.refusals.slow_consumer += 1,

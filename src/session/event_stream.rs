@@ -55,6 +55,7 @@ impl Sessions {
         }
         let stream = EventStream { route, is_labelled: is_labelled(request), ..EventStream::default() };
         self.change_session(fd, |session| *session = Session::EventStream(stream));
+        self.forget_listener(fd);
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);

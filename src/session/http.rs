@@ -52,15 +52,15 @@ impl Sessions {
 
     pub(crate) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
         match self.connections.session_mut(fd)? {
-            Session::Http(http, _) => Some(http),
+            Session::Http(http) => Some(http),
             _ => None,
         }
     }
 
     /// A new connection that speaks HTTP, by the listener that has this number.
     pub(crate) fn accept_http(&mut self, fd: Fd, listener: Route) {
-        if let Some(Session::Http(_, own)) = self.connections.session_mut(fd) {
-            *own = listener;
+        if listener != Route::ROOT {
+            self.listeners.insert(fd, listener);
         }
         self.begin_request_timeout(fd);
         if self.policy(listener).delay_receive {
@@ -70,10 +70,7 @@ impl Sessions {
 
     /// The route of paths that have none of their own, for what comes by this connection.
     pub(crate) fn listener(&self, fd: Fd) -> Route {
-        match self.connections.get(fd).map(|connection| &connection.session) {
-            Some(Session::Http(_, listener)) => *listener,
-            _ => Route::ROOT,
-        }
+        self.listeners.get(&fd).copied().unwrap_or_default()
     }
 
     /// What decides what may be sent to a path by this connection.
@@ -81,10 +78,17 @@ impl Sessions {
         self.paths.policy_at(self.listener(fd), path)
     }
 
+    /// The connection speaks HTTP no more.
+    pub(crate) fn forget_listener(&mut self, fd: Fd) {
+        if self.listeners.remove(&fd).is_some() && self.listeners.is_empty() {
+            self.listeners.shrink_to(64);
+        }
+    }
+
     /// What the next bytes of a connection are that was speaking HTTP before.
     pub(crate) fn speaks(&mut self, fd: Fd) -> Speaks {
         match self.connections.session_mut(fd) {
-            Some(Session::Http(..)) => Speaks::Http,
+            Some(Session::Http(_)) => Speaks::Http,
             Some(Session::WebSocket(_)) => Speaks::WebSocket,
             _ => Speaks::Nothing,
         }

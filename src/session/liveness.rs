@@ -201,7 +201,7 @@ impl Sessions {
         match self.connections.session_mut(fd) {
             Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
             Some(Session::WebSocket(_)) => self.close_expired(fd),
-            Some(Session::Http(..)) => self.http_expired(fd),
+            Some(Session::Http(_)) => self.http_expired(fd),
             Some(Session::EventStream(_)) => self.keep_stream_alive(fd),
             Some(Session::Poll(_)) => self.poll_expired(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),

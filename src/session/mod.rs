@@ -92,6 +92,8 @@ pub(crate) struct Sessions {
     pub(crate) answering: Option<Answering>,
     /// Of each connection that a proxy brought, the client's address that it named last.
     pub(crate) clients: HashMap<Fd, SocketAddr>,
+    /// Of each connection that speaks HTTP and came in by a listener with options, the number that it has there.
+    pub(crate) listeners: HashMap<Fd, Route>,
     /// Of each connection that is not to be read.
     pub(crate) pauses: HashMap<Fd, Pause>,
     /// Of each text that is pushed in parts, where it was cut.
@@ -132,6 +134,7 @@ impl Sessions {
             spare: Spare::default(),
             answering: None,
             clients: HashMap::new(),
+            listeners: HashMap::new(),
             pauses: HashMap::new(),
             texts: HashMap::new(),
             held_back: HashMap::new(),
@@ -143,6 +146,16 @@ impl Sessions {
     #[inline]
     pub(crate) fn policy(&self, route: Route) -> &Policy {
         self.paths.policy(route)
+    }
+
+    /// The route that decides how fast a connection may send.
+    pub(crate) fn limits_of(&self, fd: Fd) -> Route {
+        let session = self.connections.get(fd).map(|connection| &connection.session);
+        match session.and_then(Session::route) {
+            Some(route) if route.is_outgoing() => Route::ROOT,
+            Some(route) => route,
+            None => self.listener(fd),
+        }
     }
 
     /// Takes over another configuration, as a whole or not at all.

@@ -9,14 +9,12 @@ use crate::codec::tcp::Partial;
 use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
 use crate::fd::Fd;
-use crate::net::rate::Rated;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 #[derive(Debug)]
 pub(crate) enum Session {
-    /// With the route that its listener gives to paths that have none. Beside the struct: in it it would not fit.
-    Http(Http, Route),
+    Http(Http),
     WebSocket(WebSocket),
     EventStream(EventStream),
     Poll(Box<Poll>),
@@ -57,13 +55,13 @@ impl Session {
             Session::Poll(poll) => Some(poll.route),
             Session::Tcp(framing) => Some(Route::tcp(*framing)),
             Session::TcpHeld(held) => Some(Route::tcp(held.framing)),
-            Session::Http(..) | Session::Dialing(_) | Session::TcpEnded(_) => None,
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded(_) => None,
         }
     }
 
     pub(crate) fn transport(&self) -> Transport {
         match self {
-            Session::Http(..) => Transport::Http,
+            Session::Http(_) => Transport::Http,
             Session::WebSocket(_) | Session::Dialing(_) => Transport::WebSocket,
             Session::EventStream(_) => Transport::EventStream,
             Session::Poll(_) => Transport::LongPolling,
@@ -101,7 +99,7 @@ impl Session {
     /// Memory of what is only partly here.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
-            Session::Http(http, _) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
+            Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
             Session::EventStream(_) | Session::Poll(_) | Session::Tcp(_) | Session::TcpEnded(_) => 0,
@@ -113,7 +111,7 @@ impl Session {
     pub(crate) fn forget(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
-            Session::Http(http, _) => http.held = None,
+            Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
             Session::Poll(_) => {}
@@ -126,21 +124,9 @@ impl Session {
     }
 }
 
-impl Rated for Session {
-    #[inline]
-    fn rates_number(&self) -> usize {
-        match self {
-            Session::WebSocket(WebSocket { route, .. }) if !route.is_outgoing() => route.number(),
-            Session::WebSocket(_) | Session::Dialing(_) => Route::ROOT.number(),
-            Session::Http(_, listener) => listener.number(),
-            session => session.route().unwrap_or_default().number(),
-        }
-    }
-}
-
 impl Default for Session {
     fn default() -> Session {
-        Session::Http(Http::default(), Route::ROOT)
+        Session::Http(Http::default())
     }
 }
 

@@ -84,6 +84,7 @@ impl Sessions {
         let mut websocket = WebSocket { route, ..WebSocket::default() };
         websocket.marks.set(Marks::LABELLED, is_labelled);
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));
+        self.forget_listener(fd);
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);

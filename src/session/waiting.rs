@@ -54,7 +54,7 @@ impl Sessions {
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
         match self.connections.session_mut(fd)? {
-            Session::Http(http, _) => http.waiting(),
+            Session::Http(http) => http.waiting(),
             _ => None,
         }
     }

@@ -78,7 +78,7 @@ impl Dispatch {
                 sessions.watch(fd);
                 self.websocket_bytes(fd, &mut bytes);
             }
-            Some(Session::Http(..)) => self.http_resumed(fd),
+            Some(Session::Http(_)) => self.http_resumed(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => {
                 sessions.watch(fd);
                 self.tcp_bytes(fd, &bytes);
@@ -112,7 +112,7 @@ impl Dispatch {
         // An HTTP request is answered with 500 by whoever asked.
         if let Some(fd) = fd
             && let Some(session) = self.server.sessions.connections.session_mut(fd)
-            && !matches!(session, Session::Http(..))
+            && !matches!(session, Session::Http(_))
         {
             self.server.sessions.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
         }
@@ -163,6 +163,10 @@ impl App for Dispatch {
         self.ask_for_upgrade(fd);
     }
 
+    fn rates_number(&self, fd: Fd) -> usize {
+        self.server.sessions.limits_of(fd).number()
+    }
+
     /// Who was connected to was chosen to be heard.
     fn is_exempt(&self, fd: Fd) -> bool {
         self.server.outgoing.has(fd)
@@ -171,7 +175,7 @@ impl App for Dispatch {
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
         match self.server.sessions.connections.session_mut(fd) {
             Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
-            Some(Session::Http(..)) => self.http_bytes(fd, bytes),
+            Some(Session::Http(_)) => self.http_bytes(fd, bytes),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
@@ -182,7 +186,7 @@ impl App for Dispatch {
     fn flooded(&mut self, fd: Fd) {
         let what = "too many bytes a second";
         match self.server.sessions.connections.session_mut(fd) {
-            Some(Session::Http(..)) => self.server.sessions.refuse(fd, Refusal::new(429, what)),
+            Some(Session::Http(_)) => self.server.sessions.refuse(fd, Refusal::new(429, what)),
             Some(session) => {
                 let Some(route) = session.route() else { return };
                 self.rate_limited(route, fd, what);
@@ -214,7 +218,7 @@ impl App for Dispatch {
         let is_outgoing = self.server.outgoing.has(fd);
         self.server.sessions.forget(fd, &session, &reason);
         let route = match session {
-            Session::Http(..) => {
+            Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
                     handler.on_disconnect(server, fd, &reason);
                 };

@@ -68,7 +68,7 @@ impl Server {
     pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
         let connection = self.sessions.connections.get(fd)?;
         let status = match (&connection.session, connection.life) {
-            (Session::Http(..), Life::Open) => Status::Http,
+            (Session::Http(_), Life::Open) => Status::Http,
             (Session::Dialing(_), Life::Connecting | Life::Open) => Status::Connecting,
             _ if self.is_established(fd) => Status::Established,
             _ => Status::Closing,

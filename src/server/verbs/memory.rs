@@ -15,6 +15,7 @@ use crate::net::table::RESERVED_MAX;
 use crate::server::Mail;
 use crate::server::Server;
 use crate::session::pause::Pause;
+use crate::session::route::Route;
 use crate::session::state::{Poll, Session};
 use std::fmt;
 use std::net::SocketAddr;
@@ -94,11 +95,12 @@ const fn map_bytes(entry: usize) -> usize {
 const PLACE_BYTES: usize = size_of::<Option<Connection<Session>>>() + 8 + 4 + 16;
 /// Why it ends, and the text of that.
 const REASON_BYTES: usize = map_bytes(size_of::<(Fd, CloseReason)>()) + 123 + 32;
-/// What it lost, its address, whom a proxy spoke for, that it is paused, that something waits for the end of a message
+/// What it lost, its address, whom a proxy spoke for, its listener, that it is paused, that something waits for the end of a message
 /// in parts, what it was told of its outbox.
 const NOTES_BYTES: usize = map_bytes(24)
     + ADDRESS_BYTES
     + map_bytes(size_of::<(Fd, SocketAddr)>())
+    + map_bytes(size_of::<(Fd, Route)>())
     + map_bytes(size_of::<(Fd, Pause)>())
     + map_bytes(size_of::<(Fd, Vec<u8>)>())
     + 4 * size_of::<(Fd, bool)>()

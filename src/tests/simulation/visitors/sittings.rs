@@ -33,7 +33,7 @@ impl Simulation {
 
     fn is_parked(&self, by: Fd, session: Fd) -> bool {
         let connection = self.reactor.app.server.sessions.connections.get(by);
-        let Some(Session::Http(http, _)) = connection.map(|connection| &connection.session) else {
+        let Some(Session::Http(http)) = connection.map(|connection| &connection.session) else {
             return false;
         };
         let waiting = http.held.as_ref().and_then(|held| held.progress.waiting);
