@@ -61,6 +61,8 @@ pub enum JoinError {
     /// The topic's name or the uid is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max)).
     NameLength,
+    /// What is said of a user is too long ([`Config::user_data_bytes_max`](crate::Config::user_data_bytes_max)).
+    DataLength,
     /// The connection is in as many topics as it may be in
     /// ([`Config::topics_per_connection_max`](crate::Config::topics_per_connection_max)).
     ConnectionFull,
@@ -76,6 +78,7 @@ impl fmt::Display for JoinError {
             JoinError::Closing => "the connection is closing",
             JoinError::NotWebSocket => "the connection is not open yet, or speaks nothing but HTTP",
             JoinError::NameLength => "the name is empty or too long",
+            JoinError::DataLength => "what is said of the user is too long",
             JoinError::ConnectionFull => "the connection is in too many topics",
             JoinError::TopicsFull => "there are too many topics",
         })

@@ -211,13 +211,17 @@ pub struct Config {
     /// Bytes of a uid; over it [`JoinError::NameLength`](crate::JoinError::NameLength). Default 256: an e-mail address
     /// has up to 254.
     pub uid_bytes_max: usize,
+    /// Bytes of what [`bind_with`](crate::Server::bind_with) says of a user; over it
+    /// [`JoinError::DataLength`](crate::JoinError::DataLength). Default 1 KiB: as much as Pusher allows, a name and a
+    /// picture's address.
+    pub user_data_bytes_max: usize,
     /// How long a user whose last connection in a topic has ended may be without one before
     /// [`on_presence`](crate::Handler::on_presence) is told that the user has left; who is taken out by
     /// [`leave`](crate::Server::leave) or [`unbind`](crate::Server::unbind) has left at once. Default 5 s: a page that
     /// is loaded again, or a phone that changes its network, is back by then. Zero: told at once.
     pub presence_grace: Duration,
     /// Users who are in that time at once; over it whoever has been away longest has left. Default 65,536: what those
-    /// who come and go under ever new names can take stays under 128 MiB, even with the longest names.
+    /// who come and go under ever new names can take stays under 256 MiB, even with the longest names and data.
     pub presence_absences_max: usize,
 
     /// Time from accept to a request's first byte, and from there for the whole of it, head and body; over it
@@ -330,6 +334,7 @@ impl Default for Config {
             topics_max: 1 << 20,
             history_bytes_max: 64 << 20,
             uid_bytes_max: 256,
+            user_data_bytes_max: 1 << 10,
             presence_grace: Duration::from_secs(5),
             presence_absences_max: 65_536,
             buffer_high_watermark: None,

@@ -12,7 +12,9 @@ pub(crate) mod upgrade;
 pub(crate) mod websocket;
 
 use super::api::handler::Handler;
+use super::state::presence::PresenceEvent;
 use super::state::stage::Stage;
+use super::state::watches::Watched;
 use super::{Deferred, Mail, Server, Timer};
 use crate::codec::http::Refusal;
 use crate::codec::ws::close;
@@ -42,7 +44,16 @@ pub(crate) struct Dispatch {
 
 impl Dispatch {
     pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
-        Dispatch { server, routes, script }
+        let mut dispatch = Dispatch { server, routes, script };
+        for route in dispatch.routes.all() {
+            dispatch.ask_for_watches(route);
+        }
+        dispatch
+    }
+
+    /// Has a handler say of which topics it wants to hear.
+    pub(crate) fn ask_for_watches(&mut self, route: Route) {
+        self.call("watches", route, None, |handler, server| server.watch(handler.watches()));
     }
 
     /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
@@ -384,12 +395,21 @@ impl App for Dispatch {
                     self.server.drain();
                 }
                 Deferred::Topic(topic, event) => {
-                    self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
+                    for route in self.server.rooms.watchers.of(Watched::Topics, &topic) {
+                        let told = |handler: &mut dyn Handler, server: &mut Server| {
+                            handler.on_topic(server, &topic, event);
+                        };
+                        self.call("on_topic", route, None, told);
+                    }
                 }
-                Deferred::Presence(topic, uid, presence) => {
-                    self.call_all("on_presence", |handler, server| {
-                        handler.on_presence(server, &topic, &uid, presence);
-                    })
+                Deferred::Presence(topic, uid, data, kind) => {
+                    let event = PresenceEvent { topic: &topic, uid: &uid, data: data.as_deref(), kind };
+                    for route in self.server.rooms.watchers.of(Watched::Presence, &topic) {
+                        let told = |handler: &mut dyn Handler, server: &mut Server| {
+                            handler.on_presence(server, event);
+                        };
+                        self.call("on_presence", route, None, told);
+                    }
                 }
             }
         }

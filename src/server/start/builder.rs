@@ -14,7 +14,7 @@ use crate::server::dispatch::Dispatch;
 use crate::server::start::event_loop::{EventLoop, Running};
 use crate::server::start::prepared::{Factory, Parts, Prepared, TcpListen, invalid};
 use crate::server::state::pool::{TaskError, TaskId};
-use crate::server::state::presence::Presence;
+use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::settings::Reread;
 use crate::session::message::Frame;

@@ -10,3 +10,4 @@ pub(crate) mod rooms;
 pub(crate) mod settings;
 pub(crate) mod stage;
 pub(crate) mod tasks;
+pub(crate) mod watches;

@@ -15,11 +15,12 @@ use crate::net::connections::TICK;
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
+use crate::session::route::Route;
 use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
-    Reach, Request, Response, Server, SlowConsumer, TopicEvent, Transport,
+    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
+    PushError, Reach, Request, Response, Server, SlowConsumer, TopicEvent, Transport, Watches,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -150,6 +151,7 @@ impl Simulation {
             rooms: rooms.clone(),
         };
         reactor.app.routes.replace_root(Box::new(handler));
+        reactor.app.ask_for_watches(Route::ROOT);
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
