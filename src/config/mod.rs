@@ -73,7 +73,8 @@ pub enum ForwardedHeader {
 ///
 /// Set through [`Builder::configure`](crate::Builder::configure), or from a file of settings with the feature
 /// `toml`; a value that can't work is an error at start. Changed while running by
-/// [`Server::reload`](crate::Server::reload).
+/// [`Server::reload`](crate::Server::reload). Routes and listeners may have some of it of their own: see
+/// [`RouteOptions`] and [`ListenOptions`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {

@@ -1,6 +1,7 @@
 //! White-box tests: the simulator and what else needs to look inside.
 
 mod controls;
+mod listeners;
 mod pushes;
 mod rooms;
 mod scale;
