@@ -290,16 +290,20 @@ fn options_that_cannot_work_are_told_with_the_route_or_listener() {
 
 #[test]
 fn a_listener_may_read_nothing_before_it_is_confirmed() {
+    let (sender, connected) = mpsc::channel();
     let live = Live::start(
-        Server::builder().listen(ListenOptions::new("127.0.0.1:0").delay_receive(true)).route("/", echo),
+        Server::builder()
+            .listen(ListenOptions::new("127.0.0.1:0").delay_receive(true))
+            .on_connect(move |_, fd| tell(&sender, fd))
+            .route("/", echo),
     );
     let mut waiting = live.client();
     waiting.send(UPGRADE);
-    let fd = live.until("it is there", |server| (server.usage().connections == 1).then_some(()));
-    assert_eq!(fd, ());
+    let fd = connected.recv_timeout(DEADLINE).expect("it is connected");
     // The other listener reads at once.
-    Client::open(live.tcp[0]).text("x");
-    assert_eq!(live.ask(|server| server.connection_count()), 1);
+    let _other = Client::open(live.tcp[0]);
+    assert_eq!(live.ask(move |server| (server.connection_count(), server.confirm(fd))), (1, true));
+    waiting.expect_101();
 }
 
 /// Limits of a route are for those who come by it, not for those that its handler connects to.
