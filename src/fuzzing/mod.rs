@@ -7,11 +7,11 @@ pub use server::server;
 
 use crate::codec::command::{self, Command};
 use crate::codec::http::body::Body;
-use crate::codec::http::head::{Framing as BodyFraming, HEADERS_MAX};
+use crate::codec::http::head::{BodyFraming, HEADERS_MAX};
 use crate::codec::http::{Answer, Head, forwarded};
 use crate::codec::labels::{self, Labels};
-use crate::codec::poll;
-use crate::codec::tcp::{self, Framer};
+use crate::codec::tcp::{Framer, PackageError, PackageLimits, PartialPackage};
+use crate::codec::unit;
 use crate::codec::ws::handshake_client::Ask;
 use crate::codec::ws::url::Url;
 use crate::codec::ws::{self, close, handshake, mask, utf8};
@@ -69,13 +69,13 @@ enum Said {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(u16, String),
-    Wrong(ws::Error),
+    Wrong(ws::ProtocolError),
 }
 
 /// However a stream is cut, the decoder says the same of it, and never holds more than a message may have.
 pub fn ws_decoder(bytes: &[u8]) {
     let mut input = Input(bytes);
-    let limits = ws::Limits {
+    let limits = ws::MessageLimits {
         role: input.one_of(&[ws::Role::Server, ws::Role::Client]),
         message_bytes_max: input.one_of(&[1 << 16, 1_000, 130, 5]),
         fragments_max: input.one_of(&[64, 3]),
@@ -94,7 +94,7 @@ pub fn ws_decoder(bytes: &[u8]) {
     }
 }
 
-fn decode(pieces: &[&[u8]], limits: &ws::Limits) -> Vec<Said> {
+fn decode(pieces: &[&[u8]], limits: &ws::MessageLimits) -> Vec<Said> {
     // Beside its message: itself, and a control frame.
     const OWN_BYTES_MAX: usize = 1_024;
     let (mut decoder, mut spare) = (ws::Decoder::default(), ws::Spare::default());
@@ -277,7 +277,7 @@ pub fn tcp_framing(bytes: &[u8]) {
         return;
     }
     let framer = Framer::new(&framing);
-    let limits = tcp::Limits { package_bytes_max, room: usize::MAX };
+    let limits = PackageLimits { package_bytes_max, room: usize::MAX };
     let (whole, wrong) = receive(&framer, &[input.0], &limits);
     let (cut, also_wrong) = receive(&framer, &pieces(input.0, &cuts), &limits);
     assert_eq!(wrong, also_wrong, "cut into {cuts:?}");
@@ -286,17 +286,23 @@ pub fn tcp_framing(bytes: &[u8]) {
     } else {
         assert_eq!(whole, cut, "cut into {cuts:?}");
     }
-    let limits = tcp::Limits { package_bytes_max: usize::MAX, room: usize::MAX };
+    let limits = PackageLimits { package_bytes_max: usize::MAX, room: usize::MAX };
     if let Some(package) = framer.frame(input.0.into()).filter(|_| !input.0.is_empty()) {
-        let (packages, wrong) = receive(&framer, &pieces(&package.to_vec(), &cuts), &limits);
+        let mut run = Vec::new();
+        package.append_to(&mut run);
+        let (packages, wrong) = receive(&framer, &pieces(&run, &cuts), &limits);
         let total = packages.concat();
         let comes_back = if framing == Framing::None { total.len() } else { packages[0].len() };
         assert_eq!((wrong, comes_back), (None, input.0.len()));
     }
 }
 
-fn receive(framer: &Framer, pieces: &[&[u8]], limits: &tcp::Limits) -> (Vec<Vec<u8>>, Option<tcp::Error>) {
-    let (mut packages, mut partial) = (Vec::new(), None::<tcp::Partial>);
+fn receive(
+    framer: &Framer,
+    pieces: &[&[u8]],
+    limits: &PackageLimits,
+) -> (Vec<Vec<u8>>, Option<PackageError>) {
+    let (mut packages, mut partial) = (Vec::new(), None::<PartialPackage>);
     for piece in pieces {
         let mut input = *piece;
         while !input.is_empty() {
@@ -340,7 +346,7 @@ pub fn commands(bytes: &[u8]) {
         Ok(Command::Send | Command::Ping) | Err(_) => {}
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let labels = Labels { topic: text(query), id: text(payload), event: String::new() };
+    let labels = Labels { topic: text(query), id: text(payload), ..Labels::default() };
     let data = text(payload);
     let frame = labels::frame(Some(&labels), false, data.as_bytes());
     let body = &frame[frame.len() - data.len()..];
@@ -350,7 +356,7 @@ pub fn commands(bytes: &[u8]) {
     let polled = [labels::polled(Some(&labels), false, data.as_bytes()), labels::polled(None, true, payload)];
     let first = polled[0].len();
     let polled = polled.concat();
-    assert_eq!((poll::count(&polled), poll::start_of(&polled, 1)), (2, first));
+    assert_eq!((unit::count(&polled), unit::start_of(&polled, 1)), (2, first));
 }
 
 /// URLs that clients are given.

@@ -7,8 +7,8 @@ use crate::fd::Fd;
 use crate::net::App as _;
 use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
-use crate::server::api::info::Usage;
 use crate::server::dispatch::Dispatch;
+use crate::session::info::Usage;
 use crate::sim::{self, Wire};
 use crate::{Builder, Frame, Framing, LengthType, Server};
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ impl World {
         let (what, number) = (input.byte(), input.byte());
         if self.wires.is_empty() || what % 16 == 0 && self.wires.len() < CLIENTS_MAX {
             let (stream, wire) = sim::socket();
-            self.reactor.admit(Stream::Sim(stream), number % 4, None);
+            self.reactor.admit(Stream::Sim(stream), u16::from(number % 4), None);
             sim::wire(wire, |wire| wire.room = 1 << 16);
             self.wires.push(wire);
             return;
@@ -169,7 +169,7 @@ fn behaviour(builder: Builder) -> Builder {
                 server.join(request.fd, topic).ok();
             }
         })
-        .on_subscribe(|_, _, topic| topic != "secret")
+        .on_subscribe(|_, request| request.topic != "secret")
         .on_message(answer)
         .on_receive(|server, fd, package| {
             server.push(fd, package).ok();
