@@ -71,6 +71,8 @@ pub enum JoinError {
     /// The topic's name, or the uid, is empty or too long ([`Config::topic_bytes_max`](crate::Config::topic_bytes_max),
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max)).
     NameLength,
+    /// What is said about a user is too long ([`Config::user_data_bytes_max`](crate::Config::user_data_bytes_max)).
+    DataLength,
     /// The connection is in as many topics as allowed
     /// ([`Config::topics_per_connection_max`](crate::Config::topics_per_connection_max)).
     ConnectionFull,
@@ -88,6 +90,7 @@ impl fmt::Display for JoinError {
             JoinError::Closing => "the connection is closing",
             JoinError::NotOpen => "the connection is not open yet, or speaks nothing but HTTP",
             JoinError::NameLength => "the name is empty or too long",
+            JoinError::DataLength => "what is said about the user is too long",
             JoinError::ConnectionFull => "the connection is in too many topics",
             JoinError::TopicsFull => "there are too many topics",
             JoinError::NoRandomness => "the system gives no random numbers",

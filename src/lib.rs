@@ -168,7 +168,10 @@ pub use client::{Client, Link, RunningClient};
 pub use codec::http::{Answer, Response, ResponseHead};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
-pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
+pub use config::{
+    Config, ConfigError, ForwardedHeader, ListenOptions, Network, Origins, ParseNetworkError, RouteOptions,
+    SlowConsumer,
+};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::lost::Lost;
@@ -182,9 +185,10 @@ pub use server::state::clients::{Backoff, ClientId};
 pub use server::state::command::{Command, Outcome};
 pub use server::state::history::History;
 pub use server::state::pool::{TaskError, TaskId};
-pub use server::state::presence::Presence;
+pub use server::state::presence::{Presence, PresenceEvent};
 pub use server::state::rooms::TopicEvent;
 pub use server::state::subscription::{SubscribeRequest, Subscription};
+pub use server::state::watches::Watches;
 pub use server::verbs::memory::MemoryBound;
 pub use server::verbs::recovery::Recovered;
 pub use server::{Handle, Server};

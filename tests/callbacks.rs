@@ -7,8 +7,8 @@ use std::any::Any;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 use swio::{
-    CloseReason, Fault, Fd, Frame, Handler, Handshake, Presence, Reply, Request, Response, Server, TaskError,
-    TaskId, TimerId, TopicEvent,
+    CloseReason, Fault, Fd, Frame, Handler, Handshake, PresenceEvent, Reply, Request, Response, Server,
+    TaskError, TaskId, TimerId, TopicEvent, Watches,
 };
 
 /// Tells of each callback: whose it is, its name, and what it was told.
@@ -116,12 +116,17 @@ impl Handler for Log {
         self.tell("reload");
     }
 
+    fn watches(&self) -> Watches {
+        Watches::all()
+    }
+
     fn on_topic(&mut self, _server: &mut Server, topic: &str, event: TopicEvent) {
         self.tell(format_args!("topic {topic} {event:?}"));
     }
 
-    fn on_presence(&mut self, _server: &mut Server, topic: &str, uid: &str, presence: Presence) {
-        self.tell(format_args!("presence {topic} {uid} {presence:?}"));
+    fn on_presence(&mut self, _server: &mut Server, event: PresenceEvent<'_>) {
+        let PresenceEvent { topic, uid, kind, .. } = event;
+        self.tell(format_args!("presence {topic} {uid} {kind:?}"));
     }
 
     fn on_before_shutdown(&mut self, _server: &mut Server) {

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use swio::fuzzing;
 
-const TARGETS: [(&str, fn(&[u8])); 12] = [
+/// Takes an input, and panics where something is wrong.
+type Target = fn(&[u8]);
+
+const TARGETS: [(&str, Target); 12] = [
     ("close_payload", fuzzing::close_payload),
     ("commands", fuzzing::commands),
     ("fd", fuzzing::fd),

@@ -49,8 +49,8 @@ impl Rooms {
         let builder = builder
             .on_open(move |_, request| tell(&open, Told::Open(request.fd)))
             .on_topic(move |_, name, event| tell(&topic, Told::Topic(name.into(), event)))
-            .on_presence(move |_, name, uid, event| {
-                tell(&presence, Told::Presence(name.into(), uid.into(), event));
+            .on_presence(move |_, event| {
+                tell(&presence, Told::Presence(event.topic.into(), event.uid.into(), event.kind));
             })
             .on_close(move |server, fd, _| {
                 let uid = server.uid(fd).map(str::to_owned);
@@ -428,7 +428,7 @@ fn topics_come_in_pages_whatever_goes_meanwhile() {
 }
 
 #[test]
-fn every_handler_is_told_and_what_they_do_then_counts() {
+fn every_handler_that_watches_is_told_and_what_they_do_then_counts() {
     let (sender, told) = mpsc::channel();
     let (root, routed) = (sender.clone(), sender);
     let builder = Server::builder()
@@ -449,8 +449,8 @@ fn every_handler_is_told_and_what_they_do_then_counts() {
                     server.bind(request.fd, "ada").expect("there is room");
                 })
                 .on_topic(move |_, name, event| tell(&topic, format!("route {name} {event:?}")))
-                .on_presence(move |_, name, uid, event| {
-                    tell(&presence, format!("route {name} {uid} {event:?}"));
+                .on_presence(move |_, event| {
+                    tell(&presence, format!("route {} {} {:?}", event.topic, event.uid, event.kind));
                 })
         });
     let live = Live::start(builder);
@@ -489,7 +489,7 @@ fn a_panic_in_on_close_leaves_nobody_in_a_topic() {
             server.join(request.fd, "tea").expect("there is room");
         })
         .on_close(|_, _, _| panic!("on purpose"))
-        .on_presence(|_, _, _, _| panic!("on purpose"));
+        .on_presence(|_, _| panic!("on purpose"));
     let live = Live::start(builder);
     for _ in 0..3 {
         live.open().reset();

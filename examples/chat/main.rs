@@ -15,7 +15,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use swio::{Fd, Frame, Handler, JoinError, Presence, Reply, Request, Response, Server, TimerId, TopicEvent};
+use swio::{
+    Fd, Frame, Handler, JoinError, Presence, PresenceEvent, Reply, Request, Response, Server, TimerId,
+    TopicEvent, Watches,
+};
 
 use room::Rooms;
 use wire::{FromPage, Message, Person, Refusal, ToPage};
@@ -104,17 +107,22 @@ impl Handler for Chat {
         }
     }
 
+    fn watches(&self) -> Watches {
+        Watches::all()
+    }
+
     fn on_topic(&mut self, _server: &mut Server, topic: &str, event: TopicEvent) {
         if event == TopicEvent::Vacated {
             self.rooms.emptied(topic);
         }
     }
 
-    fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {
+    fn on_presence(&mut self, server: &mut Server, event: PresenceEvent<'_>) {
+        let PresenceEvent { topic, uid, kind, .. } = event;
         let Some(who) = uid.parse().ok() else { return };
         let Some(visitor) = self.visitors.get_mut(&who) else { return };
         let person = Person { who, name: &visitor.name };
-        if presence == Presence::Joined {
+        if kind == Presence::Joined {
             visitor.rooms += 1;
             // The page that joined got the list of everybody already.
             let own: Vec<Fd> = server.connections_of(uid).collect();

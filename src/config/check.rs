@@ -21,13 +21,14 @@ use std::time::Duration;
 pub struct ConfigError {
     key: String,
     line: Option<usize>,
-    file: Option<String>,
+    /// The file that it comes from, or the route or listener that has it of its own.
+    of: Option<String>,
     what: String,
 }
 
 impl ConfigError {
     pub(crate) fn new(key: impl Into<String>, what: impl Into<String>) -> ConfigError {
-        ConfigError { key: key.into(), line: None, file: None, what: what.into() }
+        ConfigError { key: key.into(), line: None, of: None, what: what.into() }
     }
 
     /// The line of the setting.
@@ -37,9 +38,8 @@ impl ConfigError {
         self
     }
 
-    #[cfg(any(test, feature = "toml"))]
-    pub(crate) fn of(mut self, file: impl Into<String>) -> ConfigError {
-        self.file = Some(file.into());
+    pub(crate) fn of(mut self, of: impl Into<String>) -> ConfigError {
+        self.of = Some(of.into());
         self
     }
 
@@ -56,9 +56,9 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
-            (Some(file), None) => write!(f, "{file}: ")?,
+        match (&self.of, self.line) {
+            (Some(of), Some(line)) => write!(f, "{of}:{line}: ")?,
+            (Some(of), None) => write!(f, "{of}: ")?,
             (None, Some(line)) => write!(f, "line {line}: ")?,
             (None, None) => {}
         }

@@ -3,12 +3,14 @@
 
 mod check;
 mod network;
+pub(crate) mod options;
 mod settings;
 #[cfg(feature = "toml")]
 mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
+pub use options::{ListenOptions, RouteOptions};
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 
@@ -74,7 +76,7 @@ pub enum ForwardedHeader {
 ///
 /// Set it with [`Builder::configure`](crate::Builder::configure) or, with the feature `toml`, in a settings file. A
 /// value that can't work is an error at start. [`Server::reload`](crate::Server::reload) changes it while the server
-/// runs.
+/// runs. Routes and listeners can have some of the settings of their own: see [`RouteOptions`] and [`ListenOptions`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
@@ -228,13 +230,17 @@ pub struct Config {
     /// Maximum length of a uid in bytes; beyond it `bind` is [`JoinError::NameLength`](crate::JoinError::NameLength).
     /// Default 256: an e-mail address has up to 254.
     pub uid_bytes_max: usize,
+    /// Maximum size in bytes of what [`bind_with`](crate::Server::bind_with) says about a user; beyond it the call fails
+    /// with [`JoinError::DataLength`](crate::JoinError::DataLength). Default 1 KiB: as much as Pusher allows, enough for
+    /// a name and the address of a picture.
+    pub user_data_bytes_max: usize,
     /// How long a user may be without a connection in a topic before [`on_presence`](crate::Handler::on_presence)
     /// reports that the user has left. It applies when connections end; after [`leave`](crate::Server::leave) or
     /// [`unbind`](crate::Server::unbind) the user has left at once. Default 5 s: by then a page that was reloaded, or a
     /// phone that changed its network, is back. Zero: reported at once.
     pub presence_grace: Duration,
     /// Maximum number of users who are within that time at once; beyond it the longest absent has left. Default 65,536:
-    /// users who come and go under ever new names take less than 128 MiB, even with the longest names.
+    /// users who come and go under ever new names take less than 256 MiB, even with the longest names and data.
     pub presence_absences_max: usize,
 
     /// Maximum time from accept to the first byte of a request, and from there to its last, head and body; also the
@@ -365,6 +371,7 @@ impl Default for Config {
             topics_max: 1 << 20,
             history_bytes_max: 64 << 20,
             uid_bytes_max: 256,
+            user_data_bytes_max: 1 << 10,
             presence_grace: Duration::from_secs(5),
             presence_absences_max: 65_536,
             buffer_high_watermark: None,

@@ -36,6 +36,7 @@ macro_rules! every_setting {
             topics_max live,
             history_bytes_max live,
             uid_bytes_max live,
+            user_data_bytes_max live,
             presence_grace live,
             presence_absences_max live,
             buffer_high_watermark live,

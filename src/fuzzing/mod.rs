@@ -10,7 +10,7 @@ use crate::codec::http::body::Body;
 use crate::codec::http::head::{BodyFraming, HEADERS_MAX};
 use crate::codec::http::{Answer, Head, forwarded};
 use crate::codec::labels::{self, Labels};
-use crate::codec::tcp::{self, Framer};
+use crate::codec::tcp::{Framer, PackageError, PackageLimits, PartialPackage};
 use crate::codec::unit;
 use crate::codec::ws::handshake_client::Ask;
 use crate::codec::ws::url::Url;
@@ -277,7 +277,7 @@ pub fn tcp_framing(bytes: &[u8]) {
         return;
     }
     let framer = Framer::new(&framing);
-    let limits = tcp::PackageLimits { package_bytes_max, room: usize::MAX };
+    let limits = PackageLimits { package_bytes_max, room: usize::MAX };
     let (whole, wrong) = receive(&framer, &[input.0], &limits);
     let (cut, also_wrong) = receive(&framer, &pieces(input.0, &cuts), &limits);
     assert_eq!(wrong, also_wrong, "cut into {cuts:?}");
@@ -286,11 +286,11 @@ pub fn tcp_framing(bytes: &[u8]) {
     } else {
         assert_eq!(whole, cut, "cut into {cuts:?}");
     }
-    let limits = tcp::PackageLimits { package_bytes_max: usize::MAX, room: usize::MAX };
+    let limits = PackageLimits { package_bytes_max: usize::MAX, room: usize::MAX };
     if let Some(package) = framer.frame(input.0.into()).filter(|_| !input.0.is_empty()) {
-        let mut sent = Vec::new();
-        package.append_to(&mut sent);
-        let (packages, wrong) = receive(&framer, &pieces(&sent, &cuts), &limits);
+        let mut run = Vec::new();
+        package.append_to(&mut run);
+        let (packages, wrong) = receive(&framer, &pieces(&run, &cuts), &limits);
         let total = packages.concat();
         let comes_back = if framing == Framing::None { total.len() } else { packages[0].len() };
         assert_eq!((wrong, comes_back), (None, input.0.len()));
@@ -300,9 +300,9 @@ pub fn tcp_framing(bytes: &[u8]) {
 fn receive(
     framer: &Framer,
     pieces: &[&[u8]],
-    limits: &tcp::PackageLimits,
-) -> (Vec<Vec<u8>>, Option<tcp::PackageError>) {
-    let (mut packages, mut partial) = (Vec::new(), None::<tcp::PartialPackage>);
+    limits: &PackageLimits,
+) -> (Vec<Vec<u8>>, Option<PackageError>) {
+    let (mut packages, mut partial) = (Vec::new(), None::<PartialPackage>);
     for piece in pieces {
         let mut input = *piece;
         while !input.is_empty() {

@@ -74,7 +74,7 @@ impl World {
         let (what, number) = (input.byte(), input.byte());
         if self.wires.is_empty() || what % 16 == 0 && self.wires.len() < CLIENTS_MAX {
             let (stream, wire) = sim::socket();
-            self.reactor.admit(Stream::Sim(stream), number % 4, None);
+            self.reactor.admit(Stream::Sim(stream), u16::from(number % 4), None);
             sim::wire(wire, |wire| wire.room = 1 << 16);
             self.wires.push(wire);
             return;

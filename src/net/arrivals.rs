@@ -42,7 +42,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// Adds a new connection to the table, or refuses it.
-    pub(crate) fn admit(&mut self, stream: Stream, protocol: u8, address: Option<std::net::IpAddr>) {
+    pub(crate) fn admit(&mut self, stream: Stream, protocol: u16, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::live::Live;
 use super::outboxes::Pool;
 use super::rare::{Rares, SessionState};
-use super::rate::Meter;
+use super::rate::{Meter, Rates};
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
 use super::turns::Turns;
@@ -30,6 +30,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) pool: Pool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
+    /// How fast peers may send, by numbers of the app's; a number that is not here has the rates in `limits`.
+    pub(crate) rates: Vec<Rates>,
     /// Flushed in this turn.
     pub(super) dirty: Vec<Fd>,
     /// Reaped in this turn.
@@ -94,6 +96,7 @@ impl<S: SessionState> Connections<S> {
             pool: Pool::default(),
             addresses: Addresses::default(),
             limits,
+            rates: Vec::new(),
             dirty: Vec::new(),
             dead: Vec::new(),
             carried: Vec::new(),

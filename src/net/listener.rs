@@ -19,7 +19,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     /// The protocol that is spoken there: a number of the app's.
-    pub(crate) protocol: u8,
+    pub(crate) protocol: u16,
     /// Connections may be waiting for which no further edge will come.
     pub(crate) is_pending: bool,
     /// Not tried again before this.
@@ -39,7 +39,7 @@ pub(crate) enum Accepted {
 
 /// Binds a listener. The address can be reused at once after a restart, and accepted sockets have Nagle's algorithm off
 /// where the system lets them inherit that.
-pub(crate) fn bind(address: SocketAddr, protocol: u8, config: &Config) -> io::Result<Listener> {
+pub(crate) fn bind(address: SocketAddr, protocol: u16, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if cfg!(target_os = "linux") {

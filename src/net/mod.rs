@@ -54,9 +54,12 @@ pub(crate) trait App {
     fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
 
     /// A connection was accepted by a listener for `protocol`, and is in the table.
-    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission);
+    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission);
     /// A connection that the app began is established.
     fn connected(&mut self, fd: Fd);
+    /// Which of [`Connections::rates`](connections::Connections::rates) a connection has; asked only if there are
+    /// several.
+    fn rates_number(&self, fd: Fd) -> usize;
     /// Whether the peer may send at any speed; asked when it is over the rate limit.
     fn is_exempt(&self, fd: Fd) -> bool;
     /// Bytes arrived. The app may change them in place.

@@ -102,8 +102,8 @@ pub(crate) enum Deferred {
     /// Handlers are told, then connections.
     BeforeShutdown,
     Topic(Rc<str>, TopicEvent),
-    /// Of a topic and a user.
-    Presence(Rc<str>, Rc<str>, Presence),
+    /// Of a topic and a user, with what was said of the user.
+    Presence(Rc<str>, Rc<str>, Option<Rc<str>>, Presence),
 }
 
 pub(crate) type TaskCall = Box<dyn FnOnce(&mut Server, Result<Output, TaskError>)>;

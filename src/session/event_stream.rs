@@ -56,6 +56,7 @@ impl Sessions {
         }
         let stream = EventStream { route, format, ..EventStream::default() };
         self.change_session(fd, |session| *session = Session::EventStream(stream));
+        self.forget_listener(fd);
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);

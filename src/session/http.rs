@@ -12,6 +12,7 @@ use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::cors;
 use crate::session::request::Request;
+use crate::session::route::Route;
 use crate::session::state::{Held, Http, Progress, Session};
 use std::borrow::Cow;
 
@@ -51,6 +52,37 @@ impl Sessions {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => Some(http),
             _ => None,
+        }
+    }
+
+    /// A new connection that speaks HTTP, by the listener that has this number.
+    pub(crate) fn accept_http(&mut self, fd: Fd, listener: Route) {
+        if listener != Route::ROOT
+            && let Some(note) = self.connections.note_or_default(fd)
+        {
+            note.listener = Some(listener);
+        }
+        self.begin_request_timeout(fd);
+        if self.policy(listener).delay_receive {
+            self.pause(fd);
+        }
+    }
+
+    /// The route of paths that have none of their own, for what comes by this connection.
+    pub(crate) fn listener(&self, fd: Fd) -> Route {
+        self.connections.note(fd).and_then(|note| note.listener).unwrap_or_default()
+    }
+
+    /// What decides what may be sent to a path by this connection.
+    pub(crate) fn policy_at(&self, fd: Fd, path: &str) -> Route {
+        self.paths.policy_at(self.listener(fd), path)
+    }
+
+    /// The connection speaks HTTP no more.
+    pub(crate) fn forget_listener(&mut self, fd: Fd) {
+        let note = self.connections.note_mut(fd);
+        if note.and_then(|note| note.listener.take()).is_some() {
+            self.connections.tidy_note(fd);
         }
     }
 
@@ -101,7 +133,7 @@ impl Sessions {
             return Ok(None);
         }
         let (head_len, body) = progress.body.as_mut().expect("the head is whole");
-        let body_len = body.end(&bytes[*head_len..], self.config.body_bytes_max)?;
+        let body_len = body.end(&bytes[*head_len..], self.policy(progress.policy).body_bytes_max)?;
         Ok(body_len.map(|body_len| RequestEnd { head_len: *head_len, body_len }))
     }
 
@@ -127,11 +159,12 @@ impl Sessions {
         if len > config.head_bytes_max {
             return Err(Refusal::HeadTooBig);
         }
+        progress.policy = self.policy_at(fd, head.path());
         let body = if handshake::is_attempt(&head) {
             // Refused for its body, if it has one, along with the rest of the handshake's rules.
             Body::Length(0)
         } else {
-            let body = Body::new(head.framing()?, config.body_bytes_max)?;
+            let body = Body::new(head.framing()?, self.policy(progress.policy).body_bytes_max)?;
             let is_waiting = head.is_1_1 && head.lists("expect", "100-continue") && bytes.len() == len;
             if is_waiting && !matches!(body, Body::Length(0)) {
                 let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

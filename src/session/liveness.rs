@@ -204,7 +204,7 @@ impl Sessions {
             Some(Session::Socketless(_)) => self.socketless_expired(fd),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.heartbeat(fd),
             Some(Session::Dialing(_)) => self.dialing_expired(fd),
-            Some(Session::TcpEnded) | None => {}
+            Some(Session::TcpEnded(_)) | None => {}
         }
     }
 

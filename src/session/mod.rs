@@ -23,7 +23,9 @@ pub(crate) mod labelled;
 pub(crate) mod liveness;
 pub(crate) mod message;
 pub(crate) mod parts;
+pub(crate) mod paths;
 pub(crate) mod pause;
+pub(crate) mod policy;
 pub(crate) mod posting;
 pub(crate) mod prepared;
 pub(crate) mod proxies;
@@ -43,15 +45,19 @@ pub(crate) mod waiting;
 pub(crate) mod websocket;
 
 use crate::codec::ws::Spare;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::fd::Fd;
 use crate::net::connections::Connections;
+use crate::net::limits::Limits;
 use crate::random::Random;
 use census::Census;
 use date::Date;
 use formats::Formats;
 use info::Stats;
 use liveness::Liveness;
+use paths::Paths;
+use policy::Policy;
+use route::Route;
 use state::Session;
 use tokens::Tokens;
 use waiting::FollowUp;
@@ -86,6 +92,7 @@ pub(crate) struct Sessions {
     pub(crate) random: Random,
     pub(crate) tokens: Tokens,
     pub(crate) formats: Formats,
+    pub(crate) paths: Paths,
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
@@ -101,8 +108,14 @@ pub(crate) struct Answering {
 }
 
 impl Sessions {
-    pub(crate) fn new(connections: Connections<Session>, config: Config, formats: Formats) -> Sessions {
+    pub(crate) fn new(
+        mut connections: Connections<Session>,
+        config: Config,
+        formats: Formats,
+        paths: Paths,
+    ) -> Sessions {
         let liveness = Liveness::new(&config);
+        connections.rates = paths.rates();
         Sessions {
             connections,
             config,
@@ -113,9 +126,35 @@ impl Sessions {
             random: Random::default(),
             tokens: Tokens::default(),
             formats,
+            paths,
             spare: Spare::default(),
             answering: None,
             follow_ups: Vec::new(),
         }
+    }
+
+    /// What those who have this route may do.
+    #[inline]
+    pub(crate) fn policy(&self, route: Route) -> &Policy {
+        self.paths.policy(route)
+    }
+
+    /// The route that decides how fast a connection may send.
+    pub(crate) fn limits_of(&self, fd: Fd) -> Route {
+        let session = self.connections.get(fd).map(|connection| &connection.session);
+        match session.and_then(Session::route) {
+            Some(route) if route.is_outgoing() => Route::ROOT,
+            Some(route) => route,
+            None => self.listener(fd),
+        }
+    }
+
+    /// Takes over another configuration, as a whole or not at all.
+    pub(crate) fn reload(&mut self, config: Config) -> Result<(), ConfigError> {
+        self.paths.reload(&config)?;
+        self.connections.limits = Limits::new(&self.paths.widest(&config));
+        self.connections.rates = self.paths.rates();
+        self.config = config;
+        Ok(())
     }
 }

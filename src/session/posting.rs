@@ -3,7 +3,7 @@
 
 use crate::codec::command::{self, Command, CommandError};
 use crate::codec::http::{Head, Response};
-use crate::codec::ws::{Opcode, utf8};
+use crate::codec::ws::{Opcode, handshake, utf8};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -50,9 +50,9 @@ impl NotTaken {
 
 impl Sessions {
     /// Whether a request brings a message or command for a session, or asks whether it may.
-    pub(crate) fn is_post(&self, head: &Head<'_>) -> bool {
-        let config = &self.config;
-        (config.event_streams || config.long_polling)
+    pub(crate) fn is_post(&self, route: Route, head: &Head<'_>) -> bool {
+        let policy = self.policy(route);
+        (policy.event_streams || policy.long_polling)
             && matches!(head.method, "POST" | "OPTIONS")
             && command::is_one(head.query().unwrap_or_default())
     }
@@ -74,7 +74,7 @@ impl Sessions {
     /// Judges what was posted: what the handler is to be told of it.
     pub(crate) fn judge_post<'a>(&mut self, request: &Request<'a>) -> Result<Posted<'a>, NotTaken> {
         let token = request.query_param("session").ok_or(UNKNOWN)?;
-        let fd = self.tokens.find(&token).ok_or(UNKNOWN)?;
+        let fd = self.find_session(&token, &request.head).ok_or(UNKNOWN)?;
         let channel = self.channel(fd).map_err(|_| UNKNOWN)?;
         let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
         let number = number.transpose().map_err(|_| NotTaken(400, "bad number"))?;
@@ -90,7 +90,7 @@ impl Sessions {
         }
         match command {
             Command::Send => {
-                let opcode = self.judge_message(request)?;
+                let opcode = self.judge_message(fd, request)?;
                 let route = self.admit_post(fd, number)?;
                 self.stats.messages_received += 1;
                 Ok(Posted::Message(route, fd, opcode))
@@ -112,9 +112,11 @@ impl Sessions {
     }
 
     /// Whether the body is a message that may be taken: of which kind.
-    fn judge_message(&mut self, request: &Request<'_>) -> Result<Opcode, NotTaken> {
+    fn judge_message(&mut self, fd: Fd, request: &Request<'_>) -> Result<Opcode, NotTaken> {
+        // The session's own limit: another path may have a larger one.
+        let bytes_max = self.policy(self.route_of(fd)).message_bytes_max;
         let refusals = &mut self.stats.refusals;
-        if request.body.len() > self.config.message_bytes_max {
+        if request.body.len() > bytes_max {
             refusals.message_too_big += 1;
             return Err(NotTaken(413, "message too big"));
         }
@@ -141,7 +143,6 @@ impl Sessions {
 
     /// Takes what is posted, within the session's rate: whose it is. From here on it is not taken again.
     fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, NotTaken> {
-        let rates = self.connections.limits.rates;
         let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let route = connection.session.route().ok_or(UNKNOWN)?;
@@ -149,7 +150,7 @@ impl Sessions {
             return Err(NotTaken(503, "paused"));
         }
         connection.hear(heard);
-        if !connection.meter.take_messages(1, &rates) {
+        if !connection.meter.take_messages(1, &self.paths.policy(route).rates) {
             self.stats.refusals.message_rate += 1;
             return Err(NotTaken(429, "too many messages a second"));
         }
@@ -161,6 +162,19 @@ impl Sessions {
 }
 
 impl Sessions {
+    /// The session with this token, for a page that may use it: a path that lets other pages in opens none of another
+    /// path's sessions to them.
+    pub(crate) fn find_session(&mut self, token: &str, head: &Head<'_>) -> Option<Fd> {
+        let fd = self.tokens.find(token)?;
+        let origins = &self.policy(self.route_of(fd)).origins;
+        handshake::check_origin(head, origins).is_ok().then_some(fd)
+    }
+
+    /// Whose connection it is, where it is established.
+    fn route_of(&self, fd: Fd) -> Route {
+        self.connections.get(fd).and_then(|connection| connection.session.route()).unwrap_or_default()
+    }
+
     /// The number of the last message that was posted to a session.
     fn posted(&mut self, fd: Fd) -> u32 {
         self.connections.session_mut(fd).and_then(Session::posted_mut).map_or(0, |posted| *posted)

@@ -47,14 +47,15 @@ impl Sessions {
         };
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let response = match Head::parse(bytes, &mut headers) {
-            Ok(Some((head, _))) if self.is_of_page(&head) => cors::permit(&head, response),
+            Ok(Some((head, _))) if self.is_of_page(fd, &head) => cors::permit(&head, response),
             _ => response,
         };
         self.respond(fd, response, false, false);
     }
 
-    fn is_of_page(&self, head: &Head<'_>) -> bool {
-        (self.is_post(head) || self.is_handshake(head))
-            && handshake::check_origin(head, &self.config.origins).is_ok()
+    fn is_of_page(&self, fd: Fd, head: &Head<'_>) -> bool {
+        let route = self.policy_at(fd, head.path());
+        (self.is_post(route, head) || self.is_handshake(route, head))
+            && handshake::check_origin(head, &self.policy(route).origins).is_ok()
     }
 }

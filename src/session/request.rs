@@ -4,7 +4,7 @@ use crate::codec::http::response::check_header;
 use crate::codec::http::{Head, Response, ResponseHead};
 use crate::fd::Fd;
 use crate::session::envelope::EnvelopeId;
-use crate::session::route::Params;
+use crate::session::route::{Params, Route};
 use std::borrow::Cow;
 
 /// An HTTP request, or the one that opens a WebSocket, event stream or session of long polling. Borrows what was
@@ -16,6 +16,7 @@ pub struct Request<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
     pub(crate) params: Params<'a>,
+    pub(crate) route: Route,
 }
 
 impl<'a> Request<'a> {

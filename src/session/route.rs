@@ -1,14 +1,14 @@
-//! Whose a connection is: the number of its handler, and the parameters that its path gave.
+//! Whose a connection is: the number that stands for its handler and its limits, and the parameters that its path gave.
 
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// The handler that a connection belongs to, by its number.
+/// The handler that a connection belongs to and the limits that it has, by a number; `Paths` gives the numbers out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Route(u16);
 
 impl Route {
-    /// The handler of the server as a whole, and of every path where there are no routes.
+    /// The handler of the server as a whole, and of every path where there are no routes, with the limits of `Config`.
     pub(crate) const ROOT: Route = Route(0);
     /// Set where this side opened the connection.
     pub(crate) const OUTGOING: u16 = 1 << 15;
@@ -21,6 +21,11 @@ impl Route {
     /// The same handler, for a connection that is opened from here.
     pub(crate) fn outgoing(self) -> Route {
         Route(self.0 | Route::OUTGOING)
+    }
+
+    /// Those of the raw TCP listener whose framing has this number.
+    pub(crate) fn tcp(framing: u8) -> Route {
+        Route(1 + u16::from(framing))
     }
 
     pub(crate) fn is_outgoing(self) -> bool {

@@ -95,11 +95,11 @@ impl Sessions {
 
     /// Counts a message that came by other ways: whether it is within the rate.
     pub(crate) fn count_message(&mut self, fd: Fd) -> bool {
-        let rates = self.connections.limits.rates;
         let heard = self.connections.tick_now();
         let Some(connection) = self.connections.open_mut(fd) else { return false };
+        let route = connection.session.route().unwrap_or_default();
         connection.hear(heard);
-        let is_within = connection.meter.take_messages(1, &rates);
+        let is_within = connection.meter.take_messages(1, &self.paths.policy(route).rates);
         match is_within {
             true => self.stats.messages_received += 1,
             false => self.stats.refusals.message_rate += 1,

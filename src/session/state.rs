@@ -22,11 +22,11 @@ pub(crate) enum Session {
     EventStream(EventStream),
     Socketless(Box<Socketless>),
     /// Raw TCP between packages. Not a struct with the next one: it would not fit.
-    Tcp(FormatId),
+    Tcp(RawTcp),
     /// Raw TCP in the middle of a package.
     TcpHeld(Box<HeldPackage>),
     /// Raw TCP that is ending.
-    TcpEnded,
+    TcpEnded(Route),
     /// On its way to become a WebSocket that was opened from here.
     Dialing(Dialing),
 }
@@ -39,8 +39,8 @@ impl Session {
             Session::WebSocket(websocket) if websocket.phase == Phase::Open => Some(websocket.format),
             Session::EventStream(stream) if !stream.is_ended => Some(stream.format),
             Session::Socketless(socketless) if socketless.end.is_none() => Some(socketless.format),
-            Session::Tcp(format) => Some(*format),
-            Session::TcpHeld(held) => Some(held.format),
+            Session::Tcp(tcp) => Some(tcp.format),
+            Session::TcpHeld(held) => Some(held.tcp.format),
             _ => None,
         }
     }
@@ -50,9 +50,9 @@ impl Session {
             Session::WebSocket(websocket) => websocket.format = new,
             Session::EventStream(stream) => stream.format = new,
             Session::Socketless(socketless) => socketless.format = new,
-            Session::Tcp(format) => *format = new,
-            Session::TcpHeld(held) => held.format = new,
-            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => {}
+            Session::Tcp(tcp) => tcp.format = new,
+            Session::TcpHeld(held) => held.tcp.format = new,
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded(_) => {}
         }
     }
 
@@ -71,8 +71,9 @@ impl Session {
             Session::WebSocket(websocket) => Some(websocket.route),
             Session::EventStream(stream) => Some(stream.route),
             Session::Socketless(socketless) => Some(socketless.route),
-            Session::Tcp(_) | Session::TcpHeld(_) => Some(Route::ROOT),
-            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded => None,
+            Session::Tcp(tcp) => Some(tcp.route),
+            Session::TcpHeld(held) => Some(held.tcp.route),
+            Session::Http(_) | Session::Dialing(_) | Session::TcpEnded(_) => None,
         }
     }
 
@@ -83,7 +84,7 @@ impl Session {
             Session::EventStream(_) => Transport::EventStream,
             Session::Socketless(socketless) if socketless.is_poll => Transport::LongPolling,
             Session::Socketless(_) => Transport::Session,
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Transport::Tcp,
+            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded(_) => Transport::Tcp,
         }
     }
 
@@ -108,7 +109,7 @@ impl Session {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
             Session::WebSocket(websocket) => websocket.decoder.held_bytes(),
             Session::TcpHeld(held) => held.partial.held_bytes(),
-            Session::EventStream(_) | Session::Socketless(_) | Session::Tcp(_) | Session::TcpEnded => 0,
+            Session::EventStream(_) | Session::Socketless(_) | Session::Tcp(_) | Session::TcpEnded(_) => 0,
             Session::Dialing(dialing) => dialing.held.as_ref().map_or(0, |held| held.held_bytes()),
         }
     }
@@ -120,8 +121,9 @@ impl Session {
             Session::Http(http) => http.held = None,
             Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
             Session::EventStream(stream) => stream.is_ended = true,
-            Session::Socketless(_) => {}
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => *self = Session::TcpEnded,
+            Session::Socketless(_) | Session::TcpEnded(_) => {}
+            Session::Tcp(tcp) => *self = Session::TcpEnded(tcp.route),
+            Session::TcpHeld(held) => *self = Session::TcpEnded(held.tcp.route),
             Session::Dialing(dialing) => dialing.held = None,
         }
         held_bytes
@@ -143,6 +145,8 @@ pub(crate) struct Note {
     pub(crate) held_back: Vec<u8>,
     /// Whose handler writes the body of a response to it.
     pub(crate) writer: Option<Route>,
+    /// The listener that it came in by, while it speaks HTTP and if the listener has options of its own.
+    pub(crate) listener: Option<Route>,
 }
 
 impl Note {
@@ -154,7 +158,11 @@ impl Note {
 
 impl rare::Note for Note {
     fn is_empty(&self) -> bool {
-        self.pause.is_none() && self.text.is_none() && self.held_back.capacity() == 0 && self.writer.is_none()
+        self.pause.is_none()
+            && self.text.is_none()
+            && self.held_back.capacity() == 0
+            && self.writer.is_none()
+            && self.listener.is_none()
     }
 }
 
@@ -238,6 +246,8 @@ pub(crate) struct Progress {
     pub(crate) judged: usize,
     /// The head's length and the state of its body, once the head is whole.
     pub(crate) body: Option<(usize, Body)>,
+    /// What decides how long the body may be, once the head is whole.
+    pub(crate) policy: Route,
     /// The request was handed to a callback, which answers it later.
     pub(crate) waiting: Option<Waiting>,
 }
@@ -306,16 +316,23 @@ pub(crate) struct BodyOut {
     pub(crate) keep_alive: bool,
 }
 
+/// Raw TCP: its listener's route, and how messages go out to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawTcp {
+    pub(crate) route: Route,
+    pub(crate) format: FormatId,
+}
+
 /// A package of which only the start is here.
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
-    pub(crate) format: FormatId,
+    pub(crate) tcp: RawTcp,
     pub(crate) partial: PartialPackage,
 }
 
 impl HeldPackage {
-    pub(crate) fn boxed(format: FormatId) -> Box<HeldPackage> {
-        Box::new(HeldPackage { format, partial: PartialPackage::default() })
+    pub(crate) fn boxed(tcp: RawTcp) -> Box<HeldPackage> {
+        Box::new(HeldPackage { tcp, partial: PartialPackage::default() })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::net::connection::Flags;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::formats::FormatId;
-use crate::session::state::{HeldPackage, Session};
+use crate::session::route::Route;
+use crate::session::state::{HeldPackage, RawTcp, Session};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -36,9 +37,10 @@ impl Sessions {
             self.connections.finish(fd, reason);
             return false;
         }
-        self.change_session(fd, |session| *session = Session::Tcp(FormatId::of_listener(listener)));
+        let tcp = RawTcp { route: Route::tcp(listener), format: FormatId::of_listener(listener) };
+        self.change_session(fd, |session| *session = Session::Tcp(tcp));
         self.watch(fd);
-        if self.config.delay_receive {
+        if self.policy(tcp.route).delay_receive {
             self.pause(fd);
         }
         true
@@ -46,21 +48,20 @@ impl Sessions {
 
     /// Takes the next package, or a part of one, from the start of `bytes`.
     pub(crate) fn tcp_read(&mut self, fd: Fd, bytes: &[u8]) -> TcpRead {
-        let limits = PackageLimits {
-            package_bytes_max: self.config.message_bytes_max,
-            room: self.connections.inbound_room(),
-        };
+        let room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
         if connection.flags.has(Flags::HELD_BY_USER) {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(PackageError::NoRoom) };
         }
+        let route = connection.session.route().unwrap_or_default();
+        let limits = PackageLimits { package_bytes_max: self.paths.policy(route).message_bytes_max, room };
         match &mut connection.session {
-            Session::Tcp(format) => {
-                let format = *format;
-                match self.formats.framer(format).whole(bytes, &limits) {
+            Session::Tcp(tcp) => {
+                let tcp = *tcp;
+                match self.formats.framer(tcp.format).whole(bytes, &limits) {
                     Ok(Some((used, data))) => TcpRead::Package(used, data),
                     Ok(None) => {
-                        self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(format)));
+                        self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(tcp)));
                         TcpRead::More(0)
                     }
                     Err(error) => TcpRead::Broken(error),
@@ -74,14 +75,14 @@ impl Sessions {
     /// More of a package that is only partly here.
     fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &PackageLimits) -> TcpRead {
         let Some(Session::TcpHeld(held)) = self.connections.session_mut(fd) else { return TcpRead::Stop };
-        let format = held.format;
+        let tcp = held.tcp;
         let before = held.partial.held_bytes();
-        let step = held.partial.step(self.formats.framer(format), bytes, limits);
+        let step = held.partial.step(self.formats.framer(tcp.format), bytes, limits);
         let after = held.partial.held_bytes();
         self.connections.inbound_bytes = self.connections.inbound_bytes + after - before;
         match step {
             Ok((used, None)) => TcpRead::More(used),
-            Ok((used, Some(data))) => match self.set_session(fd, Session::Tcp(format)) {
+            Ok((used, Some(data))) => match self.set_session(fd, Session::Tcp(tcp)) {
                 Some(Session::TcpHeld(held)) => TcpRead::Held(used, held, data),
                 _ => TcpRead::More(used),
             },
@@ -99,12 +100,12 @@ impl Sessions {
 
     /// Counts a package that is to be delivered: whether it is within the connection's rate.
     pub(crate) fn count_package(&mut self, fd: Fd) -> bool {
-        let rates = self.connections.limits.rates;
         if let Some(connection) = self.connections.open_mut(fd)
             && let Some(format) = connection.session.format()
+            && let Some(route) = connection.session.route()
             // Without packages there is nothing to count: how much comes at a time is the network's doing.
             && !matches!(self.formats.framer(format), Framer::None)
-            && !connection.meter.take_messages(1, &rates)
+            && !connection.meter.take_messages(1, &self.paths.policy(route).rates)
         {
             self.stats.refusals.message_rate += 1;
             return false;

@@ -22,21 +22,21 @@ pub(crate) enum Offer {
 
 impl Sessions {
     /// Whether a request is of a session of long polling, or begins one.
-    pub(crate) fn is_poll(&self, head: &Head<'_>) -> bool {
-        let config = &self.config;
+    pub(crate) fn is_poll(&self, route: Route, head: &Head<'_>) -> bool {
+        let policy = self.policy(route);
         let query = head.query().unwrap_or_default().as_bytes();
-        config.long_polling
+        policy.long_polling
             && head.method == "GET"
             && form_urlencoded::parse(query).any(|(name, value)| name == "swio" && value == "poll")
             && !handshake::is_attempt(head)
-            && !(config.event_streams && event_stream::is_asked(head))
+            && !(policy.event_streams && event_stream::is_asked(head))
     }
 
     /// Whether a request asks for more than one answer.
-    pub(crate) fn is_handshake(&self, head: &Head<'_>) -> bool {
+    pub(crate) fn is_handshake(&self, route: Route, head: &Head<'_>) -> bool {
         handshake::is_attempt(head)
-            || self.config.event_streams && event_stream::is_asked(head)
-            || self.is_poll(head)
+            || self.policy(route).event_streams && event_stream::is_asked(head)
+            || self.is_poll(route, head)
     }
 
     /// Everything that refuses a handshake before anybody is asked.
@@ -45,7 +45,7 @@ impl Sessions {
             true => Some(handshake::check(&request.head)?),
             false => None,
         };
-        handshake::check_origin(&request.head, &self.config.origins).inspect_err(|_| {
+        handshake::check_origin(&request.head, &self.policy(request.route).origins).inspect_err(|_| {
             let (fd, origin) = (request.fd, request.header("origin").unwrap_or("not text"));
             log::debug!(
                 "{fd}: a page of {origin:?} asks for {:?}",
@@ -53,13 +53,13 @@ impl Sessions {
             );
         })?;
         let Some(accept) = accept else {
-            let is_poll = self.is_poll(&request.head);
+            let is_poll = self.is_poll(request.route, &request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });
         };
         let offers_labels = request.subprotocols().any(|offered| offered == PROTOCOL);
         let preferred = match self.config.page_protocol && offers_labels {
             true => Some(PROTOCOL),
-            false => handshake::subprotocol(&request.head, &self.config.subprotocols)?,
+            false => handshake::subprotocol(&request.head, &self.policy(request.route).subprotocols)?,
         };
         let preferred = preferred.map(str::to_owned);
         Ok(Offer::WebSocket { accept, preferred })
@@ -118,6 +118,7 @@ impl Sessions {
         self.connections.pin(fd);
         let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));
+        self.forget_listener(fd);
         self.stats.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);

@@ -41,9 +41,9 @@ impl Sessions {
             return None;
         }
         websocket.marks.set(Marks::PINGED, false);
-        let (route, role) = (websocket.route, websocket.role());
+        let route = websocket.route;
         let (is_labelled, spoke) = (websocket.format == FormatId::LABELLED, websocket.spoke);
-        let (mut limits, rates) = self.limits(role);
+        let (mut limits, rates) = self.limits(route);
         // What is in front of a payload is not for the handler.
         limits.in_parts &= !is_labelled;
         Some(WebSocketRead { route, is_labelled, spoke, limits, rates })
@@ -86,17 +86,18 @@ impl Sessions {
 
     /// What a peer may send, and how fast.
     #[inline]
-    fn limits(&self, role: Role) -> (MessageLimits, Rates) {
-        let config = &self.config;
+    fn limits(&self, route: Route) -> (MessageLimits, Rates) {
+        let policy = self.policy(route);
+        let role = if route.is_outgoing() { Role::Client } else { Role::Server };
         let limits = MessageLimits {
             role,
-            message_bytes_max: config.message_bytes_max,
-            fragments_max: config.fragments_max,
+            message_bytes_max: policy.message_bytes_max,
+            fragments_max: policy.fragments_max,
             room: usize::MAX,
-            in_parts: config.deliver_fragments,
+            in_parts: policy.deliver_fragments,
         };
         let rates = match role {
-            Role::Server => self.connections.limits.rates,
+            Role::Server => policy.rates,
             Role::Client => Rates::default(),
         };
         (limits, rates)

@@ -3,6 +3,7 @@
 mod controls;
 mod ending;
 mod fan_outs;
+mod listeners;
 mod pushes;
 mod rooms;
 mod scale;

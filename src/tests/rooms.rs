@@ -1,7 +1,7 @@
 //! What the simulation's handler knows of topics and users, as naively as can be: compared with the server after every
 //! turn.
 
-use crate::{Fd, JoinError, Presence, Server, TopicEvent};
+use crate::{Fd, JoinError, Presence, PresenceEvent, Server, TopicEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOPICS: u8 = 7;
@@ -96,10 +96,11 @@ impl Rooms {
         }
     }
 
-    pub(super) fn presence_changed(&mut self, topic: &str, uid: &str, presence: Presence) {
+    pub(super) fn presence_changed(&mut self, event: PresenceEvent<'_>) {
         self.events += 1;
+        let PresenceEvent { topic, uid, kind, .. } = event;
         let seat = (topic.to_owned(), uid.to_owned());
-        match presence {
+        match kind {
             Presence::Joined => assert!(self.present.insert(seat), "{uid} in {topic}"),
             // Told at the end of the turn: the user may be here again, and then that is told next.
             Presence::Left => assert!(self.present.remove(&seat), "{uid} in {topic}"),

@@ -28,7 +28,7 @@ pub(crate) struct World {
 }
 
 /// Switches all transports on, and limits off that many clients of one address meet.
-pub(crate) fn all_transports(builder: Builder, tcp: impl std::fmt::Display) -> Builder {
+pub(crate) fn all_transports(builder: Builder, tcp: impl Into<swio::ListenOptions>) -> Builder {
     builder.listen_tcp(tcp, Framing::EndMark(b"\n".into())).configure(|config| {
         config.event_streams = true;
         config.long_polling = true;

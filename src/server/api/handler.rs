@@ -6,9 +6,10 @@ use crate::fd::Fd;
 use crate::net::timers::TimerId;
 use crate::server::Server;
 use crate::server::state::pool::{TaskError, TaskId};
-use crate::server::state::presence::Presence;
+use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::subscription::{SubscribeRequest, Subscription};
+use crate::server::state::watches::Watches;
 use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
@@ -195,13 +196,37 @@ pub trait Handler {
     /// file: see [`Builder::signals`](crate::Builder::signals).
     fn on_reload(&mut self, server: &mut Server) {}
 
+    /// Of which topics [`on_topic`](Handler::on_topic) and [`on_presence`](Handler::on_presence) are to be called, here
+    /// and not of other handlers. Asked once, before [`on_start`](Handler::on_start);
+    /// [`Server::watch`](crate::Server::watch) changes it. The default is none: a handler that has one of the two says
+    /// here for what. [`Callbacks`] and the builder's closures watch all topics for whichever of the two they have.
+    ///
+    /// ```
+    /// use swio::{Handler, PresenceEvent, Server, Watches};
+    ///
+    /// struct Lobby;
+    ///
+    /// impl Handler for Lobby {
+    ///     fn watches(&self) -> Watches {
+    ///         Watches::topics_with_prefix("lobby/").only_presence()
+    ///     }
+    ///
+    ///     fn on_presence(&mut self, _server: &mut Server, event: PresenceEvent<'_>) {
+    ///         println!("{} in {}: {:?}", event.uid, event.topic, event.kind);
+    ///     }
+    /// }
+    /// ```
+    fn watches(&self) -> Watches {
+        Watches::none()
+    }
+
     /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be
-    /// otherwise again, and the next call says so. All handlers are told.
+    /// otherwise again, and the next call says so. Those handlers are told that [watch](Handler::watches) the topic.
     fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {}
 
     /// A user has come to a topic, or has left it. Told as [`on_topic`](Handler::on_topic) is. Each `Joined` is
     /// followed by its `Left`, at a shutdown at the latest.
-    fn on_presence(&mut self, server: &mut Server, topic: &str, uid: &str, presence: Presence) {}
+    fn on_presence(&mut self, server: &mut Server, event: PresenceEvent<'_>) {}
 
     /// [`Server::shutdown`] was called: all are about to be told that the server goes.
     ///
@@ -258,7 +283,7 @@ macro_rules! every_callback {
             on_finish(task: TaskId, result: Result<Box<dyn Any + Send>, TaskError>);
             on_reload();
             on_topic(topic: &str, event: TopicEvent);
-            on_presence(topic: &str, uid: &str, presence: Presence);
+            on_presence(event: PresenceEvent<'_>);
             on_before_shutdown();
             on_worker_stop();
             on_shutdown();
@@ -306,6 +331,14 @@ macro_rules! define_callbacks {
         }
 
         impl Handler for Callbacks {
+            fn watches(&self) -> Watches {
+                let topics = if self.on_topic.is_some() { Watches::all().only_topics() } else { Watches::none() };
+                match self.on_presence {
+                    Some(_) => topics.and(Watches::all().only_presence()),
+                    None => topics,
+                }
+            }
+
             $(
                 fn $name(&mut self, server: &mut Server, $($parameter: $type),*) $(-> $answer)? $(-> $reply)? {
                     match &mut self.$name {

@@ -25,7 +25,9 @@ impl Dispatch {
                 return self.attempt_failed(id, what, "".into());
             };
             (client.route, client.owns_route) = (route, true);
+            self.ask_for_watches(route);
         }
+        let Some(client) = self.server.outgoing.client_mut(id) else { return };
         if client.fd.is_some() {
             return;
         }
@@ -89,7 +91,6 @@ impl Dispatch {
         let (route, url) = (client.route, client.target.ask.url.to_string().into());
         let fault = Fault::Connect { url, cause, text };
         log::debug!("{fault}");
-        self.server.route = route;
         self.report(route, None, &fault);
         if !self.retry(id) {
             let kind = if let Cause::Io(kind) = cause { kind } else { io::ErrorKind::Other };
@@ -145,6 +146,7 @@ impl Dispatch {
         let Some(client) = self.server.outgoing.clients.remove(&id) else { return };
         if client.owns_route {
             let handler = self.routes.remove_client(client.route);
+            self.ask_for_watches(client.route);
             self.call("a client's end", Route::ROOT, None, |_, _| drop(handler));
         }
     }

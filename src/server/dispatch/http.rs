@@ -140,18 +140,21 @@ impl Dispatch {
             sessions.respond(fd, script, head.method == "HEAD", head.keeps_alive());
             return Ok(Step::Done(end.len()));
         }
-        let router = self.routes.router();
+        let listener = sessions.listener(fd);
+        let router = sessions.paths.router();
         let matched = router.as_ref().map(|router| router.at(head.path()).ok());
         let (route, params) = match &matched {
-            None => (Route::ROOT, Params(None)),
-            Some(Some(matched)) => (*matched.value, Params(Some(&matched.params))),
+            None => (listener, Params(None)),
+            Some(Some(matched)) => {
+                (sessions.paths.route(listener, *matched.value), Params(Some(&matched.params)))
+            }
             Some(None) => {
                 sessions.not_found(fd, &head)?;
                 return Ok(Step::Done(end.len()));
             }
         };
-        let request = Request { fd, head, body, params };
-        if sessions.is_post(&request.head) {
+        let request = Request { fd, head, body, params, route };
+        if sessions.is_post(route, &request.head) {
             self.take_post(&request)?;
             return Ok(Step::Done(end.len()));
         }
@@ -179,12 +182,12 @@ impl Dispatch {
 
     /// Gives a request to whom it is for; what it waits for, where it is not answered at once.
     fn hand_over(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
-        if self.server.sessions.is_poll(&request.head)
+        if self.server.sessions.is_poll(route, &request.head)
             && let Some(token) = request.query_param("session")
         {
             return Ok(self.polling.take(&mut self.server, &token, request)?.map(Awaited::Poll));
         }
-        Ok(if self.server.sessions.is_handshake(&request.head) {
+        Ok(if self.server.sessions.is_handshake(route, &request.head) {
             (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
         } else {
             self.answer(route, request)?
@@ -283,10 +286,10 @@ impl Dispatch {
         let (head, rest) = bytes.split_at(waiting.head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head, &mut headers)?.expect("parsed before");
-        let router = self.routes.router();
+        let router = self.server.sessions.paths.router();
         let matched = router.as_ref().and_then(|router| router.at(head.path()).ok());
         let params = Params(matched.as_ref().map(|matched| &matched.params));
-        let request = Request { fd, head, body: &rest[..waiting.body_len], params };
+        let request = Request { fd, head, body: &rest[..waiting.body_len], params, route: waiting.route };
         match answer {
             LateAnswer::Handshake(handshake) => {
                 let offer = self.server.sessions.judge_handshake(&request)?;

@@ -14,8 +14,10 @@ pub(crate) mod websocket;
 
 use super::api::handler::Handler;
 use super::state::command::Command;
+use super::state::presence::PresenceEvent;
 use super::state::stage::Stage;
 use super::state::subscription::Subscription;
+use super::state::watches::Watched;
 use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
 use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::close;
@@ -31,7 +33,7 @@ use crate::session::script::Script;
 use crate::session::state::{Note, Session};
 use crate::session::waiting::FollowUp;
 use polling::Polling;
-use routes::Routes;
+use routes::{Routes, Served};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,7 +50,16 @@ pub(crate) struct Dispatch {
 
 impl Dispatch {
     pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
-        Dispatch { server, routes, script, polling: Polling::default() }
+        let mut dispatch = Dispatch { server, routes, script, polling: Polling::default() };
+        for route in dispatch.routes.all() {
+            dispatch.ask_for_watches(route);
+        }
+        dispatch
+    }
+
+    /// Asks a handler which topics it wants to hear of.
+    pub(crate) fn ask_for_watches(&mut self, route: Route) {
+        self.call("watches", route, None, |handler, server| server.watch(handler.watches()));
     }
 
     /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
@@ -60,10 +71,11 @@ impl Dispatch {
         fd: Option<Fd>,
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> Option<R> {
-        self.server.route = route;
+        let Served { route: owner, handler } = self.routes.served(route);
+        self.server.route = *owner;
         // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
         // handler's to judge.
-        let result = catch_unwind(AssertUnwindSafe(|| call(self.routes.handler(route), &mut self.server)));
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut **handler, &mut self.server)));
         result.map_err(|panic| self.panicked(callback, route, fd, panic)).ok()
     }
 
@@ -90,7 +102,7 @@ impl Dispatch {
             }
             Some(Session::EventStream(_)) => sessions.watch(fd),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, &bytes),
-            Some(Session::Socketless(_) | Session::TcpEnded) | None => {}
+            Some(Session::Socketless(_) | Session::TcpEnded(_)) | None => {}
         }
     }
 
@@ -165,7 +177,8 @@ impl Dispatch {
 
     /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
     pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
-        let handler = self.routes.handler(route);
+        let Served { route: owner, handler } = self.routes.served(route);
+        self.server.route = *owner;
         let told = catch_unwind(AssertUnwindSafe(|| handler.on_error(&mut self.server, fd, fault)));
         if let Err(panic) = told {
             discard(panic);
@@ -182,17 +195,14 @@ impl App for Dispatch {
         &mut self.server.sessions.connections
     }
 
-    fn accepted(&mut self, fd: Fd, protocol: u8, admission: Admission) {
-        if let Some(framing) = protocol.checked_sub(1) {
+    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission) {
+        let listener = Route::new(protocol.into()).expect("a listener has the number of a route");
+        if let Some(framing) = self.server.sessions.paths.framing_of(listener) {
             return self.tcp_accepted(fd, framing, admission);
         }
         match admission {
             Admission::Welcome => {
-                let timeout = self.server.sessions.config.request_timeout;
-                self.server.sessions.connections.deadline(fd, timeout);
-                if self.server.sessions.config.delay_receive {
-                    self.server.pause(fd);
-                }
+                self.server.sessions.accept_http(fd, listener);
                 self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
             }
             Admission::MemoryFull => self.server.sessions.refuse(fd, Refusal::MemoryFull),
@@ -203,6 +213,10 @@ impl App for Dispatch {
 
     fn connected(&mut self, fd: Fd) {
         self.ask_for_upgrade(fd);
+    }
+
+    fn rates_number(&self, fd: Fd) -> usize {
+        self.server.sessions.limits_of(fd).number()
     }
 
     /// Who was connected to was chosen to be heard.
@@ -217,7 +231,7 @@ impl App for Dispatch {
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
             // A client has nothing to say on it.
-            Some(Session::EventStream(_) | Session::Socketless(_) | Session::TcpEnded) | None => {}
+            Some(Session::EventStream(_) | Session::Socketless(_) | Session::TcpEnded(_)) | None => {}
         }
     }
 
@@ -280,7 +294,9 @@ impl App for Dispatch {
                 self.server.sessions.answer_parked(fd, parked);
                 route
             }
-            Session::Tcp(_) | Session::TcpHeld(_) | Session::TcpEnded => Route::ROOT,
+            Session::Tcp(tcp) => tcp.route,
+            Session::TcpHeld(held) => held.tcp.route,
+            Session::TcpEnded(route) => route,
         };
         self.server.depart(fd);
         let told = |handler: &mut dyn Handler, server: &mut Server| handler.on_close(server, fd, &reason);
@@ -427,12 +443,21 @@ impl App for Dispatch {
                     self.server.drain();
                 }
                 Deferred::Topic(topic, event) => {
-                    self.call_all("on_topic", |handler, server| handler.on_topic(server, &topic, event));
+                    for route in self.server.rooms.watchers.of(Watched::Topics, &topic) {
+                        let told = |handler: &mut dyn Handler, server: &mut Server| {
+                            handler.on_topic(server, &topic, event);
+                        };
+                        self.call("on_topic", route, None, told);
+                    }
                 }
-                Deferred::Presence(topic, uid, presence) => {
-                    self.call_all("on_presence", |handler, server| {
-                        handler.on_presence(server, &topic, &uid, presence);
-                    })
+                Deferred::Presence(topic, uid, data, kind) => {
+                    let event = PresenceEvent { topic: &topic, uid: &uid, data: data.as_deref(), kind };
+                    for route in self.server.rooms.watchers.of(Watched::Presence, &topic) {
+                        let told = |handler: &mut dyn Handler, server: &mut Server| {
+                            handler.on_presence(server, event);
+                        };
+                        self.call("on_presence", route, None, told);
+                    }
                 }
             }
         }

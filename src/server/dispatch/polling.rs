@@ -80,7 +80,7 @@ impl Polling {
         token: &str,
         request: &Request<'_>,
     ) -> Result<Option<Fd>, Refusal> {
-        handshake::check_origin(&request.head, &server.sessions.config.origins)?;
+        handshake::check_origin(&request.head, &server.sessions.policy(request.route).origins)?;
         let response = match self.acknowledge(server, token, request) {
             Ok(fd) if server.sessions.has_output(fd) => self.answer(server, fd, None),
             Ok(fd) => return Ok(Some(fd)),
@@ -99,7 +99,7 @@ impl Polling {
     ) -> Result<Fd, NotTaken> {
         let cursor = request.query_param("cursor");
         let cursor = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).ok_or(BAD_CURSOR);
-        let fd = server.sessions.tokens.find(token).ok_or(UNKNOWN)?;
+        let fd = server.sessions.find_session(token, &request.head).ok_or(UNKNOWN)?;
         let acknowledged = self.acknowledged.get_mut(fd).ok_or(UNKNOWN)?;
         let unacknowledged = server.sessions.unacknowledged(fd).ok_or(UNKNOWN)?;
         let cursor = cursor?;

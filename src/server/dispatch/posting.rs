@@ -10,7 +10,7 @@ use crate::session::request::Request;
 
 impl Dispatch {
     pub(super) fn take_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
-        handshake::check_origin(&request.head, &self.server.sessions.config.origins)?;
+        handshake::check_origin(&request.head, &self.server.sessions.policy(request.route).origins)?;
         let response = match request.method() {
             "OPTIONS" => Sessions::preflight(),
             _ => match self.receive_post(request) {

@@ -1,146 +1,110 @@
-//! Which handler serves which path, and the parameters in it.
+//! Which handler each route has.
 
 use crate::server::api::handler::{Handler, Nothing};
 use crate::session::route::Route;
-use matchit::{InsertError, Router};
-use std::fmt;
-use std::rc::Rc;
 
 pub(crate) struct Routes {
-    handlers: Vec<Box<dyn Handler>>,
+    handlers: Vec<Served>,
+    /// The handler of each route, by the route's number: some differ in their limits alone.
+    numbers: Vec<u16>,
     /// Numbers that clients had.
     free: Vec<Route>,
-    router: Option<Rc<Router<Route>>>,
+}
+
+/// A handler, and the first of its routes.
+pub(crate) struct Served {
+    pub(crate) route: Route,
+    pub(crate) handler: Box<dyn Handler>,
 }
 
 impl Routes {
-    pub(crate) fn new(root: Box<dyn Handler>) -> Routes {
-        Routes { handlers: vec![root], free: Vec::new(), router: None }
+    /// In the order of `Paths`: the root, raw TCP (`None`: the root's as well), paths, and the root and all paths again
+    /// for each listener that has options.
+    pub(crate) fn new(
+        root: Box<dyn Handler>,
+        tcp: Vec<Option<Box<dyn Handler>>>,
+        paths: Vec<Box<dyn Handler>>,
+        listeners: usize,
+    ) -> Routes {
+        let mut routes = Routes { handlers: Vec::new(), numbers: Vec::new(), free: Vec::new() };
+        routes.add(root);
+        for handler in tcp {
+            match handler {
+                Some(handler) => drop(routes.add(handler)),
+                None => routes.numbers.push(0),
+            }
+        }
+        let first = routes.numbers.len();
+        for handler in paths {
+            routes.add(handler);
+        }
+        let paths = routes.numbers[first..].to_vec();
+        for _ in 0..listeners {
+            routes.numbers.push(0);
+            routes.numbers.extend(&paths);
+        }
+        routes
     }
 
-    /// Gives a pattern of paths its handler.
-    pub(crate) fn add(&mut self, pattern: &str, handler: Box<dyn Handler>) {
-        let route = Route::new(self.handlers.len()).expect("checked by `check`");
-        self.handlers.push(handler);
-        let mut router = self.router.take().unwrap_or_default();
-        let own = Rc::get_mut(&mut router).expect("nobody matches yet");
-        own.insert(pattern, route).expect("checked by `check`");
-        self.router = Some(router);
+    /// Gives a handler a route; `None` where there are too many.
+    fn add(&mut self, handler: Box<dyn Handler>) -> Option<Route> {
+        let route = Route::new(self.numbers.len())?;
+        self.numbers.push(self.handlers.len() as u16);
+        self.handlers.push(Served { route, handler });
+        Some(route)
     }
 
     /// Gives a client that this server is its own handler; `None` where there are too many.
     pub(crate) fn add_client(&mut self, handler: Box<dyn Handler>) -> Option<Route> {
-        if let Some(route) = self.free.pop() {
-            self.handlers[route.number()] = handler;
-            return Some(route);
-        }
-        let route = Route::new(self.handlers.len())?;
-        self.handlers.push(handler);
+        let Some(route) = self.free.pop() else { return self.add(handler) };
+        self.served(route).handler = handler;
         Some(route)
     }
 
     /// Gives back the handler of a client that is over.
     pub(crate) fn remove_client(&mut self, route: Route) -> Box<dyn Handler> {
+        let Served { route, handler } = self.served(route);
+        let (route, handler) = (*route, std::mem::replace(handler, Box::new(Nothing)));
         self.free.push(route);
-        std::mem::replace(&mut self.handlers[route.number()], Box::new(Nothing))
+        handler
     }
 
-    pub(crate) fn handler(&mut self, route: Route) -> &mut dyn Handler {
-        &mut *self.handlers[route.number()]
+    #[inline]
+    pub(crate) fn served(&mut self, route: Route) -> &mut Served {
+        &mut self.handlers[usize::from(self.numbers[route.number()])]
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = Route> + use<> {
-        (0..self.handlers.len()).filter_map(Route::new)
-    }
-
-    /// To match a path with, while handlers run. `None`: every path is the root's.
-    pub(crate) fn router(&self) -> Option<Rc<Router<Route>>> {
-        self.router.clone()
+    /// A route of each handler.
+    pub(crate) fn all(&self) -> Vec<Route> {
+        self.handlers.iter().map(|served| served.route).collect()
     }
 
     /// For tests whose handler can't be `Send`.
     #[cfg(test)]
     pub(crate) fn replace_root(&mut self, handler: Box<dyn Handler>) {
-        self.handlers[0] = handler;
+        self.served(Route::ROOT).handler = handler;
     }
-}
-
-/// What is wrong with the pattern of a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RouteError {
-    TooMany,
-    NotAPath {
-        pattern: String,
-    },
-    /// A parameter in the style of another router: it would match itself and nothing else.
-    Parameter {
-        pattern: String,
-    },
-    Conflict {
-        pattern: String,
-        with: String,
-    },
-    Malformed {
-        pattern: String,
-        error: InsertError,
-    },
-}
-
-impl fmt::Display for RouteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RouteError::TooMany => f.write_str("at most 32,766 routes"),
-            RouteError::NotAPath { pattern } => write!(f, "route {pattern:?}: a path begins with /"),
-            RouteError::Parameter { pattern } => {
-                write!(f, "route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows")
-            }
-            RouteError::Conflict { pattern, with } => {
-                write!(f, "route {pattern:?} conflicts with {with:?}")
-            }
-            RouteError::Malformed { pattern, error } => write!(f, "route {pattern:?}: {error}"),
-        }
-    }
-}
-
-/// Whether these patterns can be routes together.
-pub(crate) fn check<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<(), RouteError> {
-    let mut router = Router::new();
-    for (number, pattern) in patterns.enumerate() {
-        if number + 1 >= usize::from(Route::OUTGOING) {
-            return Err(RouteError::TooMany);
-        }
-        if !pattern.starts_with('/') {
-            return Err(RouteError::NotAPath { pattern: pattern.to_owned() });
-        }
-        if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
-            return Err(RouteError::Parameter { pattern: pattern.to_owned() });
-        }
-        router.insert(pattern, ()).map_err(|error| match error {
-            InsertError::Conflict { with } => RouteError::Conflict { pattern: pattern.to_owned(), with },
-            error => RouteError::Malformed { pattern: pattern.to_owned(), error },
-        })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn nobody() -> Box<dyn Handler> {
+        Box::new(Nothing)
+    }
+
     #[test]
-    fn what_is_wrong_with_a_route_is_told() {
-        let wrong =
-            |patterns: &[&str]| check(patterns.iter().copied()).expect_err("wrong routes").to_string();
-        assert_eq!(wrong(&["chat"]), r#"route "chat": a path begins with /"#);
-        assert_eq!(wrong(&["/{a}", "/{b}"]), r#"route "/{b}" conflicts with "/{a}""#);
-        for pattern in ["/chat/:room", "/files/*path", "/*"] {
-            let error = format!("route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows");
-            assert_eq!(wrong(&[pattern]), error);
-        }
-        assert!(wrong(&["/{a"]).starts_with(r#"route "/{a": "#));
-        assert_eq!(
-            check(["/", "/chat/{room}", "/files/{*path}", "/chat/lobby", "/a:b*"].into_iter()),
-            Ok(())
-        );
+    fn routes_that_differ_in_their_limits_alone_have_one_handler() {
+        let mut routes = Routes::new(nobody(), vec![None, Some(nobody())], vec![nobody(), nobody()], 2);
+        let owners: Vec<usize> =
+            (0..11).map(|number| routes.served(Route::new(number).expect("few")).route.number()).collect();
+        assert_eq!(owners, [0, 0, 2, 3, 4, 0, 3, 4, 0, 3, 4]);
+        assert_eq!(routes.all().iter().map(|route| route.number()).collect::<Vec<_>>(), [0, 2, 3, 4]);
+        let client = routes.add_client(nobody()).expect("few");
+        assert_eq!((client.number(), routes.served(client.outgoing()).route), (11, client));
+        routes.remove_client(client.outgoing());
+        assert_eq!(routes.add_client(nobody()), Some(client));
+        assert_eq!(routes.add_client(nobody()).map(Route::number), Some(12));
     }
 }

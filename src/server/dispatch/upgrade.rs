@@ -64,7 +64,10 @@ impl Dispatch {
         };
         let mut preferred = preferred.clone();
         if acceptance.envelope.is_some() && preferred.as_deref() == Some(PROTOCOL) {
-            let own = handshake::subprotocol(&request.head, &self.server.sessions.config.subprotocols)?;
+            let own = handshake::subprotocol(
+                &request.head,
+                &self.server.sessions.policy(request.route).subprotocols,
+            )?;
             preferred = own.map(str::to_owned);
         }
         let subprotocol = acceptance.subprotocol.as_deref().or(preferred.as_deref());

@@ -2,36 +2,27 @@
 
 use crate::codec::http::Answer;
 use crate::codec::tcp::Framing;
-use crate::config::Config;
+use crate::config::{Config, ListenOptions, RouteOptions};
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
-use crate::net::connections::Connections;
-use crate::net::limits::{Limits, OTHER_FILES};
-use crate::net::listener::{self, Listener};
-use crate::net::mailbox::mailbox;
-use crate::net::reactor::{Reactor, WAKER};
-use crate::net::signals::Signals;
+#[cfg(any(test, feature = "sim"))]
+use crate::net::reactor::Reactor;
+use crate::server::Server;
 use crate::server::api::handler::{Callbacks, Handler, every_callback};
+#[cfg(any(test, feature = "sim"))]
 use crate::server::dispatch::Dispatch;
-use crate::server::dispatch::routes::{self, Routes};
 use crate::server::start::event_loop::{EventLoop, Running};
+use crate::server::start::prepared::{Factory, Parts, Prepared, TcpListen, invalid};
 use crate::server::state::pool::{TaskError, TaskId};
-use crate::server::state::presence::Presence;
+use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::settings::Reread;
 use crate::server::state::subscription::{SubscribeRequest, Subscription};
-use crate::server::{Handle, Mail, Server};
-use crate::session::Sessions;
-use crate::session::formats::{Formats, TCP_LISTENERS_MAX};
 use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Reply, Request};
-use crate::session::script::Script;
-use mio::{Poll, Waker};
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::time::Instant;
 
 /// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run),
 /// [`start`](Builder::start) or [`build`](Builder::build) makes it live.
@@ -42,20 +33,18 @@ use std::time::Instant;
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
-    addresses: Vec<String>,
-    tcp: Vec<(String, Framing)>,
+    addresses: Vec<ListenOptions>,
+    tcp: Vec<TcpListen>,
     config: Config,
     factory: Option<Factory>,
     closures: Vec<Install>,
-    routes: Vec<(String, Factory)>,
+    routes: Vec<(RouteOptions, Factory)>,
     script: Option<String>,
     signals: Option<bool>,
     #[cfg(feature = "toml")]
     settings: Option<std::path::PathBuf>,
 }
 
-/// Makes a handler, on the thread that it will live on: one for each reactor.
-type Factory = Box<dyn Fn() -> Box<dyn Handler> + Send>;
 /// Puts one closure into its place. Closures are `Clone` so that more than one reactor can have its own, as
 /// each of Swoole's workers has its own copy.
 type Install = Box<dyn Fn(Callbacks) -> Callbacks + Send>;
@@ -69,16 +58,17 @@ impl Server {
 
 impl Builder {
     /// Listens on an address such as `127.0.0.1:9501`, `[::]:80` or `localhost:0` (port 0: any that is free).
-    /// May be called for several.
-    pub fn listen(mut self, address: impl fmt::Display) -> Builder {
-        self.addresses.push(address.to_string());
+    /// May be called for several. [`ListenOptions`] give an address limits of its own.
+    pub fn listen(mut self, address: impl Into<ListenOptions>) -> Builder {
+        self.addresses.push(address.into());
         self
     }
 
     /// Listens on an address for raw TCP: connections from there speak no HTTP. Each comes with
     /// [`on_connect`](Handler::on_connect), is established from then on, brings packages, cut as `framing` says, to
     /// [`on_receive`](Handler::on_receive), and ends with [`on_close`](Handler::on_close). May be called for several,
-    /// up to 120.
+    /// up to 120. Their callbacks are the server's own; [`listen_tcp_with`](Builder::listen_tcp_with) gives a listener
+    /// a handler. [`ListenOptions`] give it limits.
     ///
     /// Its fd is one like any other: [`push`](Server::push) frames what it sends as the listener says (text and binary
     /// alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it beside WebSockets, limits
@@ -98,8 +88,35 @@ impl Builder {
     ///     .run()
     /// # .unwrap();
     /// ```
-    pub fn listen_tcp(mut self, address: impl fmt::Display, framing: Framing) -> Builder {
-        self.tcp.push((address.to_string(), framing));
+    pub fn listen_tcp(mut self, address: impl Into<ListenOptions>, framing: Framing) -> Builder {
+        self.tcp.push((address.into(), framing, None));
+        self
+    }
+
+    /// Like [`listen_tcp`](Builder::listen_tcp), with a handler for this listener alone. It gets the callbacks of the
+    /// listener's connections instead of the server's handler, and the timers that are set in them. `factory` is called
+    /// as for [`handler`](Builder::handler).
+    ///
+    /// ```no_run
+    /// use swio::{Callbacks, Framing, Server};
+    ///
+    /// Server::builder()
+    ///     .listen("0.0.0.0:9501")
+    ///     .on_open(|server, request| { server.join(request.fd, "news").ok(); })
+    ///     // Other programs on this machine say what is new, one message a line.
+    ///     .listen_tcp_with("127.0.0.1:9502", Framing::EndMark(b"\n".into()), || {
+    ///         Callbacks::new().on_receive(|server, _fd, line| { server.publish("news", line).send(); })
+    ///     })
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn listen_tcp_with<H: Handler + 'static>(
+        mut self,
+        address: impl Into<ListenOptions>,
+        framing: Framing,
+        factory: impl Fn() -> H + Send + 'static,
+    ) -> Builder {
+        self.tcp.push((address.into(), framing, Some(Box::new(move || Box::new(factory())))));
         self
     }
 
@@ -157,7 +174,8 @@ impl Builder {
 
     /// What serves a path: `/chat/{room}` for one segment ([`Request::param`] gives it), `/files/{*path}` for all
     /// that follows. A path without a route gets 404, before any upgrade; `factory` is called as for
-    /// [`handler`](Builder::handler). So several applications can share one port.
+    /// [`handler`](Builder::handler). So several applications can share one port. [`RouteOptions`] give a path limits,
+    /// origins and subprotocols of its own.
     ///
     /// ```
     /// use swio::{Callbacks, Server};
@@ -171,10 +189,10 @@ impl Builder {
     /// ```
     pub fn route<H: Handler + 'static>(
         mut self,
-        pattern: impl Into<String>,
+        route: impl Into<RouteOptions>,
         factory: impl Fn() -> H + Send + 'static,
     ) -> Builder {
-        self.routes.push((pattern.into(), Box::new(move || Box::new(factory()))));
+        self.routes.push((route.into(), Box::new(move || Box::new(factory()))));
         self
     }
 
@@ -252,10 +270,10 @@ impl Builder {
 
     /// The same, and raw TCP of these framings.
     #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn simulate_tcp(self, framings: &[Framing]) -> io::Result<Reactor<Dispatch>> {
-        let mut prepared = self.prepare_unbound()?;
-        prepared.framings = framings.into();
-        prepared.reactor()
+    pub(crate) fn simulate_tcp(mut self, framings: &[Framing]) -> io::Result<Reactor<Dispatch>> {
+        let listeners = framings.iter().map(|framing| ("nowhere".into(), framing.clone(), None));
+        self.tcp = listeners.collect();
+        self.simulate()
     }
 
     /// A loop that listens nowhere: for clients.
@@ -267,10 +285,14 @@ impl Builder {
         if self.addresses.is_empty() && self.tcp.is_empty() {
             return Err(invalid("no address to listen on: call listen first"));
         }
-        self.prepare_unbound()
+        self.parts()?.prepare(true)
     }
 
-    fn prepare_unbound(mut self) -> io::Result<Prepared> {
+    fn prepare_unbound(self) -> io::Result<Prepared> {
+        self.parts()?.prepare(false)
+    }
+
+    fn parts(mut self) -> io::Result<Parts> {
         let reread = self.reread();
         match &reread {
             Some(reread) => self.config = reread()?,
@@ -282,46 +304,19 @@ impl Builder {
         if self.factory.is_some() && !self.closures.is_empty() {
             return Err(invalid("a server has either a handler or closures, not both"));
         }
-        let mut listeners = Vec::new();
-        for address in &self.addresses {
-            bind(address, 0, &self.config, &mut listeners)?;
-        }
-        for (number, (address, framing)) in self.tcp.iter().enumerate() {
-            framing.check().map_err(|what| invalid(format!("can't listen on {address:?}: {what}")))?;
-            if number == TCP_LISTENERS_MAX {
-                return Err(invalid(format!("at most {TCP_LISTENERS_MAX} listeners for raw TCP")));
-            }
-            let protocol = number as u8 + 1;
-            bind(address, protocol, &self.config, &mut listeners)?;
-        }
-        let framings = self.tcp.into_iter().map(|(_, framing)| framing).collect();
-        let addresses =
-            listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
-        routes::check(self.routes.iter().map(|(pattern, _)| &**pattern))
-            .map_err(|error| invalid(error.to_string()))?;
-        let script = self.script.map(Script::new).transpose();
-        let script = script.map_err(|error| invalid(error.to_string()))?;
         let closures = self.closures;
-        let factory = self.factory.unwrap_or_else(|| {
+        let root = self.factory.unwrap_or_else(|| {
             Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))
         });
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let (sender, mailbox) = mailbox(waker, self.config.mailbox_items_max, self.config.mailbox_bytes_max);
-        let signals = if self.signals == Some(true) { Some(Signals::new()?) } else { None };
-        Ok(Prepared {
+        Ok(Parts {
             config: self.config,
-            signals,
             reread,
-            listeners,
-            addresses,
-            framings,
-            factory,
+            addresses: self.addresses,
+            tcp: self.tcp,
+            root,
             routes: self.routes,
-            script,
-            poll,
-            handle: Handle(sender),
-            mailbox,
+            script: self.script,
+            takes_signals: self.signals == Some(true),
         })
     }
 
@@ -362,75 +357,8 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("addresses", &self.addresses)
-            .field("tcp", &self.tcp)
+            .field("routes", &self.routes.iter().map(|(route, _)| route).collect::<Vec<_>>())
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
-}
-
-/// Everything that can fail has been done, and everything here may still change threads.
-pub(crate) struct Prepared {
-    config: Config,
-    signals: Option<Signals>,
-    reread: Option<Reread>,
-    listeners: Vec<Listener>,
-    addresses: Vec<SocketAddr>,
-    framings: Vec<Framing>,
-    factory: Factory,
-    routes: Vec<(String, Factory)>,
-    script: Option<Script>,
-    poll: Poll,
-    handle: Handle,
-    mailbox: crate::net::mailbox::Mailbox<Mail>,
-}
-
-impl Prepared {
-    pub(crate) fn build(self) -> io::Result<EventLoop> {
-        let addresses = self.addresses.clone();
-        Ok(EventLoop::new(self.reactor()?, addresses))
-    }
-
-    fn reactor(self) -> io::Result<Reactor<Dispatch>> {
-        let limits = Limits::new(&self.config);
-        let connections_max = limits.connections_max;
-        for (listener, address) in self.listeners.iter().zip(&self.addresses) {
-            let what = if listener.protocol == 0 { "HTTP and WebSockets" } else { "raw TCP" };
-            log::info!("listening on {address} for {what}");
-        }
-        let read_buffer_bytes = self.config.read_buffer_bytes;
-        let connections =
-            Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
-        let sessions = Sessions::new(connections, self.config, Formats::new(&self.framings));
-        let mut server = Server::new(sessions, self.handle);
-        server.reread = self.reread;
-        // A client by itself takes nobody in, and its bound says nothing.
-        if !self.addresses.is_empty() {
-            log::info!("memory: at most {}", server.memory_bound());
-        }
-        let mut routes = Routes::new((self.factory)());
-        for (pattern, factory) in self.routes {
-            routes.add(&pattern, factory());
-        }
-        let dispatch = Dispatch::new(server, routes, self.script);
-        Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, self.signals, read_buffer_bytes)
-    }
-}
-
-/// Binds every address that a name stands for: `localhost` may be two.
-fn bind(address: &str, protocol: u8, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
-    let wrong = |error: io::Error| {
-        let what =
-            format!("can't listen on {address:?}: {error}; expected HOST:PORT, such as 127.0.0.1:9501");
-        io::Error::new(error.kind(), what)
-    };
-    for address in address.to_socket_addrs().map_err(wrong)? {
-        listeners.push(listener::bind(address, protocol, config).map_err(named)?);
-    }
-    Ok(())
-}
-
-fn invalid(what: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what.into())
 }

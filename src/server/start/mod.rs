@@ -2,3 +2,4 @@
 
 pub(crate) mod builder;
 pub(crate) mod event_loop;
+pub(crate) mod prepared;

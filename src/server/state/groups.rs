@@ -82,6 +82,11 @@ impl Groups {
         group
     }
 
+    /// Whether there is a group with this number.
+    pub(crate) fn has(&self, group: u32) -> bool {
+        self.groups.contains(group as usize)
+    }
+
     pub(crate) fn name(&self, group: u32) -> &Rc<str> {
         &self.groups[group as usize].name
     }

@@ -12,3 +12,4 @@ pub(crate) mod settings;
 pub(crate) mod stage;
 pub(crate) mod subscription;
 pub(crate) mod tasks;
+pub(crate) mod watches;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// What is smaller is kept when it has become empty.
 const KEPT_MAX: usize = 1_024;
 
-/// What [`on_presence`](crate::Handler::on_presence) is told of a user and a topic.
+/// Whether a user has come to a topic or has left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Presence {
@@ -16,6 +16,21 @@ pub enum Presence {
     /// The user's last connection was taken out of the topic, or has been gone for
     /// [`Config::presence_grace`](crate::Config::presence_grace).
     Left,
+}
+
+/// Who has come to which topic, or has left it: what [`on_presence`](crate::Handler::on_presence) is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresenceEvent<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The user, as [`bind`](crate::Server::bind) named it.
+    pub uid: &'a str,
+    /// What [`bind_with`](crate::Server::bind_with) or [`set_user_data`](crate::Server::set_user_data) said last of the
+    /// user, when this happened.
+    pub data: Option<&'a str>,
+    /// What happened.
+    pub kind: Presence,
 }
 
 /// Topics and users by their numbers; whoever numbers them keeps a number while it is in here.

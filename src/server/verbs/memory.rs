@@ -148,7 +148,8 @@ impl Server {
     /// How much memory this server's structures can take: [`Config::memory_bound`] of as many connections as it lets
     /// in.
     pub fn memory_bound(&self) -> MemoryBound {
-        self.sessions.config.memory_bound(self.sessions.connections.limits.connections_max)
+        let widest = self.sessions.paths.widest(&self.sessions.config);
+        widest.memory_bound(self.sessions.connections.limits.connections_max)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Another configuration for a server that runs: checked as at start, in force as a whole or not at all.
 
 use crate::config::{Config, ConfigError};
-use crate::net::limits::Limits;
 use crate::server::Deferred;
 use crate::server::Server;
 
@@ -60,11 +59,11 @@ impl Server {
         for warning in new.warnings() {
             log::warn!("{warning}");
         }
-        self.sessions.connections.limits = Limits::new(&new);
-        self.tasks.set_threads_max(new.task_threads);
         let is_watch_another = (new.ping_interval, new.idle_timeout)
             != (self.sessions.config.ping_interval, self.sessions.config.idle_timeout);
-        self.sessions.config = new;
+        let task_threads = new.task_threads;
+        self.sessions.reload(new)?;
+        self.tasks.set_threads_max(task_threads);
         match &*changes {
             [] => log::info!("the configuration is the same"),
             _ => {

@@ -56,7 +56,7 @@ impl Server {
     /// it: as many connections as there may be, of all or of the address, or memory is nearly spent.
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
         let socketless = Socketless {
-            route: self.route,
+            route: request.route,
             format: FormatId::UNITS,
             is_poll: false,
             posted: 0,

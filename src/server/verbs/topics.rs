@@ -5,6 +5,7 @@ use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
 use crate::server::api::broadcast::{Broadcast, Target};
 use crate::server::state::rooms::{Departed, TopicEvent};
+use crate::server::state::watches::{Watched, Watches};
 use crate::server::{Deferred, Server};
 use crate::session::message::Message;
 use std::rc::Rc;
@@ -54,7 +55,7 @@ impl Server {
         }
         let topic = known.unwrap_or_else(|| topics.find_or_add(topic));
         if topics.add(fd, topic) == 1 {
-            self.deferred.push(Deferred::Topic(topics.name(topic).clone(), TopicEvent::Occupied));
+            self.tell_topic(topic, TopicEvent::Occupied);
         }
         if let Some(user) = self.user_of(fd) {
             self.enter(topic, user);
@@ -164,10 +165,33 @@ impl Server {
     /// Takes a member out of a topic. Whoever is in it as a user must have left it as one.
     fn take_out(&mut self, fd: Fd, topic: u32) -> Rc<str> {
         let name = self.rooms.topics.name(topic).clone();
-        if self.rooms.topics.remove(fd, topic) == Some(0) {
-            self.deferred.push(Deferred::Topic(name.clone(), TopicEvent::Vacated));
+        if self.rooms.topics.count(topic) == 1 {
+            self.tell_topic(topic, TopicEvent::Vacated);
         }
+        self.rooms.topics.remove(fd, topic);
         name
+    }
+
+    /// Has those told who watch the topic.
+    fn tell_topic(&mut self, topic: u32, event: TopicEvent) {
+        let name = self.rooms.topics.name(topic);
+        if self.rooms.watchers.has(Watched::Topics, name) {
+            self.deferred.push(Deferred::Topic(name.clone(), event));
+        }
+    }
+
+    /// Of which topics the handler whose callback runs hears from now on, in place of what its
+    /// [`watches`](crate::Handler::watches) gave. What nobody watches costs nothing.
+    ///
+    /// ```no_run
+    /// # use swio::{Frame, Server, Watches};
+    /// fn listen_in(server: &mut Server, frame: Frame<'_>) {
+    ///     let prefix = format!("app/{}/", frame.data);
+    ///     server.watch(Watches::topics_with_prefix(prefix));
+    /// }
+    /// ```
+    pub fn watch(&mut self, watches: Watches) {
+        self.rooms.watchers.set(self.route, watches);
     }
 
     /// A connection has ended: it is in no topic any more, and nobody's. What it was is known until its

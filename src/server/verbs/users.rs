@@ -6,6 +6,7 @@ use crate::fd::Fd;
 use crate::server::Deferred;
 use crate::server::api::broadcast::{Broadcast, Target};
 use crate::server::state::presence::Presence;
+use crate::server::state::watches::Watched;
 use crate::server::{Server, Stage};
 use crate::session::fan_out::Reach;
 use crate::session::message::Message;
@@ -33,21 +34,90 @@ impl Server {
     ///         server.bind(request.fd, &uid).ok();
     ///         server.join(request.fd, "lobby").ok();
     ///     })
-    ///     .on_presence(|server, topic, uid, presence| {
-    ///         let verb = if presence == Presence::Joined { "is here" } else { "has left" };
-    ///         server.publish(topic, format!("{uid} {verb}")).send();
+    ///     .on_presence(|server, event| {
+    ///         let verb = if event.kind == Presence::Joined { "is here" } else { "has left" };
+    ///         server.publish(event.topic, format!("{} {verb}", event.uid)).send();
     ///     })
     ///     .run()
     /// # .unwrap();
     /// ```
     pub fn bind(&mut self, fd: Fd, uid: &str) -> Result<bool, JoinError> {
+        self.bind_as(fd, uid, None)
+    }
+
+    /// As [`bind`](Server::bind), and says something of the user, such as its name and picture in JSON, in place of what
+    /// was said before. [`on_presence`](crate::Handler::on_presence) and
+    /// [`users_in_with_data`](Server::users_in_with_data) give it along; it is forgotten with the user, when that has no
+    /// connection any more and has left all topics.
+    ///
+    /// # Errors
+    /// As for [`bind`](Server::bind), and [`JoinError::DataLength`] over
+    /// [`Config::user_data_bytes_max`](crate::Config::user_data_bytes_max).
+    ///
+    /// ```no_run
+    /// use swio::{Presence, Server};
+    ///
+    /// Server::builder()
+    ///     .listen("127.0.0.1:9501")
+    ///     .on_open(|server, request| {
+    ///         let fd = request.fd;
+    ///         // Whoever comes is told who is here.
+    ///         let here: Vec<String> = server
+    ///             .users_in_with_data("lobby")
+    ///             .map(|(uid, data)| format!("{{\"id\":{uid:?},\"info\":{}}}", data.unwrap_or("null")))
+    ///             .collect();
+    ///         server.push(fd, format!("[{}]", here.join(","))).ok();
+    ///         server.bind_with(fd, "ada", r#"{"name":"Ada Lovelace"}"#).ok();
+    ///         server.join(fd, "lobby").ok();
+    ///     })
+    ///     .on_presence(|server, event| {
+    ///         let name = if event.kind == Presence::Joined { "member_added" } else { "member_removed" };
+    ///         let info = event.data.unwrap_or("null");
+    ///         server.publish(event.topic, format!("{{\"event\":{name:?},\"info\":{info}}}")).send();
+    ///     })
+    ///     .run()
+    /// # .unwrap();
+    /// ```
+    pub fn bind_with(&mut self, fd: Fd, uid: &str, data: &str) -> Result<bool, JoinError> {
+        self.check_data(data)?;
+        self.bind_as(fd, uid, Some(data))
+    }
+
+    /// Says something of a user in place of what was said before, or, with `None`, nothing any more; false where there
+    /// is no such user. Nobody is told of that.
+    ///
+    /// # Errors
+    /// [`JoinError::DataLength`] over [`Config::user_data_bytes_max`](crate::Config::user_data_bytes_max).
+    pub fn set_user_data(&mut self, uid: &str, data: Option<&str>) -> Result<bool, JoinError> {
+        self.check_data(data.unwrap_or_default())?;
+        let Some(user) = self.rooms.users.find(uid) else { return Ok(false) };
+        match data {
+            Some(data) => self.rooms.data.insert(user, data.into()),
+            None => self.rooms.data.remove(&user),
+        };
+        Ok(true)
+    }
+
+    /// What was said of a user, by [`bind_with`](Server::bind_with) or [`set_user_data`](Server::set_user_data).
+    pub fn user_data(&self, uid: &str) -> Option<&str> {
+        self.rooms.data.get(&self.rooms.users.find(uid)?).map(|data| &**data)
+    }
+
+    fn check_data(&self, data: &str) -> Result<(), JoinError> {
+        let is_within = data.len() <= self.sessions.config.user_data_bytes_max;
+        if is_within { Ok(()) } else { Err(JoinError::DataLength) }
+    }
+
+    fn bind_as(&mut self, fd: Fd, uid: &str, data: Option<&str>) -> Result<bool, JoinError> {
         self.check_joinable(fd, uid, self.sessions.config.uid_bytes_max)?;
-        if self.uid(fd) == Some(uid) {
+        if let Some(user) = self.user_of(fd).filter(|user| &**self.rooms.users.name(*user) == uid) {
+            data.map(|data| self.rooms.data.insert(user, data.into()));
             return Ok(false);
         }
         self.unbind(fd);
         let user = self.rooms.users.find_or_add(uid);
         self.rooms.users.add(fd, user);
+        data.map(|data| self.rooms.data.insert(user, data.into()));
         for number in 0..self.rooms.topics.count_of(fd) {
             let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
             self.enter(topic, user);
@@ -62,7 +132,7 @@ impl Server {
             let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
             self.exit_for_good(topic, user);
         }
-        self.rooms.users.remove(fd, user);
+        self.rooms.remove_user(fd, user);
         true
     }
 
@@ -109,6 +179,14 @@ impl Server {
         users.iter().map(|user| &**self.rooms.users.name(*user))
     }
 
+    /// The same with what was said of each, by [`bind_with`](Server::bind_with) or
+    /// [`set_user_data`](Server::set_user_data).
+    pub fn users_in_with_data(&self, topic: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let rooms = &self.rooms;
+        let users = rooms.topics.find(topic).map_or(&[][..], |topic| rooms.roster.users(topic));
+        users.iter().map(|user| (&**rooms.users.name(*user), rooms.data.get(user).map(|data| &**data)))
+    }
+
     pub(crate) fn user_of(&self, fd: Fd) -> Option<u32> {
         self.rooms.users.nth_of(fd, 0)
     }
@@ -119,8 +197,7 @@ impl Server {
         if rooms.roster.enter(topic, user) {
             rooms.topics.hold(topic);
             rooms.users.hold(user);
-            let (topic, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
-            self.deferred.push(Deferred::Presence(topic, uid, Presence::Joined));
+            self.tell_presence(topic, user, Presence::Joined);
         }
     }
 
@@ -137,16 +214,24 @@ impl Server {
         for topic in self.rooms.topics.groups_of(fd) {
             self.rooms.roster.exit(topic, user, self.sessions.connections.now());
         }
-        self.rooms.users.remove(fd, user);
+        self.rooms.remove_user(fd, user);
         self.settle_absences();
     }
 
     fn tell_left(&mut self, topic: u32, user: u32) {
-        let rooms = &mut self.rooms;
-        let (name, uid) = (rooms.topics.name(topic).clone(), rooms.users.name(user).clone());
-        self.deferred.push(Deferred::Presence(name, uid, Presence::Left));
-        rooms.topics.release(topic);
-        rooms.users.release(user);
+        self.tell_presence(topic, user, Presence::Left);
+        self.rooms.topics.release(topic);
+        self.rooms.release_user(user);
+    }
+
+    /// Has those told who watch the topic.
+    fn tell_presence(&mut self, topic: u32, user: u32, presence: Presence) {
+        let rooms = &self.rooms;
+        let name = rooms.topics.name(topic);
+        if rooms.watchers.has(Watched::Presence, name) {
+            let (uid, data) = (rooms.users.name(user).clone(), rooms.data.get(&user).cloned());
+            self.deferred.push(Deferred::Presence(name.clone(), uid, data, presence));
+        }
     }
 
     /// How long whoever goes may be absent. When the server stops nobody comes back.

@@ -478,6 +478,10 @@ impl Handler for Commanded {
         }
     }
 
+    fn watches(&self) -> Watches {
+        Watches::all()
+    }
+
     /// Told at the end of a turn, what it publishes leaves in the same.
     fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {
         self.rooms.borrow_mut().topic_changed(topic, event);
@@ -489,8 +493,8 @@ impl Handler for Commanded {
         }
     }
 
-    fn on_presence(&mut self, _server: &mut Server, topic: &str, uid: &str, presence: Presence) {
-        self.rooms.borrow_mut().presence_changed(topic, uid, presence);
+    fn on_presence(&mut self, _server: &mut Server, event: PresenceEvent<'_>) {
+        self.rooms.borrow_mut().presence_changed(event);
     }
 }
 

@@ -15,12 +15,13 @@ use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::wheel::TICK;
 use crate::server::dispatch::Dispatch;
+use crate::session::route::Route;
 use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, Presence, PushError,
-    Reach, Reply, Request, Response, Server, SlowConsumer, SubscribeRequest, Subscription, TopicEvent,
-    Transport,
+    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
+    PushError, Reach, Reply, Request, Response, Server, SlowConsumer, SubscribeRequest, Subscription,
+    TopicEvent, Transport, Watches,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -151,6 +152,7 @@ impl Simulation {
             rooms: rooms.clone(),
         };
         reactor.app.routes.replace_root(Box::new(handler));
+        reactor.app.ask_for_watches(Route::ROOT);
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
@@ -244,7 +246,7 @@ impl Simulation {
     fn admit(&mut self, script: Script, visitor: Option<usize>) -> usize {
         let (stream, number) = sim::socket();
         self.reactor.app.connections().set_now(self.now);
-        let protocol = if let Kind::Tcp(framing) = script.kind { framing + 1 } else { 0 };
+        let protocol = if let Kind::Tcp(framing) = script.kind { u16::from(framing) + 1 } else { 0 };
         self.reactor.admit(Stream::Sim(stream), protocol, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
