@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use swio::fuzzing;
 
-const TARGETS: [(&str, fn(&[u8])); 12] = [
+type Target = (&'static str, fn(&[u8]));
+const TARGETS: [Target; 12] = [
     ("close_payload", fuzzing::close_payload),
     ("commands", fuzzing::commands),
     ("fd", fuzzing::fd),
