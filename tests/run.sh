@@ -98,8 +98,12 @@ step_fuzz() {
     # New inputs go to the first folder: the committed ones stay as they are.
     grown=$target/fuzz/grown/$name
     mkdir -p "$grown"
-    cargo fuzz run --sanitizer none --target-dir "$target/fuzz" "$name" "$grown" "fuzz/corpus/$name" -- \
-      -max_total_time="${SWIO_FUZZ_SECONDS:-5}" -max_len=4096 -timeout=10 -verbosity=0 -print_final_stats=1
+    if ! cargo fuzz run --sanitizer none --target-dir "$target/fuzz" "$name" "$grown" "fuzz/corpus/$name" -- \
+      -max_total_time="${SWIO_FUZZ_SECONDS:-5}" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
+      tail -n 60 "$grown.log"
+      return 1
+    fi
+    echo "$name: $(grep '^Done ' "$grown.log")"
   done
   unset RUSTC_BOOTSTRAP
 }
