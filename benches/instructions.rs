@@ -1,13 +1,13 @@
 //! Instructions of each message, counted by valgrind, so that the machine's other work does not show:
 //! `cargo bench -p swio-benches --bench instructions [-- NAME…]`.
 //!
-//! Each line is a server on simulated sockets in a process of its own under `valgrind --tool=callgrind`, which counts
-//! only inside of `measured_turn`: the turn of the reactor, and the publish where nobody sent anything. The first turns,
-//! which make what later ones use again, are not counted. An operation is an echoed message or a delivery, each of
-//! 64 bytes. The simulated sockets' own part is counted the same way, without a server, and given beside the total: it
-//! stands for the kernel's. All members hear of the topic alike, whatever they speak.
+//! Each line is a server on simulated sockets in a process of its own under `valgrind --tool=callgrind`, which
+//! counts only inside of `measured_turn`: the turn of the reactor, and the publish where nobody sent anything. The
+//! first turns, which make what later ones use again, are not counted. An operation is an echoed message or a
+//! delivery, each of 64 bytes. The simulated sockets' own part stands for the kernel's: it is counted the same way,
+//! without a server, and given beside the total. All members hear of the topic alike, whatever they speak.
 //!
-//! Counts repeat to about 0.1 %: hash maps have random seeds.
+//! Counts repeat to about 0.3 %: hash maps have random seeds.
 
 use std::process::{Command, ExitCode};
 use swio::bench::{self, SimServer, SimSockets};

@@ -95,7 +95,9 @@ fn only_net_touches_sockets() {
 #[test]
 fn each_file_says_what_it_is_for() {
     let mut wrong = Vec::new();
-    for source in sources("src").iter().chain(&sources("tests")).chain(&sources("benches")) {
+    for source in
+        sources("src").iter().chain(&sources("tests")).chain(&sources("benches")).chain(&sources("fuzz"))
+    {
         let lines = source.text.lines().take_while(|line| line.starts_with("//!")).count();
         // The crate's own documentation is as long as it needs to be, and so is a bench's on its method.
         let most =
@@ -171,7 +173,7 @@ fn no_unwraps_and_no_leftovers() {
 #[test]
 fn lines_are_not_too_long() {
     let mut wrong = Vec::new();
-    for source in ["src", "tests", "benches", "examples"].iter().flat_map(|dir| sources(dir)) {
+    for source in ["src", "tests", "benches", "examples", "fuzz"].iter().flat_map(|dir| sources(dir)) {
         for (number, line) in source.text.lines().enumerate() {
             let chars = line.chars().count();
             let is_table = line.trim_start().trim_start_matches(['/', '!']).trim_start().starts_with('|');
@@ -557,6 +559,7 @@ fn list(dir: &Path) -> Vec<String> {
         .map(|entry| dir.join(entry.expect("readable").file_name()))
         .map(|path| path.to_str().expect("names are UTF-8").replace('\\', "/"))
         .filter(|path| !path.ends_with("node_modules") && !path.ends_with("__pycache__"))
+        .filter(|path| !["fuzz/target", "fuzz/artifacts", "fuzz/coverage"].contains(&&**path))
         .collect();
     names.sort();
     names
