@@ -11,16 +11,27 @@ const LINE_CHARS_MAX: usize = 120;
 
 /// What each module of the crate may name. Dependencies point downwards; `net` and `codec` do not know each
 /// other. Test code may look wherever it wants.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("fd", &["fd", "error", "config"]),
     ("error", &["fd", "error", "config"]),
     ("config", &["fd", "error", "config"]),
     ("codec", &["codec", "fd", "error", "config"]),
     ("net", &["net", "sim", "fd", "error", "config"]),
     ("random", &["random"]),
-    ("client", &["client", "server", "net", "codec", "random", "fd", "error", "config"]),
-    ("server", &["server", "net", "codec", "random", "fd", "error", "config"]),
+    ("panics", &["panics"]),
+    ("session", &["session", "net", "codec", "random", "panics", "fd", "error", "config"]),
+    ("server", &["server", "session", "net", "codec", "random", "panics", "fd", "error", "config"]),
+    ("client", &["client", "server", "session", "net", "codec", "random", "panics", "fd", "error", "config"]),
     ("sim", &["sim", "fd", "error"]),
+];
+/// What each part of `server` may name of it, from the lowest up. `""` is `server/mod.rs` itself.
+const SERVER_PARTS: [(&str, &[&str]); 6] = [
+    ("state", &["state"]),
+    ("", &["state"]),
+    ("api", &["api", "state", ""]),
+    ("verbs", &["verbs", "api", "state", ""]),
+    ("dispatch", &["dispatch", "verbs", "api", "state", ""]),
+    ("start", &["start", "dispatch", "api", "state", ""]),
 ];
 /// Modules on top of everything: for the crate's own benches and fuzz targets.
 const UNLAYERED: [&str; 2] = ["bench", "fuzzing"];
@@ -70,6 +81,36 @@ fn layers_name_only_what_is_below_them() {
         }
     }
     none("Each layer names only what is below it (LAYERS in this file)", &wrong);
+}
+
+#[test]
+fn the_parts_of_the_server_name_only_what_is_below_them() {
+    let mut wrong = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test_file()) {
+        let module = source.module();
+        let Some(("server", own)) = module.split_first().map(|(first, rest)| (first.as_str(), rest)) else {
+            continue;
+        };
+        let own = own.first().map_or("", |part| part.as_str());
+        let Some((_, allowed)) = SERVER_PARTS.iter().find(|(name, _)| *name == own) else {
+            wrong.push(format!("{}: give `{own}` its place in SERVER_PARTS", source.path));
+            continue;
+        };
+        let supers = "super::".repeat(module.len() - 1);
+        let mut paths = paths_from("crate::server", &source.shipped);
+        if let Some(root) = supers.strip_suffix("::") {
+            paths.extend(paths_from(root, &source.shipped));
+        }
+        for (line, named) in paths {
+            // What is defined in mod.rs.
+            let named =
+                if named.starts_with(char::is_lowercase) && named != "later" { named } else { String::new() };
+            if !allowed.contains(&named.as_str()) {
+                wrong.push(format!("{}:{line}: `{own}` may not name `{named}`", source.path));
+            }
+        }
+    }
+    none("Each part of the server names only what is below it (SERVER_PARTS in this file)", &wrong);
 }
 
 #[test]
