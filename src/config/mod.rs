@@ -10,7 +10,6 @@ mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
-pub use options::{ListenOptions, RouteOptions};
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 
@@ -76,7 +75,8 @@ pub enum ForwardedHeader {
 ///
 /// Set it with [`Builder::configure`](crate::Builder::configure) or, with the feature `toml`, in a settings file. A
 /// value that can't work is an error at start. [`Server::reload`](crate::Server::reload) changes it while the server
-/// runs. Routes and listeners can have some of the settings of their own: see [`RouteOptions`] and [`ListenOptions`].
+/// runs. Routes and listeners can have some of the settings of their own: see
+/// [`RouteOptions`](crate::RouteOptions) and [`ListenOptions`](crate::ListenOptions).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
@@ -230,9 +230,9 @@ pub struct Config {
     /// Maximum length of a uid in bytes; beyond it `bind` is [`JoinError::NameLength`](crate::JoinError::NameLength).
     /// Default 256: an e-mail address has up to 254.
     pub uid_bytes_max: usize,
-    /// Maximum size in bytes of what [`bind_with`](crate::Server::bind_with) says about a user; beyond it the call fails
-    /// with [`JoinError::DataLength`](crate::JoinError::DataLength). Default 1 KiB: as much as Pusher allows, enough for
-    /// a name and the address of a picture.
+    /// Maximum size in bytes of what [`bind_with`](crate::Server::bind_with) says about a user; beyond it the call
+    /// fails with [`JoinError::DataLength`](crate::JoinError::DataLength). Default 1 KiB: as much as Pusher allows,
+    /// enough for a name and the address of a picture.
     pub user_data_bytes_max: usize,
     /// How long a user may be without a connection in a topic before [`on_presence`](crate::Handler::on_presence)
     /// reports that the user has left. It applies when connections end; after [`leave`](crate::Server::leave) or

@@ -7,9 +7,11 @@ pub(crate) mod http;
 pub(crate) mod polling;
 pub(crate) mod posting;
 pub(crate) mod routes;
+pub(crate) mod signals;
 pub(crate) mod tasks;
 pub(crate) mod tcp;
 pub(crate) mod upgrade;
+pub(crate) mod watches;
 pub(crate) mod websocket;
 
 use super::api::handler::Handler;
@@ -17,7 +19,6 @@ use super::state::command::Command;
 use super::state::presence::PresenceEvent;
 use super::state::stage::Stage;
 use super::state::subscription::Subscription;
-use super::state::watches::Watched;
 use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
 use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::close;
@@ -55,11 +56,6 @@ impl Dispatch {
             dispatch.ask_for_watches(route);
         }
         dispatch
-    }
-
-    /// Asks a handler which topics it wants to hear of.
-    pub(crate) fn ask_for_watches(&mut self, route: Route) {
-        self.call("watches", route, None, |handler, server| server.watch(handler.watches()));
     }
 
     /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
@@ -369,25 +365,7 @@ impl App for Dispatch {
     }
 
     fn signal(&mut self, signal: Signal) {
-        match signal {
-            Signal::Terminate if self.server.stage == Stage::Serving => {
-                log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
-                self.server.shutdown();
-            }
-            Signal::Terminate => self.server.halt(),
-            Signal::Hangup => {
-                let file = if self.server.reread.is_some() {
-                    "the settings file is read again"
-                } else {
-                    "no settings file"
-                };
-                log::info!("SIGHUP: {file}");
-                if let Err(error) = self.server.reread() {
-                    log::error!("the configuration stays as it is: {error}");
-                    self.report(Route::ROOT, None, &Fault::Settings(error));
-                }
-            }
-        }
+        self.signalled(signal);
     }
 
     fn accept_failed(&mut self, error: io::Error) {
@@ -442,22 +420,10 @@ impl App for Dispatch {
                     self.call_all("on_before_shutdown", |handler, server| handler.on_before_shutdown(server));
                     self.server.drain();
                 }
-                Deferred::Topic(topic, event) => {
-                    for route in self.server.rooms.watchers.of(Watched::Topics, &topic) {
-                        let told = |handler: &mut dyn Handler, server: &mut Server| {
-                            handler.on_topic(server, &topic, event);
-                        };
-                        self.call("on_topic", route, None, told);
-                    }
-                }
+                Deferred::Topic(topic, event) => self.topic_changed(&topic, event),
                 Deferred::Presence(topic, uid, data, kind) => {
-                    let event = PresenceEvent { topic: &topic, uid: &uid, data: data.as_deref(), kind };
-                    for route in self.server.rooms.watchers.of(Watched::Presence, &topic) {
-                        let told = |handler: &mut dyn Handler, server: &mut Server| {
-                            handler.on_presence(server, event);
-                        };
-                        self.call("on_presence", route, None, told);
-                    }
+                    let data = data.as_deref();
+                    self.presence_changed(PresenceEvent { topic: &topic, uid: &uid, data, kind });
                 }
             }
         }

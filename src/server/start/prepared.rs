@@ -1,8 +1,9 @@
-//! A server that is ready to run and can still change threads. All that can fail has been done: the addresses are bound,
-//! patterns and settings are checked.
+//! A server that is ready to run and can still change threads. All that can fail has been done: the addresses are
+//! bound, patterns and settings are checked.
 
 use crate::codec::tcp::Framing;
-use crate::config::{Config, ListenOptions, RouteOptions};
+use crate::config::Config;
+use crate::config::options::{ListenOptions, RouteOptions};
 use crate::net::connections::Connections;
 use crate::net::limits::{Limits, OTHER_FILES};
 use crate::net::listener::{self, Listener};

@@ -1,0 +1,31 @@
+//! What the signals of the process do.
+
+use crate::error::Fault;
+use crate::net::signals::Signal;
+use crate::server::dispatch::Dispatch;
+use crate::server::state::stage::Stage;
+use crate::session::route::Route;
+
+impl Dispatch {
+    pub(super) fn signalled(&mut self, signal: Signal) {
+        match signal {
+            Signal::Terminate if self.server.stage == Stage::Serving => {
+                log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
+                self.server.shutdown();
+            }
+            Signal::Terminate => self.server.halt(),
+            Signal::Hangup => {
+                let file = if self.server.reread.is_some() {
+                    "the settings file is read again"
+                } else {
+                    "no settings file"
+                };
+                log::info!("SIGHUP: {file}");
+                if let Err(error) = self.server.reread() {
+                    log::error!("the configuration stays as it is: {error}");
+                    self.report(Route::ROOT, None, &Fault::Settings(error));
+                }
+            }
+        }
+    }
+}
