@@ -158,10 +158,8 @@ pub use client::{Client, Link, RunningClient};
 pub use codec::http::{Answer, Response};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
-pub use config::{
-    Config, ConfigError, ForwardedHeader, ListenOptions, Network, Origins, ParseNetworkError, RouteOptions,
-    SlowConsumer,
-};
+pub use config::options::{ListenOptions, RouteOptions};
+pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::lost::Lost;

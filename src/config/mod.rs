@@ -10,7 +10,6 @@ mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
-pub use options::{ListenOptions, RouteOptions};
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 
@@ -74,7 +73,7 @@ pub enum ForwardedHeader {
 /// Set through [`Builder::configure`](crate::Builder::configure), or from a file of settings with the feature
 /// `toml`; a value that can't work is an error at start. Changed while running by
 /// [`Server::reload`](crate::Server::reload). Routes and listeners may have some of it of their own: see
-/// [`RouteOptions`] and [`ListenOptions`].
+/// [`RouteOptions`](crate::RouteOptions) and [`ListenOptions`](crate::ListenOptions).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {

@@ -2,7 +2,8 @@
 
 use crate::codec::http::{Answer, Response};
 use crate::codec::tcp::Framing;
-use crate::config::{Config, ListenOptions, RouteOptions};
+use crate::config::Config;
+use crate::config::options::{ListenOptions, RouteOptions};
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
 #[cfg(any(test, feature = "sim"))]

@@ -2,7 +2,8 @@
 //! settings judged.
 
 use crate::codec::tcp::Framing;
-use crate::config::{Config, ListenOptions, RouteOptions};
+use crate::config::Config;
+use crate::config::options::{ListenOptions, RouteOptions};
 use crate::net::connections::Connections;
 use crate::net::limits::{Limits, OTHER_FILES};
 use crate::net::listener::{self, Listener};

@@ -95,8 +95,8 @@ const fn map_bytes(entry: usize) -> usize {
 const PLACE_BYTES: usize = size_of::<Option<Connection<Session>>>() + 8 + 4 + 16;
 /// Why it ends, and the text of that.
 const REASON_BYTES: usize = map_bytes(size_of::<(Fd, CloseReason)>()) + 123 + 32;
-/// What it lost, its address, whom a proxy spoke for, its listener, that it is paused, that something waits for the end of a message
-/// in parts, what it was told of its outbox.
+/// What it lost, its address, whom a proxy spoke for, its listener, that it is paused, that something waits for the end
+/// of a message in parts, what it was told of its outbox.
 const NOTES_BYTES: usize = map_bytes(24)
     + ADDRESS_BYTES
     + map_bytes(size_of::<(Fd, SocketAddr)>())

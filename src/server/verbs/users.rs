@@ -45,10 +45,10 @@ impl Server {
         self.bind_as(fd, uid, None)
     }
 
-    /// As [`bind`](Server::bind), and says something of the user, such as its name and picture in JSON, in place of what
-    /// was said before. [`on_presence`](crate::Handler::on_presence) and
-    /// [`users_in_with_data`](Server::users_in_with_data) give it along; it is forgotten with the user, when that has no
-    /// connection any more and has left all topics.
+    /// As [`bind`](Server::bind), with data of the user's, such as name and picture in JSON. It replaces what the user
+    /// had before. [`on_presence`](crate::Handler::on_presence) and
+    /// [`users_in_with_data`](Server::users_in_with_data) give it along. It is forgotten with the user: when there is
+    /// no connection any more and all topics are left.
     ///
     /// # Errors
     /// As for [`bind`](Server::bind), and [`JoinError::DataLength`] over
