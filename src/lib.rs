@@ -124,7 +124,8 @@
 //!
 //! - `client`: what users see of clients;
 //! - `server`: `dispatch`, from the reactor to the handlers; `session`, a connection's state; `formats`, the forms in
-//!   which messages go out; and three folders: `api` (what users hold), `verbs` (what they do with a server), `transports` (the protocols, from bytes to callbacks);
+//!   which messages go out; and three folders: `api` (what users hold), `verbs` (what they do with a server),
+//!   `transports` (the protocols, from bytes to callbacks);
 //! - `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, event streams, long polling, packages
 //!   on TCP: bytes in, events out), which do not know each other;
 //! - `error`, `config`, `fd`, `random`.

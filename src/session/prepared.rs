@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// encoding each time. Cheap to clone and fit for any thread; goes wherever a [`Message`](crate::Message) goes.
 ///
 /// It holds the frame that plain WebSockets get. Other forms that it is sent in, such as those of event streams and
-/// [envelopes](crate::Envelope), are kept too when they are first needed: up to 16, each for the topic, id and event name
-/// that it was last sent with.
+/// [envelopes](crate::Envelope), are kept too when they are first needed: up to 16, each for the topic, id and event
+/// name that it was last sent with.
 ///
 /// ```no_run
 /// # use swio::{Fd, Message, Prepared, Server};

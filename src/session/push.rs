@@ -43,38 +43,59 @@ impl Sessions {
     }
 
     /// Pushes a message in the channel's format.
+    #[inline]
     pub(crate) fn push_to(
         &mut self,
         fd: Fd,
         channel: Channel,
         message: Message<'_>,
     ) -> Result<(), PushError> {
-        let Channel { transport, format, is_unfinished } = channel;
-        if is_unfinished {
+        if channel.is_unfinished {
             return Err(PushError::Unfinished);
         }
-        let (opcode, delivery) = (message.opcode(), message.delivery());
-        let quota = Quota::Message(delivery);
         let is_alone = message.prepared().is_none();
-        let written = if format == FormatId::MASKED || format == FormatId::PLAIN && is_alone {
-            // Without a copy of the payload.
-            self.write_frame(fd, format, opcode, message.into_bytes(), quota)
-        } else if let Carrier::Tcp(framer) = &self.formats[format].carrier
-            && is_alone
-            && self.formats[format].bare == format
+        if channel.format == FormatId::PLAIN && is_alone || channel.format == FormatId::MASKED {
+            let (opcode, quota) = (message.opcode(), Quota::Message(message.delivery()));
+            return self.push_frame(fd, channel.format, opcode, message.into_bytes(), quota);
+        }
+        self.push_run(fd, channel, message)
+    }
+
+    /// Pushes a WebSocket frame, without a copy of the payload.
+    fn push_frame(
+        &mut self,
+        fd: Fd,
+        format: FormatId,
+        opcode: Opcode,
+        bytes: Cow<'_, [u8]>,
+        quota: Quota,
+    ) -> Result<(), PushError> {
+        let written = self.write_frame(fd, format, opcode, bytes, quota);
+        written.map_err(|refused| self.refused(fd, refused))?;
+        self.stats.messages_sent += 1;
+        Ok(())
+    }
+
+    /// Pushes the bytes that a message is in the channel's format.
+    fn push_run(&mut self, fd: Fd, channel: Channel, message: Message<'_>) -> Result<(), PushError> {
+        let Channel { transport, format, .. } = channel;
+        let delivery = message.delivery();
+        let own = &self.formats[format];
+        if let Carrier::Tcp(framer) = &own.carrier
+            && own.bare == format
+            && message.prepared().is_none()
         {
             let framer = framer.clone();
-            return self.push_package(fd, &framer, message.into_bytes(), quota);
-        } else {
-            match self.formats.run(format, &message) {
-                None => {
-                    log::debug!("{fd}: a message that has no form by {transport:?} is not sent");
-                    return Err(PushError::Unsendable);
-                }
-                Some(run) if run.as_slice().is_empty() => return Ok(()),
-                Some(Bytes::Own(run)) => self.connections.write_owned(fd, &[], run, quota),
-                Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
+            return self.push_package(fd, &framer, message.into_bytes(), Quota::Message(delivery));
+        }
+        let written = match self.formats.run(format, &message) {
+            None => {
+                log::debug!("{fd}: a message that has no form by {transport:?} is not sent");
+                return Err(PushError::Unsendable);
             }
+            Some(run) if run.as_slice().is_empty() => return Ok(()),
+            Some(Bytes::Own(run)) => self.connections.write_owned(fd, &[], run, Quota::Message(delivery)),
+            Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
         };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.stats.messages_sent += 1;
@@ -82,6 +103,7 @@ impl Sessions {
     }
 
     /// Queues a WebSocket frame, masked where this side is the client.
+    #[inline]
     fn write_frame(
         &mut self,
         fd: Fd,
