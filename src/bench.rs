@@ -284,7 +284,7 @@ pub(crate) fn ready(fd: Fd, read_closed: bool) -> Ready {
     Ready { writable: true, read_closed, ..readable(Some(fd)) }
 }
 
-fn take_written(wire: &mut sim::Wire) -> usize {
+fn take_written(wire: &mut sim::SimWire) -> usize {
     let len = wire.written.len();
     wire.written.clear();
     len

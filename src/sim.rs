@@ -6,13 +6,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _};
 
-/// The server's end: the number of a [`Wire`] of this thread, so that it is as small as a real socket.
+/// The server's end: the number of a [`SimWire`] of this thread, so that it is as small as a real socket.
 #[derive(Debug)]
 pub(crate) struct SimStream(u32);
 
 /// The state that both ends share.
 #[derive(Debug, Default)]
-pub(crate) struct Wire {
+pub(crate) struct SimWire {
     pub(crate) fd: Option<Fd>,
     /// Bytes that the server can read now.
     pub(crate) readable: VecDeque<u8>,
@@ -31,20 +31,20 @@ pub(crate) struct Wire {
 }
 
 thread_local! {
-    static WIRES: RefCell<Vec<Wire>> = const { RefCell::new(Vec::new()) };
+    static WIRES: RefCell<Vec<SimWire>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Makes a socket: the server's end, and the number of its wire.
 pub(crate) fn socket() -> (SimStream, u32) {
     WIRES.with_borrow_mut(|wires| {
-        wires.push(Wire::default());
+        wires.push(SimWire::default());
         let number = wires.len() as u32 - 1;
         (SimStream(number), number)
     })
 }
 
 /// Reads or changes a wire.
-pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut Wire) -> T) -> T {
+pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut SimWire) -> T) -> T {
     WIRES.with_borrow_mut(|wires| look(&mut wires[number as usize]))
 }
 

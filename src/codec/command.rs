@@ -10,7 +10,7 @@ pub(crate) const DATA_BYTES_MAX: usize = 4096;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command<'a> {
+pub(crate) enum PageCommand<'a> {
     /// The payload is a message.
     Send,
     Subscribe {
@@ -84,7 +84,7 @@ pub(crate) fn is_one(query: &str) -> bool {
         .any(|(name, value)| name == "swio" && !matches!(&*value, "stream" | "poll"))
 }
 
-impl<'a> Command<'a> {
+impl<'a> PageCommand<'a> {
     /// Splits a frame at its first line feed, into query and payload.
     pub(crate) fn split(frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         match memchr::memchr(b'\n', frame) {
@@ -94,9 +94,9 @@ impl<'a> Command<'a> {
     }
 
     /// Reads a query. Unknown parameters are ignored; if a parameter is repeated, the first counts.
-    pub(crate) fn parse(query: &'a [u8]) -> Result<Command<'a>, CommandError> {
+    pub(crate) fn parse(query: &'a [u8]) -> Result<PageCommand<'a>, CommandError> {
         if query.is_empty() {
-            return Ok(Command::Send);
+            return Ok(PageCommand::Send);
         }
         let (mut what, mut topic, mut last_id, mut data) = (None, None, None, None);
         let (mut code, mut reason) = (None, None);
@@ -114,24 +114,24 @@ impl<'a> Command<'a> {
         }
         let topic = topic.filter(|topic| !topic.is_empty()).ok_or(CommandError::NoTopic);
         Ok(match what.as_deref() {
-            Some("send") => Command::Send,
+            Some("send") => PageCommand::Send,
             // An empty id means that the client has no message.
             Some("subscribe") => {
                 let (topic, data) = (topic?, data.unwrap_or_default());
                 if data.len() > DATA_BYTES_MAX {
                     return Err(CommandError::DataTooLong);
                 }
-                Command::Subscribe { topic, last_id: last_id.filter(|last_id| !last_id.is_empty()), data }
+                PageCommand::Subscribe { topic, last_id: last_id.filter(|last_id| !last_id.is_empty()), data }
             }
-            Some("unsubscribe") => Command::Unsubscribe { topic: topic? },
-            Some("ping") => Command::Ping,
+            Some("unsubscribe") => PageCommand::Unsubscribe { topic: topic? },
+            Some("ping") => PageCommand::Ping,
             Some("close") => {
                 let (code, reason) = (code.as_deref().map(parse_code), reason.unwrap_or_default());
                 let code = code.unwrap_or(Some(close::NO_STATUS)).ok_or(CommandError::CloseCode)?;
                 if reason.len() > close::REASON_BYTES_MAX {
                     return Err(CommandError::CloseReasonTooLong);
                 }
-                Command::Close { code, reason }
+                PageCommand::Close { code, reason }
             }
             Some(_) => return Err(CommandError::Unknown),
             None => return Err(CommandError::Missing),
@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn each_command_is_read() {
-        let parse = |query: &'static str| Command::parse(query.as_bytes());
+        let parse = |query: &'static str| PageCommand::parse(query.as_bytes());
         let subscribe = |topic: &'static str, last_id: Option<&'static str>| {
             let last_id = last_id.map(Cow::Borrowed);
-            Ok(Command::Subscribe { topic: topic.into(), last_id, data: "".into() })
+            Ok(PageCommand::Subscribe { topic: topic.into(), last_id, data: "".into() })
         };
-        assert_eq!(parse(""), Ok(Command::Send));
-        assert_eq!(parse("swio=send"), Ok(Command::Send));
+        assert_eq!(parse(""), Ok(PageCommand::Send));
+        assert_eq!(parse("swio=send"), Ok(PageCommand::Send));
         assert_eq!(parse("swio=subscribe&topic=news"), subscribe("news", None));
         assert_eq!(parse("swio=subscribe&topic=news&last-event-id="), subscribe("news", None));
         assert_eq!(
@@ -164,11 +164,11 @@ mod tests {
             subscribe("a &ü\n", Some("k3-17"))
         );
         let last_id = None;
-        let with_data = Command::Subscribe { topic: "a".into(), last_id, data: "{\"x\": 1}".into() };
+        let with_data = PageCommand::Subscribe { topic: "a".into(), last_id, data: "{\"x\": 1}".into() };
         assert_eq!(parse("swio=subscribe&topic=a&data=%7B%22x%22:+1%7D&data=b"), Ok(with_data));
-        assert_eq!(parse("swio=unsubscribe&topic=%00"), Ok(Command::Unsubscribe { topic: "\0".into() }));
-        assert_eq!(parse("swio=ping&swio=close"), Ok(Command::Ping));
-        let close = |code, reason: &'static str| Ok(Command::Close { code, reason: reason.into() });
+        assert_eq!(parse("swio=unsubscribe&topic=%00"), Ok(PageCommand::Unsubscribe { topic: "\0".into() }));
+        assert_eq!(parse("swio=ping&swio=close"), Ok(PageCommand::Ping));
+        let close = |code, reason: &'static str| Ok(PageCommand::Close { code, reason: reason.into() });
         assert_eq!(parse("swio=close"), close(1005, ""));
         assert_eq!(parse("swio=close&code=4999&reason=bye+bye"), close(4999, "bye bye"));
     }
@@ -192,24 +192,24 @@ mod tests {
             ("swio=close&code=65536", bad_code),
             ("swio=close&code=-1", bad_code),
         ] {
-            assert_eq!(Command::parse(query.as_bytes()), Err(expected), "{query}");
+            assert_eq!(PageCommand::parse(query.as_bytes()), Err(expected), "{query}");
         }
         let long = format!("swio=close&reason={}", "x".repeat(124));
-        assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
-        assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        assert_eq!(PageCommand::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
+        assert!(PageCommand::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
         let long = format!("swio=subscribe&topic=a&data={}", "x".repeat(4097));
-        assert_eq!(Command::parse(long.as_bytes()), Err(CommandError::DataTooLong));
-        assert!(Command::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        assert_eq!(PageCommand::parse(long.as_bytes()), Err(CommandError::DataTooLong));
+        assert!(PageCommand::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
         // Whatever bytes they are.
         for byte in 0..=255 {
-            Command::parse(&[byte, b'=', byte, b'%', byte]).expect_err("no command");
+            PageCommand::parse(&[byte, b'=', byte, b'%', byte]).expect_err("no command");
         }
     }
 
     #[test]
     fn a_frame_is_cut_at_its_first_line_feed() {
         let split = |frame: &'static str| {
-            let (query, payload) = Command::split(frame.as_bytes());
+            let (query, payload) = PageCommand::split(frame.as_bytes());
             (std::str::from_utf8(query).expect("text"), std::str::from_utf8(payload).expect("text"))
         };
         assert_eq!(split(""), ("", ""));

@@ -5,7 +5,7 @@ mod server;
 
 pub use server::server;
 
-use crate::codec::command::{self, Command};
+use crate::codec::command::{self, PageCommand};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{BodyFraming, HEADERS_MAX};
 use crate::codec::http::{Answer, Head, forwarded};
@@ -190,7 +190,7 @@ fn look_at(head: &Head<'_>) {
     form_urlencoded::parse(query.as_bytes()).for_each(drop);
     percent_encoding::percent_decode_str(head.path()).decode_utf8().ok();
     if command::is_one(query) {
-        Command::parse(query.as_bytes()).ok();
+        PageCommand::parse(query.as_bytes()).ok();
     }
     head.keeps_alive();
     if handshake::is_attempt(head) && handshake::check(head).is_ok() {
@@ -335,15 +335,17 @@ fn receive(
 
 /// Commands of `swio.1`, and the labels of what is sent.
 pub fn commands(bytes: &[u8]) {
-    let (query, payload) = Command::split(bytes);
+    let (query, payload) = PageCommand::split(bytes);
     assert!(query.len() + payload.len() <= bytes.len());
-    match Command::parse(query) {
-        Ok(Command::Subscribe { topic, .. } | Command::Unsubscribe { topic }) => assert!(!topic.is_empty()),
-        Ok(Command::Close { code, reason }) => {
+    match PageCommand::parse(query) {
+        Ok(PageCommand::Subscribe { topic, .. } | PageCommand::Unsubscribe { topic }) => {
+            assert!(!topic.is_empty())
+        }
+        Ok(PageCommand::Close { code, reason }) => {
             assert!(code == close::NO_STATUS || close::may_be_sent(code));
             assert!(reason.len() <= close::REASON_BYTES_MAX);
         }
-        Ok(Command::Send | Command::Ping) | Err(_) => {}
+        Ok(PageCommand::Send | PageCommand::Ping) | Err(_) => {}
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let labels = Labels { topic: text(query), id: text(payload), ..Labels::default() };

@@ -9,7 +9,7 @@ use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
 use crate::session::info::Usage;
-use crate::sim::{self, Wire};
+use crate::sim::{self, SimWire};
 use crate::{Builder, Frame, Framing, LengthType, Server};
 use std::time::{Duration, Instant};
 
@@ -202,7 +202,7 @@ fn put(wire: u32, bytes: &[u8]) {
 }
 
 /// What was written is read, and of it a session's token.
-fn token_of(wire: &mut Wire) -> Option<String> {
+fn token_of(wire: &mut SimWire) -> Option<String> {
     const BEFORE: &[u8] = b"\"session\":\"";
     let written = std::mem::take(&mut wire.written);
     let at = memchr::memmem::find(&written, BEFORE)? + BEFORE.len();

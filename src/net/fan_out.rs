@@ -24,7 +24,7 @@ pub(crate) struct FanOut {
 }
 
 /// What all connections get that ask for this key.
-struct Run {
+struct FormRun {
     key: u8,
     /// `None` where it can't be made.
     bytes: Option<Bytes>,
@@ -32,7 +32,7 @@ struct Run {
     span: Option<Span>,
 }
 
-impl Run {
+impl FormRun {
     fn bytes(&self) -> &[u8] {
         self.bytes.as_ref().map_or(&[], Bytes::as_slice)
     }
@@ -41,12 +41,12 @@ impl Run {
 /// The runs of a pass. Most passes have one, which costs no allocation.
 #[derive(Default)]
 struct Runs {
-    first: Option<Run>,
-    others: Vec<Run>,
+    first: Option<FormRun>,
+    others: Vec<FormRun>,
 }
 
 impl Runs {
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut FormRun> {
         self.first.iter_mut().chain(&mut self.others)
     }
 
@@ -54,7 +54,7 @@ impl Runs {
         self.all_mut().position(|run| run.key == key)
     }
 
-    fn add(&mut self, run: Run) -> usize {
+    fn add(&mut self, run: FormRun) -> usize {
         if self.first.is_none() {
             self.first = Some(run);
             return 0;
@@ -63,7 +63,7 @@ impl Runs {
         self.others.len()
     }
 
-    fn at(&mut self, number: usize) -> &mut Run {
+    fn at(&mut self, number: usize) -> &mut FormRun {
         match number.checked_sub(1) {
             None => self.first.as_mut().expect("the number is of a run"),
             Some(number) => &mut self.others[number],
@@ -147,7 +147,8 @@ impl<S: SessionState> Connections<S> {
         delivery: Delivery,
         encode: &mut impl FnMut(u8) -> Option<Bytes>,
     ) -> Current {
-        let number = runs.find(key).unwrap_or_else(|| runs.add(Run { key, bytes: encode(key), span: None }));
+        let number =
+            runs.find(key).unwrap_or_else(|| runs.add(FormRun { key, bytes: encode(key), span: None }));
         let len = runs.at(number).bytes().len();
         // What has a key of its own is never written together with others.
         if len == 0 || len >= self.early_bytes() || delivery.key.is_some() {

@@ -126,14 +126,14 @@ mod tests {
     use crate::config::Config;
     use crate::error::Side;
     use crate::net::limits::Limits;
-    use crate::net::rare::{ENTRIES_KEPT, Note};
+    use crate::net::rare::{ENTRIES_KEPT, RareNote};
     use crate::net::stream::Stream;
     use std::time::Instant;
 
     #[derive(Debug, Default, PartialEq)]
     struct Text(String);
 
-    impl Note for Text {
+    impl RareNote for Text {
         fn is_empty(&self) -> bool {
             self.0.is_empty()
         }

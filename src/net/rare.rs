@@ -8,10 +8,10 @@ use std::collections::HashMap;
 /// The app's own state of one connection.
 pub(crate) trait SessionState: Default {
     /// What it keeps for a few connections only.
-    type Note: Note;
+    type Note: RareNote;
 }
 
-pub(crate) trait Note: Default {
+pub(crate) trait RareNote: Default {
     /// Whether it can be forgotten.
     fn is_empty(&self) -> bool;
 }
@@ -20,7 +20,7 @@ impl SessionState for () {
     type Note = ();
 }
 
-impl Note for () {
+impl RareNote for () {
     fn is_empty(&self) -> bool {
         true
     }
@@ -36,7 +36,7 @@ pub(crate) struct Rare<N> {
     pub(super) note: N,
 }
 
-impl<N: Note> Rare<N> {
+impl<N: RareNote> Rare<N> {
     pub(super) fn is_empty(&self) -> bool {
         self.reason.is_none() && self.lost == Lost::default() && self.note.is_empty()
     }
@@ -60,7 +60,7 @@ pub(crate) const fn rare_bytes<N>() -> usize {
     size_of::<Rare<N>>() + 16 + (size_of::<(u32, Box<Rare<N>>)>() + 1) * 16 / 7
 }
 
-impl<N: Note> Rares<N> {
+impl<N: RareNote> Rares<N> {
     pub(super) fn ending(&self) -> usize {
         self.ending
     }

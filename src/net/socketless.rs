@@ -32,8 +32,8 @@ impl<S: SessionState> Connections<S> {
 
 impl<S: SessionState> Connections<S> {
     /// Moves what is queued for a connection without a socket to `taken`, in whole units, as every run written to it
-    /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes begin
-    /// with. It counts as queued until it is [released](Connections::release_taken).
+    /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes
+    /// begin with. It counts as queued until it is [released](Connections::release_taken).
     pub(crate) fn take_queued(
         &mut self,
         fd: Fd,

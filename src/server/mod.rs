@@ -1,8 +1,8 @@
 //! The server as callbacks see it: what it keeps of many connections, and the types that name each other because a
-//! call is given the server. Its parts, each knowing only those above it in this list: `state` (what is kept), this file,
-//! `api` (what users hold), `verbs` (what they do with a server), `dispatch` (from the reactor to the handlers), `start`
-//! (from configuration and behaviour to a running server). Contract of this layer: it calls the user; it never touches a
-//! socket, and one connection's protocol is the business of `session`.
+//! call is given the server. Its parts, each knowing only those above it in this list: `state` (what is kept), this
+//! file, `api` (what users hold), `verbs` (what they do with a server), `dispatch` (from the reactor to the handlers),
+//! `start` (from configuration and behaviour to a running server). Contract of this layer: it calls the user; it never
+//! touches a socket, and one connection's protocol is the business of `session`.
 
 pub(crate) mod api;
 pub(crate) mod dispatch;
@@ -19,7 +19,7 @@ use crate::session::route::Route;
 use state::clients::{ClientId, Outgoing};
 use state::command::{Command, Outcome};
 use state::history::Histories;
-use state::pool::{Output, TaskError, TaskId};
+use state::pool::{TaskError, TaskId, TaskOutput};
 use state::presence::Presence;
 use state::returning::Returning;
 use state::rooms::{Rooms, TopicEvent};
@@ -106,7 +106,7 @@ pub(crate) enum Deferred {
     Presence(Rc<str>, Rc<str>, Option<Rc<str>>, Presence),
 }
 
-pub(crate) type TaskCall = Box<dyn FnOnce(&mut Server, Result<Output, TaskError>)>;
+pub(crate) type TaskCall = Box<dyn FnOnce(&mut Server, Result<TaskOutput, TaskError>)>;
 
 /// Whom the result of a task is for.
 pub(crate) enum Finish {
@@ -146,7 +146,7 @@ pub(crate) enum Errand {
     Run(Box<dyn FnOnce(&mut Server) + Send>),
     /// For `on_pipe_message`.
     Message(Box<dyn Any + Send>),
-    Finished(TaskId, Result<Output, TaskError>),
+    Finished(TaskId, Result<TaskOutput, TaskError>),
     /// The addresses of the name that a client connects to.
     Resolved(ClientId, io::Result<Vec<SocketAddr>>),
     Shutdown,

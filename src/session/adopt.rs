@@ -24,16 +24,20 @@ impl Sessions {
     }
 
     fn can_adopt(&self, fd: Fd, websocket: Fd) -> bool {
-        let session = self.connections.get(fd).map(|connection| &connection.session);
-        let is_session = matches!(session, Some(Session::Socketless(session)) if !session.is_poll && session.end.is_none());
-        let other = self.connections.get(websocket).map(|connection| &connection.session);
-        let is_websocket = matches!(other, Some(Session::WebSocket(other)) if other.role() == Role::Server
-            && !other.marks.has(Marks::UNFINISHED)
-            && self.formats[other.format].notice().is_none());
-        is_session
-            && is_websocket
-            && self.check_established(fd).is_ok()
-            && self.check_established(websocket).is_ok()
+        let session_of = |fd| Some(&self.connections.get(fd)?.session);
+        let is_session = match session_of(fd) {
+            Some(Session::Socketless(session)) => !session.is_poll && session.end.is_none(),
+            _ => false,
+        };
+        let is_websocket = match session_of(websocket) {
+            Some(Session::WebSocket(other)) => {
+                other.role() == Role::Server
+                    && !other.marks.has(Marks::UNFINISHED)
+                    && self.formats[other.format].notice().is_none()
+            }
+            _ => false,
+        };
+        is_session && is_websocket && [fd, websocket].into_iter().all(|fd| self.is_established(fd))
     }
 
     /// Carries out [`Sessions::adopt`]. `is_paused`: the WebSocket is not read for that reason alone.

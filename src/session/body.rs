@@ -3,7 +3,7 @@
 //! `end_body` sends the last chunk, and a body that the connection's end would end is cut off by a reset.
 
 use crate::codec::http::response::Exchange;
-use crate::codec::http::{BodyFraming, Head, ResponseHead};
+use crate::codec::http::{Head, ResponseFraming, ResponseHead};
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
@@ -64,14 +64,14 @@ impl Sessions {
             return Ok(());
         }
         match framing {
-            BodyFraming::Absent => {}
-            BodyFraming::UntilClose => self.write_piece(fd, [bytes, &[]])?,
-            BodyFraming::Length(left) => {
+            ResponseFraming::Absent => {}
+            ResponseFraming::UntilClose => self.write_piece(fd, [bytes, &[]])?,
+            ResponseFraming::Length(left) => {
                 let left = left.checked_sub(bytes.len() as u64).ok_or(PushError::Unsendable)?;
                 self.write_piece(fd, [bytes, &[]])?;
-                self.body_mut(fd)?.framing = BodyFraming::Length(left);
+                self.body_mut(fd)?.framing = ResponseFraming::Length(left);
             }
-            BodyFraming::Chunked => {
+            ResponseFraming::Chunked => {
                 self.write_piece(fd, [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes])?;
                 self.connections.write(fd, [b"\r\n", &[]], Quota::Exempt).map_err(push_error)?;
             }
@@ -87,12 +87,14 @@ impl Sessions {
     pub(crate) fn end_body(&mut self, fd: Fd) -> bool {
         let Ok(&mut BodyOut { framing, .. }) = self.body_mut(fd) else { return false };
         match framing {
-            BodyFraming::Length(left @ 1..) => {
+            ResponseFraming::Length(left @ 1..) => {
                 log::warn!("{fd}: a body was ended {left} bytes before its length");
                 self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
                 return false;
             }
-            BodyFraming::Chunked if self.connections.write(fd, [LAST_CHUNK, &[]], Quota::Exempt).is_err() => {
+            ResponseFraming::Chunked
+                if self.connections.write(fd, [LAST_CHUNK, &[]], Quota::Exempt).is_err() =>
+            {
                 return false;
             }
             _ => {}
@@ -145,7 +147,8 @@ impl Sessions {
     /// Ends a connection by a reset where a FIN would say that the body on it is whole.
     pub(crate) fn reset_body(&mut self, fd: Fd, reason: &CloseReason) -> bool {
         let is_unended = |waiting: &&mut Waiting| {
-            !waiting.is_answered && waiting.body().is_some_and(|body| body.framing == BodyFraming::UntilClose)
+            !waiting.is_answered
+                && waiting.body().is_some_and(|body| body.framing == ResponseFraming::UntilClose)
         };
         if self.waiting(fd).filter(is_unended).is_none() {
             return false;

@@ -41,14 +41,14 @@ impl FormatId {
 }
 
 /// In the order of their numbers, which tell them from each other in all servers of the process.
-const BUILT_IN: [(Carrier, Content); 7] = [
-    (Carrier::WebSocket, Content::Payload),
-    (Carrier::WebSocket, Content::Payload),
-    (Carrier::WebSocket, Content::Labelled(&FRAMES)),
-    (Carrier::EventStream, Content::Payload),
-    (Carrier::EventStream, Content::Labelled(&EVENTS)),
-    (Carrier::LongPolling, Content::Labelled(&POLLED)),
-    (Carrier::Socketless, Content::Payload),
+const BUILT_IN: [(Carrier, FormatContent); 7] = [
+    (Carrier::WebSocket, FormatContent::Payload),
+    (Carrier::WebSocket, FormatContent::Payload),
+    (Carrier::WebSocket, FormatContent::Labelled(&FRAMES)),
+    (Carrier::EventStream, FormatContent::Payload),
+    (Carrier::EventStream, FormatContent::Labelled(&EVENTS)),
+    (Carrier::LongPolling, FormatContent::Labelled(&POLLED)),
+    (Carrier::Socketless, FormatContent::Payload),
 ];
 
 const FRAMES: Labelling = Labelling { message: labels::frame, notice: labels::notice_frame };
@@ -71,7 +71,7 @@ pub(crate) fn next_key() -> u64 {
 
 /// What is in the framing.
 #[derive(Clone)]
-enum Content {
+enum FormatContent {
     /// The message's payload; on an event stream with id and event name, which the transport has fields for.
     Payload,
     /// The payload with labels.
@@ -88,7 +88,7 @@ struct Labelling {
 
 pub(crate) struct Format {
     pub(crate) carrier: Carrier,
-    content: Content,
+    content: FormatContent,
     /// No other format of the process has it, but those of other servers that give the same bytes.
     key: u64,
     /// The same framing without an envelope of the application's.
@@ -99,14 +99,14 @@ impl Format {
     /// How notices are written; `None` where the client is told none, and may not subscribe.
     pub(crate) fn notice(&self) -> Option<fn(Notice<'_>) -> Vec<u8>> {
         match self.content {
-            Content::Labelled(labelling) => Some(labelling.notice),
+            FormatContent::Labelled(labelling) => Some(labelling.notice),
             _ => None,
         }
     }
 
     /// Whether topics are told to its clients.
     pub(crate) fn reads_topic(&self) -> bool {
-        !matches!(self.content, Content::Payload)
+        !matches!(self.content, FormatContent::Payload)
     }
 
     /// What shows the network that an event stream is in use.
@@ -118,12 +118,14 @@ impl Format {
     fn encode(&self, message: &Message<'_>) -> Option<Vec<u8>> {
         let (opcode, data, labels) = (message.opcode(), message.as_bytes(), message.labels());
         match &self.content {
-            Content::Payload => {
+            FormatContent::Payload => {
                 let mut run = Vec::new();
                 self.carrier.put(&mut run, labels, opcode, data).then_some(run)
             }
-            Content::Labelled(labelling) => Some((labelling.message)(labels, opcode == Opcode::Binary, data)),
-            Content::Envelope(_, envelope) => self.envelop(&**envelope, message),
+            FormatContent::Labelled(labelling) => {
+                Some((labelling.message)(labels, opcode == Opcode::Binary, data))
+            }
+            FormatContent::Envelope(_, envelope) => self.envelop(&**envelope, message),
         }
     }
 
@@ -164,7 +166,7 @@ impl Formats {
         let built_in = built_in.map(|(number, (carrier, content))| (number, number as u64, carrier, content));
         let tcp = framings.iter().enumerate().map(|(number, framing)| {
             let carrier = Carrier::Tcp(Rc::new(Framer::new(framing)));
-            (BUILT_IN.len() + number, next_key(), carrier, Content::Payload)
+            (BUILT_IN.len() + number, next_key(), carrier, FormatContent::Payload)
         });
         let formats = built_in.chain(tcp).map(|(number, key, carrier, content)| Format {
             carrier,
@@ -190,7 +192,7 @@ impl Formats {
     pub(crate) fn with_envelope(&mut self, id: FormatId, envelope: EnvelopeId) -> Option<FormatId> {
         let bare = self[id].bare;
         let is_it = |format: &Format| match &format.content {
-            Content::Envelope(other, _) => format.bare == bare && *other == envelope,
+            FormatContent::Envelope(other, _) => format.bare == bare && *other == envelope,
             _ => false,
         };
         if let Some(number) = self.formats.iter().position(is_it) {
@@ -198,7 +200,7 @@ impl Formats {
         }
         let (_, own) = self.envelopes.iter().find(|(other, _)| *other == envelope)?;
         let number = u8::try_from(self.formats.len()).ok()?;
-        let content = Content::Envelope(envelope, own.clone());
+        let content = FormatContent::Envelope(envelope, own.clone());
         let carrier = self[bare].carrier.clone();
         self.formats.push(Format { carrier, content, key: next_key(), bare });
         Some(FormatId(number))
@@ -207,7 +209,7 @@ impl Formats {
     /// The format for a WebSocket with the envelope of another format.
     pub(crate) fn on_websocket(&mut self, id: FormatId) -> FormatId {
         match self[id].content {
-            Content::Envelope(envelope, _) => self.with_envelope(FormatId::PLAIN, envelope),
+            FormatContent::Envelope(envelope, _) => self.with_envelope(FormatId::PLAIN, envelope),
             _ => None,
         }
         .unwrap_or(FormatId::PLAIN)

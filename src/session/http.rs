@@ -218,8 +218,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Answers a request of long polling. An answer is a little more than the messages in it, which may be as much as an
-    /// outbox takes.
+    /// Answers a request of long polling. An answer is a little more than the messages in it, which may be as much as
+    /// an outbox takes.
     pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last;
         let response = cors::permit(&request.head, response);

@@ -1,7 +1,7 @@
 //! One connection's protocol life: HTTP, WebSockets, event streams, long polling and raw TCP, from bytes to what they
-//! mean and from messages to bytes; closing, liveness and answers that come later. Contract of this layer: it acts on one
-//! connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic, no
-//! user, and never touches a socket. The server above it calls the handlers.
+//! mean and from messages to bytes; closing, liveness and answers that come later. Contract of this layer: it acts on
+//! one connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic,
+//! no user, and never touches a socket. The server above it calls the handlers.
 
 pub(crate) mod adopt;
 pub(crate) mod body;

@@ -1,7 +1,7 @@
 //! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
 //! One that has a number is taken once, however often it is sent.
 
-use crate::codec::command::{self, Command, CommandError};
+use crate::codec::command::{self, CommandError, PageCommand};
 use crate::codec::http::{Head, Response};
 use crate::codec::ws::{Opcode, handshake, utf8};
 use crate::error::{Cause, CloseReason, Side};
@@ -29,7 +29,7 @@ pub(crate) enum Posted<'a> {
     Done,
     /// The body is a message of this kind, of a session of this handler's.
     Message(Route, Fd, Opcode),
-    Command(Route, Fd, Command<'a>),
+    Command(Route, Fd, PageCommand<'a>),
     /// The client of a session of long polling goes.
     Left(Fd, CloseReason),
 }
@@ -89,14 +89,14 @@ impl Sessions {
             return Err(NotTaken(409, "a message before it is missing"));
         }
         match command {
-            Command::Send => {
+            PageCommand::Send => {
                 let opcode = self.judge_message(fd, request)?;
                 let route = self.admit_post(fd, number)?;
                 self.stats.messages_received += 1;
                 Ok(Posted::Message(route, fd, opcode))
             }
             // Nothing is in the way of a client that goes.
-            Command::Close { code, reason } => {
+            PageCommand::Close { code, reason } => {
                 let reason = CloseReason::new(Side::Peer, code, &reason, Cause::Requested);
                 if channel.transport == Transport::LongPolling {
                     return Ok(Posted::Left(fd, reason));
@@ -129,10 +129,10 @@ impl Sessions {
     }
 
     /// Reads a command. Names that are out of all proportion are not worth an answer.
-    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<Command<'a>, CommandError> {
-        let command = Command::parse(query)?;
+    pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<PageCommand<'a>, CommandError> {
+        let command = PageCommand::parse(query)?;
         match &command {
-            Command::Subscribe { topic, .. } | Command::Unsubscribe { topic }
+            PageCommand::Subscribe { topic, .. } | PageCommand::Unsubscribe { topic }
                 if topic.len() > self.config.topic_bytes_max.max(ANSWERED_BYTES_MAX) =>
             {
                 Err(CommandError::TopicTooLong)

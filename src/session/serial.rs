@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Bytes: base64 in text, as they are in binary formats.
-struct Bytes<'a>(Cow<'a, [u8]>);
+struct Base64<'a>(Cow<'a, [u8]>);
 
-impl Serialize for Bytes<'_> {
+impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serializer.is_human_readable() {
             true => serializer.serialize_str(&STANDARD.encode(&self.0)),
@@ -30,14 +30,14 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes<'_> {
+impl<'de> Deserialize<'de> for Base64<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            return deserializer.deserialize_byte_buf(ByteBuf).map(|bytes| Bytes(bytes.into()));
+            return deserializer.deserialize_byte_buf(ByteBuf).map(|bytes| Base64(bytes.into()));
         }
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD.decode(text).map_err(|error| D::Error::custom(format!("no base64: {error}")))?;
-        Ok(Bytes(bytes.into()))
+        Ok(Base64(bytes.into()))
     }
 }
 
@@ -61,15 +61,15 @@ impl Visitor<'_> for ByteBuf {
 
 /// For fields of type `Vec<u8>`.
 pub(crate) mod bytes {
-    use super::Bytes;
+    use super::Base64;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        Bytes(bytes.into()).serialize(serializer)
+        Base64(bytes.into()).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        Bytes::deserialize(deserializer).map(|bytes| bytes.0.into_owned())
+        Base64::deserialize(deserializer).map(|bytes| bytes.0.into_owned())
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) mod unix_millis {
 #[serde(default, deny_unknown_fields)]
 struct MessageForm {
     text: Option<String>,
-    binary: Option<Bytes<'static>>,
+    binary: Option<Base64<'static>>,
     event: Option<String>,
     id: Option<String>,
     latest: Option<u64>,
@@ -111,7 +111,7 @@ impl Serialize for Message<'_> {
             if all || value.is_some() { form.serialize_field(name, &value) } else { form.skip_field(name) }
         }
         let text = self.as_str();
-        let binary = text.is_none().then(|| Bytes(self.as_bytes().into()));
+        let binary = text.is_none().then(|| Base64(self.as_bytes().into()));
         let label = |label: fn(&crate::codec::labels::Labels) -> &str| {
             self.labels().map(label).filter(|label| !label.is_empty())
         };
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Message<'static> {
         let form = MessageForm::deserialize(deserializer)?;
         let mut message = match (form.text, form.binary) {
             (Some(text), None) => Message::from(text),
-            (None, Some(Bytes(bytes))) => Message::binary(bytes),
+            (None, Some(Base64(bytes))) => Message::binary(bytes),
             _ => return Err(D::Error::custom("a message has either `text` or `binary`")),
         };
         if let Some(event) = form.event {
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for Message<'static> {
     }
 }
 
-type Headers<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+type HeaderList<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The body is text where it is UTF-8.
 #[derive(Serialize, Deserialize)]
@@ -163,18 +163,18 @@ type Headers<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 struct ResponseForm<'a> {
     status: u16,
     #[serde(default)]
-    headers: Headers<'a>,
+    headers: HeaderList<'a>,
     #[serde(default)]
     text: Cow<'a, str>,
     #[serde(default)]
-    binary: Option<Bytes<'a>>,
+    binary: Option<Base64<'a>>,
 }
 
 impl Serialize for Response {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (text, binary) = match std::str::from_utf8(self.body_bytes()) {
             Ok(text) => (text.into(), None),
-            Err(_) => ("".into(), Some(Bytes(self.body_bytes().into()))),
+            Err(_) => ("".into(), Some(Base64(self.body_bytes().into()))),
         };
         let headers = self.headers().map(|(name, value)| (name.into(), value.into())).collect();
         ResponseForm { status: self.status(), headers, text, binary }.serialize(serializer)
@@ -192,7 +192,7 @@ impl<'de> Deserialize<'de> for Response {
         }
         match (form.binary, form.text) {
             (None, text) => Ok(response.body(text.into_owned().into_bytes())),
-            (Some(Bytes(bytes)), text) if text.is_empty() => Ok(response.body(bytes)),
+            (Some(Base64(bytes)), text) if text.is_empty() => Ok(response.body(bytes)),
             _ => Err(D::Error::custom("a response has either `text` or `binary`")),
         }
     }
@@ -203,7 +203,7 @@ impl<'de> Deserialize<'de> for Response {
 struct ResponseHeadForm<'a> {
     status: u16,
     #[serde(default)]
-    headers: Headers<'a>,
+    headers: HeaderList<'a>,
     #[serde(default)]
     content_length: Option<u64>,
 }
@@ -236,7 +236,7 @@ enum HandshakeForm {
         #[serde(default)]
         subprotocol: Option<String>,
         #[serde(default)]
-        headers: Headers<'static>,
+        headers: HeaderList<'static>,
     },
     Refuse(Response),
 }

@@ -4,14 +4,14 @@
 use super::formats::FormatId;
 use super::info::Transport;
 use super::route::Route;
-use crate::codec::http::BodyFraming;
+use crate::codec::http::ResponseFraming;
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::tcp::PartialPackage;
 use crate::codec::ws::{Decoder, Role, utf8};
 use crate::error::CloseReason;
 use crate::fd::Fd;
-use crate::net::rare::{self, SessionState};
+use crate::net::rare::{RareNote, SessionState};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -156,7 +156,7 @@ impl Note {
     }
 }
 
-impl rare::Note for Note {
+impl RareNote for Note {
     fn is_empty(&self) -> bool {
         self.pause.is_none()
             && self.text.is_none()
@@ -312,7 +312,7 @@ impl Waiting {
 /// A response body that is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BodyOut {
-    pub(crate) framing: BodyFraming,
+    pub(crate) framing: ResponseFraming,
     pub(crate) keep_alive: bool,
 }
 

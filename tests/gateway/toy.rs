@@ -1,5 +1,5 @@
-//! A gateway for a protocol that nobody speaks, on the public API alone: its own envelope, its own polling transport, its
-//! own authentication, and a poll that becomes a WebSocket.
+//! A gateway for a protocol that nobody speaks, on the public API alone: its own envelope, its own polling transport,
+//! its own authentication, and a poll that becomes a WebSocket.
 //!
 //! | Request | Answer |
 //! |---|---|

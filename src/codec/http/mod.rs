@@ -13,5 +13,5 @@ pub use answer::Answer;
 pub(crate) use head::Head;
 pub(crate) use refusal::{BadRequest, Refusal};
 pub use response::Response;
-pub(crate) use response_head::BodyFraming;
+pub(crate) use response_head::ResponseFraming;
 pub use response_head::ResponseHead;

@@ -22,7 +22,7 @@ pub struct ResponseHead {
 
 /// How a body goes onto the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyFraming {
+pub(crate) enum ResponseFraming {
     Chunked,
     /// So many bytes are still to come.
     Length(u64),
@@ -77,20 +77,20 @@ impl ResponseHead {
     }
 
     /// Writes the head, and says how the body goes after it.
-    pub(crate) fn encode(&self, is_1_1: bool, about: &Exchange<'_>) -> (Vec<u8>, BodyFraming) {
+    pub(crate) fn encode(&self, is_1_1: bool, about: &Exchange<'_>) -> (Vec<u8>, ResponseFraming) {
         let (head, framing) = match self.length {
-            _ if !self.has_body() => (self.response.head(format_args!(""), about), BodyFraming::Absent),
+            _ if !self.has_body() => (self.response.head(format_args!(""), about), ResponseFraming::Absent),
             Some(length) => {
                 let line = format_args!("Content-Length: {length}\r\n");
-                (self.response.head(line, about), BodyFraming::Length(length))
+                (self.response.head(line, about), ResponseFraming::Length(length))
             }
             None if is_1_1 => {
                 let line = format_args!("Transfer-Encoding: chunked\r\n");
-                (self.response.head(line, about), BodyFraming::Chunked)
+                (self.response.head(line, about), ResponseFraming::Chunked)
             }
-            None => (self.response.head(format_args!(""), about), BodyFraming::UntilClose),
+            None => (self.response.head(format_args!(""), about), ResponseFraming::UntilClose),
         };
-        (head, if about.is_head { BodyFraming::Absent } else { framing })
+        (head, if about.is_head { ResponseFraming::Absent } else { framing })
     }
 
     fn has_body(&self) -> bool {
@@ -102,7 +102,7 @@ impl ResponseHead {
 mod tests {
     use super::*;
 
-    fn wire(head: &ResponseHead, is_1_1: bool, is_head: bool) -> (String, BodyFraming) {
+    fn wire(head: &ResponseHead, is_1_1: bool, is_head: bool) -> (String, ResponseFraming) {
         let about = Exchange { is_head, keep_alive: !head.ends_by_close(is_1_1), date: "now" };
         let (head, framing) = head.encode(is_1_1, &about);
         (String::from_utf8(head).expect("text"), framing)
@@ -115,14 +115,14 @@ mod tests {
         };
         let open = ResponseHead::new(200).header("X-A", "b");
         let chunked = head("Transfer-Encoding: chunked\r\n", "keep-alive");
-        assert_eq!(wire(&open, true, false), (chunked.clone(), BodyFraming::Chunked));
-        assert_eq!(wire(&open, true, true), (chunked, BodyFraming::Absent));
-        assert_eq!(wire(&open, false, false), (head("", "close"), BodyFraming::UntilClose));
+        assert_eq!(wire(&open, true, false), (chunked.clone(), ResponseFraming::Chunked));
+        assert_eq!(wire(&open, true, true), (chunked, ResponseFraming::Absent));
+        assert_eq!(wire(&open, false, false), (head("", "close"), ResponseFraming::UntilClose));
         let known = open.content_length(7);
         let length = head("Content-Length: 7\r\n", "keep-alive");
-        assert_eq!(wire(&known, true, false), (length.clone(), BodyFraming::Length(7)));
-        assert_eq!(wire(&known, false, false), (length.clone(), BodyFraming::Length(7)));
-        assert_eq!(wire(&known, true, true), (length, BodyFraming::Absent));
+        assert_eq!(wire(&known, true, false), (length.clone(), ResponseFraming::Length(7)));
+        assert_eq!(wire(&known, false, false), (length.clone(), ResponseFraming::Length(7)));
+        assert_eq!(wire(&known, true, true), (length, ResponseFraming::Absent));
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         for status in [204, 304] {
             let (head, framing) = wire(&ResponseHead::new(status).content_length(3), true, false);
             assert!(!head.contains("Content-Length") && !head.contains("Transfer-Encoding"), "{head}");
-            assert_eq!(framing, BodyFraming::Absent);
+            assert_eq!(framing, ResponseFraming::Absent);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
 use crate::server::state::clients::ClientId;
 use crate::server::state::command::{Command, Outcome};
-use crate::server::state::pool::{Output, TaskError, TaskId};
+use crate::server::state::pool::{TaskError, TaskId, TaskOutput};
 use crate::server::state::subscription::Subscription;
 use crate::server::{Errand, Handle, Mail, OnOutcome, Server};
 use crate::session::message::Message;
@@ -232,7 +232,7 @@ impl Handle {
     }
 
     /// A task's result. Where the server has ended, nobody waits for it.
-    pub(crate) fn finished(&self, id: TaskId, result: Result<Output, TaskError>) {
+    pub(crate) fn finished(&self, id: TaskId, result: Result<TaskOutput, TaskError>) {
         self.0.send_exempt(Mail::Errand(Errand::Finished(id, result))).ok();
     }
 

@@ -1,7 +1,7 @@
 //! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
 //! sign of life.
 
-use crate::codec::command::{Command, CommandError};
+use crate::codec::command::{CommandError, PageCommand};
 use crate::codec::ws::Opcode;
 use crate::fd::Fd;
 use crate::server::dispatch::Dispatch;
@@ -13,13 +13,15 @@ use crate::session::route::Route;
 impl Dispatch {
     /// A frame of `swio.1`. `spoke`: when the last one came that was more than a sign of life.
     pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8], spoke: u8) {
-        let (query, payload) = Command::split(frame);
+        let (query, payload) = PageCommand::split(frame);
         match self.server.sessions.parse_command(query) {
-            Ok(Command::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
+            Ok(PageCommand::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
             // A WebSocket has a frame for it.
-            Ok(Command::Close { .. }) => self.bad_command(route, fd, CommandError::CloseOnWebSocket),
+            Ok(PageCommand::Close { .. }) => self.bad_command(route, fd, CommandError::CloseOnWebSocket),
             Ok(command) => {
-                if let (Command::Ping, Some(websocket)) = (&command, self.server.sessions.websocket_mut(fd)) {
+                if let (PageCommand::Ping, Some(websocket)) =
+                    (&command, self.server.sessions.websocket_mut(fd))
+                {
                     websocket.spoke = spoke;
                 }
                 self.run_command(route, fd, &command);
@@ -33,18 +35,18 @@ impl Dispatch {
     }
 
     /// Does what a command asks for, where it asks for no message and no end.
-    pub(crate) fn run_command(&mut self, route: Route, fd: Fd, command: &Command<'_>) {
+    pub(crate) fn run_command(&mut self, route: Route, fd: Fd, command: &PageCommand<'_>) {
         match command {
-            Command::Subscribe { topic, last_id, data } => {
+            PageCommand::Subscribe { topic, last_id, data } => {
                 self.subscribe(route, &SubscribeRequest::new(fd, topic, data), last_id.as_deref());
             }
-            Command::Unsubscribe { topic } => {
+            PageCommand::Unsubscribe { topic } => {
                 self.server.take_question(fd, topic);
                 self.server.leave(fd, topic);
                 self.server.sessions.tell(fd, &[("unsubscribed", topic)]);
             }
-            Command::Ping => self.server.sessions.tell(fd, &[("pong", "1")]),
-            Command::Send | Command::Close { .. } => {}
+            PageCommand::Ping => self.server.sessions.tell(fd, &[("pong", "1")]),
+            PageCommand::Send | PageCommand::Close { .. } => {}
         }
     }
 

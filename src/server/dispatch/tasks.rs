@@ -2,13 +2,13 @@
 
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
-use crate::server::state::pool::{Output, TaskError, TaskId};
+use crate::server::state::pool::{TaskError, TaskId, TaskOutput};
 use crate::server::{Finish, Server};
 use crate::session::route::Route;
 
 impl Dispatch {
     /// Tells what became of a task; of one that was abandoned that is told already.
-    pub(crate) fn task_finished(&mut self, id: TaskId, result: Result<Output, TaskError>) {
+    pub(crate) fn task_finished(&mut self, id: TaskId, result: Result<TaskOutput, TaskError>) {
         match self.server.tasks.take(id) {
             Some(Finish::Call(route, call)) => {
                 self.call("a task's finish", route, None, |_, server| call(server, result));

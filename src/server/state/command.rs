@@ -10,9 +10,9 @@ use crate::session::info::{ClientInfo, Stats};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
 
-/// A verb of the server with all that it needs, owned: to be carried out by [`Server::execute`](crate::Server::execute), or from another thread
-/// by [`Handle::execute`](crate::Handle::execute) or [`Handle::ask`](crate::Handle::ask). Each variant says which
-/// [`Outcome`] it has.
+/// A verb of the server with all that it needs, owned: to be carried out by
+/// [`Server::execute`](crate::Server::execute), or from another thread by [`Handle::execute`](crate::Handle::execute)
+/// or [`Handle::ask`](crate::Handle::ask). Each variant says which [`Outcome`] it has.
 ///
 /// With the feature `serde` commands and outcomes can be written and read: as JSON from a worker in another language or
 /// an HTTP API of yours, or in a binary format between your own programs. A variant's name is in snake case, an [`Fd`]
@@ -106,7 +106,8 @@ pub enum Command {
         /// The connection to end.
         fd: Fd,
     },
-    /// [`Server::join`](crate::Server::join). [`Outcome::Bool`], false where it was in the topic already, or [`Outcome::JoinRefused`].
+    /// [`Server::join`](crate::Server::join). [`Outcome::Bool`], false where it was in the topic already, or
+    /// [`Outcome::JoinRefused`].
     Join {
         /// Who joins.
         fd: Fd,
@@ -120,7 +121,8 @@ pub enum Command {
         /// What.
         topic: String,
     },
-    /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false where that was known, or [`Outcome::JoinRefused`].
+    /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false where that was known, or
+    /// [`Outcome::JoinRefused`].
     Bind {
         /// The connection.
         fd: Fd,
@@ -132,7 +134,8 @@ pub enum Command {
         /// The connection.
         fd: Fd,
     },
-    /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not before.
+    /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not
+    /// before.
     Pause {
         /// The connection not to read.
         fd: Fd,
@@ -154,7 +157,8 @@ pub enum Command {
         /// Whether it is exempt from what ends silent connections.
         is_protected: bool,
     },
-    /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited for it.
+    /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited
+    /// for it.
     AnswerHandshake {
         /// Who waits.
         fd: Fd,
@@ -168,7 +172,8 @@ pub enum Command {
         /// The answer.
         response: Response,
     },
-    /// [`Server::answer_subscribe`](crate::Server::answer_subscribe). [`Outcome::Bool`]: whether the client waited for it.
+    /// [`Server::answer_subscribe`](crate::Server::answer_subscribe). [`Outcome::Bool`]: whether the client waited for
+    /// it.
     AnswerSubscribe {
         /// Who waits.
         fd: Fd,
@@ -184,8 +189,8 @@ pub enum Command {
         /// The status and headers.
         head: ResponseHead,
     },
-    /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`]. If the connection
-    /// has no room for it, it is ended, for what is written after it would leave a hole in the body.
+    /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`]. If the
+    /// connection has no room for it, it is ended, for what is written after it would leave a hole in the body.
     WriteBody {
         /// Whose body it is.
         fd: Fd,

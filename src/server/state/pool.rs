@@ -49,12 +49,12 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 /// What came of a task, whatever it is.
-pub(crate) type Output = Box<dyn Any + Send>;
+pub(crate) type TaskOutput = Box<dyn Any + Send>;
 
 /// Is told what came of a task, on the thread that did it.
-pub(crate) type Done = Arc<dyn Fn(TaskId, Result<Output, TaskError>) + Send + Sync>;
+pub(crate) type Done = Arc<dyn Fn(TaskId, Result<TaskOutput, TaskError>) + Send + Sync>;
 
-pub(crate) type Work = Box<dyn FnOnce() -> Output + Send>;
+pub(crate) type Work = Box<dyn FnOnce() -> TaskOutput + Send>;
 
 /// Dropping it lets its threads end, each when its work is done.
 pub(crate) struct Pool(Arc<Shared>);

@@ -43,12 +43,12 @@ impl<'a> SubscribeRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
-pub struct Subscription(pub(crate) Verdict);
+pub struct Subscription(pub(crate) SubscribeVerdict);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub(crate) enum Verdict {
+pub(crate) enum SubscribeVerdict {
     /// With what the client is told; empty: nothing.
     Allow(String),
     /// Why.
@@ -60,12 +60,12 @@ pub(crate) enum Verdict {
 impl Subscription {
     /// Lets the client [join](crate::Server::join) the topic.
     pub fn allow() -> Subscription {
-        Subscription(Verdict::Allow(String::new()))
+        Subscription(SubscribeVerdict::Allow(String::new()))
     }
 
     /// Does not let it, and tells it why: a text for people.
     pub fn deny(reason: impl Into<String>) -> Subscription {
-        Subscription(Verdict::Deny(reason.into()))
+        Subscription(SubscribeVerdict::Deny(reason.into()))
     }
 
     /// No answer yet: it is given by [`Server::answer_subscribe`](crate::Server::answer_subscribe) or
@@ -95,13 +95,13 @@ impl Subscription {
     /// # fn ask_the_database(_: &str, _: &str) -> bool { true }
     /// ```
     pub fn later() -> Subscription {
-        Subscription(Verdict::Later)
+        Subscription(SubscribeVerdict::Later)
     }
 
     /// What the client is told when it is in: a text, such as JSON. It should be short beside
     /// [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max). Of a denial there is the reason alone.
     pub fn data(mut self, data: impl Into<String>) -> Subscription {
-        if let Verdict::Allow(told) = &mut self.0 {
+        if let SubscribeVerdict::Allow(told) = &mut self.0 {
             *told = data.into();
         }
         self
@@ -110,8 +110,8 @@ impl Subscription {
     /// What it takes of the mailbox.
     pub(crate) fn bytes(&self) -> usize {
         match &self.0 {
-            Verdict::Allow(text) | Verdict::Deny(text) => text.len(),
-            Verdict::Later => 0,
+            SubscribeVerdict::Allow(text) | SubscribeVerdict::Deny(text) => text.len(),
+            SubscribeVerdict::Later => 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fd::Fd;
 use crate::server::state::returning::Positions;
-use crate::server::state::subscription::{Subscription, Verdict};
+use crate::server::state::subscription::{SubscribeVerdict, Subscription};
 use crate::server::{Server, Timer, later};
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ impl Server {
     /// been answered at once.
     pub fn answer_subscribe(&mut self, fd: Fd, topic: &str, answer: impl Into<Subscription>) -> bool {
         let answer = answer.into();
-        if answer.0 == Verdict::Later {
+        if answer.0 == SubscribeVerdict::Later {
             return false;
         }
         let Some(last_id) = self.take_question(fd, topic) else { return false };
@@ -35,9 +35,11 @@ impl Server {
         answer: Subscription,
     ) {
         let joined = match answer.0 {
-            Verdict::Allow(data) => self.join(fd, topic).map(|_| data).map_err(|error| error.to_string()),
-            Verdict::Deny(reason) => Err(reason),
-            Verdict::Later => return self.wait_for_answer(fd, topic, last_id),
+            SubscribeVerdict::Allow(data) => {
+                self.join(fd, topic).map(|_| data).map_err(|error| error.to_string())
+            }
+            SubscribeVerdict::Deny(reason) => Err(reason),
+            SubscribeVerdict::Later => return self.wait_for_answer(fd, topic, last_id),
         };
         // The handler may have put it into other topics too.
         self.bring_up_to_date(Some(topic));

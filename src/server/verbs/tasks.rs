@@ -1,6 +1,6 @@
 //! Work that takes long, done beside the reactor, and its result as an event: Swoole's task and finish.
 
-use crate::server::state::pool::{Done, Output, TaskError, TaskId};
+use crate::server::state::pool::{Done, TaskError, TaskId, TaskOutput};
 use crate::server::{Deferred, Finish, Server, TaskCall};
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Server {
             let handle = handle.clone();
             Arc::new(move |id, result| handle.finished(id, result))
         };
-        let id = self.tasks.add(Box::new(move || Box::new(work()) as Output), finish, limits, done)?;
+        let id = self.tasks.add(Box::new(move || Box::new(work()) as TaskOutput), finish, limits, done)?;
         self.sessions.stats.tasks += 1;
         Ok(id)
     }
