@@ -127,11 +127,12 @@ impl Sessions {
     }
 
     fn token_event(&self, fd: Fd, token: &str) -> Vec<u8> {
-        if self.channel(fd).is_ok_and(|channel| channel.format == FormatId::LABELLED_EVENTS) {
+        let format = self.channel(fd).ok().map(|channel| channel.format);
+        if let Some(encode) = format.and_then(|format| self.formats[format].notice()) {
             let heartbeat = self.config.ping_interval.map(|interval| interval.as_millis().to_string());
             let heartbeat = heartbeat.as_deref().map(|heartbeat| ("heartbeat", heartbeat));
             let notice: Vec<_> = [("session", token)].into_iter().chain(heartbeat).collect();
-            return labels::notice_event(&notice);
+            return encode(&notice);
         }
         let labels = Labels { event: "swio".to_owned(), ..Labels::default() };
         sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes())

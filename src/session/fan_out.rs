@@ -53,11 +53,11 @@ impl Others {
 
     fn note(&mut self, fd: Fd, websocket: &WebSocket, is_for_all: bool, is_kept: bool) {
         let is_unfinished = websocket.marks.has(Marks::UNFINISHED);
-        if websocket.format == FormatId::MASKED {
+        if websocket.format.is_masked() {
             if !is_for_all {
                 self.outgoing.push(fd);
             }
-        } else if is_unfinished && is_kept && websocket.format == FormatId::LABELLED {
+        } else if is_unfinished && is_kept && websocket.format.is_labelled() {
             self.waiting.push(fd);
         } else {
             self.unfinished += usize::from(is_unfinished);

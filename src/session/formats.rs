@@ -8,6 +8,7 @@ use crate::codec::ws::Opcode;
 use crate::net::outbox::Bytes;
 use crate::session::carrier::Carrier;
 use crate::session::envelope::{Envelope, EnvelopeId, Packets};
+use crate::session::info::Transport;
 use crate::session::message::Message;
 use std::ops::Index;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,40 @@ impl FormatId {
     pub(crate) const POLLED: FormatId = FormatId(5);
     /// Units for a session that an application carries.
     pub(crate) const UNITS: FormatId = FormatId(6);
+
+    /// That of a transport that the server offers by itself. `is_labelled`: to a client that speaks `swio.1`.
+    pub(crate) fn of(transport: Transport, is_labelled: bool) -> FormatId {
+        match (transport, is_labelled) {
+            (Transport::LongPolling, _) => FormatId::POLLED,
+            (Transport::EventStream, false) => FormatId::EVENTS,
+            (Transport::EventStream, true) => FormatId::LABELLED_EVENTS,
+            (Transport::Session, _) => FormatId::UNITS,
+            (_, false) => FormatId::PLAIN,
+            (_, true) => FormatId::LABELLED,
+        }
+    }
+
+    /// Whether each frame needs a mask of its own, so that none is shared.
+    #[inline]
+    pub(crate) fn is_masked(self) -> bool {
+        self == FormatId::MASKED
+    }
+
+    /// Whether these are the frames of `swio.1`, which begin with labels in both directions.
+    #[inline]
+    pub(crate) fn is_labelled(self) -> bool {
+        self == FormatId::LABELLED
+    }
+
+    /// What the first frame of a message that is pushed in parts begins with: no labels, if it could have some.
+    pub(crate) fn head_of_parts(self) -> &'static [u8] {
+        if self.is_labelled() { b"\n" } else { b"" }
+    }
+
+    /// Whether it can be changed to one with an envelope: the client has not agreed to another form.
+    pub(crate) fn takes_envelope(self) -> bool {
+        ![FormatId::LABELLED, FormatId::LABELLED_EVENTS, FormatId::MASKED].contains(&self)
+    }
 
     /// That of the raw TCP listener with this number.
     pub(crate) fn of_listener(number: u8) -> FormatId {

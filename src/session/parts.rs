@@ -6,7 +6,6 @@ use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::channel::Channel;
-use crate::session::formats::FormatId;
 use crate::session::info::Transport;
 use crate::session::state::Marks;
 
@@ -36,10 +35,9 @@ impl Sessions {
                 text.finish().map_err(|_| PushError::Unsendable)?;
             }
         }
-        // It has no labels, which are in front of its first part.
-        let labels: &[u8] = if format == FormatId::LABELLED && !is_begun { b"\n" } else { b"" };
+        let labels = if is_begun { b"" } else { format.head_of_parts() };
         let header = header::encode(finish, opcode, labels.len() + bytes.len());
-        let written = if format == FormatId::MASKED {
+        let written = if format.is_masked() {
             self.write_masked(fd, header, bytes.into(), Quota::Limited)
         } else {
             let head = [header.as_slice(), labels].concat();

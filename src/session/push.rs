@@ -54,7 +54,7 @@ impl Sessions {
             return Err(PushError::Unfinished);
         }
         let is_alone = message.prepared().is_none();
-        if channel.format == FormatId::PLAIN && is_alone || channel.format == FormatId::MASKED {
+        if channel.format == FormatId::PLAIN && is_alone || channel.format.is_masked() {
             let (opcode, quota) = (message.opcode(), Quota::Message(message.delivery()));
             return self.push_frame(fd, channel.format, opcode, message.into_bytes(), quota);
         }
@@ -114,7 +114,7 @@ impl Sessions {
     ) -> Result<(), Refused> {
         let header = header::encode(true, opcode, bytes.len());
         match bytes {
-            bytes if format == FormatId::MASKED => self.write_masked(fd, header, bytes, quota),
+            bytes if format.is_masked() => self.write_masked(fd, header, bytes, quota),
             Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
             Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
         }

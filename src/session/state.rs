@@ -90,7 +90,7 @@ impl Session {
 
     /// As what it counts, while it is established. What was opened from here does not count.
     pub(crate) fn counted_as(&self) -> Option<Transport> {
-        let format = self.format().filter(|format| *format != FormatId::MASKED);
+        let format = self.format().filter(|format| !format.is_masked());
         format.map(|_| self.transport())
     }
 
@@ -385,7 +385,7 @@ impl WebSocket {
     /// Whether it may be sent now what all others of its format are.
     #[inline]
     pub(crate) fn is_shared_now(&self) -> bool {
-        self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && self.format != FormatId::MASKED
+        self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && !self.format.is_masked()
     }
 }
 

@@ -73,13 +73,7 @@ impl Sessions {
         wants_labels: bool,
     ) -> Result<FormatId, Refusal> {
         let has_labels = wants_labels && self.config.page_protocol && acceptance.envelope.is_none();
-        let format = match (transport, has_labels) {
-            (Transport::LongPolling, _) => FormatId::POLLED,
-            (Transport::EventStream, false) => FormatId::EVENTS,
-            (Transport::EventStream, true) => FormatId::LABELLED_EVENTS,
-            (_, false) => FormatId::PLAIN,
-            (_, true) => FormatId::LABELLED,
-        };
+        let format = FormatId::of(transport, has_labels);
         let Some(envelope) = acceptance.envelope else { return Ok(format) };
         self.formats.with_envelope(format, envelope).ok_or_else(|| {
             log::error!("on_handshake chose an envelope that is not this server's");

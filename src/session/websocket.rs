@@ -6,7 +6,6 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::rate::Rates;
 use crate::session::Sessions;
-use crate::session::formats::FormatId;
 use crate::session::route::Route;
 use crate::session::state::{Marks, Phase, Session};
 
@@ -42,7 +41,7 @@ impl Sessions {
         }
         websocket.marks.set(Marks::PINGED, false);
         let route = websocket.route;
-        let (is_labelled, spoke) = (websocket.format == FormatId::LABELLED, websocket.spoke);
+        let (is_labelled, spoke) = (websocket.format.is_labelled(), websocket.spoke);
         let (mut limits, rates) = self.limits(route);
         // What is in front of a payload is not for the handler.
         limits.in_parts &= !is_labelled;

@@ -6,7 +6,6 @@ use crate::codec::ws::handshake;
 use crate::server::dispatch::Dispatch;
 use crate::session::cors;
 use crate::session::event_stream;
-use crate::session::formats::FormatId;
 
 use crate::session::info::Transport;
 use crate::session::request::{Acceptance, Handshake, Request, Verdict};
@@ -83,7 +82,7 @@ impl Dispatch {
         if !sessions.switch(route, request, (accept, subprotocol), &acceptance, format) {
             return Ok(());
         }
-        match format == FormatId::LABELLED {
+        match format.is_labelled() {
             true => self.open_returning(route, request),
             false => {
                 let fd = request.fd;

@@ -4,7 +4,7 @@ use crate::error::PushError;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::session::envelope::{Envelope, EnvelopeId};
-use crate::session::formats::{ENVELOPES_MAX, FormatId};
+use crate::session::formats::ENVELOPES_MAX;
 use std::rc::Rc;
 
 impl Server {
@@ -28,7 +28,7 @@ impl Server {
     /// opened from [here](Server::connect).
     pub fn set_envelope(&mut self, fd: Fd, envelope: EnvelopeId) -> Result<(), PushError> {
         let format = self.sessions.channel(fd)?.format;
-        if [FormatId::LABELLED, FormatId::LABELLED_EVENTS, FormatId::MASKED].contains(&format) {
+        if !format.takes_envelope() {
             return Err(PushError::Unsendable);
         }
         let format = self.sessions.formats.with_envelope(format, envelope).ok_or(PushError::Unsendable)?;

@@ -4,6 +4,7 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::session::formats::FormatId;
+use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::socketless::Output;
 use crate::session::state::Socketless;
@@ -57,7 +58,7 @@ impl Server {
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
         let socketless = Socketless {
             route: request.route,
-            format: FormatId::UNITS,
+            format: FormatId::of(Transport::Session, false),
             is_poll: false,
             posted: 0,
             address: self.remote_addr(request.fd),
