@@ -79,7 +79,8 @@ impl Server {
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`];
-    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON.
+    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON, and to a
+    /// [session without a socket](Server::open_session).
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};
