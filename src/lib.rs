@@ -26,7 +26,7 @@
 //! within, so there is no lock to take and no order to guess. Callbacks should be quick, because everybody else waits
 //! meanwhile: [`Server::task`] does long work on another thread and calls back with its result.
 //!
-//! Behaviour is given as closures or, where it has state of its own, as one type that implements [`Handler`].
+//! Behaviour is given as closures or, if it has state of its own, as one type that implements [`Handler`].
 //!
 //! | You want to | Use |
 //! |---|---|
@@ -37,43 +37,48 @@
 //! | command the server from other programs and languages | [`Command`], [`Server::execute`], [`Handle::ask`] |
 //! | have rooms | [`Server::join`], [`Server::publish`], [`Server::members`] |
 //! | know whose connection it is, and who is where | [`Server::bind`], [`Server::push_to_user`], [`Server::users_in`] |
+//! | say more of a user than its name | [`Server::bind_with`], [`Server::set_user_data`], [`Server::users_in_with_data`] |
+//! | hear who comes and goes, or which topics are in use | [`Builder::on_presence`], [`Builder::on_topic`], [`Watches`] |
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
 //! | do work that takes long | [`Server::task`], [`Server::offload`] |
 //! | keep data for each connection | [`FdMap`] |
 //! | serve several applications on one port | [`Builder::route`], [`Callbacks`], [`Request::param`] |
-//! | decide what becomes of clients that do not read | [`SlowConsumer`], [`Message::latest`],
-//! [`Builder::on_buffer_full`] |
+//! | have other limits or origins for a path or a listener | [`RouteOptions`], [`ListenOptions`] |
+//! | decide what happens to clients that do not read (backpressure) | [`SlowConsumer`], [`Message::latest`], [`Builder::on_buffer_full`] |
 //! | look at a request before the WebSocket opens | [`Builder::on_handshake`], [`Handshake`] |
 //! | ask another thread before a client is let in | [`Handshake::later`], [`Handle::answer_handshake`] |
 //! | send or take what is too large to have at once | [`Server::push_part`], [`Config::deliver_fragments`] |
 //! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
 //! | answer with a body that is written piece by piece | [`Reply::Stream`], [`Server::write_body`] |
-//! | expect something of a client in time | [`Server::set_deadline`], [`Builder::on_deadline`] |
+//! | give a client a deadline | [`Server::set_deadline`], [`Builder::on_deadline`] |
 //! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
-//! | give pages a connection that comes back, over whatever comes through | [`Builder::script`], [`SCRIPT`] |
+//! | give pages reconnect, and fallback to what the network lets through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], [`Subscription`], and `docs/PROTOCOL.md` for how they ask |
+//! | answer a subscription later, or with data | [`Subscription::later`], [`Server::answer_subscribe`], [`Subscription::data`] |
 //! | push to pages by HTTP alone | [`Config::event_streams`], [`Message::event`], [`Config::long_polling`] |
 //! | speak another server's protocol, beside your own | [`Envelope`], [`Handshake::envelope`] |
+//! | carry connections in a way of your own, over HTTP requests for example | [`Server::open_session`], [`Handler::on_output`], [`Reply::Output`] |
+//! | let such a connection go on over a WebSocket | [`Server::adopt`] |
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
+//! | give one such listener a handler of its own | [`Builder::listen_tcp_with`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
-//! | know what is going on | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`], the
-//! [`log`] crate |
+//! | know what is going on (metrics) | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`] |
 //!
 //! # What is promised
 //!
-//! - **Order.** What is pushed to a connection arrives in the order of the pushes, whoever pushed; a close
-//!   comes behind all of it. Messages of one connection are delivered in the order they were sent. Between
-//!   connections there is no order.
+//! - **Order.** What is pushed to a connection arrives in the order of the pushes, whoever pushed. A close
+//!   comes after all of it, except that of a slow consumer, which is not sent what waited for it. Messages of one
+//!   connection are delivered in the order they were sent. Between connections there is no order.
 //! - **`Ok` of a push** means that the message is in the connection's outbox: it will be written unless the
-//!   connection ends first, and then `on_close` says so. It does not mean that the peer has read it; where
+//!   connection ends first, and then `on_close` says so. It does not mean that the peer has read it. If
 //!   you must know, let the peer answer. `Err` means that nothing of it was sent, and says why
 //!   ([`PushError`]).
 //! - **An fd names one connection for all time.** A slot that is used again gives another fd, so what you
 //!   push to an fd that you kept reaches that client or nobody ([`PushError::Gone`]).
 //! - **`on_close` is called exactly once** for every connection that `on_open` was called for, with who ended
 //!   it, the close code, the text and the cause ([`CloseReason`]).
-//! - **A task's result** comes back exactly once, be it that it panicked or that the shutdown did not wait for it
+//! - **A task's result** comes back exactly once, also if it panicked or the shutdown did not wait for it
 //!   ([`TaskError`]).
 //! - **Memory is bounded.** Heads, bodies, messages, fragments, outboxes and the mailbox have limits
 //!   ([`Config`]), checked before the excess is kept, and there is one sum for all of it ([`MemoryBound`]), which is
@@ -103,13 +108,14 @@
 //!
 //! The number of connections is limited by the open files that the system allows: the soft limit is raised to the
 //! hard one at start, 64 files are kept back for other things, and the log says what that leaves. (An fd has room
-//! for 16,777,215.) Beyond it clients get 503, or are just closed where more than 32 are being told already.
+//! for 16,777,215.) Beyond it clients get 503, or are just closed if more than 32 are being told already.
 //! Nearly all limits and timeouts are fields of [`Config`], each with its default and the reason for it; change
-//! them by [`Builder::configure`].
+//! them by [`Builder::configure`]. Some can be set for each route and each listener: [`RouteOptions`],
+//! [`ListenOptions`].
 //!
 //! # Operation
 //!
-//! A server that [`run`](Builder::run) serves ends well on SIGTERM and SIGINT, and so do others that are asked to:
+//! A server that [`run`](Builder::run) serves shuts down gracefully on SIGTERM and SIGINT, and others do so on request:
 //! see [`Builder::signals`]. Limits can be read from a TOML file, with the feature `toml`, and again on SIGHUP; or be
 //! changed by [`Server::reload`] while the server runs.
 //!
@@ -120,18 +126,22 @@
 //!
 //! # Layout of the source
 //!
-//! Layers, each knowing only those below:
+//! Layers, each knowing only those below it:
 //!
 //! - `client`: what users see of clients;
-//! - `server`: `dispatch`, from the reactor to the handlers; `session`, a connection's state; `formats`, the forms in
-//!   which messages go out; and three folders: `api` (what users hold), `verbs` (what they do with a server),
-//!   `transports` (the protocols, from bytes to callbacks);
+//! - `server`: the server as callbacks see it, which calls the handlers. Its parts, from the highest to the lowest:
+//!   `start` (from configuration and handlers to a running server), `dispatch` (from the reactor to the handlers),
+//!   `verbs` (what users do with a server), `api` (what users hold), `mod.rs` (the server itself), `state` (what is
+//!   kept of many connections: topics, users, histories, tasks, commands);
+//! - `session`: the protocol life of one connection, on every transport, and the forms in which messages go out. It
+//!   knows no handler, no topic and no user;
 //! - `net` (reactor, sockets, outboxes, deadlines) and `codec` (HTTP, WebSocket, event streams, long polling, packages
 //!   on TCP: bytes in, events out), which do not know each other;
-//! - `error`, `config`, `fd`, `random`.
+//! - `config`, `error` and `fd`; `random` and `panics`, which know nothing else.
 //!
-//! `page` is the script for pages and its types; `sim`, `bench`, `fuzzing` and `tests` are for tests, benches and fuzz
-//! targets alone. Each file opens with what it is for.
+//! `page` is the script for pages and its types. `sim`, `bench`, `fuzzing` and `tests` are only for tests, benches and
+//! fuzz targets. Benches are a package of their own in the workspace, fuzz targets one outside of it. Each file begins
+//! with what it is for.
 
 #[cfg(not(unix))]
 compile_error!("swio is for Unix: its sockets, signals and limit of open files are those of Unix");

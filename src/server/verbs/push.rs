@@ -70,8 +70,8 @@ impl Server {
         self.sessions.push_part(fd, opcode, bytes, finish)
     }
 
-    /// Sends bytes to a connection of any kind as they are, with no frame around them: behind what was pushed to
-    /// it, ahead of what is.
+    /// Sends bytes to a connection as they are, with no frame around them: after what was pushed to it before, and
+    /// before what is pushed later.
     ///
     /// This is for protocols of your own. To a WebSocket that did not agree to one it is
     /// an error of yours that the client ends the connection for, and on HTTP, ahead of an answer, it is taken for
@@ -79,7 +79,8 @@ impl Server {
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`];
-    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON.
+    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON, and to a
+    /// [session without a socket](Server::open_session).
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};

@@ -23,28 +23,34 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use swio::{Fd, Handler, Request, Response, Server};
+/// use swio::{Fd, Handler, Reply, Request, Response, Server};
 ///
-/// /// `GET /poll` opens a session and gives its name; `GET /poll?s=NAME` takes what there is.
+/// /// `GET /` opens a session and returns its name; `GET /?s=NAME` waits for messages.
 /// struct Polling;
 ///
 /// impl Handler for Polling {
-///     fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Response {
+///     fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Reply {
 ///         let Some(name) = request.query_param("s") else {
 ///             return match server.open_session(request, Duration::from_secs(60)) {
-///                 Some(fd) => Response::text(200, fd.to_string()),
-///                 None => Response::text(503, "full\n"),
+///                 Some(fd) => Response::text(200, fd.to_string()).into(),
+///                 None => Response::text(503, "full\n").into(),
 ///             };
 ///         };
 ///         // A real gateway has names that no one can guess.
-///         let Some(fd) = name.parse::<Fd>().ok().filter(|fd| server.touch_session(*fd)) else {
-///             return Response::text(404, "unknown session\n");
-///         };
-///         let Some(output) = server.read_output(fd, 64 << 10) else { return Response::text(404, "gone\n") };
+///         match name.parse::<Fd>().ok().filter(|fd| server.touch_session(*fd)) {
+///             Some(fd) => Reply::Output(fd),
+///             None => Response::text(404, "unknown session\n").into(),
+///         }
+///     }
+///
+///     fn on_output(&mut self, server: &mut Server, fd: Fd) {
+///         let Some(by) = server.parked_request(fd) else { return };
+///         let Some(output) = server.read_output(fd, 64 << 10) else { return };
 ///         let lines: Vec<_> = output.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
 ///         let (text, count) = (lines.join("\n"), output.len());
+///         // A real gateway waits until the client says that it has them.
 ///         server.acknowledge_output(fd, count);
-///         Response::text(200, text)
+///         server.respond(by, Response::text(200, text));
 ///     }
 /// }
 ///
