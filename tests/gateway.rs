@@ -145,6 +145,7 @@ fn a_poll_becomes_a_websocket_and_nothing_is_lost_or_out_of_order() {
     assert_eq!(get(&mut poller, &format!("session={token}")).text(), "news: one\n");
     let opened = live.ask(move |server| server.client_info(fd)).expect("it is there");
     assert_eq!(opened.transport, Transport::Session);
+    assert_eq!(live.ask(|server| (server.usage().sessions, server.stats().sessions)), (1, 1));
     // A poll waits, and the client goes on to speak in the middle of a message.
     let mut socket = websocket(&live, &format!("session={token}"));
     ask(&mut poller, &format!("session={token}&have=1"));
@@ -166,7 +167,12 @@ fn a_poll_becomes_a_websocket_and_nothing_is_lost_or_out_of_order() {
     assert_eq!((info.transport, info.connected_at), (Transport::WebSocket, opened.connected_at));
     assert_eq!(info.uid.as_deref(), Some("ali"));
     assert_eq!(live.ask(move |server| server.topics_of(fd).map(str::to_owned).collect::<Vec<_>>()), ["news"]);
-    assert_eq!(live.ask(|server| server.usage().connections), 2, "it, and the connection that polled");
+    let usage = live.ask(|server| server.usage());
+    assert_eq!(
+        (usage.sessions, usage.websockets, usage.connections),
+        (0, 1, 2),
+        "it, and the connection that polled"
+    );
     assert_eq!(get(&mut poller, &format!("session={token}")).status, 404, "it is polled no more");
     // It is a WebSocket like any other.
     socket.close(1000, "done");

@@ -96,11 +96,13 @@ pub struct Stats {
     pub event_streams: usize,
     /// Sessions of long polling open now.
     pub long_polls: usize,
+    /// Sessions without a socket that an application [carries](crate::Server::open_session), open now.
+    pub sessions: usize,
     /// Connections accepted, those included that were only told that they may not stay.
     pub accepted: u64,
     /// Connections gone.
     pub closed: u64,
-    /// WebSockets, event streams and sessions of long polling opened.
+    /// WebSockets, event streams and sessions without a socket that were opened.
     pub opened: u64,
     /// Plain HTTP requests given to a handler.
     pub requests: u64,
@@ -226,6 +228,8 @@ pub struct Usage {
     pub event_streams: usize,
     /// Sessions of long polling open now.
     pub long_polls: usize,
+    /// Sessions without a socket that an application [carries](crate::Server::open_session), open now.
+    pub sessions: usize,
     /// Connections with a deadline.
     pub deadlines: usize,
     /// User timers, deadlines of connections, and subscriptions that wait for an answer.
