@@ -139,6 +139,7 @@ impl Stats {
             tcp: 0,
             event_streams: 0,
             long_polls: 0,
+            sessions: 0,
             accepted: 0,
             closed: 0,
             opened: 0,
