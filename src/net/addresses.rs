@@ -62,6 +62,11 @@ impl Addresses {
         (name, entry.connections)
     }
 
+    /// Whether an entry is that of this address.
+    pub(crate) fn is_of(&self, name: u32, address: IpAddr) -> bool {
+        self.by_network.get(&network(address)) == Some(&name)
+    }
+
     /// Counts one more connection of an address that has some. Returns its number of connections.
     pub(crate) fn share(&mut self, name: u32) -> u32 {
         let Some(key) = (name as usize).checked_sub(1) else { return 0 };

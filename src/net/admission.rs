@@ -87,18 +87,38 @@ impl<S: SessionState> Connections<S> {
         !self.addresses.is_too_fast(name, per_second, self.uptime())
     }
 
-    /// Counts the connection under its address, once. False if that has too many.
+    /// Counts the connection under its address, in place of the one that it was counted under. False if that has too many.
     fn count_address(&mut self, fd: Fd, address: IpAddr) -> bool {
         let connections_max = self.limits.connections_per_address_max;
         if connections_max.is_none() && self.limits.handshakes_per_address_max.is_none() {
             return true;
         }
-        let Some(connection) = self.table.get_mut(fd).filter(|connection| connection.address == 0) else {
+        let Some(connection) = self.table.get(fd) else { return true };
+        let (counted, is_via_proxy) = (connection.address, connection.flags.has(Flags::VIA_PROXY));
+        // A proxy sends the requests of many clients over one connection.
+        if counted != 0 && (!is_via_proxy || self.addresses.is_of(counted, address)) {
             return true;
-        };
+        }
         let (name, count) = self.addresses.add(address);
-        connection.address = name;
+        self.uncount_address(counted);
+        if let Some(connection) = self.table.get_mut(fd) {
+            connection.address = name;
+        }
         connections_max.is_none_or(|max| count <= max)
+    }
+
+    /// Counts one more connection for the client that speaks over `by`: its entry, and how many it has.
+    pub(super) fn share_address(&mut self, by: Fd) -> (u32, u32) {
+        let is_counted = self.limits.connections_per_address_max.is_some()
+            || self.limits.handshakes_per_address_max.is_some();
+        let forwarded = self.forwarded(by).filter(|_| self.is_via_proxy(by)).map(|client| client.ip());
+        match forwarded.filter(|client| is_counted && !self.limits.is_trusted(*client)) {
+            Some(client) => self.addresses.add(client),
+            None => {
+                let address = self.table.get(by).map_or(0, |connection| connection.address);
+                (address, self.addresses.share(address))
+            }
+        }
     }
 
     pub(super) fn uncount_address(&mut self, name: u32) {

@@ -317,6 +317,9 @@ impl<S: SessionState> Connections<S> {
         self.note_reason(fd, reason);
         let Some(connection) = self.table.get_mut(fd) else { return };
         connection.life = Life::Dead;
+        if connection.queued_bytes() > 0 && connection.session.ends_by_close() {
+            connection.stream.reset_on_close();
+        }
         if let Some(outbox) = connection.outbox.take() {
             self.pool.put(outbox);
         }

@@ -9,6 +9,12 @@ use std::collections::HashMap;
 pub(crate) trait SessionState: Default {
     /// What it keeps for a few connections only.
     type Note: RareNote;
+
+    /// Whether the peer may take the end of the connection for the end of what it was sent, so that it must not look
+    /// like a good one if some of that is lost.
+    fn ends_by_close(&self) -> bool {
+        false
+    }
 }
 
 pub(crate) trait RareNote: Default {

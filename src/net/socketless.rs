@@ -15,8 +15,7 @@ impl<S: SessionState> Connections<S> {
         if !self.has_room_for_socketless() || self.is_nearly_full() {
             return None;
         }
-        let address = self.table.get(by).map_or(0, |connection| connection.address);
-        let count = self.addresses.share(address);
+        let (address, count) = self.share_address(by);
         let is_within = self.limits.connections_per_address_max.is_none_or(|max| count <= max);
         let fd = if is_within { self.insert(Stream::Socketless) } else { None };
         let Some(connection) = fd.and_then(|fd| self.table.get_mut(fd)) else {

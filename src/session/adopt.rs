@@ -1,6 +1,7 @@
 //! A session without a socket goes on over a WebSocket: its fd, and all that hangs on it, outlives the change of its
 //! transport. It is done at the end of the turn, when no bytes of the WebSocket are being decoded.
 
+use crate::codec::http::Response;
 use crate::codec::unit;
 use crate::codec::ws::close;
 use crate::codec::ws::{Opcode, Role, header};
@@ -51,6 +52,8 @@ impl Sessions {
         let is_session_paused = self.is_paused(fd);
         let parked = self.parked(fd);
         let Some(units) = self.take_units(fd) else { return };
+        // Another session that was to have it may have asked to read it again, or the user.
+        let is_paused = is_paused || self.has_pause(websocket) && !self.is_paused(websocket);
         let kept = self.end_pause(websocket);
         let Some((route, format)) = self.socketless_mut(fd).map(|session| (session.route, session.format))
         else {
@@ -61,19 +64,24 @@ impl Sessions {
         let decoder = std::mem::take(&mut other.decoder);
         let (marks, round_trip) = (other.marks, other.round_trip);
         let session = WebSocket { decoder, phase: Phase::Open, marks, format, spoke: 0, round_trip, route };
-        self.connections.take_over(fd, websocket);
+        let is_taken_over = self.connections.take_over(fd, websocket);
+        debug_assert!(is_taken_over, "both are open, and nothing is queued for the session");
         self.change_session(fd, |old| *old = Session::WebSocket(session));
         self.connections.kill(websocket, CloseReason::new(Side::Local, close::NO_STATUS, "", Cause::Adopted));
         if !units.is_empty() {
             // It was within the limits before.
             self.connections.write(fd, [&frames(&units), &[]], Quota::Exempt).ok();
         }
+        self.connections.begin_crossings(fd);
         self.watch(fd);
         if let Some(by) = parked {
-            self.respond_later(by, crate::codec::http::Response::new(204));
+            self.respond_last(by, Response::new(204));
         }
         self.pause(fd);
-        self.keep(fd, &kept);
+        if !self.keep(fd, &kept) {
+            let what = "no memory for input";
+            return self.fail(fd, close::TRY_AGAIN_LATER, what, Cause::Overload(what));
+        }
         if is_paused && !is_session_paused {
             self.resume(fd);
         }

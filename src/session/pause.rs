@@ -38,6 +38,10 @@ impl Sessions {
         self.connections.note(fd)?.pause.as_ref()
     }
 
+    pub(crate) fn has_pause(&self, fd: Fd) -> bool {
+        self.pause_of(fd).is_some()
+    }
+
     /// Whether the user has paused it, and has not asked to read it again.
     pub(crate) fn is_paused(&self, fd: Fd) -> bool {
         self.pause_of(fd).is_some_and(|pause| !pause.is_ending)

@@ -159,9 +159,10 @@ pub enum Reply {
     /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, or after
     /// [`Config::poll_hold`](crate::Config::poll_hold) at the latest, and
     /// [`parked_request`](crate::Server::parked_request) names the connection to
-    /// [`respond`](crate::Server::respond) to; what `on_output` leaves unanswered at the latest time gets 204. One
-    /// request waits for a session: an earlier one that still does gets 409. Where there is no such session, or it
-    /// ends, the request gets 404.
+    /// [`respond`](crate::Server::respond) to, at best there and then; what `on_output` leaves unanswered at the
+    /// latest time gets 204. One request waits for a session: an earlier one that still does gets 409. If there is no
+    /// such session, or it ends, the request gets 404. After an answer of the server's own the connection ends, so
+    /// that an answer of yours that comes too late reaches no other request.
     Output(Fd),
     /// The head is sent when the callback returns; the body is written after that, with
     /// [`Server::write_body`](crate::Server::write_body).
@@ -299,9 +300,9 @@ impl Handshake {
         value: Cow<'static, str>,
     ) -> Result<Handshake, String> {
         check_header(&name, &value)?;
-        let own = ["upgrade", "connection", "content-length", "transfer-encoding"];
+        // The first answer to a poll is a response, and a stream's head is one: what they can't have is not taken here.
         let lower = name.to_ascii_lowercase();
-        if own.contains(&&*lower) || lower.starts_with("sec-websocket-") {
+        if lower == "upgrade" || lower.starts_with("sec-websocket-") {
             return Err(format!("{name} is the server's own"));
         }
         if let Verdict::Accept(acceptance) = &mut self.0 {

@@ -9,7 +9,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
 use crate::session::posting::UNKNOWN;
-use crate::session::state::{Session, Socketless};
+use crate::session::state::{Awaited, Session, Socketless};
 use std::time::Duration;
 
 /// What a session without a socket has for its client; given by [`Server::read_output`](crate::Server::read_output).
@@ -85,7 +85,7 @@ impl Sessions {
         }
         let heard = self.connections.tick_now();
         if let Some(connection) = self.connections.open_mut(fd) {
-            connection.heard = heard;
+            connection.hear(heard);
         }
         if lives_on {
             self.connections.deadline(fd, self.socketless_timeout(fd));
@@ -165,9 +165,13 @@ impl Sessions {
     /// A session is over: a request that still waits for its output is told.
     pub(crate) fn answer_parked(&mut self, fd: Fd, parked: Option<Fd>) {
         if let Some(by) = parked
-            && self.waiting(by).is_some_and(|waiting| waiting.awaited.session() == Some(fd))
+            && let Some(awaited) = self.waiting(by).map(|waiting| waiting.awaited)
+            && awaited.session() == Some(fd)
         {
-            self.respond_later(by, UNKNOWN.response());
+            match awaited {
+                Awaited::Output(_) => self.respond_last(by, UNKNOWN.response()),
+                _ => self.respond_later(by, UNKNOWN.response()),
+            };
         }
     }
 
@@ -177,7 +181,7 @@ impl Sessions {
             return false;
         }
         if let Some(older) = self.park(fd, by) {
-            self.respond_later(older, Response::text(409, "another request of this session came\n"));
+            self.respond_last(older, Response::text(409, "another request of this session came\n"));
         }
         if self.has_output(fd) {
             self.connections.tell_has_output(fd);

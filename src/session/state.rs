@@ -132,6 +132,11 @@ impl Session {
 
 impl SessionState for Session {
     type Note = Note;
+
+    /// RFC 9112 §6.3: a response without a length ends so.
+    fn ends_by_close(&self) -> bool {
+        matches!(self, Session::Http(_))
+    }
 }
 
 /// What is known of a few connections only; see [`net::rare`](crate::net::rare).

@@ -48,6 +48,15 @@ impl Sessions {
         self.answer_waiting(fd, meant, LateAnswer::Response(response))
     }
 
+    /// The server's own answer to a request whose answer an application may have on its way. The connection ends after
+    /// it, so that the other answer can't reach the request that comes next.
+    pub(crate) fn respond_last(&mut self, fd: Fd, response: Response) -> bool {
+        if let Some(waiting) = self.waiting(fd) {
+            waiting.is_last = true;
+        }
+        self.respond_later(fd, response)
+    }
+
     /// Answers a request that waits for what is `meant`.
     pub(crate) fn answer_waiting(
         &mut self,

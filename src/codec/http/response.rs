@@ -78,10 +78,6 @@ impl Response {
         value: Cow<'static, str>,
     ) -> Result<Response, String> {
         check_header(&name, &value)?;
-        let own = ["content-length", "transfer-encoding", "connection", "date"];
-        if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            return Err(format!("{name} is the server's own"));
-        }
         self.headers.push((name, value));
         Ok(self)
     }
@@ -166,13 +162,17 @@ fn into_bytes(text: Cow<'static, str>) -> Cow<'static, [u8]> {
     }
 }
 
-/// Whether it can stand in a head without forging what follows.
+/// Whether a program may add it to a head: it can't forge what follows, and is not one of the server's own.
 pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
     if !is_token(name) {
         return Err(format!("{name:?} is no header name"));
     }
     if !is_field_value(value) {
         return Err(format!("control character in the value of header {name}"));
+    }
+    let own = ["content-length", "transfer-encoding", "connection", "date"];
+    if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return Err(format!("{name} is the server's own"));
     }
     Ok(())
 }

@@ -38,6 +38,8 @@ impl Dispatch {
                         held.condense();
                         self.server.sessions.hold(fd, held);
                     } else {
+                        // A body may be on its way, in which no refusal may stand.
+                        self.server.sessions.hold(fd, held);
                         self.server.sessions.refuse(fd, Refusal::NoRoom);
                     }
                 }
@@ -203,7 +205,7 @@ impl Dispatch {
         let sessions = &mut self.server.sessions;
         match reply {
             Some(Reply::Now(response)) => sessions.conclude(request, response, is_last),
-            Some(Reply::Later) if is_last => return Err(Refusal::NotNow),
+            Some(Reply::Later | Reply::Output(_)) if is_last => return Err(Refusal::NotNow),
             Some(Reply::Later) => return Ok(Some(Awaited::Response)),
             Some(Reply::Output(session)) if sessions.wait_for_output(session, fd) => {
                 return Ok(Some(Awaited::Output(session)));

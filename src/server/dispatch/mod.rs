@@ -123,7 +123,7 @@ impl Dispatch {
         }
         self.output(session);
         if self.server.sessions.parked(session) == Some(by) {
-            self.server.respond(by, Response::new(204));
+            self.server.sessions.respond_last(by, Response::new(204));
         }
     }
 
