@@ -63,9 +63,8 @@ impl Fd {
         (self.0.get() >> INDEX_BITS) as u8
     }
 
-    #[cfg(test)]
     pub(crate) fn generation(self) -> u32 {
-        (self.0.get() >> (32)) as u32
+        (self.0.get() >> 32) as u32
     }
 
     pub(crate) fn index(self) -> u32 {

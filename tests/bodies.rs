@@ -470,3 +470,50 @@ fn a_handshake_is_not_answered_by_a_body() {
     });
     client.expect_101();
 }
+
+#[test]
+fn a_body_that_only_its_connection_ends_is_reset_where_some_of_it_is_lost() {
+    for is_ended in [false, true] {
+        let (builder, fds) = streaming();
+        let live = Live::start(builder.configure(|config| {
+            config.keep_alive_timeout = Duration::from_millis(300);
+            config.close_timeout = Duration::from_millis(100);
+        }));
+        let mut client = Client::connect_narrow(live.address);
+        client.send("GET /stream HTTP/1.0\r\n\r\n");
+        let fd = next(&fds);
+        live.ask(move |server| {
+            while server.write_body(fd, vec![b'x'; 64 << 10]).is_ok() {}
+            if is_ended {
+                assert!(server.end_body(fd));
+            }
+        });
+        // It reads nothing until it is given up.
+        live.until_empty();
+        until_reset(&mut client);
+    }
+}
+
+#[test]
+fn no_refusal_stands_in_a_body() {
+    let (builder, fds) = streaming();
+    let live = Live::start(builder.configure(|config| {
+        (config.message_bytes_max, config.body_bytes_max) = (8 << 10, 64 << 10);
+        (config.head_bytes_max, config.inbound_bytes_max) = (8 << 10, 66 << 10);
+    }));
+    // Nearly all the memory is another's, whose request is not whole.
+    let mut other = live.client();
+    other.send(format!(
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 62000\r\n\r\n{}",
+        "x".repeat(61_000)
+    ));
+    live.until("it is held", |server| (server.usage().inbound_bytes > 61_000).then_some(()));
+    let mut client = live.client();
+    client.send(get("/seven") + "GET /next HTTP/1.1\r\nX: " + &"y".repeat(6_500));
+    next(&fds);
+    let mut answer = Vec::new();
+    client.stream.read_to_end(&mut answer).ok();
+    let answer = String::from_utf8(answer).expect("a text");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer:?}");
+    assert!(!answer.contains("503"), "{answer:?}");
+}

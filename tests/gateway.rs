@@ -156,7 +156,9 @@ fn a_poll_becomes_a_websocket_and_nothing_is_lost_or_out_of_order() {
     socket.send([batch.concat(), start.to_vec()].concat());
     let (ended, reason) = ends.recv_timeout(DEADLINE).expect("the WebSocket's own fd ends");
     assert_eq!((ended != fd, reason.cause), (true, Cause::Adopted));
-    assert_eq!(poller.answer().status, 204);
+    let answer = poller.answer();
+    assert_eq!((answer.status, answer.header("Connection")), (204, Some("close")));
+    let mut poller = live.client();
     socket.expect_text("news: two");
     socket.expect(PONG, "!");
     live.ask(|server| server.publish("news", "three").send());

@@ -87,7 +87,8 @@ impl<S: SessionState> Connections<S> {
         !self.addresses.is_too_fast(name, per_second, self.uptime())
     }
 
-    /// Counts the connection under its address, in place of the one that it was counted under. False if that has too many.
+    /// Counts the connection under its address, in place of the one that it was counted under. False if that has too
+    /// many.
     fn count_address(&mut self, fd: Fd, address: IpAddr) -> bool {
         let connections_max = self.limits.connections_per_address_max;
         if connections_max.is_none() && self.limits.handshakes_per_address_max.is_none() {

@@ -6,7 +6,6 @@ use super::failure::{io_failure, lost};
 use super::flush::Written;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
-use super::rate::Rates;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::wire::Wire;
@@ -223,16 +222,9 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// How fast a peer may send.
-    fn rates(&mut self, fd: Fd) -> Rates {
-        let number = if self.app.connections().rates.len() > 1 { self.app.rates_number(fd) } else { 0 };
-        let connections = self.app.connections();
-        connections.rates.get(number).copied().unwrap_or(connections.limits.rates)
-    }
-
     /// Reads what has arrived, within the budget.
     fn read(&mut self, fd: Fd) {
-        let rates = self.rates(fd);
+        let rates_number = if self.app.connections().rates.len() > 1 { self.app.rates_number(fd) } else { 0 };
         for _ in 0..self.app.connections().limits.reads_per_turn_max {
             let connections = self.app.connections();
             let heard = connections.tick(connections.now());
@@ -252,8 +244,9 @@ impl<A: App> Reactor<A> {
                 }
                 Ok(len) => {
                     connections.traffic.bytes_received += len as u64;
+                    let rates = connections.rates.get(rates_number).unwrap_or(&connections.limits.rates);
                     connection.hear(heard);
-                    let is_within = connection.meter.take_bytes(len, &rates);
+                    let is_within = connection.meter.take_bytes(len, rates);
                     let is_drained =
                         SHORT_READ_DRAINS && len < self.buffer.len() && !connection.flags.has(Flags::HUNG_UP);
                     if connection.life == Life::Open {

@@ -56,13 +56,13 @@ impl<S> Table<S> {
 
     pub(crate) fn get(&self, fd: Fd) -> Option<&Connection<S>> {
         let connection = self.slots.get(key(fd))?.as_ref()?;
-        (self.fd(connection, fd.index()) == fd).then_some(connection)
+        (connection.generation == fd.generation() && self.reactor == fd.reactor()).then_some(connection)
     }
 
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
         let reactor = self.reactor;
         let connection = self.slots.get_mut(key(fd))?.as_mut()?;
-        (Fd::new(connection.generation, reactor, fd.index()) == fd).then_some(connection)
+        (connection.generation == fd.generation() && reactor == fd.reactor()).then_some(connection)
     }
 
     /// Takes a connection out. A slot whose generations are used up is not used again: its last fd must not

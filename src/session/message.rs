@@ -189,7 +189,7 @@ impl<'a> Message<'a> {
     }
 
     /// The payload, copied only where others share it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
         match self.content {
             Content::Bytes(bytes) => bytes,

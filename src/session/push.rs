@@ -62,6 +62,7 @@ impl Sessions {
     }
 
     /// Pushes a WebSocket frame, without a copy of the payload.
+    #[inline]
     fn push_frame(
         &mut self,
         fd: Fd,

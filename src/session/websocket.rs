@@ -49,7 +49,7 @@ impl Sessions {
     }
 
     /// Decodes the next message, control frame, or part of one from the start of `bytes`, which are not empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn websocket_step(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
         // Looked up anew for each message: a callback may have ended the connection.
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };

@@ -163,7 +163,7 @@ impl Decoder {
 
     /// The common case: the input begins with a complete frame, and no message is incomplete. Returns the frame's
     /// length and its event. `None` means that this is not the case: use [`Decoder::piece`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn whole(
         &mut self,
         input: &mut [u8],
@@ -215,8 +215,9 @@ impl Decoder {
     }
 }
 
-/// The common case, a complete unfragmented frame in the input: nothing is copied or kept.
-#[inline]
+/// The common case, a complete unfragmented frame in the input: nothing is copied or kept. Always inlined: what it
+/// returns is large, and its caller looks at once at what it is.
+#[inline(always)]
 fn whole_frame(input: &mut [u8], limits: &MessageLimits) -> Result<Option<(usize, Event)>, ProtocolError> {
     let Some((header, start)) = header::parse(input, limits.role)? else { return Ok(None) };
     match header.opcode {
