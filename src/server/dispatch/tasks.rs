@@ -1,4 +1,4 @@
-//! What came of tasks, to whom it is for.
+//! The results of tasks, to whoever waits for them.
 
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
@@ -7,7 +7,7 @@ use crate::server::{Finish, Server};
 use crate::session::route::Route;
 
 impl Dispatch {
-    /// Tells what became of a task; of one that was abandoned that is told already.
+    /// Delivers the result of a task. If the task was abandoned, that was told before.
     pub(crate) fn task_finished(&mut self, id: TaskId, result: Result<Output, TaskError>) {
         match self.server.tasks.take(id) {
             Some(Finish::Call(route, call)) => {
