@@ -256,7 +256,7 @@ pub fn http_answer(bytes: &[u8]) {
     }
 }
 
-/// However a stream of packages is cut, the same packages come of it; and what is framed comes back.
+/// However a stream of packages is cut, the packages are the same; and what is framed can be read back.
 pub fn tcp_framing(bytes: &[u8]) {
     let mut input = Input(bytes);
     let types = [LengthType::U8, LengthType::U16Be, LengthType::U16Le, LengthType::U32Be, LengthType::U32Le];
@@ -334,7 +334,7 @@ fn receive(
     (packages, None)
 }
 
-/// Commands of `swio.1`, and the labels of what is sent.
+/// Commands of `swio.1`, and the labels of messages.
 pub fn commands(bytes: &[u8]) {
     let (query, payload) = Command::split(bytes);
     assert!(query.len() + payload.len() <= bytes.len());
@@ -369,7 +369,7 @@ pub fn url(bytes: &[u8]) {
     assert_eq!(Url::parse(&url.to_string()), Ok(url));
 }
 
-/// The header of a proxy: anybody may have written what is in front.
+/// The header of a proxy. Its first part may have been written by anybody.
 pub fn forwarded_header(bytes: &[u8]) {
     let trusted = ["10.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
     for (name, header) in

@@ -105,7 +105,7 @@ pub(crate) enum Deferred {
     /// A client is to connect, or to end if it was stopped. The first time it comes with its own handler, if it has
     /// one: a `Box<dyn Handler>`.
     Dial(ClientId, Option<Box<dyn Any>>),
-    /// Handlers are told, then connections.
+    /// Handlers are told first, then connections.
     BeforeShutdown,
     Topic(Rc<str>, TopicEvent),
     /// The topic, the user, the user's data, and what happened.

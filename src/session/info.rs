@@ -218,7 +218,7 @@ pub struct Refusals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Connections in the table, in whatever state.
+    /// Connections in the table, in any state.
     pub connections: usize,
     /// Open WebSockets.
     pub websockets: usize,
@@ -236,7 +236,7 @@ pub struct Usage {
     pub tasks: usize,
     /// Addresses for which connections are counted.
     pub addresses: usize,
-    /// Connections whose socket did not take everything that was pushed at once.
+    /// Connections whose socket did not take at once everything that was pushed.
     pub outboxes: usize,
     /// Bytes accepted and not yet written. Bytes that a broadcast queued for many connections count once.
     pub queued_bytes: usize,

@@ -266,7 +266,7 @@ mod tests {
         // A late answer or a late copy counts, as far as it can be measured.
         assert_eq!(trip(fd(1), &ping, 66_535), Some(65_535));
         assert_eq!(trip(fd(1), &ping, 66_536), None);
-        // Somebody else's, a made up one, a cut one, a longer one, none.
+        // The pong of another connection, a made-up one, one cut short, a longer one.
         assert_eq!(trip(fd(2), &ping, 1_030), None);
         for at in 0..8 {
             let mut forged = ping;

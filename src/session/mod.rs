@@ -66,7 +66,7 @@ use waiting::FollowUp;
 ///
 /// Its methods are of four kinds:
 ///
-/// - *in*: bytes of a connection become events (`websocket_read`, `request_end`, `package`, `take_post`). The server
+/// - *in*: bytes of a connection become events (`websocket_step`, `request_end`, `tcp_read`, `judge_post`). The server
 ///   calls the handler with them;
 /// - *out*: a message, answer or notice is encoded and queued (`push`, `respond`, `tell`, `fan_out`);
 /// - *ends*: `close_for` begins the close handshake, `fail` reports an error to the peer, `end` closes once the outbox

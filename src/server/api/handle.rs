@@ -173,7 +173,7 @@ impl Handle {
     }
 
     /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended:
-    /// a body that is cut off is better than one with a hole in it.
+    /// a body that is cut off is better than one with a gap in it.
     ///
     /// # Errors
     /// As for [`Handle::execute`].

@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(kept.histories.has_all_since("a", start, kept.start), Some(false));
     }
 
-    /// The part of an id that means something in its topic, and the one that does on its server.
+    /// The part of an id that is for its topic, and the one that is for its server.
     fn parts(id: &str) -> (&str, String) {
         let (own, stamp) = id.split_once('@').expect("two parts");
         (own, format!("@{stamp}"))
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(own, [format!("{a}-1"), format!("{b}-1"), format!("{b}-2"), format!("{a}-2")]);
         assert_eq!(kept.since("a", own[0], 0), texts(&["a"], true));
         assert_eq!(kept.since("b", own[1], 0), texts(&["b"], true));
-        // Of another topic it says nothing.
+        // Another topic's id says nothing about this one.
         assert_eq!(kept.since("b", own[3], 0), texts(&["b", "b"], false));
     }
 
@@ -437,7 +437,7 @@ mod tests {
             let id = |id: &str| if is_stamp_alone { parts(id).1 } else { id.to_owned() };
             let mut kept = Kept::new(History::default());
             let before = id(&kept.publish("a", "1", 0, ALL));
-            // What was published to it before was not kept.
+            // What was published to the topic before was not kept.
             kept.keep("b", History::default());
             assert_eq!(kept.since("b", &before, 0), texts(&[], true));
             kept.publish("b", "2", 0, ALL);
@@ -455,7 +455,7 @@ mod tests {
         }
     }
 
-    /// As of a topic that another server published to: its id is as good as before, of others nothing is known.
+    /// For example in a topic that another server published to. Nothing is known of other topics.
     #[test]
     fn an_id_whose_stamp_is_another_servers_is_good_in_its_own_topic() {
         let mut kept = Kept::new(History::default());
@@ -497,10 +497,10 @@ mod tests {
         for id in &ids {
             assert_eq!(kept.since("a", own(id), 0), texts(&["4"], false));
         }
-        // By its stamp one that has seen all of the first has missed nothing of this one.
+        // By its stamp, a client that has seen all of the first history has missed nothing of this one.
         assert_eq!(kept.since("a", &parts(&ids[2]).1, 0), texts(&["4"], true));
         assert_eq!(kept.since("a", &parts(&ids[1]).1, 0), texts(&["4"], false));
-        // Nor is a place in the first one a place in this, though its number is higher.
+        // A place in the first history is not a place in this one, even if its number is higher.
         assert_eq!(kept.histories.has_all_since("a", place, kept.start), Some(false));
         let next = kept.histories.next_after("a", place).expect("a message");
         assert_eq!(&*next.bytes, b"4");
@@ -512,7 +512,7 @@ mod tests {
         let drawn = histories.draw_epoch(|_| Err("none"));
         assert_eq!((drawn, &*histories.epoch), (Err(JoinError::NoRandomness), ""));
         assert_eq!(JoinError::NoRandomness.to_string(), "the system gives no random numbers");
-        // Another time there may be some, and after that no more is asked for.
+        // The next attempt may succeed, and after that no more numbers are drawn.
         let seven = |random: &mut [u8]| {
             random.fill(7);
             Ok::<(), &str>(())
@@ -531,11 +531,11 @@ mod tests {
         let third = kept.publish("a", "3", 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], true));
         assert_eq!(kept.since("a", &first, 0), texts(&["2", "3"], true));
-        // Too large to be kept at all: those before it are there, but it is not.
+        // A message too large to be kept at all: those before it are kept.
         let large = kept.publish("a", &"x".repeat(2 * small), 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], false));
         assert_eq!(kept.since("a", &large, 0), texts(&[], true));
-        // Nor is that forgotten when those before it are gone.
+        // That it is missing is still known when those before it are gone.
         assert_eq!(kept.since("a", &third, 301), texts(&[], false));
 
         let mut kept = Kept::new(History { age: Duration::from_secs(10), ..History::default() });
@@ -544,7 +544,7 @@ mod tests {
         assert_eq!(kept.since("a", &first, 15), texts(&["2"], true));
         assert_eq!(kept.since("a", &first, 16), texts(&[], false));
 
-        // The oldest of all goes, whosever it is.
+        // The oldest of all is dropped, whichever topic it is in.
         let mut kept = Kept::new(History::default());
         kept.keep("b", History::default());
         let ids = ["a", "b", "a", "b"].map(|topic| kept.publish(topic, "x", 0, 3 * small));

@@ -9,7 +9,7 @@ use crate::session::route::Route;
 /// ```
 /// use swio::Watches;
 ///
-/// // As Pusher has them: who is in a topic is told of presence channels alone.
+/// // As in Pusher: presence is reported for presence channels only.
 /// let watches = Watches::topics_with_prefix("presence-").and(Watches::all().only_topics());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
