@@ -1,5 +1,5 @@
-//! The server of the browser tests. A message is echoed, except if it begins with a slash: then it tells the server what
-//! to do. What happens to sessions is printed, one line each, for the tests to read.
+//! The server of the browser tests. A message is echoed, except if it begins with a slash: then it tells the server
+//! what to do. What happens to sessions is printed, one line each, for the tests to read.
 
 use std::io;
 use std::time::Duration;
