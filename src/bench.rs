@@ -1,5 +1,5 @@
-//! What the crate's own benches need of its inside, as thin as can be. Hidden, only with the feature `sim`,
-//! and no stable API: do not use it from elsewhere.
+//! What the crate's own benches need of its internals, as thin as possible. Hidden, only with the feature `sim`, and
+//! no stable API: do not use it elsewhere.
 
 use crate::codec::ws::{self, Opcode, header, utf8};
 use crate::config::Config;
@@ -45,12 +45,12 @@ pub struct ServerHeader {
     pub opcode: Opcode,
     /// Bytes of the header itself.
     pub header_len: usize,
-    /// Bytes of the payload behind it.
+    /// Bytes of the payload after it.
     pub payload_len: u64,
 }
 
-/// Reads the header of a server's frame from the start of `bytes`, as strictly as a client's is read; `None`
-/// where more bytes are needed.
+/// Reads the header of a server's frame from the start of `bytes`, as strictly as a client's is read; `None` if more
+/// bytes are needed.
 pub fn parse_unmasked(bytes: &[u8]) -> Result<Option<ServerHeader>, String> {
     let parsed = header::parse(bytes, ws::Role::Client).map_err(|error| error.to_string())?;
     Ok(parsed.map(|(header, len)| ServerHeader {
@@ -105,17 +105,17 @@ impl Decoder {
     }
 }
 
-/// A server on simulated sockets with open WebSockets on them. One at a time on a thread.
+/// A server on simulated sockets, with open WebSockets. Only one at a time on a thread.
 pub struct SimServer {
     reactor: Reactor<Dispatch>,
-    /// In the order they were opened.
+    /// In the order in which they were opened.
     wires: Vec<u32>,
-    /// For each wire: the news that it can be read.
+    /// For each wire: the event that it can be read.
     ready: Vec<Ready>,
 }
 
 impl SimServer {
-    /// A server of this behaviour, and `count` clients through their handshakes.
+    /// Opens a server with this behaviour, and takes `count` clients through their handshakes.
     pub fn open(builder: Builder, count: usize) -> SimServer {
         let mut server = SimServer::open_by(builder, count, &vec![HANDSHAKE; count]);
         for wire in &server.wires {
@@ -126,8 +126,8 @@ impl SimServer {
         server
     }
 
-    /// A server of this behaviour and a client for each request, which is sent and answered, but whose answer is left
-    /// on the wire.
+    /// Opens a server with this behaviour, and a client for each request. The request is sent and answered, but its
+    /// answer is left on the wire.
     pub fn open_by(builder: Builder, connections_max: usize, requests: &[&[u8]]) -> SimServer {
         sim::forget_all();
         let builder = builder.configure(|config| config.connections_max = Some(connections_max));
@@ -150,13 +150,13 @@ impl SimServer {
         server
     }
 
-    /// Sends `bytes` from one client alone, and turns once for it.
+    /// Sends `bytes` from one client alone, and runs one turn for it.
     pub fn send_alone(&mut self, client: usize, bytes: &[u8]) {
         sim::wire(self.wires[client], |wire| wire.readable.extend(bytes));
         self.reactor.turn(Instant::now(), [self.ready[client]].into_iter());
     }
 
-    /// What the server wrote to this client since this was last asked.
+    /// What the server has written to this client since the last call.
     pub fn take_written_to(&mut self, client: usize) -> Vec<u8> {
         sim::wire(self.wires[client], |wire| std::mem::take(&mut wire.written))
     }
@@ -183,7 +183,7 @@ impl SimServer {
         &mut self.reactor.app.server
     }
 
-    /// How many bytes the server wrote to all clients since this was last asked.
+    /// How many bytes the server has written to all clients since the last call.
     pub fn take_written(&mut self) -> usize {
         self.wires.iter().map(|wire| sim::wire(*wire, take_written)).sum()
     }
@@ -195,8 +195,8 @@ impl fmt::Debug for SimServer {
     }
 }
 
-/// Simulated sockets without a server: what of a turn's time is the simulation's own. One at a time on a
-/// thread, and not beside a [`SimServer`].
+/// Simulated sockets without a server: the share of a turn's time that is the simulation's own. Only one at a time on
+/// a thread, and not together with a [`SimServer`].
 #[derive(Debug)]
 pub struct SimSockets {
     sockets: Vec<(SimStream, u32)>,
@@ -205,7 +205,7 @@ pub struct SimSockets {
 }
 
 impl SimSockets {
-    /// So many sockets.
+    /// Opens this many sockets.
     pub fn open(count: usize) -> SimSockets {
         sim::forget_all();
         let buffer = vec![0; Config::default().read_buffer_bytes];
@@ -234,7 +234,7 @@ impl SimSockets {
         }
     }
 
-    /// How many bytes were written since this was last asked.
+    /// How many bytes were written since the last call.
     pub fn take_written(&mut self) -> usize {
         self.sockets.iter().map(|(_, wire)| sim::wire(*wire, take_written)).sum()
     }
@@ -244,7 +244,7 @@ impl SimSockets {
 pub struct Deadlines(Wheel);
 
 impl Deadlines {
-    /// Room for so many.
+    /// Makes room for this many.
     pub fn new(expected: usize) -> Deadlines {
         Deadlines(Wheel::new(expected))
     }
@@ -254,7 +254,7 @@ impl Deadlines {
         self.0.set(index, deadline);
     }
 
-    /// Takes one away.
+    /// Removes a deadline.
     pub fn clear(&mut self, index: u32) {
         self.0.clear(index);
     }
@@ -279,7 +279,7 @@ fn readable(fd: Option<Fd>) -> Ready {
     Ready { token, readable: true, writable: false, read_closed: false, error: false }
 }
 
-/// The news that a socket can be read and written, and perhaps that its peer has ended its side.
+/// The event that a socket can be read and written, and perhaps that its peer has ended its side.
 pub(crate) fn ready(fd: Fd, read_closed: bool) -> Ready {
     Ready { writable: true, read_closed, ..readable(Some(fd)) }
 }

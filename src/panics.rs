@@ -1,9 +1,9 @@
-//! What panics say, and how what they carry is dropped.
+//! Messages of panics, and how their payloads are dropped.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a panic said. What it carried is dropped.
+/// The message of a panic. Its payload is dropped.
 pub(crate) fn message_of(panic: Box<dyn Any + Send>) -> String {
     let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(message), _) => (*message).to_owned(),
@@ -14,7 +14,7 @@ pub(crate) fn message_of(panic: Box<dyn Any + Send>) -> String {
     message
 }
 
-/// Drops what a panic carried. That may panic itself; then it is left alone.
+/// Drops the payload of a panic. If that panics too, the second payload is leaked.
 pub(crate) fn discard(panic: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(another);

@@ -1,4 +1,4 @@
-//! What clients of one address may do together, straight and by way of a reverse proxy.
+//! Limits for clients of one address together, whether they connect directly or by a reverse proxy.
 
 mod common;
 

@@ -1,6 +1,6 @@
-//! What costs no allocation: a message that comes, is echoed and leaves; a delivery of a broadcast. All memory
-//! that a message needs is there after the first few. On simulated sockets, which allocate nothing once their
-//! wires have grown, and over real ones, both ends on the test's own thread: the allocations are counted there.
+//! What costs no allocation: a message that is received, echoed and sent; a delivery of a broadcast. After the first
+//! few messages all the memory that they need is there. On simulated sockets, which allocate nothing once their wires
+//! have grown, and over real sockets with both ends on the test's own thread, where allocations are counted.
 
 use allocation_counter::measure;
 use std::io::{ErrorKind, Read as _, Write as _};

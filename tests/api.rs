@@ -1,5 +1,5 @@
-//! Pushing and asking: what goes out in which order and as what, what is refused and why, and what a server
-//! tells of its connections while they come and go.
+//! Pushing and asking: the order and kind of what is sent, what is refused and why, and what a server reports of its
+//! connections while they come and go.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! What no client should send: each is answered with its status or close code, then with a FIN that destroys
-//! nothing, and the server goes on serving everybody else.
+//! Input that no client should send: each is answered with its status or close code, then with a FIN that destroys
+//! nothing, and the server goes on serving all other clients.
 
 mod common;
 

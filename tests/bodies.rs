@@ -1,4 +1,4 @@
-//! Responses whose body is written piece by piece.
+//! Responses with a body that is written piece by piece.
 
 mod common;
 

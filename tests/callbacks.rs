@@ -1,4 +1,4 @@
-//! Every callback, in the order that a server's and a connection's life calls them in, and which handler is told.
+//! Every callback, in the order of a server's and a connection's life, and which handler it is called on.
 
 mod common;
 

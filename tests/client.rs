@@ -1,4 +1,4 @@
-//! Clients: against swio itself, against tungstenite's server, and against servers that do what none should.
+//! Clients: against swio itself, against tungstenite's server, and against servers that misbehave.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Endings: who closes with which code, what the peer and on_close are told of it, and the server's own end.
+//! Endings: who closes with which code, what the peer and on_close get to know, and the end of the server itself.
 
 mod common;
 

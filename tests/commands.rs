@@ -1,4 +1,4 @@
-//! Commands from another thread: what each does, what comes of it, and who is told when the server is busy or ends.
+//! Commands from another thread: what each does, its outcome, and what happens if the server is busy or ends.
 
 mod common;
 

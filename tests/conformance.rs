@@ -1,5 +1,5 @@
-//! What RFC 6455 asks of a server, as a table: section, requirement, what a client sends, what must come of it.
-//! The rows run over real sockets; all that fail are printed.
+//! What RFC 6455 requires of a server, as a table: section, requirement, what a client sends, what must follow. The
+//! rows run over real sockets; all that fail are printed.
 
 #[path = "conformance/closing.rs"]
 mod closing;

@@ -1,5 +1,5 @@
-//! One connection under the server's hand: paused, confirmed, protected, pinged, closed, reset, and given up when its
-//! client has nothing to say.
+//! Control over one connection: paused, confirmed, protected, pinged, closed, reset, and ended when its client is
+//! silent for too long.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What the fuzz targets start from, and what they once found, holds: each file of fuzz/corpus through its target.
+//! Each file of fuzz/corpus passes its fuzz target: the seeds, and the inputs that once failed.
 
 use std::fs;
 use std::path::Path;

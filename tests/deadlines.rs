@@ -1,4 +1,4 @@
-//! A deadline of the application's own for each connection, of whatever kind.
+//! A deadline of the application's own, for connections of every kind.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! docs/SWOOLE.md against the crate: each counterpart that a table names is used in a test, an example or a doc test,
-//! and each row without one gives a reason.
+//! docs/SWOOLE.md agrees with the crate: each counterpart that a table names is used in a test, an example or a doc
+//! test, and each row without one gives a reason.
 
 use std::collections::BTreeSet;
 use std::fs;

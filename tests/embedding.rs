@@ -1,5 +1,5 @@
-//! Around the callbacks: building and starting, a host's own loop, other threads, timers, and handlers with
-//! state.
+//! What surrounds the callbacks: building and starting, a host program's own loop, other threads, timers, and handlers
+//! with state.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Envelopes over real sockets: who gets a message in which form, and how often it is encoded for that.
+//! Envelopes over real sockets: which form of a message each client gets, and how often the message is encoded for
+//! that.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Event streams over real sockets: who gets one, what goes over it, how it ends from either side.
+//! Event streams over real sockets: who gets one, what is sent on it, and how it ends from either side.
 
 mod common;
 

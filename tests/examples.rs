@@ -1,5 +1,5 @@
-//! The small examples do what they say: each is run as its own process on a free port, and talked to as its
-//! reader would. The chat is tested in a browser, by tests/browser.
+//! The small examples do what they say: each runs as its own process on a free port, and is used as its reader would
+//! use it. The chat is tested in a browser, by tests/browser.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

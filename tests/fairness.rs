@@ -1,4 +1,4 @@
-//! One loop serves all: whoever is busy leaves the others their turn, and when nobody is, the loop sleeps.
+//! One loop serves all: busy connections leave the others their turn, and when nothing is to be done, the loop sleeps.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Messages delivered in parts as they come: `Config::deliver_fragments`.
+//! Messages delivered in parts as they arrive: `Config::deliver_fragments`.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! A toy gateway, written on the public API alone, and what its clients see: the primitives for gateways suffice.
+//! A toy gateway, written on the public API alone, and what its clients see: the primitives are enough for gateways.
 
 mod common;
 #[path = "gateway/toy.rs"]

@@ -1,9 +1,9 @@
-//! Peers whose network is gone: nothing of theirs arrives any more, no reset, no FIN, no acknowledgement. They are to
-//! be ended within the configured time, as timed out, with and without output that waits for them.
+//! Peers whose network is gone: nothing of theirs arrives any more, no reset, no FIN, no acknowledgement. They must be
+//! ended within the configured time, as timed out, with and without output that waits for them.
 //!
 //! The client lives in a network namespace of its own, at the other end of a veth pair, and cuts itself off by a
-//! blackhole route. That needs Linux, unshare and ip, and leave to make namespaces; without, it says so, which is a
-//! failure only where CI is set. `cargo test --test half_open -- --defaults` measures the defaults instead.
+//! blackhole route. This needs Linux, unshare, ip and permission to make namespaces; without these it fails only if CI
+//! is set. `cargo test --test half_open -- --defaults` measures the defaults instead.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

@@ -1,5 +1,5 @@
-//! Opening WebSockets: heads in pieces and with frames behind them, what on_handshake may decide,
-//! subprotocols, and who is not let in for want of room.
+//! Opening WebSockets: heads in pieces and with frames after them, what on_handshake may decide, subprotocols, and
+//! clients that are refused for lack of room.
 
 mod common;
 

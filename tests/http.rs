@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 beside the WebSockets: pages, keep-alive, pipelining, bodies, and their limits.
+//! Plain HTTP/1.1 beside WebSockets: pages, keep-alive, pipelining, bodies, and their limits.
 
 mod common;
 

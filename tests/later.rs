@@ -1,4 +1,4 @@
-//! Handshakes and requests that are answered later than in their callback, from this thread or another.
+//! Handshakes and requests that are answered after their callback, from the same thread or another.
 
 mod common;
 

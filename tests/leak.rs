@@ -1,4 +1,4 @@
-//! After ten thousand connections that came and went in every way, the server holds what it held before.
+//! After ten thousand connections that came and ended in every way, the server holds what it held before.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What one client may do, and what the server counts of those who do more.
+//! What one client may do, and what the server counts of clients that do more.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Long polling over real sockets: sessions, what reaches them, what is acknowledged, how they end from either side.
+//! Long polling over real sockets: sessions, what reaches them, what is acknowledged, and how they end from either
+//! side.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Clients that hold what they can: messages and requests without an end, queues that nobody reads. Each is told to
-//! come back, nobody else is harmed.
+//! Clients that hold as much memory as they can: messages and requests without an end, queues that nobody reads. Each
+//! is told to come back later, and no other client is harmed.
 
 mod common;
 

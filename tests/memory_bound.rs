@@ -1,6 +1,6 @@
-//! The bound that a server logs at start, and what it really takes: a process of its own under thousands of clients
-//! that hold what they can. Each test is also that process: it runs itself again to be the server. Peaks are the
-//! kernel's own figures, so this is for Linux.
+//! The memory bound that a server logs at start, and what it really takes: a process of its own under thousands of
+//! clients that hold what they can. Each test is also that process: it runs itself again as the server. The peaks are
+//! the kernel's own figures, so this is for Linux.
 #![cfg(target_os = "linux")]
 
 mod common;

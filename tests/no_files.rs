@@ -1,5 +1,5 @@
-//! A process that may open no more files: whoever waits is accepted when there is room again. A test binary
-//! of its own, for the limit is the whole process's.
+//! A process that may open no more files: waiting connections are accepted when there is room again. A test binary of
+//! its own, because the limit is the whole process's.
 
 #![cfg(target_os = "linux")]
 

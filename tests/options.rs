@@ -1,4 +1,4 @@
-//! What routes and listeners have of their own: limits, origins, subprotocols, transports, handlers of raw TCP.
+//! Options of routes and listeners: limits, origins, subprotocols, transports, handlers of raw TCP.
 
 mod common;
 

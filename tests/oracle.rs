@@ -1,6 +1,5 @@
-//! tungstenite as the oracle: what its client sends must come back the same, and what the server pushes must be
-//! to its client what was pushed. Messages, fragments, pings, buffer sizes and ends are random; a failure
-//! prints its seed.
+//! tungstenite as the oracle: what its client sends must come back the same, and its client must receive exactly what
+//! the server pushes. Messages, fragments, pings, buffer sizes and ends are random; a failure prints its seed.
 
 use socket2::SockRef;
 use std::net::{SocketAddr, TcpStream};

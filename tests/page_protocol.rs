@@ -1,4 +1,4 @@
-//! The protocol of pages, `swio.1`, over real sockets: labels, subscriptions, coming back and numbered messages, on
+//! The protocol of pages, `swio.1`, over real sockets: labels, subscriptions, reconnecting and numbered messages, on
 //! WebSockets, event streams and long polling alike.
 
 #[path = "page_protocol/answers.rs"]

@@ -1,5 +1,5 @@
-//! Callbacks that panic: the connection that was served gets 1011 or 500, on_error is told which callback it
-//! was, nobody else is touched.
+//! Callbacks that panic: the connection that was served gets 1011 or 500, on_error gets the name of the callback, and
+//! no other connection is affected.
 
 mod common;
 

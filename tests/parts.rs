@@ -1,4 +1,4 @@
-//! Messages pushed in parts, prepared ones, and bytes sent as they are.
+//! Messages pushed in parts, prepared messages, and raw bytes.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Connections that break off at every point, by a reset or a bare FIN: on_close runs exactly once for each
-//! on_open, nothing is left behind, and the server goes on.
+//! Connections that break off at every point, by a reset or a bare FIN: on_close is called exactly once for each
+//! on_open, nothing is left over, and the server goes on.
 
 mod common;
 

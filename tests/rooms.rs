@@ -1,4 +1,4 @@
-//! Topics, users and presence over real sockets: who is told what, once, and that nothing stays behind.
+//! Topics, users and presence over real sockets: who gets to know what, once each, and that nothing is left over.
 
 mod common;
 

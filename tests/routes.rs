@@ -1,4 +1,4 @@
-//! Several applications on one port: which path reaches which, and what a request says of itself.
+//! Several applications on one port: which path reaches which, and what a request tells about itself.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Commands and outcomes as JSON and in a binary format: what is written is read again, what can't be is told.
+//! Commands and outcomes as JSON and in a binary format: what is written can be read again, and what can't be written
+//! is an error.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Settings from a file, and another configuration for a server that runs.
+//! Settings from a file, and changing the configuration of a running server.
 
 mod common;
 

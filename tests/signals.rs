@@ -1,4 +1,4 @@
-//! What signals do, with real processes: the settings example is started, signalled and waited for.
+//! What signals do, with real processes: the settings example is started, gets a signal, and is waited for.
 
 mod common;
 

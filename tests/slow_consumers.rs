@@ -1,5 +1,5 @@
-//! What becomes of messages to a client that does not read, by policy: of the server, of a connection, of a message.
-//! Whatever is dropped is dropped whole, and told.
+//! What happens to messages for a client that does not read, by policy: of the server, of a connection, of a message.
+//! What is dropped is dropped as a whole, and reported.
 
 mod common;
 

@@ -1,6 +1,5 @@
-//! Peers that do not read, do not answer or do not speak: memory stays within its limits, they are given up
-//! in time, live ones are not, and everybody else gets everything. What holds for every transport is in
-//! `slow_transports`.
+//! Peers that do not read, do not answer or do not speak: memory stays within its limits, they are given up in time,
+//! live peers are not, and all others get everything. What holds for every transport is in `slow_transports`.
 
 mod common;
 

@@ -1,6 +1,6 @@
-//! Slow consumers on every transport by the same scenarios: who never reads, who reads very little, who reads slowly,
-//! who polls and never says what it has. Each is bounded and told why it ends, and healthy readers of every kind beside
-//! it get everything.
+//! Slow consumers on every transport in the same scenarios: one that never reads, one that reads very little, one that
+//! reads slowly, one that polls and never acknowledges. Each is bounded and told why it ends, and healthy readers of
+//! every kind beside it get everything.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Work beside the reactor and what comes of it, and messages from other threads.
+//! Work outside the reactor and its results, and messages from other threads.
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Raw TCP beside WebSockets: each framing over real sockets, in pieces and all at once; what peers do wrong; how
-//! connections end from either side; one room for both kinds.
+//! connections end from either side; both kinds in one room.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Who hears of topics and presence, and what is said of users there.
+//! Which handlers hear of topics and presence, and the data of users there.
 
 mod common;
 

@@ -1,5 +1,6 @@
-//! What the fuzz targets in fuzz/ run: a function for each codec that meets the outside, and one for the whole server.
-//! Each takes any bytes and panics where something is wrong. Hidden, only with the feature `sim`, and no stable API.
+//! What the fuzz targets in fuzz/ run: a function for each codec that reads outside data, and one for the whole
+//! server. Each takes any bytes and panics if something is wrong. Hidden, only with the feature `sim`, and no stable
+//! API.
 
 mod server;
 
@@ -19,11 +20,11 @@ use crate::config::{ForwardedHeader, Origins};
 use crate::fd::Fd;
 use crate::{Framing, LengthType, Opcode};
 
-/// The start of an input chooses what the rest is done to.
+/// The start of an input decides what is done with the rest.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// 0 where nothing is left.
+    /// 0 if nothing is left.
     fn byte(&mut self) -> u8 {
         match self.0.split_off_first() {
             Some(byte) => *byte,
@@ -41,7 +42,7 @@ impl<'a> Input<'a> {
         bytes
     }
 
-    /// Where the rest is cut: lengths that come round and round.
+    /// Where the rest is cut: lengths that are used in turn.
     fn cuts(&mut self) -> Vec<usize> {
         let count = 1 + usize::from(self.byte() % 4);
         (0..count).map(|_| 1 + usize::from(self.byte())).collect()
@@ -62,7 +63,7 @@ fn pieces<'a>(mut bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// What the WebSocket decoder said, parts put together.
+/// What the WebSocket decoder returned, with parts joined.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Message(Opcode, Vec<u8>),
@@ -72,7 +73,7 @@ enum Said {
     Wrong(ws::ProtocolError),
 }
 
-/// However a stream is cut, the decoder says the same of it, and never holds more than a message may have.
+/// However a stream is cut, the decoder returns the same, and never holds more than a message may have.
 pub fn ws_decoder(bytes: &[u8]) {
     let mut input = Input(bytes);
     let limits = ws::MessageLimits {
@@ -95,7 +96,7 @@ pub fn ws_decoder(bytes: &[u8]) {
 }
 
 fn decode(pieces: &[&[u8]], limits: &ws::MessageLimits) -> Vec<Said> {
-    // Beside its message: itself, and a control frame.
+    // Beside its message it holds itself, and a control frame.
     const OWN_BYTES_MAX: usize = 1_024;
     let (mut decoder, mut spare) = (ws::Decoder::default(), ws::Spare::default());
     let (mut said, mut parts) = (Vec::new(), Vec::new());
@@ -143,7 +144,7 @@ fn decode(pieces: &[&[u8]], limits: &ws::MessageLimits) -> Vec<Said> {
     said
 }
 
-/// A request's head and body: the same however much of it is there yet.
+/// The head and body of a request: the same however much of it has arrived.
 pub fn http_request(bytes: &[u8]) {
     let mut input = Input(bytes);
     let bytes_max = input.one_of(&[1 << 16, 100, 3]);
@@ -167,7 +168,7 @@ pub fn http_request(bytes: &[u8]) {
     }
 }
 
-/// What is an error is one however much more comes, and what is whole has the same length.
+/// An error stays an error however much more arrives, and a complete request keeps its length.
 fn check_prefixes(
     bytes: &[u8],
     cuts: &[usize],
@@ -255,7 +256,7 @@ pub fn http_answer(bytes: &[u8]) {
     }
 }
 
-/// However a stream of packages is cut, the same packages come of it; and what is framed comes back.
+/// However a stream of packages is cut, the packages are the same; and what is framed can be read back.
 pub fn tcp_framing(bytes: &[u8]) {
     let mut input = Input(bytes);
     let types = [LengthType::U8, LengthType::U16Be, LengthType::U16Le, LengthType::U32Be, LengthType::U32Le];
@@ -333,7 +334,7 @@ fn receive(
     (packages, None)
 }
 
-/// Commands of `swio.1`, and the labels of what is sent.
+/// Commands of `swio.1`, and the labels of messages.
 pub fn commands(bytes: &[u8]) {
     let (query, payload) = PageCommand::split(bytes);
     assert!(query.len() + payload.len() <= bytes.len());
@@ -370,7 +371,7 @@ pub fn url(bytes: &[u8]) {
     assert_eq!(Url::parse(&url.to_string()), Ok(url));
 }
 
-/// The header of a proxy: anybody may have written what is in front.
+/// The header of a proxy. Its first part may have been written by anybody.
 pub fn forwarded_header(bytes: &[u8]) {
     let trusted = ["10.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
     for (name, header) in
@@ -384,7 +385,7 @@ pub fn forwarded_header(bytes: &[u8]) {
     }
 }
 
-/// UTF-8 in pieces and whole, beside the standard library's.
+/// UTF-8 in pieces and as a whole, compared with the standard library.
 pub fn utf8_validator(bytes: &[u8]) {
     let mut input = Input(bytes);
     let cuts = input.cuts();
@@ -395,7 +396,7 @@ pub fn utf8_validator(bytes: &[u8]) {
     for piece in pieces(input.0, &cuts) {
         pushed += piece.len();
         let judged = validator.push(piece);
-        // Bad is what no continuation could mend.
+        // Bytes are bad if no continuation could make them valid.
         let is_bad = std::str::from_utf8(&input.0[..pushed]).is_err_and(|error| error.error_len().is_some());
         assert_eq!(judged.is_err(), is_bad, "of the first {pushed} bytes");
         if is_bad {

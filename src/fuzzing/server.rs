@@ -1,4 +1,4 @@
-//! The whole server on simulated sockets: clients of every kind whose bytes come in any pieces and turns.
+//! The whole server on simulated sockets: clients of every kind, whose bytes come in any pieces and order.
 
 use super::Input;
 use crate::bench;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const CLIENTS_MAX: usize = 6;
 const TOPIC: &str = "news";
-/// What clients say most, so that an input need not find it out.
+/// What clients send most, so that an input need not find it.
 const OPENINGS: [&[u8]; 6] = [
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -27,7 +27,7 @@ const OPENINGS: [&[u8]; 6] = [
     b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
-/// Nothing that peers send makes it panic, and when they are gone nothing is left of them.
+/// Whatever peers send, the server does not panic, and holds nothing once they are gone.
 pub fn server(bytes: &[u8]) {
     sim::forget_all();
     let mut input = Input(bytes);
@@ -42,7 +42,7 @@ struct World {
     reactor: Reactor<Dispatch>,
     wires: Vec<u32>,
     now: Instant,
-    /// The last token of a session that an answer had.
+    /// The last session token that was in an answer.
     token: String,
 }
 
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// All leave, and what waits for the clock gets its time.
+    /// All clients leave, and the clock runs until nothing waits for it.
     fn wind_up(&mut self) {
         for wire in &self.wires {
             sim::wire(*wire, |wire| wire.reset = true);
@@ -176,7 +176,7 @@ fn behaviour(builder: Builder) -> Builder {
         })
 }
 
-/// The first byte says what becomes of a message.
+/// The first byte decides how the server answers a message.
 fn answer(server: &mut Server, frame: Frame<'_>) {
     let (fd, data) = (frame.fd, frame.data);
     match data.as_bytes().first().map_or(0, |byte| byte % 6) {
@@ -188,7 +188,7 @@ fn answer(server: &mut Server, frame: Frame<'_>) {
     }
 }
 
-/// A client's frame with this first byte.
+/// A client's frame that begins with this byte.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first, 0x80 | payload.len() as u8];

@@ -1,8 +1,8 @@
-//! The server as callbacks see it: what it keeps of many connections, and the types that name each other because a
-//! call is given the server. Its parts, each knowing only those above it in this list: `state` (what is kept), this
-//! file, `api` (what users hold), `verbs` (what they do with a server), `dispatch` (from the reactor to the handlers),
-//! `start` (from configuration and behaviour to a running server). Contract of this layer: it calls the user; it never
-//! touches a socket, and one connection's protocol is the business of `session`.
+//! The server as callbacks see it: the state of many connections, and the types that refer to each other because every
+//! call is given the server. Its parts, each of which knows only those before it in this list: `state` (what is kept),
+//! this file, `api` (what users hold), `verbs` (what they do with a server), `dispatch` (from the reactor to the
+//! handlers), `start` (from configuration and behaviour to a running server). This layer calls the user's code. It
+//! never touches a socket, and the protocol of one connection belongs to `session`.
 
 pub(crate) mod api;
 pub(crate) mod dispatch;
@@ -36,10 +36,16 @@ use std::time::{Duration, Instant};
 
 /// The live server: what every callback receives first.
 ///
-/// Every method acts at once and in the order of the calls, never blocks, and never calls back. Sending is
-/// queueing: what is pushed in one turn leaves in one write after the callback, or earlier where it is 16 KiB and
-/// more for one connection, always in the order of the pushes.
-/// A dead fd is an answer ([`PushError::Gone`](crate::PushError::Gone)), never a panic and never another client.
+/// ```text
+///   other threads ── Handle ──> mailbox ──┐
+///                                         v
+///   sockets ──────────> handler.on_message(&mut server, frame) ── push ──> outboxes ──> sockets
+/// ```
+///
+/// Every method acts at once and in the order of the calls, never blocks, and never calls a handler. To send is to
+/// queue: what is pushed in one turn is written in one go after the callback, or earlier if it is 16 KiB or more for
+/// one connection, always in the order of the pushes. An fd whose connection is gone gives an answer
+/// ([`PushError::Gone`](crate::PushError::Gone)), never a panic and never another client.
 ///
 /// Made by [`Server::builder`]:
 ///
@@ -57,11 +63,11 @@ use std::time::{Duration, Instant};
 pub struct Server {
     pub(crate) sessions: Sessions,
     timers: Timers<Timer>,
-    /// Of each connection that has a deadline of the user's, its timer.
+    /// The timers of connections that have a deadline of the user's.
     deadlines: HashMap<Fd, TimerId>,
     handle: Handle,
     stage: Stage,
-    /// Whose callback runs, or ran last.
+    /// The route whose callback runs, or ran last.
     route: Route,
     deferred: Vec<Deferred>,
     reread: Option<Reread>,
@@ -70,56 +76,56 @@ pub struct Server {
     outgoing: Outgoing,
     histories: Histories,
     returning: Option<Returning>,
-    /// What clients asked to be in and were not answered yet.
+    /// Topics that clients asked to be in, and were not answered yet.
     questions: Questions,
 }
 
 type Tick = dyn FnMut(&mut Server, TimerId);
 
-/// What a user timer calls, and whose it is.
+/// What a user timer calls, and for which route.
 pub(crate) enum Timer {
     Once(Route, Box<dyn FnOnce(&mut Server)>),
     Every(Route, Box<Tick>),
     /// The handler's `on_timer`.
     Handler(Route),
-    /// `on_deadline` of the connection's handler, or of this one where it has none yet.
+    /// `on_deadline` of the connection's handler, or of this one if the connection has none yet.
     Deadline(Route, Fd),
     /// The answer to a client that asked for a topic is late.
     Subscription(Fd, Rc<str>),
 }
 
-/// What a verb makes handlers hear of. A verb calls nobody back, so what it has to tell waits here until the callback
-/// that it was called from is over.
+/// What handlers are told because of a verb. A verb never calls a handler itself, so this waits until the callback
+/// that called the verb has returned.
 pub(crate) enum Deferred {
     /// [`Server::defer`].
     Call(Route, Box<dyn FnOnce(&mut Server)>),
     /// [`Server::reload`].
     Reloaded,
     TasksAbandoned,
-    /// A client is to connect, or to be over where it was stopped; the first time with the handler that is its own, a
-    /// `Box<dyn Handler>`.
+    /// A client is to connect, or to end if it was stopped. The first time it comes with its own handler, if it has
+    /// one: a `Box<dyn Handler>`.
     Dial(ClientId, Option<Box<dyn Any>>),
-    /// Handlers are told, then connections.
+    /// Handlers are told first, then connections.
     BeforeShutdown,
     Topic(Rc<str>, TopicEvent),
-    /// Of a topic and a user, with what was said of the user.
+    /// The topic, the user, the user's data, and what happened.
     Presence(Rc<str>, Rc<str>, Option<Rc<str>>, Presence),
 }
 
 pub(crate) type TaskCall = Box<dyn FnOnce(&mut Server, Result<TaskOutput, TaskError>)>;
 
-/// Whom the result of a task is for.
+/// Who gets the result of a task.
 pub(crate) enum Finish {
     Call(Route, TaskCall),
     /// The handler's `on_finish`.
     Handler(Route),
 }
 
-/// A live server, from any thread. Cheap to clone.
+/// A live server, usable from any thread. Cheap to clone.
 ///
-/// The commands of one thread are carried out in their order, between the callbacks. `Ok` means that the server
-/// will see the command. What it finds then (an fd that is gone, an outbox that is full) is known only there:
-/// where that matters, use [`Handle::ask`].
+/// The commands of one thread are carried out in order, between the callbacks. `Ok` means that the server will see the
+/// command. What it finds then (a connection that is gone, an outbox that is full) is known only there: if it matters,
+/// use [`Handle::ask`].
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
@@ -134,9 +140,9 @@ pub(crate) enum Finish {
 #[derive(Clone)]
 pub struct Handle(pub(crate) Sender<Mail>);
 
-/// What comes to the server from another thread.
+/// What other threads send to the server.
 pub(crate) enum Mail {
-    /// In a box, so that the queue stays small.
+    /// Boxed, so that the queue stays small.
     Command(Box<Command>, Option<OnOutcome>),
     Errand(Errand),
 }
@@ -152,7 +158,7 @@ pub(crate) enum Errand {
     Shutdown,
 }
 
-/// Who waits for a command's outcome. Where it is dropped unanswered, the outcome is [`Outcome::Stopped`].
+/// Receives a command's outcome. If it is dropped without one, the outcome is [`Outcome::Stopped`].
 pub(crate) struct OnOutcome(pub(crate) Option<Box<dyn FnOnce(Outcome) + Send>>);
 
 impl Server {
@@ -175,7 +181,7 @@ impl Server {
         }
     }
 
-    /// Calls `call` when the callback that runs now is over, before the turn's output is written.
+    /// Calls `call` after the callback that runs now, before the turn's output is written.
     ///
     /// ```no_run
     /// # use swio::{Fd, Server};
@@ -189,7 +195,7 @@ impl Server {
         self.deferred.push(Deferred::Call(self.route, Box::new(call)));
     }
 
-    /// The same server for other threads.
+    /// A handle to this server, for other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -200,7 +206,7 @@ impl Server {
     }
 }
 
-/// A time after `now`; a delay that no clock can hold is cut to one that is never over.
+/// A time after `now`. A delay that no clock can hold becomes one that never ends.
 fn later(now: Instant, delay: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(1 << 32);
     now + delay.min(NEVER)

@@ -1,5 +1,5 @@
-//! A session without a socket goes on over a WebSocket: its fd, and all that hangs on it, outlives the change of its
-//! transport. It is done at the end of the turn, when no bytes of the WebSocket are being decoded.
+//! Moves a session without a socket to a WebSocket: its fd, and everything that is tied to it, outlives the change of
+//! transport. This happens at the end of the turn, when no bytes of the WebSocket are being decoded.
 
 use crate::codec::http::Response;
 use crate::codec::unit;
@@ -13,12 +13,12 @@ use crate::session::state::{Marks, Phase, Session, Socketless, WebSocket};
 use crate::session::waiting::FollowUp;
 
 impl Sessions {
-    /// Has the session go on over this WebSocket from the end of the turn on; false if one of them can't.
+    /// Moves the session to this WebSocket at the end of the turn. Returns false if that is not possible.
     pub(crate) fn adopt(&mut self, fd: Fd, websocket: Fd) -> bool {
         if !self.can_adopt(fd, websocket) {
             return false;
         }
-        // What the client sends from here on is the session's.
+        // What the client sends from now on belongs to the session.
         let is_paused = self.pause(websocket);
         self.follow_ups.push(FollowUp::Adopted { session: fd, websocket, is_paused });
         true
@@ -41,7 +41,7 @@ impl Sessions {
         is_session && is_websocket && [fd, websocket].into_iter().all(|fd| self.is_established(fd))
     }
 
-    /// Carries out [`Sessions::adopt`]. `is_paused`: the WebSocket is not read for that reason alone.
+    /// Carries out [`Sessions::adopt`]. `is_paused`: the WebSocket is paused only for that.
     pub(crate) fn take_over(&mut self, fd: Fd, websocket: Fd, is_paused: bool) {
         if !self.can_adopt(fd, websocket) {
             if is_paused {
@@ -87,7 +87,7 @@ impl Sessions {
         }
     }
 
-    /// All that a session has for its client, taken out of it.
+    /// Takes all messages that wait for the session's client out of it.
     fn take_units(&mut self, fd: Fd) -> Option<Vec<u8>> {
         self.read_output(fd, usize::MAX)?;
         let Socketless { taken, .. } = self.socketless_mut(fd)?;

@@ -1,6 +1,6 @@
-//! Response bodies that are written piece by piece. The request that is answered stays on its connection as one that
-//! waits, so that those after it wait too, until the body is ended. One that is cut off must be seen to be: only
-//! `end_body` sends the last chunk, and a body that the connection's end would end is cut off by a reset.
+//! Response bodies that are written piece by piece. The request stays on its connection as a waiting request, so that
+//! later requests wait until the body has ended. A client must be able to see that a body was cut off: only `end_body`
+//! sends the last chunk, and a body that lasts until the connection ends is cut off by a reset.
 
 use crate::codec::http::response::Exchange;
 use crate::codec::http::{Head, ResponseFraming, ResponseHead};
@@ -18,8 +18,8 @@ use std::time::Duration;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Sessions {
-    /// Sends the head of a response to the request with this `head`: how its body goes; `None` where the connection is
-    /// gone. `is_last`: the connection ends after it.
+    /// Sends the head of a response to the request with this `head`. Returns how to write the body; `None` if the
+    /// connection is gone. `is_last`: the connection ends after the response.
     pub(crate) fn send_response_head(
         &mut self,
         route: Route,
@@ -40,7 +40,7 @@ impl Sessions {
         Some(BodyOut { framing, keep_alive })
     }
 
-    /// Begins to answer a request that waits for its response.
+    /// Begins the response to a request that waits for one. Returns whether it did.
     pub(crate) fn start_body(&mut self, fd: Fd, response: &ResponseHead) -> bool {
         let is_waited_for =
             |waiting: &&mut Waiting| waiting.awaited == Awaited::Response && !waiting.is_answered;
@@ -60,7 +60,7 @@ impl Sessions {
     pub(crate) fn write_body(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
         let framing = self.body_mut(fd)?.framing;
         if bytes.is_empty() {
-            // As a chunk it would be the last.
+            // An empty chunk would be the last one.
             return Ok(());
         }
         match framing {
@@ -76,14 +76,14 @@ impl Sessions {
                 self.connections.write(fd, [b"\r\n", &[]], Quota::Exempt).map_err(push_error)?;
             }
         }
-        // Of a peer that takes nothing, more that waits for it is no sign of life.
+        // If the peer takes nothing, queueing more for it is no sign of life.
         if self.connections.get(fd).is_some_and(|connection| !connection.flags.has(Flags::BLOCKED)) {
             self.connections.deadline(fd, self.body_timeout());
         }
         Ok(())
     }
 
-    /// Ends a body; whether it is whole.
+    /// Ends a body. Returns whether it is complete.
     pub(crate) fn end_body(&mut self, fd: Fd) -> bool {
         let Ok(&mut BodyOut { framing, .. }) = self.body_mut(fd) else { return false };
         match framing {
@@ -106,7 +106,7 @@ impl Sessions {
         true
     }
 
-    /// A body has ended: what becomes of its connection.
+    /// A body has ended: ends the connection, or lets it go on to the next request.
     pub(crate) fn conclude_body(&mut self, fd: Fd, keep_alive: bool) {
         if let Some(note) = self.connections.note_mut(fd) {
             note.writer = None;
@@ -118,7 +118,7 @@ impl Sessions {
         self.connections.deadline(fd, self.config.keep_alive_timeout);
     }
 
-    /// Nothing was written for too long, or its client takes nothing of it.
+    /// Nothing was written for too long, or the client does not read.
     pub(crate) fn body_expired(&mut self, fd: Fd) {
         let reads_on = self.connections.take_progress(fd);
         let Some(connection) = self.connections.get(fd) else { return };
@@ -135,7 +135,7 @@ impl Sessions {
         }
     }
 
-    /// Cuts off a body that is being written: whether there was one.
+    /// Cuts off a body that is being written. Returns whether there was one.
     pub(crate) fn cut_body(&mut self, fd: Fd) -> bool {
         let is_one = self.waiting(fd).is_some_and(|waiting| waiting.body().is_some());
         if is_one {
@@ -144,7 +144,7 @@ impl Sessions {
         is_one
     }
 
-    /// Ends a connection by a reset where a FIN would say that the body on it is whole.
+    /// Resets a connection if a FIN would make its unfinished body look complete. Returns whether it did.
     pub(crate) fn reset_body(&mut self, fd: Fd, reason: &CloseReason) -> bool {
         let is_unended = |waiting: &&mut Waiting| {
             !waiting.is_answered
@@ -160,7 +160,7 @@ impl Sessions {
         true
     }
 
-    /// Whose handler is told that the outbox of a connection is full, or empty again.
+    /// The route whose handler is told that a connection's outbox is full, or empty again.
     pub(crate) fn writer(&mut self, fd: Fd) -> Option<Route> {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => {
@@ -186,13 +186,13 @@ impl Sessions {
         self.connections.write(fd, parts, Quota::Limited).map_err(push_error)
     }
 
-    /// For how long nothing may be written to a body, or nothing read of it.
+    /// How long nothing may be written to a body, or nothing of it be read.
     fn body_timeout(&self) -> Duration {
         self.config.keep_alive_timeout
     }
 }
 
-/// What is not taken may be written again: nobody is closed for it.
+/// The bytes may be written again later, so a full outbox closes nothing here.
 fn push_error(refused: Refused) -> PushError {
     match refused {
         Refused::Gone => PushError::Gone,

@@ -13,9 +13,9 @@ use std::rc::Rc;
 pub(crate) enum Carrier {
     WebSocket,
     EventStream,
-    /// Long polling of the server's own: objects that are units.
+    /// The server's own long polling: JSON objects, each a unit.
     LongPolling,
-    /// Units, which the application takes.
+    /// Units, which the application takes and carries.
     Socketless,
     Tcp(Rc<Framer>),
 }
@@ -31,7 +31,7 @@ impl Carrier {
         }
     }
 
-    /// Appends one transport message. False where the framing has no way to send it: then nothing is appended.
+    /// Appends one transport message. Returns false, and appends nothing, if the framing has no way to send it.
     pub(crate) fn put(
         &self,
         run: &mut Vec<u8>,

@@ -1,5 +1,5 @@
-//! Counts the established connections of each transport. What changes the session of one goes through
-//! `change_session`, which keeps the counts.
+//! Counts the established connections of each transport. A change of a connection's session goes through
+//! `change_session`, which keeps the counts; opening and forgetting one call `recount`.
 
 use super::Sessions;
 use super::info::Transport;
@@ -7,12 +7,12 @@ use super::state::Session;
 use crate::fd::Fd;
 use std::ops::Index;
 
-/// How many there are of each transport. Those that were opened from here are not counted.
+/// The number of established connections of each transport. Connections that this side opened are not counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census([usize; Transport::Tcp as usize + 1]);
 
 impl Census {
-    /// A connection became established, or is no more.
+    /// A connection became established, changed its transport, or ended. `None`: not established.
     pub(crate) fn recount(&mut self, before: Option<Transport>, after: Option<Transport>) {
         if let Some(transport) = before {
             self.0[transport as usize] -= 1;
@@ -36,7 +36,7 @@ impl Index<Transport> for Census {
 }
 
 impl Sessions {
-    /// Changes a connection's session, and with it what is counted.
+    /// Changes a connection's session and keeps the counts up to date.
     pub(crate) fn change_session<R>(&mut self, fd: Fd, change: impl FnOnce(&mut Session) -> R) -> Option<R> {
         let session = self.connections.session_mut(fd)?;
         let before = session.counted_as();
@@ -48,7 +48,7 @@ impl Sessions {
 
 #[cfg(test)]
 impl Sessions {
-    /// What is counted is what is there.
+    /// Checks the counts against the connections that exist.
     pub(crate) fn check_census(&self) {
         let mut census = Census::default();
         for (_, connection) in self.connections.iter_from(1) {

@@ -1,4 +1,4 @@
-//! How messages go to a connection, and whether it has come so far: what every verb asks first.
+//! How messages are sent to a connection, and whether it is established: what every verb checks first.
 
 use super::Sessions;
 use super::formats::FormatId;
@@ -9,12 +9,12 @@ use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Life;
 
-/// How messages go to an established connection.
+/// How messages are sent to an established connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channel {
     pub(crate) transport: Transport,
     pub(crate) format: FormatId,
-    /// A message was pushed to it in part only.
+    /// A message was pushed to it in part and is not finished.
     pub(crate) is_unfinished: bool,
 }
 
@@ -27,7 +27,7 @@ impl Sessions {
         self.channel(fd).map(|_| ())
     }
 
-    /// Which end of a connection this side is.
+    /// The role of this side on a connection.
     pub(crate) fn role(&self, fd: Fd) -> Role {
         self.connections.get(fd).map_or(Role::Server, |connection| connection.session.role())
     }
@@ -36,7 +36,7 @@ impl Sessions {
     pub(crate) fn channel(&self, fd: Fd) -> Result<Channel, PushError> {
         let connection = self.connections.get(fd).ok_or(PushError::Gone)?;
         match &connection.session {
-            // The common case, without asking what else it may be.
+            // The common case, without a look at the others.
             Session::WebSocket(websocket)
                 if websocket.phase == Phase::Open && connection.life == Life::Open =>
             {
@@ -50,7 +50,7 @@ impl Sessions {
         }
     }
 
-    /// The transport of a connection that is established.
+    /// The transport of a connection, if it is established.
     pub(crate) fn transport(&self, fd: Fd) -> Result<Transport, PushError> {
         self.channel(fd).map(|channel| channel.transport)
     }

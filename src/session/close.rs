@@ -1,4 +1,4 @@
-//! Ending a connection: with or without a handshake, as the kind of connection has it.
+//! Ending a connection, with a close handshake if its transport has one.
 
 use crate::codec::ws::{Opcode, Role, close};
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -9,7 +9,7 @@ use crate::session::info::Transport;
 use crate::session::state::{Note, Phase, Session};
 
 impl Sessions {
-    /// Ends a connection by the application's wish.
+    /// Ends a connection at the application's request.
     pub(crate) fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {
         let code = if close::may_be_sent(code) {
             code
@@ -21,7 +21,8 @@ impl Sessions {
         self.close_for(fd, CloseReason::new(Side::Local, code, reason, Cause::Requested))
     }
 
-    /// Begins the close handshake and waits for the peer's half of it.
+    /// Begins the close handshake and waits for the peer's close frame; other transports end in their own way. Returns
+    /// false if the connection is gone or ending already.
     pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.transport(fd) {
             Ok(Transport::EventStream) => {
@@ -39,7 +40,7 @@ impl Sessions {
             Ok(Transport::WebSocket) => {
                 self.write_close(fd, reason.code, &reason.text);
                 self.set_phase(fd, Phase::CloseSent);
-                // To see its half of it.
+                // To see the peer's close frame.
                 self.resume(fd);
                 self.connections.note_reason(fd, reason);
                 self.connections.deadline(fd, self.config.close_timeout);
@@ -56,7 +57,7 @@ impl Sessions {
                     return true;
                 }
                 if self.role(fd) == Role::Client {
-                    // There is nobody yet to take leave of.
+                    // The peer has not answered yet: there is no close handshake to make.
                     self.connections.kill(fd, reason);
                     return true;
                 }
@@ -71,12 +72,12 @@ impl Sessions {
         }
     }
 
-    /// Ends a connection whose peer can't be talked to any more: the close frame goes out with this code,
-    /// then TCP ends without waiting for an answer (RFC 6455 §7.1.7).
+    /// Ends a connection that can't go on: sends a close frame with this code, then ends TCP without waiting for an
+    /// answer (RFC 6455 §7.1.7).
     pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
         if cause == Cause::SlowConsumer {
-            // It had its chance to read this. Those who read are not to go without memory for it.
+            // It had its chance to read these. Their memory is better used for peers that read.
             self.connections.discard_unbegun(fd);
         }
         match self.transport(fd) {
@@ -97,7 +98,7 @@ impl Sessions {
         self.connections.finish(fd, reason);
     }
 
-    /// What comes from a connection is of no use any more, nor what is only partly here.
+    /// Ignores everything that still comes from a connection, and drops its incomplete messages.
     pub(crate) fn hear_no_more(&mut self, fd: Fd) {
         self.set_phase(fd, Phase::Closed);
         if let Some(held_bytes) = self.change_session(fd, Session::forget) {
@@ -108,11 +109,11 @@ impl Sessions {
     pub(crate) fn write_close(&mut self, fd: Fd, code: u16, text: &str) {
         let payload = close::payload(code, text);
         let frame = self.control_frame(fd, Opcode::Close, &payload);
-        // Refused only where the connection is gone, and then there is nobody to tell.
+        // Refused only if the connection is gone, and then there is nobody to tell.
         self.connections.write(fd, [frame.as_slice(), &[]], Quota::Exempt).ok();
     }
 
-    /// A connection is gone: forgets and counts what there was of it.
+    /// A connection is gone: updates the counts, and the memory that counts as held.
     pub(crate) fn forget(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
         self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.census.recount(session.counted_as(), None);

@@ -1,8 +1,8 @@
-//! What pages of other origins are told by HTTP (WHATWG Fetch §3.2), where `Config::origins` lets them in.
+//! Response headers for pages of other origins (WHATWG Fetch §3.2) that `Config::origins` allows.
 
 use crate::codec::http::{Head, Response};
 
-/// The headers by which a browser shows an answer to the page that asked; none where no page did.
+/// The headers that let a browser show an answer to the page that asked. None if no page asked.
 pub(crate) fn headers<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
     head.value("origin").into_iter().flat_map(|origin| {
         [
@@ -13,7 +13,7 @@ pub(crate) fn headers<'a>(head: &Head<'a>) -> impl Iterator<Item = (&'static str
     })
 }
 
-/// An answer that a page whose origin was let in may read.
+/// The response, readable for the allowed page that asked.
 pub(crate) fn permit(head: &Head<'_>, response: Response) -> Response {
     headers(head).fold(response, |response, (name, value)| response.header(name, value.to_owned()))
 }

@@ -1,8 +1,8 @@
-//! The time of day, as answers tell it.
+//! The `Date` header of answers.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// The Date header's value, made once a second.
+/// The value of the `Date` header, made at most once a second.
 #[derive(Debug, Default)]
 pub(crate) struct Date {
     text: String,

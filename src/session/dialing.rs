@@ -1,4 +1,4 @@
-//! The opening handshake from the client's side: its answer collected.
+//! The opening handshake from the client's side: collecting the server's answer.
 
 use crate::codec::http::Answer;
 use crate::codec::http::head::{self, HEADERS_MAX};
@@ -10,8 +10,8 @@ use crate::session::Sessions;
 use crate::session::state::Session;
 
 impl Sessions {
-    /// Collects the answer to a handshake that was asked for: its head, once that is whole and a 101, and what came
-    /// after it. Any other answer ends the connection.
+    /// Collects the answer to a handshake that this side sent. Returns the head of a complete 101, and the bytes after
+    /// it. Any other final answer ends the connection.
     pub(crate) fn collect_answer(&mut self, fd: Fd, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         let room = self.connections.inbound_room();
         let Some(Session::Dialing(dialing)) = self.connections.session_mut(fd) else { return None };
@@ -49,7 +49,7 @@ impl Sessions {
                     let (head, rest) = held.bytes.split_at(len);
                     return Some((head.to_vec(), rest.to_vec()));
                 }
-                // RFC 9110 §15.2: an answer before the answer. All together they are no longer than one may be.
+                // RFC 9110 §15.2: interim responses. All of them together may be as long as one head.
                 100..=199 => {
                     held.forget(len);
                     held.progress.searched = 0;
@@ -74,7 +74,7 @@ impl Sessions {
         None
     }
 
-    /// There is no use in this connection.
+    /// Ends a connection whose answer is of no use.
     pub(crate) fn refuse_answer(&mut self, fd: Fd, cause: Cause, text: &str) {
         self.connections.kill(fd, CloseReason::new(Side::Peer, close::ABNORMAL, text, cause));
     }
@@ -84,7 +84,7 @@ impl Sessions {
         self.connections.kill(fd, reason);
     }
 
-    /// Both close frames are sent: the peer, which is the server, ends TCP (RFC 6455 §7.1.1).
+    /// Both close frames are sent. The peer is the server, so it is the one to end TCP (RFC 6455 §7.1.1).
     pub(crate) fn await_end(&mut self, fd: Fd, reason: CloseReason) {
         self.hear_no_more(fd);
         self.connections.note_reason(fd, reason);

@@ -1,15 +1,15 @@
-//! Envelopes: how messages look to a connection, where the application decides that.
+//! Envelopes: the form of messages to a connection, if the application decides it.
 
 use crate::codec::ws::Opcode;
 use crate::session::carrier::Carrier;
 use crate::session::info::Transport;
 use crate::session::message::Message;
 
-/// How messages look to a connection: what it is sent for each message that is pushed, published or broadcast.
+/// The form of messages to a connection: what is sent for each message that is pushed, published or broadcast.
 ///
-/// Without an envelope a connection gets the payload as it is. A server that speaks another server's protocol puts
-/// something around it, and clients of several protocols may be in the same topic. An envelope is asked once for each
-/// message and each transport on which a receiver uses it, and not at all where none does:
+/// Without an envelope a connection gets the payload as it is. A server that speaks another server's protocol wraps
+/// it, and clients of different protocols can be in the same topic. An envelope is called once for each message and
+/// each transport on which a receiver uses it, and not at all if no receiver does:
 ///
 /// ```text
 ///                                      ┌─ WebSocket            81 05 hello
@@ -22,10 +22,11 @@ use crate::session::message::Message;
 ///                                      └─ WebSocket, swio.1    81 10 topic=news LF hello
 /// ```
 ///
-/// An envelope knows nothing of transports: it gives [`Packets`] the messages of the transport that one message
-/// becomes, and these are framed as the connection needs it.
+/// An envelope knows nothing of framing: it gives [`Packets`] the transport messages that one message becomes, and the
+/// server frames them as each connection needs.
 ///
-/// It is [added](crate::Server::add_envelope) to a server, and a handshake [chooses](crate::Handshake::envelope) it:
+/// [Add](crate::Server::add_envelope) it to a server, and [choose](crate::Handshake::envelope) it in the answer to a
+/// handshake:
 ///
 /// ```no_run
 /// use std::sync::{Arc, OnceLock};
@@ -35,7 +36,7 @@ use crate::session::message::Message;
 ///
 /// impl Envelope for Json {
 ///     fn encode(&self, message: &Message<'_>, out: &mut Packets<'_>) {
-///         // Binary messages have no form here: whoever has this envelope does not get them.
+///         // Binary messages have no form here: clients with this envelope do not get them.
 ///         let Some(text) = message.as_str() else { return };
 ///         let topic = message.topic().unwrap_or_default();
 ///         out.text(&format!("{{\"channel\":{topic:?},\"data\":{text:?}}}"));
@@ -55,20 +56,20 @@ use crate::session::message::Message;
 /// # .unwrap();
 /// ```
 ///
-/// Only messages go through it: what the protocols send by themselves, such as pings and close frames, does not, and
-/// neither does what is sent by [`push_as`](crate::Server::push_as), [`push_part`](crate::Server::push_part) or
-/// [`send`](crate::Server::send). These are the way to answer in the envelope's own protocol.
+/// Only messages go through an envelope. What the protocols send by themselves, such as pings and close frames, does
+/// not; nor does what is sent by [`push_as`](crate::Server::push_as), [`push_part`](crate::Server::push_part) or
+/// [`send`](crate::Server::send). Use these to answer in the envelope's own protocol.
 pub trait Envelope {
-    /// Gives `out` what goes to a connection for `message`. Where nothing is given, the message has no such form: a
-    /// push of it is [`PushError::Unsendable`], and a publish counts it as
-    /// [`Reach::unsendable`](crate::Reach::unsendable). So it does where this panics.
+    /// Gives `out` what is sent to a connection for `message`. If nothing is given, or this panics, the message has no
+    /// form here: a push of it fails with [`PushError::Unsendable`](crate::PushError::Unsendable), and a publish
+    /// counts it as [`Reach::unsendable`](crate::Reach::unsendable).
     ///
     /// The result must depend on the message alone: it is shared by all connections with this envelope, and kept by
     /// a [`Prepared`](crate::Prepared) message.
     fn encode(&self, message: &Message<'_>, out: &mut Packets<'_>);
 }
 
-/// What an [`Envelope`] makes of a message: any number of messages of the transport, in their order.
+/// What an [`Envelope`] makes of a message: any number of transport messages, in order.
 pub struct Packets<'a> {
     carrier: &'a Carrier,
     run: &'a mut Vec<u8>,
@@ -81,13 +82,13 @@ impl<'a> Packets<'a> {
         Packets { carrier, run, count: 0, is_unsendable: false }
     }
 
-    /// Whether there is something, and the transport can send all of it.
+    /// Whether something was added, and the transport can send all of it.
     pub(crate) fn is_whole(&self) -> bool {
         self.count > 0 && !self.is_unsendable
     }
 
-    /// Adds a text: a frame of a WebSocket, an event `message` of an event stream, `{"text":".."}` in the answer to a
-    /// poll, a package of raw TCP, or as it is in the [output](crate::Output) of a session without a socket.
+    /// Adds a text: a text frame of a WebSocket, an event `message` of an event stream, `{"text":".."}` in the answer
+    /// to a poll, a package of raw TCP, or a text in the [output](crate::Output) of a session without a socket.
     pub fn text(&mut self, text: &str) {
         self.put(Opcode::Text, text.as_bytes());
     }
@@ -98,19 +99,19 @@ impl<'a> Packets<'a> {
         self.put(Opcode::Binary, bytes);
     }
 
-    /// Adds the payload of a message as it is, of its own kind.
+    /// Adds the payload of a message unchanged and with its own kind.
     pub fn payload(&mut self, message: &Message<'_>) {
         self.put(message.opcode(), message.as_bytes());
     }
 
-    /// How it is sent. Most envelopes need not know.
+    /// The transport that the message is sent by. Most envelopes need not know.
     pub fn transport(&self) -> Transport {
         self.carrier.transport()
     }
 
     fn put(&mut self, opcode: Opcode, data: &[u8]) {
         self.count += 1;
-        // All or nothing: part of what a message becomes may mean something else.
+        // All or nothing: a part of what a message becomes may mean something else.
         self.is_unsendable |= !self.carrier.put(self.run, None, opcode, data);
     }
 }
@@ -121,6 +122,6 @@ impl std::fmt::Debug for Packets<'_> {
     }
 }
 
-/// The name of an envelope that was [added](crate::Server::add_envelope) to a server. No other server has it.
+/// Identifies an envelope that was [added](crate::Server::add_envelope) to a server. It is valid for that server only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EnvelopeId(pub(crate) u64);

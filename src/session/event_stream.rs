@@ -1,5 +1,5 @@
-//! Event streams (WHATWG HTML §9.2): the answer to a request that does not end, and messages as events on it. It ends
-//! with its connection, not by chunks of its own: so one encoding of an event serves every client, of HTTP/1.0 too.
+//! Event streams (WHATWG HTML §9.2): a response that does not end, with messages as events in it. Its body ends with
+//! the connection and has no chunks, so one encoding of an event serves every client, including HTTP/1.0.
 
 use crate::codec::http::Head;
 use crate::codec::labels::{self, Labels};
@@ -27,20 +27,20 @@ pub(crate) fn is_asked(head: &Head<'_>) -> bool {
     head.method == "GET" && head.list("accept").any(is_event_stream)
 }
 
-/// Whether the client asks for its session's token, to send messages by `POST`. Others are not told what they did not
-/// ask for.
+/// Whether the client asks for its session's token, which it needs to send messages by `POST`. Clients that do not ask
+/// do not get it.
 fn wants_token(request: &Request<'_>) -> bool {
     request.query_param("swio").is_some_and(|what| what == "stream")
 }
 
-/// Whether it asks to speak `swio.1`.
+/// Whether the client asks to speak `swio.1`.
 pub(crate) fn wants_labels(request: &Request<'_>) -> bool {
     wants_token(request)
         && request.query_param("protocol").is_some_and(|protocol| protocol == labels::PROTOCOL)
 }
 
 impl Sessions {
-    /// Answers with the start of an event stream: whether it is one now.
+    /// Answers with the start of an event stream. Returns whether the connection is one now.
     pub(crate) fn start_event_stream(
         &mut self,
         route: Route,
@@ -66,11 +66,11 @@ impl Sessions {
         true
     }
 
-    /// The answer's head, and at once something of its body: proxies pass the head on with that.
+    /// The head of the answer and the start of its body: some proxies pass on the head only together with body bytes.
     fn start_of_stream(&mut self, request: &Request<'_>, acceptance: &Acceptance) -> Vec<u8> {
         let now = self.connections.now();
         let mut head = String::with_capacity(320);
-        // RFC 9112 §6.3: a body without a length goes on until the connection ends.
+        // RFC 9112 §6.3: a body without a length ends with the connection.
         write!(
             head,
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\n\
@@ -90,8 +90,8 @@ impl Sessions {
         start
     }
 
-    /// Shows the network that a stream is in use. A client that has taken nothing from one time to the next of what
-    /// waits for it is given up, as one that answers no ping is.
+    /// Shows the network that a stream is in use. Gives up a client that took nothing between two checks although
+    /// bytes waited for it, like a peer that does not answer a ping.
     pub(crate) fn keep_stream_alive(&mut self, fd: Fd) {
         let Some(interval) = self.config.ping_interval else { return };
         let reads_on = self.connections.take_progress(fd);
@@ -138,10 +138,10 @@ impl Sessions {
         sse::encode(Some(&labels), false, format!("{{\"session\":\"{token}\"}}").as_bytes())
     }
 
-    /// Ends a stream behind all that was pushed to it, and says why: the client comes back otherwise.
+    /// Ends a stream after everything that was pushed to it, and tells the client why: otherwise it would reconnect.
     pub(crate) fn end_stream(&mut self, fd: Fd, reason: CloseReason) {
         let event = sse::close(reason.code, &reason.text);
-        // Refused only where the connection is gone, and then there is nobody to tell.
+        // Refused only if the connection is gone, and then there is nobody to tell.
         self.connections.write(fd, [&event, &[]], Quota::Exempt).ok();
         self.end(fd, reason);
     }

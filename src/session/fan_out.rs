@@ -1,4 +1,4 @@
-//! One message to many: one pass over those who are meant, in which it is encoded once for each format.
+//! One message to many connections: one pass over them, in which the message is encoded once for each format.
 
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -9,16 +9,16 @@ use crate::session::formats::FormatId;
 use crate::session::message::Message;
 use crate::session::state::{Marks, Phase, Session, WebSocket};
 
-/// How many a message reached.
+/// How many connections a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reach {
     /// Connections whose outbox took the message.
     pub queued: usize,
-    /// Connections whose outbox was full: they did not get it, and where the policy is
+    /// Connections whose outbox was full. They did not get it; with the policy
     /// [`SlowConsumer::Close`](crate::SlowConsumer::Close) they are being closed.
     pub refused: usize,
-    /// Connections that did not get it because a message to them is not finished; see
+    /// Connections that did not get it because an earlier message to them is not finished; see
     /// [`push_part`](crate::Server::push_part).
     pub unfinished: usize,
     /// Connections for which the message has no form: raw TCP whose [`Framing`](crate::Framing) has no way to send it,
@@ -26,19 +26,19 @@ pub struct Reach {
     pub unsendable: usize,
 }
 
-/// WebSockets that are meant, but can't be given what all others of their format are.
+/// WebSockets that are meant, but can't get the bytes that others of their format share.
 #[derive(Debug, Default)]
 struct Others {
-    /// Each of their frames needs a mask of its own.
+    /// Each of their frames needs its own mask.
     outgoing: Vec<Fd>,
-    /// How many are in the middle of a message.
+    /// How many are in the middle of a message, and miss this one.
     unfinished: usize,
-    /// They are too, but get it after that.
+    /// Also in the middle of a message, but they get this one after it.
     waiting: Vec<Fd>,
 }
 
 impl Others {
-    /// The key of what a connection gets; `None` where it gets nothing, or what all others of its format do not.
+    /// The number of a connection's format; `None` if it gets nothing, or can't get the bytes that its format shares.
     #[inline(never)]
     fn judge(&mut self, fd: Fd, session: &Session, is_for_all: bool, is_kept: bool) -> Option<u8> {
         match session {
@@ -70,21 +70,21 @@ fn is_among(sorted: &[Fd], fd: Fd) -> bool {
     sorted.binary_search(&fd).is_ok()
 }
 
-/// What is particular to one fan-out.
+/// Options of one fan-out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
-    /// It is published to this topic.
+    /// The topic that it is published to.
     pub(crate) topic: Option<&'a str>,
-    /// Who is left out, sorted.
+    /// The connections that are left out, sorted.
     pub(crate) except: &'a [Fd],
-    /// All connections are meant: then those that were opened from here are not.
+    /// All connections are meant, except those that this side opened.
     pub(crate) is_for_all: bool,
     /// It is kept in a history.
     pub(crate) is_kept: bool,
 }
 
 impl Sessions {
-    /// Queues a message for the connections at these places.
+    /// Queues a message for the connections at these indices.
     pub(crate) fn fan_out(
         &mut self,
         indices: impl Iterator<Item = u32>,
@@ -95,7 +95,7 @@ impl Sessions {
         let Sessions { connections, formats, .. } = self;
         let delivery = message.delivery();
         let mut others = Others::default();
-        // To leave out the sender alone is what most do.
+        // Most callers leave out nobody but the sender.
         let (only, except) = match except {
             [only] => (Some(*only), &[][..]),
             except => (None, except),
@@ -104,7 +104,7 @@ impl Sessions {
             if only == Some(fd) || !except.is_empty() && is_among(except, fd) {
                 return None;
             }
-            // What most connections need is done here, and as little as can be.
+            // The common case, kept as short as possible.
             match &connection.session {
                 Session::WebSocket(websocket) if websocket.is_shared_now() => Some(websocket.format.0),
                 session => others.judge(fd, session, is_for_all, is_kept),
@@ -137,7 +137,7 @@ impl Sessions {
         reach
     }
 
-    /// Counts what became of a pass, and closes whom the policy wants closed.
+    /// Counts the results of a pass, and closes slow consumers if their policy says so.
     fn settle(&mut self, result: FanOut) -> Reach {
         let FanOut { queued, empty, unsendable, refused } = result;
         self.stats.messages_sent += queued as u64;

@@ -1,5 +1,5 @@
-//! The forms in which messages go out. A format is the framing of a transport with an envelope in it. Each established
-//! connection has the number of one, and all that differs by format is here.
+//! The forms in which messages are sent: a format is the framing of a transport with some content in it. Each
+//! established connection has the number of a format, and everything that differs by format is here.
 
 use crate::codec::labels::{self, Labels, Notice};
 use crate::codec::sse;
@@ -22,7 +22,7 @@ pub(crate) struct FormatId(pub(crate) u8);
 impl FormatId {
     /// WebSocket frames.
     pub(crate) const PLAIN: FormatId = FormatId(0);
-    /// The same, masked, where this side is the client. No two are alike, so none is shared.
+    /// The same, masked, if this side is the client. Each frame has its own mask, so no bytes are shared.
     pub(crate) const MASKED: FormatId = FormatId(1);
     /// WebSocket frames of `swio.1`.
     pub(crate) const LABELLED: FormatId = FormatId(2);
@@ -90,32 +90,32 @@ const FRAMES: Labelling = Labelling { message: labels::frame, notice: labels::no
 const EVENTS: Labelling = Labelling { message: labels::event, notice: labels::notice_event };
 const POLLED: Labelling = Labelling { message: labels::polled, notice: labels::notice_polled };
 
-/// There is room for so many formats, so that a byte names one.
+/// The number of formats that there is room for, so that one byte identifies a format.
 const FORMATS_MAX: usize = 1 << 8;
-/// Each may be used on four transports beside raw TCP.
+/// Each may be used on four transports, not counting raw TCP.
 pub(crate) const ENVELOPES_MAX: usize = 32;
 pub(crate) const TCP_LISTENERS_MAX: usize = 120;
 const _: () = assert!(BUILT_IN.len() + TCP_LISTENERS_MAX + 4 * ENVELOPES_MAX <= FORMATS_MAX);
 
-/// Numbers that were given to formats, in all servers of the process.
+/// The next key for a format or envelope: keys are unique in the process.
 static NEXT_KEY: AtomicU64 = AtomicU64::new(BUILT_IN.len() as u64);
 
 pub(crate) fn next_key() -> u64 {
     NEXT_KEY.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What is in the framing.
+/// What the framing carries.
 #[derive(Clone)]
 enum FormatContent {
     /// The message's payload; on an event stream with id and event name, which the transport has fields for.
     Payload,
     /// The payload with labels.
     Labelled(&'static Labelling),
-    /// What the application makes of it.
+    /// What the application's envelope makes of the message.
     Envelope(EnvelopeId, Rc<dyn Envelope>),
 }
 
-/// How labels are written.
+/// How labelled messages and notices are encoded.
 struct Labelling {
     message: fn(Option<&Labels>, bool, &[u8]) -> Vec<u8>,
     notice: fn(Notice<'_>) -> Vec<u8>,
@@ -126,12 +126,12 @@ pub(crate) struct Format {
     content: FormatContent,
     /// No other format of the process has it, but those of other servers that give the same bytes.
     key: u64,
-    /// The same framing without an envelope of the application's.
+    /// The format with the same framing and no envelope of the application.
     pub(crate) bare: FormatId,
 }
 
 impl Format {
-    /// How notices are written; `None` where the client is told none, and may not subscribe.
+    /// How notices are encoded; `None` if the clients get no notices, and may not subscribe.
     pub(crate) fn notice(&self) -> Option<fn(Notice<'_>) -> Vec<u8>> {
         match self.content {
             FormatContent::Labelled(labelling) => Some(labelling.notice),
@@ -139,7 +139,7 @@ impl Format {
         }
     }
 
-    /// Whether topics are told to its clients.
+    /// Whether the encoding can contain the topic.
     pub(crate) fn reads_topic(&self) -> bool {
         !matches!(self.content, FormatContent::Payload)
     }
@@ -149,7 +149,7 @@ impl Format {
         if self.notice().is_some() { labels::HEARTBEAT } else { sse::COMMENT }
     }
 
-    /// The bytes that a message is in this format; `None` where it has no such form.
+    /// The bytes of a message in this format; `None` if it has no form here.
     fn encode(&self, message: &Message<'_>) -> Option<Vec<u8>> {
         let (opcode, data, labels) = (message.opcode(), message.as_bytes(), message.labels());
         match &self.content {
@@ -164,11 +164,11 @@ impl Format {
         }
     }
 
-    /// A panic of the application's envelope costs the message, not the server: it may run where no callback does.
+    /// A panic of the application's envelope costs the message, not the server: it may run outside any callback.
     fn envelop(&self, envelope: &dyn Envelope, message: &Message<'_>) -> Option<Vec<u8>> {
         let mut run = Vec::new();
         let mut packets = Packets::new(&self.carrier, &mut run);
-        // Unwind safety: what was appended is thrown away, and the envelope's own state is its own to judge.
+        // Unwind safety: what was appended is discarded, and the envelope is responsible for its own state.
         let result = catch_unwind(AssertUnwindSafe(|| envelope.encode(message, &mut packets)));
         let is_whole = packets.is_whole();
         if result.is_err() {
@@ -181,21 +181,27 @@ impl Format {
         if let (Carrier::EventStream, Some(labels)) = (&self.carrier, message.labels())
             && let Some(id) = labels.stream_id()
         {
-            // After all of its events, so that a client that comes back has seen them all.
+            // After all of its events, so that a client that resumes from here has seen them all.
             run.extend(sse::position(id));
         }
         Some(run)
     }
 }
 
-/// All formats of a server.
+/// All formats of a server, by number:
+///
+/// ```text
+/// 0 ..= 6      built in: WebSocket, event stream, long polling, session; plain or with the labels of swio.1
+/// 7 ..= 6 + T  raw TCP, one for each of the T listeners
+/// then         a transport with an envelope, added when a handshake first chooses the two
+/// ```
 pub(crate) struct Formats {
     formats: Vec<Format>,
     envelopes: Vec<(EnvelopeId, Rc<dyn Envelope>)>,
 }
 
 impl Formats {
-    /// With those of raw TCP listeners, in their order.
+    /// The built-in formats, and one for each raw TCP listener in order.
     pub(crate) fn new(framings: &[Framing]) -> Formats {
         let built_in = BUILT_IN.into_iter().enumerate();
         let built_in = built_in.map(|(number, (carrier, content))| (number, number as u64, carrier, content));
@@ -212,7 +218,7 @@ impl Formats {
         Formats { formats: formats.collect(), envelopes: Vec::new() }
     }
 
-    /// Gives an envelope its id; `None` where there are too many.
+    /// Gives an envelope its id; `None` if there are too many.
     pub(crate) fn add_envelope(&mut self, envelope: Rc<dyn Envelope>) -> Option<EnvelopeId> {
         if self.envelopes.len() == ENVELOPES_MAX {
             return None;
@@ -222,8 +228,8 @@ impl Formats {
         Some(id)
     }
 
-    /// The format with the framing of `id` and this envelope; `None` where the envelope is not this server's, or
-    /// there are too many formats.
+    /// The format with the framing of `id` and this envelope; `None` if the envelope is not this server's, or there
+    /// are too many formats.
     pub(crate) fn with_envelope(&mut self, id: FormatId, envelope: EnvelopeId) -> Option<FormatId> {
         let bare = self[id].bare;
         let is_it = |format: &Format| match &format.content {
@@ -241,7 +247,7 @@ impl Formats {
         Some(FormatId(number))
     }
 
-    /// The format for a WebSocket with the envelope of another format.
+    /// The WebSocket format with the envelope of another format.
     pub(crate) fn on_websocket(&mut self, id: FormatId) -> FormatId {
         match self[id].content {
             FormatContent::Envelope(envelope, _) => self.with_envelope(FormatId::PLAIN, envelope),
@@ -250,8 +256,8 @@ impl Formats {
         .unwrap_or(FormatId::PLAIN)
     }
 
-    /// The bytes that a message is in a format; `None` where it has no such form. What a prepared message was encoded
-    /// to before is shared.
+    /// The bytes of a message in a format; `None` if it has no form there. A prepared message shares the bytes of
+    /// earlier encodings.
     pub(crate) fn run(&self, id: FormatId, message: &Message<'_>) -> Option<Bytes> {
         let format = &self[id];
         match message.prepared() {
@@ -266,7 +272,7 @@ impl Formats {
 }
 
 impl Formats {
-    /// How the packages of raw TCP are cut.
+    /// The framing of raw TCP in this format.
     pub(crate) fn framer(&self, id: FormatId) -> &Framer {
         match &self[id].carrier {
             Carrier::Tcp(framer) => framer,

@@ -1,4 +1,4 @@
-//! What is received: frames as callbacks see them.
+//! Received messages, as callbacks see them.
 
 use crate::codec::ws::decoder::Part;
 use crate::codec::ws::{Opcode, utf8};
@@ -6,8 +6,8 @@ use crate::fd::Fd;
 use std::fmt;
 use std::ops::Deref;
 
-/// What `on_message` receives: one whole message, its fragments joined; or what came of one, where
-/// [`Config::deliver_fragments`](crate::Config::deliver_fragments) asks for that.
+/// What `on_message` receives: one whole message, its fragments joined; or the parts of a message as they arrive, if
+/// [`Config::deliver_fragments`](crate::Config::deliver_fragments) is set.
 ///
 /// ```no_run
 /// # use swio::Server;
@@ -17,7 +17,7 @@ use std::ops::Deref;
 ///         config.deliver_fragments = true;
 ///         config.message_bytes_max = 1 << 30;
 ///     })
-///     // Back as it comes: the server holds nothing of it, however much it is.
+///     // Echoes each part as it comes: the server holds nothing of a message, however long it is.
 ///     .on_message(|server, frame| {
 ///         server.push_part(frame.fd, frame.opcode, &frame.data, frame.finish).ok();
 ///     })
@@ -27,14 +27,14 @@ use std::ops::Deref;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Frame<'a> {
-    /// Who sent it.
+    /// The sender.
     pub fd: Fd,
-    /// [`Opcode::Text`] or [`Opcode::Binary`]; [`Opcode::Continuation`] of all parts but the first.
+    /// [`Opcode::Text`] or [`Opcode::Binary`]; [`Opcode::Continuation`] for every part but the first.
     pub opcode: Opcode,
-    /// The payload. Pushed on as it is, it keeps its kind. A part of a text that is cut within a character is no text
-    /// for itself, and counts as binary.
+    /// The payload. If you push it on, it keeps its kind. A part of a text that is cut within a character is not a
+    /// text by itself, and counts as binary.
     pub data: Data<'a>,
-    /// Whether this is the message's end; always so, unless it is delivered in parts.
+    /// Whether this is the end of the message. Always true, unless messages are delivered in parts.
     pub finish: bool,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Frame<'a> {
         Frame { fd, opcode, data: Data { opcode, bytes }, finish: true }
     }
 
-    /// Some of a message of this kind.
+    /// A part of a message of this kind.
     pub(crate) fn part(fd: Fd, kind: Opcode, part: &Part, bytes: &'a [u8]) -> Frame<'a> {
         let is_text = kind == Opcode::Text && utf8::check(bytes).is_ok();
         let data = Data { opcode: if is_text { Opcode::Text } else { Opcode::Binary }, bytes };
@@ -52,10 +52,10 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A received payload: bytes that know whether they came as text, which is UTF-8 then.
+/// A received payload and its kind. If it came as text, it is valid UTF-8.
 ///
-/// Reads as `&[u8]`, prints as text, and goes into [`push`](crate::Server::push) and
-/// [`broadcast`](crate::Server::broadcast) as a message of its own kind.
+/// It dereferences to `[u8]`, prints as text, and can be given to [`push`](crate::Server::push) and
+/// [`broadcast`](crate::Server::broadcast) as a message of the same kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Data<'a> {
     pub(crate) opcode: Opcode,
@@ -67,7 +67,7 @@ impl<'a> Data<'a> {
         Data { opcode, bytes }
     }
 
-    /// The text of a text message, `None` of a binary one.
+    /// The text of a text message, `None` for a binary message.
     pub fn as_str(self) -> Option<&'a str> {
         if self.opcode != Opcode::Text {
             return None;
@@ -95,7 +95,7 @@ impl AsRef<[u8]> for Data<'_> {
     }
 }
 
-/// Text as it is; binary bytes that are no UTF-8 as replacement characters.
+/// Text as it is. In binary data, whatever is not UTF-8 becomes replacement characters.
 impl fmt::Display for Data<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.bytes))

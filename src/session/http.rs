@@ -1,4 +1,4 @@
-//! HTTP connections: requests collected until they are whole, and answers to them.
+//! HTTP connections: collecting requests until they are complete, and answering them.
 
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
@@ -16,19 +16,19 @@ use crate::session::route::Route;
 use crate::session::state::{Held, Http, Progress, Session};
 use std::borrow::Cow;
 
-/// While more than this waits to be read by a client, its next request waits too: a client that only asks
-/// would fill the outbox otherwise.
+/// While more than this waits for a client to read it, the client's next request waits too. Otherwise a client that
+/// only sends requests would fill the outbox.
 const UNREAD_ANSWERS_MAX: usize = 64 << 10;
 
-/// What the bytes of a connection are.
+/// How the bytes of a connection are read.
 pub(crate) enum Speaks {
     Http,
     WebSocket,
-    /// Nobody wants them.
+    /// They are ignored.
     Nothing,
 }
 
-/// A whole request at the start of the bytes: the lengths of its head and of its body as it came.
+/// A complete request at the start of the bytes: the lengths of its head and body, as received.
 pub(crate) struct RequestEnd {
     pub(crate) head_len: usize,
     pub(crate) body_len: usize,
@@ -41,7 +41,7 @@ impl RequestEnd {
 }
 
 impl Sessions {
-    /// What is held of requests, which is counted no more.
+    /// Takes the held bytes of requests. They no longer count as held.
     pub(crate) fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
         let held = self.http_mut(fd)?.held.take()?;
         self.connections.inbound_bytes -= held.held_bytes();
@@ -55,7 +55,7 @@ impl Sessions {
         }
     }
 
-    /// A new connection that speaks HTTP, by the listener that has this number.
+    /// Starts a new HTTP connection of this listener.
     pub(crate) fn accept_http(&mut self, fd: Fd, listener: Route) {
         if listener != Route::ROOT
             && let Some(note) = self.connections.note_or_default(fd)
@@ -68,17 +68,17 @@ impl Sessions {
         }
     }
 
-    /// The route of paths that have none of their own, for what comes by this connection.
+    /// The route for paths that have none of their own, on this connection.
     pub(crate) fn listener(&self, fd: Fd) -> Route {
         self.connections.note(fd).and_then(|note| note.listener).unwrap_or_default()
     }
 
-    /// What decides what may be sent to a path by this connection.
+    /// The route whose policy applies to a path on this connection.
     pub(crate) fn policy_at(&self, fd: Fd, path: &str) -> Route {
         self.paths.policy_at(self.listener(fd), path)
     }
 
-    /// The connection speaks HTTP no more.
+    /// The connection no longer speaks HTTP.
     pub(crate) fn forget_listener(&mut self, fd: Fd) {
         let note = self.connections.note_mut(fd);
         if note.and_then(|note| note.listener.take()).is_some() {
@@ -86,7 +86,7 @@ impl Sessions {
         }
     }
 
-    /// What the next bytes of a connection are that was speaking HTTP before.
+    /// How to read the next bytes of a connection that was speaking HTTP before.
     pub(crate) fn speaks(&mut self, fd: Fd) -> Speaks {
         match self.connections.session_mut(fd) {
             Some(Session::Http(_)) => Speaks::Http,
@@ -95,8 +95,8 @@ impl Sessions {
         }
     }
 
-    /// Whether the next request may be served now. Where the client does not read its answers, it is asked again
-    /// when they are written.
+    /// Whether the next request may be served now. If the client does not read its answers, this is checked again when
+    /// they are written.
     pub(crate) fn may_serve(&mut self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
         if connection.flags.has(Flags::HELD_BY_USER) {
@@ -122,7 +122,7 @@ impl Sessions {
         }
     }
 
-    /// Finds where the request at the start of `bytes` ends; `None` where more has to come.
+    /// Finds where the request at the start of `bytes` ends; `None` if it is incomplete.
     pub(crate) fn request_end(
         &mut self,
         fd: Fd,
@@ -137,8 +137,8 @@ impl Sessions {
         Ok(body_len.map(|body_len| RequestEnd { head_len: *head_len, body_len }))
     }
 
-    /// Finds the head's end; with it, everything that refuses the request before its body is read. What can't
-    /// become a head is refused before its end comes, but a slow one is not parsed anew with each byte.
+    /// Finds the end of the head, and checks everything that can refuse the request before its body is read. Bytes
+    /// that can't become a head are refused early, but a slow head is not parsed again for each byte that arrives.
     fn judge_head(&mut self, fd: Fd, bytes: &[u8], progress: &mut Progress) -> Result<bool, Refusal> {
         let config = &self.config;
         let is_whole = head::has_end(&bytes[progress.searched.saturating_sub(3)..]);
@@ -161,7 +161,7 @@ impl Sessions {
         }
         progress.policy = self.policy_at(fd, head.path());
         let body = if handshake::is_attempt(&head) {
-            // Refused for its body, if it has one, along with the rest of the handshake's rules.
+            // A body is refused later, along with other breaches of the handshake's rules.
             Body::Length(0)
         } else {
             let body = Body::new(head.framing()?, self.policy(progress.policy).body_bytes_max)?;
@@ -203,7 +203,7 @@ impl Sessions {
         if !keep_alive {
             self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
-        // The time to read the answer, and from then on to ask again.
+        // The time to read the answer and then to send the next request.
         let timeout = self.config.keep_alive_timeout;
         self.connections.deadline(fd, timeout);
     }
@@ -218,8 +218,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Answers a request of long polling. An answer is a little more than the messages in it, which may be as much as
-    /// an outbox takes.
+    /// Answers a long-polling request. The quota is exceeded a little on purpose: an answer is slightly longer than
+    /// its messages, which may be as much as an outbox takes.
     pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last;
         let response = cors::permit(&request.head, response);

@@ -1,19 +1,19 @@
-//! What the server tells of itself and of its connections.
+//! What the server reports about itself and its connections.
 
 use crate::fd::Fd;
 use crate::net::lost::Lost;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What is known of one connection; see [`client_info`](crate::Server::client_info).
+/// Information about one connection; see [`client_info`](crate::Server::client_info).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientInfo {
     /// The connection.
     pub fd: Fd,
-    /// How far it has come.
+    /// Its state.
     pub status: Status,
-    /// How messages go to it.
+    /// How messages are sent to it.
     pub transport: Transport,
     /// The client's address; see [`remote_addr`](crate::Server::remote_addr).
     pub remote_addr: Option<SocketAddr>,
@@ -21,26 +21,26 @@ pub struct ClientInfo {
     pub connected_at: Instant,
     /// When bytes last came from it, to 64 ms.
     pub last_received_at: Instant,
-    /// Bytes pushed to it and not yet written.
+    /// Bytes that were pushed to it and are not yet written to its socket.
     pub queued_bytes: usize,
-    /// The address that it came in by.
+    /// The local address that it connected to.
     pub local_addr: Option<SocketAddr>,
-    /// How long the last ping that was measured took to be answered, to 1 ms, the server's own turns included. `None`
-    /// where none was yet, or the answer took over a minute.
+    /// The last measured time between a ping and its pong, to 1 ms, including the server's own turns. `None` if none
+    /// was measured yet. Answers that took over a minute are not measured.
     pub round_trip: Option<Duration>,
-    /// It is not read: [`pause`](crate::Server::pause).
+    /// Whether it is not read for now: [`pause`](crate::Server::pause).
     pub is_paused: bool,
-    /// No silence ends it: [`protect`](crate::Server::protect).
+    /// Whether silence does not end it: [`protect`](crate::Server::protect).
     pub is_protected: bool,
-    /// Memory of a message or request of it that is only partly here.
+    /// Memory of an incomplete message or request from it.
     pub held_bytes: usize,
-    /// Whose it is, where [`bind`](crate::Server::bind) has said so.
+    /// Its user, if [`bind`](crate::Server::bind) has named one.
     pub uid: Option<Box<str>>,
-    /// Messages to it that were given up because it reads too slowly.
+    /// Messages to it that were dropped because it reads too slowly.
     pub lost: Lost,
 }
 
-/// How messages go to a connection.
+/// How messages are sent to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -62,7 +62,7 @@ pub enum Transport {
     Tcp,
 }
 
-/// How far a connection has come.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -70,53 +70,54 @@ pub enum Transport {
 pub enum Status {
     /// It speaks HTTP, or has not spoken yet.
     Http,
-    /// It was begun from [here](crate::Server::connect), and is not open yet.
+    /// This server is [opening](crate::Server::connect) it, and it is not open yet.
     Connecting,
-    /// An open WebSocket, event stream or session of long polling, or raw TCP.
+    /// An open WebSocket, event stream, session, or raw TCP connection.
     Established,
     /// It is ending.
     Closing,
 }
 
-/// What a server has done since it began; see [`stats`](crate::Server::stats).
+/// What a server has done since it started; see [`stats`](crate::Server::stats).
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Stats {
-    /// When the server began.
+    /// When the server started.
     #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::unix_millis"))]
     pub started_at: SystemTime,
-    /// Connections in the table now, in whatever state.
+    /// Connections in the table now, in any state.
     pub connections: usize,
     /// WebSockets open now.
     pub websockets: usize,
-    /// Raw TCP connections now, but those that are ending.
+    /// Raw TCP connections now, except those that are ending.
     pub tcp: usize,
     /// Event streams open now.
     pub event_streams: usize,
-    /// Sessions of long polling open now.
+    /// Long-polling sessions open now.
     pub long_polls: usize,
     /// Sessions without a socket that an application [carries](crate::Server::open_session), open now.
     pub sessions: usize,
     /// Connections accepted, those included that were only told that they may not stay.
     pub accepted: u64,
-    /// Connections gone.
+    /// Connections that are gone.
     pub closed: u64,
-    /// WebSockets, event streams and sessions without a socket that were opened.
+    /// WebSockets, event streams and sessions opened.
     pub opened: u64,
     /// Plain HTTP requests given to a handler.
     pub requests: u64,
-    /// HTTP answers queued, refusals and those to polls included, the start of a WebSocket or event stream not.
+    /// HTTP answers queued. Refusals and answers to polls are included; the start of a WebSocket or event stream is
+    /// not.
     pub responses: u64,
-    /// Messages received, whole: not their fragments; and packages of raw TCP.
+    /// Whole messages received, not their fragments; and packages of raw TCP.
     pub messages_received: u64,
-    /// Messages that an outbox took: one for each member that a broadcast reached.
+    /// Messages that an outbox took: a broadcast counts once for each connection that it reached.
     pub messages_sent: u64,
     /// Bytes read from sockets.
     pub bytes_received: u64,
     /// Bytes that sockets took.
     pub bytes_sent: u64,
-    /// Tasks begun.
+    /// Tasks started.
     pub tasks: u64,
     /// Pings sent, heartbeats included.
     pub pings_sent: u64,
@@ -159,7 +160,7 @@ impl Stats {
     }
 }
 
-/// What a server would not do since it began, by cause: a part of [`Stats`]. Each connection, request or message is
+/// What a server has refused since it started, by cause: a part of [`Stats`]. Each connection, request or message is
 /// counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -168,7 +169,7 @@ pub struct Refusals {
     /// Connections over [`connections_max`](crate::Config::connections_max).
     pub server_full: u64,
     /// Connections that came while [`outboxes_bytes_max`](crate::Config::outboxes_bytes_max) or
-    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max) was nearly spent.
+    /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max) was nearly used up.
     pub memory_full: u64,
     /// Connections over [`connections_per_address_max`](crate::Config::connections_per_address_max).
     pub address_full: u64,
@@ -176,17 +177,17 @@ pub struct Refusals {
     pub head_too_big: u64,
     /// Requests whose body was over [`body_bytes_max`](crate::Config::body_bytes_max).
     pub body_too_big: u64,
-    /// Requests that were begun and not whole within [`request_timeout`](crate::Config::request_timeout).
+    /// Requests that were incomplete after [`request_timeout`](crate::Config::request_timeout).
     pub request_timeout: u64,
-    /// Requests that were malformed, among them handshakes that break RFC 6455 §4.2.1.
+    /// Malformed requests, including handshakes that break RFC 6455 §4.2.1.
     pub bad_request: u64,
     /// Handshakes of pages that [`origins`](crate::Config::origins) does not allow.
     pub origin: u64,
     /// Requests for paths without a [route](crate::Builder::route).
     pub not_found: u64,
-    /// Handshakes that `on_handshake` sent away.
+    /// Handshakes that `on_handshake` refused.
     pub handshake: u64,
-    /// Messages and requests that there was no room for within
+    /// Messages and requests for which there was no room within
     /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
     pub inbound_full: u64,
     /// Handshakes over [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
@@ -200,26 +201,27 @@ pub struct Refusals {
     pub message_too_big: u64,
     /// Texts that are not UTF-8: WebSockets closed, posts refused.
     pub invalid_utf8: u64,
-    /// WebSockets closed for any other breach of RFC 6455, and raw TCP for one of its framing.
+    /// WebSockets closed for any other violation of RFC 6455, and raw TCP for a violation of its framing.
     pub protocol: u64,
-    /// Pushes that a full outbox did not take: one for each member that a broadcast missed.
+    /// Pushes that a full outbox did not take: a broadcast counts once for each connection that it missed.
     pub pushes: u64,
     /// Connections ended because they did not read what was sent.
     pub slow_consumer: u64,
-    /// Connections ended because nothing was heard of them: no request, no answer to a ping or close frame.
+    /// Connections ended because nothing was received from them: no request, no answer to a ping or close frame.
     pub timeout: u64,
-    /// WebSockets and raw TCP closed because their peers said nothing in [`idle_timeout`](crate::Config::idle_timeout).
+    /// WebSockets and raw TCP closed because their peers sent no message in
+    /// [`idle_timeout`](crate::Config::idle_timeout).
     pub idle: u64,
     /// Calls of callbacks, timers and deferred closures that panicked.
     pub panics: u64,
 }
 
-/// What a server holds at the moment; see [`usage`](crate::Server::usage). With no connections, no user
-/// timers, nothing to do and no user in [`Config::presence_grace`](crate::Config::presence_grace), all of it is 0.
+/// What a server holds at the moment; see [`usage`](crate::Server::usage). All of it is 0 if there are no connections,
+/// no user timers, no pending work, and no user in [`Config::presence_grace`](crate::Config::presence_grace).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Connections in the table, in whatever state.
+    /// Connections in the table, in any state.
     pub connections: usize,
     /// Open WebSockets.
     pub websockets: usize,
@@ -227,7 +229,7 @@ pub struct Usage {
     pub tcp: usize,
     /// Open event streams.
     pub event_streams: usize,
-    /// Sessions of long polling open now.
+    /// Long-polling sessions open now.
     pub long_polls: usize,
     /// Sessions without a socket that an application [carries](crate::Server::open_session), open now.
     pub sessions: usize,
@@ -235,47 +237,47 @@ pub struct Usage {
     pub deadlines: usize,
     /// User timers, deadlines of connections, and subscriptions that wait for an answer.
     pub timers: usize,
-    /// Tasks that have no result yet.
+    /// Tasks without a result yet.
     pub tasks: usize,
-    /// Addresses that connections are counted for.
+    /// Addresses for which connections are counted.
     pub addresses: usize,
-    /// Connections whose socket did not take at once what was pushed.
+    /// Connections whose socket did not take at once everything that was pushed.
     pub outboxes: usize,
-    /// Bytes accepted and not yet written; what one broadcast queued for many is there once.
+    /// Bytes accepted and not yet written. Bytes that a broadcast queued for many connections count once.
     pub queued_bytes: usize,
-    /// Memory that is counted against [`Config::outboxes_bytes_max`](crate::Config::outboxes_bytes_max).
+    /// Memory that counts against [`Config::outboxes_bytes_max`](crate::Config::outboxes_bytes_max).
     pub outboxes_bytes: usize,
-    /// Memory of messages and requests that are only partly here.
+    /// Memory of incomplete messages and requests.
     pub inbound_bytes: usize,
     /// Connections waiting for the reactor to read, flush or reap them.
     pub pending: usize,
-    /// Connections that are known to end and are not gone yet.
+    /// Connections that are ending and not gone yet.
     pub ending: usize,
-    /// Topics that somebody is in, or was a moment ago.
+    /// Topics with members, or that had some a moment ago.
     pub topics: usize,
-    /// Connections in topics, each counted for each of its topics.
+    /// Connections in topics; a connection counts once for each of its topics.
     pub memberships: usize,
     /// Users who have a connection, or were in a topic a moment ago.
     pub users: usize,
-    /// Users in topics, each counted for each of them.
+    /// Users in topics; a user counts once for each topic.
     pub attendances: usize,
-    /// Clients that this server is, those included that are waiting to try again.
+    /// Connections that this server opens to other servers, including those that wait to try again.
     pub clients: usize,
 }
 
-/// How long the server's turns took: one turn is everything between two waits, so this is how long a message may have
+/// How long the server's turns took. A turn is everything between two waits, so this is how long a message may have
 /// waited for others. Percentiles are at most an eighth too high; see [`turns`](crate::Server::turns).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turns {
     /// Turns so far.
     pub count: u64,
-    /// Half of them were shorter.
+    /// Half of the turns were shorter.
     pub p50: Duration,
-    /// One of a hundred was longer.
+    /// One in a hundred turns was longer.
     pub p99: Duration,
-    /// One of a thousand was longer.
+    /// One in a thousand turns was longer.
     pub p999: Duration,
-    /// The longest.
+    /// The longest turn.
     pub longest: Duration,
 }

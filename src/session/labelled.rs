@@ -1,5 +1,4 @@
-//! Notices, which are told to clients that speak `swio.1` or poll, and what has to go after a message that is pushed
-//! in parts.
+//! Notices for clients that speak `swio.1` or poll, and messages that must wait until a message in parts is finished.
 
 use crate::codec::labels::Notice;
 use crate::codec::ws::close;
@@ -12,8 +11,8 @@ use crate::session::formats::FormatId;
 use crate::session::message::Message;
 
 impl Sessions {
-    /// Pushes a message to a connection that is brought up to date. Where it has labels and is in the middle of a
-    /// message that is pushed in parts, it gets it after that.
+    /// Pushes a message to a connection that is catching up. If the connection has labels and a message in parts is
+    /// unfinished, it gets this message after that one.
     pub(crate) fn push_in_order(&mut self, fd: Fd, message: Message<'_>) -> Result<(), PushError> {
         let channel = self.channel(fd)?;
         if !channel.is_unfinished || self.formats[channel.format].notice().is_none() {
@@ -25,8 +24,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Tells a client that has labels something beside its messages. It is told for certain while the connection
-    /// lives: one that has no room even for this is ended.
+    /// Sends a notice to a client that has labels. The notice is certain to be sent while the connection lives: a
+    /// connection without room for it is ended.
     pub(crate) fn tell(&mut self, fd: Fd, notice: Notice<'_>) {
         let Ok(channel) = self.channel(fd) else { return };
         let Some(encode) = self.formats[channel.format].notice() else { return };
@@ -45,8 +44,8 @@ impl Sessions {
         }
     }
 
-    /// A message of a history may not be missed without a word: WebSockets of `swio.1` that are in the middle of
-    /// another get it after that.
+    /// Messages of a history must not be lost silently: WebSockets of `swio.1` that are in the middle of another
+    /// message get this one after it.
     pub(crate) fn hold_back_kept(&mut self, message: &Message<'_>, unfinished: Vec<Fd>, reach: &mut Reach) {
         let run =
             self.formats.run(FormatId::LABELLED, message).expect("every message has a form with labels");
@@ -58,7 +57,7 @@ impl Sessions {
         }
     }
 
-    /// Keeps frames for when the message that is pushed in parts is finished. It counts as what is only partly here.
+    /// Keeps frames until the message in parts is finished. They count as memory of incomplete messages.
     fn hold_back(&mut self, fd: Fd, run: &[u8]) -> Result<(), PushError> {
         let room = self.connections.inbound_room();
         let held = self.connections.note(fd).map_or(0, |note| note.held_back.len());
@@ -71,7 +70,7 @@ impl Sessions {
         let held = &mut note.held_back;
         let (before, needed) = (held.capacity(), held.len() + run.len());
         if needed > before {
-            // Little of what others may need more.
+            // Do not reserve much of the memory that connections share.
             held.reserve_exact((2 * before).min(needed + room / 8).max(needed) - held.len());
         }
         held.extend_from_slice(run);
@@ -80,7 +79,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// A message that was pushed in parts is finished: what was deferred until then goes out now.
+    /// A message in parts is finished: sends what was deferred until then.
     pub(crate) fn release_held_back(&mut self, fd: Fd) {
         let Some(note) = self.connections.note_mut(fd) else { return };
         let run = std::mem::take(&mut note.held_back);

@@ -1,4 +1,4 @@
-//! Whether a peer is still there: heartbeats, their round trip, and who has had nothing to say for too long.
+//! Whether a peer is still there: heartbeats, round trips and idle timeouts.
 
 use crate::codec::ws::{Opcode, Role, close};
 use crate::config::Config;
@@ -14,34 +14,34 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-/// What the server keeps to judge all peers by.
+/// What the server needs to judge all peers.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    /// Makes the server's own pings, so that a pong for none of them is told from one that answers.
+    /// Signs the server's own pings, so that a pong that answers one of them can be recognised.
     key: RandomState,
-    /// A connection's last message is noted in a byte: ticks, but so many bits coarser.
+    /// The last message of a connection is noted in one byte: its tick, shifted right by this many bits.
     coarse: u32,
 }
 
 impl Liveness {
     pub(crate) fn new(config: &Config) -> Liveness {
         let ticks = config.idle_timeout.unwrap_or_default().as_millis() / TICK.as_millis();
-        // At most 128 units to the timeout: a byte holds twice as many.
+        // At most 128 units per timeout: a byte holds twice as many.
         Liveness { key: RandomState::new(), coarse: (128 - (ticks >> 7).leading_zeros()).min(31) }
     }
 
-    /// The time of a message, as it is noted.
+    /// The time of a message, as it is noted in a byte.
     pub(crate) fn note(&self, tick: u32) -> u8 {
         (tick >> self.coarse) as u8
     }
 
-    /// How long ago it was at least, up to a unit less than it was.
+    /// How much time has passed since, at least: the result is less than two units too small, and never too large.
     fn since(&self, note: u8, tick: u32) -> Duration {
         let units = self.note(tick).wrapping_sub(note).saturating_sub(1);
         TICK * (u32::from(units) << self.coarse)
     }
 
-    /// The payload of a ping that is sent at this time of the server's: it and a check value.
+    /// The payload of a ping that is sent at this time: the time and a check value.
     fn ping(&self, fd: Fd, sent: u32) -> [u8; 8] {
         let check = self.key.hash_one((fd, sent)) as u32;
         let [a, b, c, d] = sent.to_be_bytes();
@@ -49,8 +49,8 @@ impl Liveness {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// How long a ping was under way that this pong answers; `None` where it answers none of the server's own.
-    /// A peer that answers late, or again, says that it is far away: it can't say that it is near.
+    /// How long the ping that this pong answers was under way; `None` if the pong answers none of the server's own
+    /// pings. A peer that answers late looks far away, but no peer can make itself look near.
     fn round_trip(&self, fd: Fd, pong: &[u8], now: u32) -> Option<NonZeroU16> {
         let sent = u32::from_be_bytes(pong.first_chunk().copied()?);
         if pong != self.ping(fd, sent) {
@@ -68,7 +68,7 @@ impl Sessions {
         }
     }
 
-    /// Begins to watch over an established connection, as if it had spoken just now.
+    /// Starts to watch an established connection, as if it had just sent something.
     pub(crate) fn watch(&mut self, fd: Fd) {
         let note = self.liveness.note(self.connections.tick_now());
         let Some(websocket) = self.websocket_mut(fd) else { return self.watch_other(fd) };
@@ -78,7 +78,7 @@ impl Sessions {
         websocket.spoke = note;
         websocket.marks.set(Marks::PINGED, false);
         let ping = self.config.ping_interval.map(|interval| jittered(interval, fd));
-        // With neither this is one turn of the wheel for nothing, which also clears the deadline there was.
+        // If neither is set, the deadline passes at once and without effect, and replaces the previous one.
         let first = ping.into_iter().chain(self.config.idle_timeout).min().unwrap_or_default();
         self.connections.deadline(fd, first);
     }
@@ -94,7 +94,7 @@ impl Sessions {
         self.connections.deadline(fd, first.unwrap_or_default());
     }
 
-    /// Watches over all anew, by another configuration.
+    /// Watches all connections again, after a change of the configuration.
     pub(crate) fn watch_all(&mut self) {
         self.liveness = Liveness::new(&self.config);
         for index in self.connections.live().iter(1) {
@@ -104,12 +104,12 @@ impl Sessions {
         }
     }
 
-    /// For how long the connection may still say nothing: for ever, where that is not limited.
+    /// How much longer the connection may be silent: without end, if that is not limited.
     fn idle_left(&self, fd: Fd) -> Duration {
         let (Some(timeout), Some(connection)) = (self.config.idle_timeout, self.connections.get(fd)) else {
             return Duration::MAX;
         };
-        // Who was connected to may say what it wants, when it wants.
+        // A server that this side connected to may be silent for as long as it likes.
         if connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED)
             || connection.session.role() == Role::Client
         {
@@ -119,15 +119,15 @@ impl Sessions {
             Session::WebSocket(websocket) => {
                 self.liveness.since(websocket.spoke, self.connections.tick_now())
             }
-            // All that comes is said by the client itself.
+            // On other transports everything that arrives was sent by the client itself, not by its protocol.
             _ => self.connections.silence(fd).unwrap_or_default(),
         })
     }
 }
 
 impl Sessions {
-    /// A silent WebSocket is pinged; one that stays silent is given up. Raw TCP is only asked to speak. Of one that
-    /// is paused or protected nothing is asked, but networks on the way are shown that it is in use.
+    /// Pings a silent WebSocket, and gives it up if it stays silent. Raw TCP has no pings: only the idle timeout ends
+    /// it. Paused and protected peers need not answer; pings only show the network that their connections are in use.
     pub(crate) fn heartbeat(&mut self, fd: Fd) {
         let idle_left = self.idle_left(fd);
         if idle_left.is_zero() {
@@ -148,7 +148,7 @@ impl Sessions {
         }
     }
 
-    /// When to look again; `None` where the peer was given up.
+    /// Returns when to check again; `None` if the peer was given up.
     fn check_pulse(&mut self, fd: Fd, interval: Duration, idle_left: Duration) -> Option<Duration> {
         let pong_timeout = self.config.pong_timeout;
         let silence = self.connections.silence(fd)?;
@@ -159,7 +159,7 @@ impl Sessions {
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
         if websocket.marks.has(Marks::PINGED) && !is_exempt {
             if reads_on {
-                // The ping may still be on its way, behind a long queue.
+                // The ping may still be waiting in a long queue.
                 return Some(pong_timeout);
             }
             log::debug!("{fd}: silent for {silence:?}, giving up");
@@ -169,9 +169,9 @@ impl Sessions {
         if silence < interval && !is_exempt {
             return Some(interval - silence);
         }
-        // Where the client has to speak before the pong has to come, that decides.
+        // If the client must speak before its pong is due, the idle timeout decides.
         websocket.marks.set(Marks::PINGED, !is_exempt && pong_timeout <= idle_left);
-        // Nobody else would see to it that pings don't pile up.
+        // Nothing else keeps pings from piling up.
         if !(is_exempt && is_blocked) {
             self.send_ping(fd);
         }
@@ -185,7 +185,7 @@ impl Sessions {
         self.stats.pings_sent += 1;
     }
 
-    /// Notes the round trip, where the pong tells it.
+    /// Notes the round trip, if the pong answers one of the server's own pings.
     pub(crate) fn note_pong(&mut self, fd: Fd, data: &[u8]) {
         self.stats.pongs_received += 1;
         let round_trip = self.liveness.round_trip(fd, data, self.connections.millis());
@@ -208,7 +208,7 @@ impl Sessions {
         }
     }
 
-    /// The server's close frame was not answered in time; it may still be waiting after a long queue.
+    /// The server's close frame was not answered in time; but it may still be waiting in a long queue.
     fn close_expired(&mut self, fd: Fd) {
         if self.connections.extend_end(fd, self.config.close_timeout) {
             return;
@@ -219,7 +219,8 @@ impl Sessions {
     }
 }
 
-/// Up to a tenth less than `interval`, by connection: a thousand that opened at once are not pinged at once.
+/// `interval`, shortened by up to a tenth depending on the connection, so that a thousand connections that opened
+/// together are not pinged together.
 pub(crate) fn jittered(interval: Duration, fd: Fd) -> Duration {
     let share = (fd.to_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
     interval - (interval / 10).mul_f64(f64::from(share) / f64::from(u32::MAX))
@@ -262,10 +263,10 @@ mod tests {
         let trip = |fd, pong: &[u8], now| liveness.round_trip(fd, pong, now).map(NonZeroU16::get);
         assert_eq!(trip(fd(1), &ping, 1_030), Some(30));
         assert_eq!(trip(fd(1), &ping, 1_000), Some(1));
-        // Far away, or a late copy: as far as it can be told.
+        // A late answer or a late copy counts, as far as it can be measured.
         assert_eq!(trip(fd(1), &ping, 66_535), Some(65_535));
         assert_eq!(trip(fd(1), &ping, 66_536), None);
-        // Somebody else's, a made up one, a cut one, a longer one, none.
+        // The pong of another connection, a made-up one, one cut short, a longer one.
         assert_eq!(trip(fd(2), &ping, 1_030), None);
         for at in 0..8 {
             let mut forged = ping;
@@ -274,7 +275,7 @@ mod tests {
             assert_eq!(trip(fd(1), &ping[..at], 1_030), None);
         }
         assert_eq!(trip(fd(1), &[&ping[..], b"x"].concat(), 1_030), None);
-        // Over the end of the counter.
+        // Across the end of the counter.
         let ping = liveness.ping(fd(1), u32::MAX);
         assert_eq!(trip(fd(1), &ping, 4), Some(5));
     }

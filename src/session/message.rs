@@ -1,4 +1,4 @@
-//! What is sent: messages as callers give them.
+//! Messages to send, as callers give them.
 
 use crate::codec::labels::Labels;
 use crate::codec::ws::{Opcode, utf8};
@@ -9,8 +9,8 @@ use crate::session::prepared::Prepared;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A message to send. Made from what you have: strings become text messages, bytes binary ones, and a
-/// received [`Data`] keeps its kind.
+/// A message to send. Strings become text messages, bytes become binary messages, and a received [`Data`] keeps its
+/// kind.
 ///
 /// ```
 /// use swio::{Message, Opcode};
@@ -35,7 +35,7 @@ pub(crate) enum Content<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Text or Binary.
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
     pub fn opcode(&self) -> Opcode {
         self.opcode
     }
@@ -48,7 +48,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The text of a text message, `None` of a binary one.
+    /// The text of a text message, `None` for a binary message.
     pub fn as_str(&self) -> Option<&str> {
         if self.opcode != Opcode::Text {
             return None;
@@ -65,8 +65,9 @@ impl<'a> Message<'a> {
         Message { opcode: self.opcode, content, delivery: self.delivery, labels: self.labels }
     }
 
-    /// Encodes it once, for as many sends as you like. One that is prepared already is shared. What is sent of it is
-    /// [asked](Message::latest) of each message that is made from it anew.
+    /// Encodes it once, for any number of sends. A message that is prepared already is shared. Settings such as
+    /// [`latest`](Message::latest) and [`event`](Message::event) are not kept: make them on each message that is made
+    /// from the result.
     pub fn prepare(self) -> Prepared {
         match self.content {
             Content::Bytes(bytes) => Prepared::new(self.opcode, &bytes),
@@ -74,8 +75,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// What becomes of this message where a connection has no room for it, whatever the connection's own
-    /// [policy](crate::Server::set_slow_consumer) is.
+    /// Sets what happens to this message if a connection has no room for it. This overrides the connection's own
+    /// [policy](crate::Server::set_slow_consumer).
     ///
     /// ```no_run
     /// # use swio::{Fd, Message, PushError, Server, SlowConsumer};
@@ -88,11 +89,11 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// Lets only the latest message with this key wait: where an earlier one waits for the same connection, this one
-    /// takes its place, in the queue too. For states rather than events, such as positions, prices and scores: a
-    /// slow client gets fewer of them, and never an old one behind a newer. The key is a number of yours, for example
-    /// that of the thing whose state it is; each connection has keys of its own. Where it is kept in a
-    /// [history](crate::Server::keep_history) it has no key: clients come back by the order of what they saw.
+    /// Lets only the latest message with this key wait: if an earlier one waits for the same connection, this one
+    /// takes its place in the queue. Use it for states rather than events, such as positions, prices and scores: a
+    /// slow client gets fewer of them, and never an old one after a newer one. The key is any number of yours, for
+    /// example the id of the object whose state it is; each connection has its own keys. A message that is kept in a
+    /// [history](crate::Server::keep_history) loses its key, because clients resume by the order of messages.
     ///
     /// ```no_run
     /// # use swio::{Fd, Message, PushError, Server};
@@ -105,13 +106,13 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// It takes no other's place.
+    /// Removes the key that [`latest`](Message::latest) has set.
     pub(crate) fn in_order(mut self) -> Message<'a> {
         self.delivery.key = None;
         self
     }
 
-    /// What it takes of the mailbox.
+    /// Its size in bytes, as the mailbox counts it.
     pub(crate) fn bytes(&self) -> usize {
         let labels = self.labels.as_ref().map_or(0, |labels| labels.id.len() + labels.event.len());
         self.as_bytes().len() + labels
@@ -121,10 +122,10 @@ impl<'a> Message<'a> {
         self.delivery
     }
 
-    /// The name of the event that it is to pages: they listen for that name in place of `message`. It is told on
-    /// event streams (line breaks and NUL in it are left out), to polls and where `swio.1` is spoken; without meaning
-    /// on any other connection. Not `open`, `close`, `error`, `gap` and the like: pages take those for news of the
-    /// connection itself, and the script for pages gives such a message as `message`.
+    /// Sets its event name for pages: they listen for this name instead of `message`. The name is sent on event
+    /// streams (without line breaks and NUL), to polls and with `swio.1`; it has no meaning on other connections.
+    /// Avoid `open`, `close`, `error`, `gap` and the like: pages take those for events of the connection itself, and
+    /// the script for pages delivers such a message as `message`.
     ///
     /// ```no_run
     /// # use swio::{Message, Server};
@@ -137,25 +138,25 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// Its id, which a client that comes back gives as
-    /// [`Request::last_event_id`](crate::Request::last_event_id). It is told where [`event`](Message::event) is, and
-    /// like that. What is published to a topic with a [history](crate::Server::keep_history) gets one by itself.
+    /// Sets its id, which a client that reconnects sends as [`Request::last_event_id`](crate::Request::last_event_id).
+    /// The id is sent on the same connections as the name of an [`event`](Message::event), and in the same way. A
+    /// message that is published to a topic with a [history](crate::Server::keep_history) gets an id automatically.
     pub fn id(mut self, id: impl Into<String>) -> Message<'a> {
         self.labels_mut().id = id.into();
         self
     }
 
-    /// The topic that it is published to, for [envelopes](crate::Envelope); `None` of what is pushed or broadcast.
+    /// The topic that it is published to, for [envelopes](crate::Envelope); `None` if it is pushed or broadcast.
     pub fn topic(&self) -> Option<&str> {
         self.label(|labels| &labels.topic)
     }
 
-    /// What [`id`](Message::id), or the [history](crate::Server::keep_history) of its topic, has given it.
+    /// The id that was set by [`id`](Message::id), or by the [history](crate::Server::keep_history) of its topic.
     pub fn event_id(&self) -> Option<&str> {
         self.label(|labels| &labels.id)
     }
 
-    /// What [`event`](Message::event) has given it.
+    /// The event name that was set by [`event`](Message::event).
     pub fn event_name(&self) -> Option<&str> {
         self.label(|labels| &labels.event)
     }
@@ -164,13 +165,13 @@ impl<'a> Message<'a> {
         self.labels().map(label).filter(|label| !label.is_empty())
     }
 
-    /// Says where it is published.
+    /// Sets the topic that it is published to.
     pub(crate) fn published_to(mut self, topic: &str) -> Message<'a> {
         self.set_topic(topic);
         self
     }
 
-    /// What it has in place of its id on event streams without labels.
+    /// Sets the id that it has, instead of its own, on event streams without labels.
     pub(crate) fn overall_id(mut self, id: String) -> Message<'a> {
         self.labels_mut().overall_id = id;
         self
@@ -217,7 +218,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Equal where kind and payload are, prepared or not.
+/// Equal if kind and payload are, prepared or not.
 impl PartialEq for Message<'_> {
     fn eq(&self, other: &Message<'_>) -> bool {
         (self.opcode, self.as_bytes()) == (other.opcode, other.as_bytes())
@@ -226,7 +227,7 @@ impl PartialEq for Message<'_> {
 
 impl Eq for Message<'_> {}
 
-/// The payload: how it waits is of no interest to who looks at a message.
+/// Shows the payload only: its settings are rarely of interest.
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Message").field(&Data { opcode: self.opcode, bytes: self.as_bytes() }).finish()

@@ -1,7 +1,7 @@
-//! One connection's protocol life: HTTP, WebSockets, event streams, long polling and raw TCP, from bytes to what they
-//! mean and from messages to bytes; closing, liveness and answers that come later. Contract of this layer: it acts on
-//! one connection at a time, or on any number of them that it is given by their places; it knows no handler, no topic,
-//! no user, and never touches a socket. The server above it calls the handlers.
+//! The protocol of one connection: HTTP, WebSockets, event streams, long polling and raw TCP, from bytes to events and
+//! from messages to bytes; also closing, liveness and deferred answers. This layer acts on one connection at a time,
+//! or on any number of connections given by their indices. It knows no handler, topic or user and never touches a
+//! socket. The server layer above it calls the handlers.
 
 pub(crate) mod adopt;
 pub(crate) mod body;
@@ -62,15 +62,16 @@ use state::Session;
 use tokens::Tokens;
 use waiting::FollowUp;
 
-/// All connections with their protocol state, and what serves all of them alike.
+/// All connections with their protocol state, and everything that serves all of them alike.
 ///
 /// Its methods are of four kinds:
 ///
-/// - *in*: what came from a connection is turned into what it means (`websocket_read`, `request_end`, `package`,
-///   `take_post`). The server calls the handler with it;
+/// - *in*: bytes of a connection become events (`websocket_step`, `request_end`, `tcp_read`, `judge_post`). The server
+///   calls the handler with them;
 /// - *out*: a message, answer or notice is encoded and queued (`push`, `respond`, `tell`, `fan_out`);
-/// - *ends*: `close_for` takes leave, `fail` says what is wrong, `end` only lets the outbox go out;
-/// - *time*: `watch` sets a connection's deadline, `expired` says what it means.
+/// - *ends*: `close_for` begins the close handshake, `fail` reports an error to the peer, `end` closes once the outbox
+///   is empty;
+/// - *time*: `watch` sets a connection's deadline, `expired` handles it.
 ///
 /// ```text
 ///              handlers
@@ -85,7 +86,7 @@ pub(crate) struct Sessions {
     pub(crate) connections: Connections<Session>,
     pub(crate) config: Config,
     pub(crate) census: Census,
-    /// What others count is added when it is asked for.
+    /// Counters of this layer. Counts of other layers are added when the statistics are asked for.
     pub(crate) stats: Stats,
     pub(crate) date: Date,
     pub(crate) liveness: Liveness,
@@ -96,14 +97,14 @@ pub(crate) struct Sessions {
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
-    /// To be done by the server when the callback that runs now is over.
+    /// Work for the server once the current callback has returned.
     pub(crate) follow_ups: Vec<FollowUp>,
 }
 
 /// A request that a callback is answering now.
 pub(crate) struct Answering {
     pub(crate) fd: Fd,
-    /// The callback ended the connection: it ends after its answer.
+    /// The callback ended the connection: it ends after this answer.
     pub(crate) is_last: bool,
 }
 
@@ -133,13 +134,13 @@ impl Sessions {
         }
     }
 
-    /// What those who have this route may do.
+    /// What connections with this route may do.
     #[inline]
     pub(crate) fn policy(&self, route: Route) -> &Policy {
         self.paths.policy(route)
     }
 
-    /// The route that decides how fast a connection may send.
+    /// The route whose limits apply to what a connection sends.
     pub(crate) fn limits_of(&self, fd: Fd) -> Route {
         let session = self.connections.get(fd).map(|connection| &connection.session);
         match session.and_then(Session::route) {
@@ -149,7 +150,7 @@ impl Sessions {
         }
     }
 
-    /// Takes over another configuration, as a whole or not at all.
+    /// Applies another configuration, as a whole or not at all.
     pub(crate) fn reload(&mut self, config: Config) -> Result<(), ConfigError> {
         self.paths.reload(&config)?;
         self.connections.limits = Limits::new(&self.paths.widest(&config));

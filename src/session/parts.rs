@@ -1,4 +1,4 @@
-//! The rarer ways to send: a message in parts, and bytes as they are.
+//! The rarer ways to send: a message in parts, and raw bytes.
 
 use crate::codec::ws::{Opcode, header, utf8};
 use crate::error::PushError;
@@ -55,7 +55,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Keeps where a text was cut until its next part comes.
+    /// Keeps the UTF-8 state at the end of a part until the next part comes.
     fn note_text(&mut self, fd: Fd, text: Option<utf8::Validator>) {
         let note = match text {
             Some(_) => self.connections.note_or_default(fd),

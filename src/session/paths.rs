@@ -1,5 +1,5 @@
-//! Which path is whose, and what each route allows. All pairs of a route and a listener that has options of its own are
-//! numbered at start, so that a connection keeps one number for its handler and its limits together.
+//! Which route a path has, and what each route allows. All pairs of a route and a listener with options of its own are
+//! numbered at start, so that a connection needs one number for its handler and its limits together.
 
 use crate::config::options::Overrides;
 use crate::config::{Config, ConfigError};
@@ -10,19 +10,19 @@ use matchit::{InsertError, Router};
 use std::fmt;
 use std::sync::Arc;
 
-/// Something that has settings of its own, and how errors name it.
+/// The options of a listener, and its name in error messages.
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) overrides: Overrides,
 }
 
-/// What was asked for at start, in order.
+/// The listeners and routes that were asked for at start, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// Listeners for raw TCP.
     pub(crate) tcp: Vec<Named>,
-    /// Those listeners for HTTP that have options of their own; all others are alike.
+    /// Listeners for HTTP that have options of their own; all others are alike.
     pub(crate) listeners: Vec<Named>,
     pub(crate) routes: Vec<(String, Overrides)>,
 }
@@ -39,14 +39,14 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Paths {
     plan: Plan,
-    /// Gives the number of a path, counted from 0. `None`: every path is the root's.
+    /// Gives the number of a path, counted from 0. `None`: the root handler serves every path.
     router: Option<Arc<Router<usize>>>,
-    /// By the route's number. Only the first one where nothing has options.
+    /// By the number of the route. Only the first one, if nothing has options.
     policies: Vec<Policy>,
 }
 
 impl Plan {
-    /// How many numbers there are.
+    /// How many route numbers there are.
     fn len(&self) -> usize {
         self.tcp.len() + (1 + self.listeners.len()) * (1 + self.routes.len())
     }
@@ -57,7 +57,7 @@ impl Plan {
             || self.routes.iter().any(|(_, overrides)| !overrides.is_empty())
     }
 
-    /// The configuration of each route, in the order of their numbers, and what errors call it.
+    /// The configuration of each route in the order of their numbers, and its name in error messages.
     fn resolve<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (String, Config)> + 'a {
         let alone = |name: String, overrides: &Overrides| {
             let mut config = config.clone();
@@ -111,13 +111,13 @@ impl Paths {
         Ok(Paths { policies: plan.policies(config)?, plan, router })
     }
 
-    /// Takes over another configuration: what a route or listener sets itself stays. Nothing is changed by an error.
+    /// Applies another configuration; options of a route or listener stay. If this fails, nothing is changed.
     pub(crate) fn reload(&mut self, config: &Config) -> Result<(), ConfigError> {
         self.policies = self.plan.policies(config)?;
         Ok(())
     }
 
-    /// The number of those that come in by a listener for HTTP with options.
+    /// The route of connections that come by this listener for HTTP with options.
     pub(crate) fn listener(&self, number: usize) -> Route {
         let (tcp, routes) = (self.plan.tcp.len(), self.plan.routes.len());
         Route::new(tcp + (1 + number) * (1 + routes)).expect("counted at start")
@@ -125,7 +125,7 @@ impl Paths {
 
     #[inline]
     pub(crate) fn policy(&self, route: Route) -> &Policy {
-        // Who is connected to from here is nobody who came in by a path.
+        // A connection that this side opened did not come by a path.
         let number = if route.is_outgoing() { 0 } else { route.number() };
         self.policies.get(number).unwrap_or(&self.policies[0])
     }
@@ -134,7 +134,8 @@ impl Paths {
         self.policies.iter().map(|policy| policy.rates).collect()
     }
 
-    /// A configuration that allows what any route does: what limits for all together are worked out from.
+    /// A configuration that allows everything that any route allows. Limits for all connections together follow from
+    /// it.
     pub(crate) fn widest(&self, config: &Config) -> Config {
         let mut widest = config.clone();
         for policy in &self.policies {
@@ -145,24 +146,25 @@ impl Paths {
         widest
     }
 
-    /// The number of the framing of those that come in with this number; `None` where they speak HTTP.
+    /// The number of the framing of a raw TCP listener; `None` if the listener speaks HTTP.
     pub(crate) fn framing_of(&self, listener: Route) -> Option<u8> {
         let framing = listener.number().checked_sub(1).filter(|framing| *framing < self.plan.tcp.len())?;
         u8::try_from(framing).ok()
     }
 
-    /// To match a path with, while handlers run. `None`: every path is the root's.
+    /// Matches paths while handlers run. `None`: the root handler serves every path.
     pub(crate) fn router(&self) -> Option<Arc<Router<usize>>> {
         self.router.clone()
     }
 
-    /// The route of a path, by its number, for those that come in with the number `listener`.
+    /// The route of the path with this number, for connections that come by `listener`.
     pub(crate) fn route(&self, listener: Route, path: usize) -> Route {
         let base = if listener == Route::ROOT { self.plan.tcp.len() } else { listener.number() };
         Route::new(base + 1 + path).expect("counted at start")
     }
 
-    /// What decides what may be sent to a path: its route where routes differ and it has one, or the listener.
+    /// The route whose policy applies to a path: the path's own if it has one and policies differ, else the
+    /// listener's.
     pub(crate) fn policy_at(&self, listener: Route, path: &str) -> Route {
         match &self.router {
             Some(router) if self.policies.len() > 1 => {
@@ -179,7 +181,7 @@ enum RouteError {
     NotAPath {
         pattern: String,
     },
-    /// A parameter in the style of another router: it would match itself and nothing else.
+    /// A parameter in the style of another router: it would match only itself.
     Parameter {
         pattern: String,
     },
@@ -208,7 +210,7 @@ impl fmt::Display for RouteError {
     }
 }
 
-/// Matches these patterns, where they can be routes together.
+/// A router for these patterns, if they can be routes together.
 fn router<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Router<usize>, RouteError> {
     let mut router = Router::new();
     for (number, pattern) in patterns.enumerate() {
@@ -246,7 +248,7 @@ mod tests {
         assert!(router(right.into_iter()).is_ok());
     }
 
-    /// Messages of at most so many bytes.
+    /// Limits messages to so many bytes.
     fn bytes(max: Option<usize>) -> Overrides {
         max.map_or(RouteOptions::new(""), |max| RouteOptions::new("").message_bytes_max(max)).overrides
     }

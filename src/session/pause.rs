@@ -1,4 +1,4 @@
-//! Connections that are not read for a while, exempt from timeouts, or reset.
+//! Connections that are not read for a while, that are exempt from timeouts, or that are reset.
 
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -10,7 +10,7 @@ use crate::session::waiting::FollowUp;
 
 impl Sessions {
     pub(crate) fn pause(&mut self, fd: Fd) -> bool {
-        // Of one that is ending the peer's end has to be seen.
+        // A connection that is ending must be read, to see the peer end it.
         if let Err(PushError::Closing | PushError::Gone) = self.channel(fd) {
             return false;
         }
@@ -47,7 +47,7 @@ impl Sessions {
         self.pause_of(fd).is_some_and(|pause| !pause.is_ending)
     }
 
-    /// Of a paused connection: what was read and not decoded.
+    /// How many bytes of a paused connection were read and not decoded.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
         self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
     }
@@ -69,7 +69,7 @@ impl Sessions {
         true
     }
 
-    /// Keeps the rest of a read until the pause is over: whether there is room for it.
+    /// Keeps the rest of a read until the pause is over. Returns whether there is room for it.
     pub(crate) fn keep(&mut self, fd: Fd, bytes: &[u8]) -> bool {
         let room = self.connections.inbound_room();
         let note = self.connections.note_mut(fd);
@@ -83,7 +83,7 @@ impl Sessions {
         true
     }
 
-    /// Ends a pause that [`Sessions::resume`] asked to end: what was kept, to be decoded before the socket is read.
+    /// Ends a pause after [`Sessions::resume`]. Returns the kept bytes, to be decoded before the socket is read again.
     pub(crate) fn take_resumed(&mut self, fd: Fd) -> Option<Vec<u8>> {
         if !self.pause_of(fd).is_some_and(|pause| pause.is_ending) {
             return None;
@@ -93,7 +93,7 @@ impl Sessions {
         Some(bytes)
     }
 
-    /// Forgets that a connection is paused: what was kept of it.
+    /// Ends a pause. Returns the bytes that were kept during it.
     pub(crate) fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
         let connections = &mut self.connections;
         let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();

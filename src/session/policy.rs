@@ -1,5 +1,5 @@
-//! What those who come in by a route and a listener may do: the configuration with what either has of its own, worked
-//! out beforehand.
+//! What connections of a route and a listener may do: the configuration with the options of both applied, worked out
+//! in advance.
 
 use crate::config::{Config, Origins};
 use crate::net::rate::Rates;

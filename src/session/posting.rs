@@ -1,5 +1,5 @@
 //! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
-//! One that has a number is taken once, however often it is sent.
+//! A post with a number is taken once, however often it is sent.
 
 use crate::codec::command::{self, CommandError, PageCommand};
 use crate::codec::http::{Head, Response};
@@ -15,19 +15,19 @@ use crate::session::route::Route;
 use crate::session::state::Session;
 use std::num::NonZeroU32;
 
-/// For how long a browser need not ask again whether it may post: as long as Chromium keeps it at most.
+/// How long a browser need not ask again whether it may post: the longest time that Chromium accepts.
 const PREFLIGHT_SECONDS: &str = "7200";
 
 pub(crate) const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
 
-/// A topic's name up to this length is answered, though it may be longer than topics' names may be.
+/// A topic name of up to this length is answered, even if topics' names may not be as long.
 const ANSWERED_BYTES_MAX: usize = 1024;
 
-/// What a post came to.
+/// The result of a post.
 pub(crate) enum Posted<'a> {
     /// Nobody has to be told.
     Done,
-    /// The body is a message of this kind, of a session of this handler's.
+    /// The body is a message of this kind for the session with this route.
     Message(Route, Fd, Opcode),
     Command(Route, Fd, PageCommand<'a>),
     /// The client of a session of long polling goes.
@@ -49,7 +49,7 @@ impl NotTaken {
 }
 
 impl Sessions {
-    /// Whether a request brings a message or command for a session, or asks whether it may.
+    /// Whether a request posts a message or command for a session, or is the preflight of such a post.
     pub(crate) fn is_post(&self, route: Route, head: &Head<'_>) -> bool {
         let policy = self.policy(route);
         (policy.event_streams || policy.long_polling)
@@ -57,7 +57,7 @@ impl Sessions {
             && command::is_one(head.query().unwrap_or_default())
     }
 
-    /// Answers a preflight (WHATWG Fetch §4.8): what may be posted.
+    /// Answers a preflight (WHATWG Fetch §4.8) with what may be posted.
     pub(crate) fn preflight() -> Response {
         Response::new(204)
             .header("Access-Control-Allow-Methods", "POST")
@@ -71,7 +71,7 @@ impl Sessions {
         self.respond(request.fd, cors::permit(&request.head, response), false, request.head.keeps_alive());
     }
 
-    /// Judges what was posted: what the handler is to be told of it.
+    /// Judges a post. Returns what the handler is to be told of.
     pub(crate) fn judge_post<'a>(&mut self, request: &Request<'a>) -> Result<Posted<'a>, NotTaken> {
         let token = request.query_param("session").ok_or(UNKNOWN)?;
         let fd = self.find_session(&token, &request.head).ok_or(UNKNOWN)?;
@@ -79,7 +79,7 @@ impl Sessions {
         let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
         let number = number.transpose().map_err(|_| NotTaken(400, "bad number"))?;
         if number.is_some_and(|number| number.get() <= self.posted(fd)) {
-            // Taken already: the answer was lost.
+            // It was taken before, and the answer was lost.
             return Ok(Posted::Done);
         }
         let query = request.query().unwrap_or_default().as_bytes();
@@ -111,7 +111,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the body is a message that may be taken: of which kind.
+    /// Checks whether the body is a message that may be taken. Returns its kind.
     fn judge_message(&mut self, fd: Fd, request: &Request<'_>) -> Result<Opcode, NotTaken> {
         // The session's own limit: another path may have a larger one.
         let bytes_max = self.policy(self.route_of(fd)).message_bytes_max;
@@ -141,7 +141,8 @@ impl Sessions {
         }
     }
 
-    /// Takes what is posted, within the session's rate: whose it is. From here on it is not taken again.
+    /// Takes a post, within the session's rate. Returns the session's route. A post with this number is not taken
+    /// again.
     fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, NotTaken> {
         let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
@@ -162,26 +163,26 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// The session with this token, for a page that may use it: a path that lets other pages in opens none of another
-    /// path's sessions to them.
+    /// The session with this token, for a page that may use it. The session's own path decides which origins may: a
+    /// page that another path lets in can't use it.
     pub(crate) fn find_session(&mut self, token: &str, head: &Head<'_>) -> Option<Fd> {
         let fd = self.tokens.find(token)?;
         let origins = &self.policy(self.route_of(fd)).origins;
         handshake::check_origin(head, origins).is_ok().then_some(fd)
     }
 
-    /// Whose connection it is, where it is established.
+    /// The route of a connection, or the root if it is not established.
     fn route_of(&self, fd: Fd) -> Route {
         self.connections.get(fd).and_then(|connection| connection.session.route()).unwrap_or_default()
     }
 
-    /// The number of the last message that was posted to a session.
+    /// The number of the last message that was posted for a session.
     fn posted(&mut self, fd: Fd) -> u32 {
         self.connections.session_mut(fd).and_then(Session::posted_mut).map_or(0, |posted| *posted)
     }
 }
 
-/// What kind of message the body is; `None` where that can't be.
+/// The kind of message in the body; `None` if its content type is not supported.
 fn opcode(request: &Request<'_>) -> Option<Opcode> {
     let Some(kind) = request.header("content-type") else { return Some(Opcode::Text) };
     let kind = kind.split(';').next().unwrap_or_default().trim();

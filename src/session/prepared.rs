@@ -7,12 +7,12 @@ use crate::session::frame::Data;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A message that is encoded already: what is sent again and again, to few or to many, costs no copy and no
-/// encoding each time. Cheap to clone and fit for any thread; goes wherever a [`Message`](crate::Message) goes.
+/// A message that is encoded already: sending it again and again, to few or to many, costs no copy and no encoding. It
+/// is cheap to clone and can be used from any thread, wherever a [`Message`](crate::Message) can.
 ///
-/// It holds the frame that plain WebSockets get. Other forms that it is sent in, such as those of event streams and
-/// [envelopes](crate::Envelope), are kept too when they are first needed: up to 16, each for the topic, id and event
-/// name that it was last sent with.
+/// It holds the frame for plain WebSockets. Other forms, such as those for event streams and
+/// [envelopes](crate::Envelope), are kept too once they are needed: up to 16, each for the topic, id and event name
+/// that it was last sent with.
 ///
 /// ```no_run
 /// # use swio::{Fd, Message, Prepared, Server};
@@ -31,14 +31,14 @@ struct Inner {
     others: Mutex<Vec<Other>>,
 }
 
-/// What it is in another format.
+/// Its encoding in another format.
 struct Other {
     format: u64,
     labels: Option<Labels>,
     run: Encoded,
 }
 
-/// Formats of other reactors count too, so there may be any number.
+/// Formats of other reactors count too, so there is no limit to their number.
 const OTHERS_MAX: usize = 16;
 
 impl Prepared {
@@ -62,8 +62,8 @@ impl Prepared {
         &self.0.frame
     }
 
-    /// What it is in the format with this key, encoded where it was not with these labels; `None` where it has no
-    /// such form.
+    /// The encoding in the format with this key, made now if there is none with these labels; `None` if the message
+    /// has no form there.
     pub(crate) fn run(
         &self,
         format: u64,
@@ -75,7 +75,7 @@ impl Prepared {
         if let Some(other) = others().iter().find(is_it) {
             return Some(other.run.clone());
         }
-        // Not under the lock: it is the application's code, and may take its time.
+        // Not under the lock: `encode` may run the application's code, which may take its time.
         let run: Encoded = encode()?.into();
         let mut others = others();
         others.retain(|other| other.format != format);
@@ -87,7 +87,7 @@ impl Prepared {
     }
 }
 
-/// Equal where kind and payload are.
+/// Equal if kind and payload are.
 impl PartialEq for Prepared {
     fn eq(&self, other: &Prepared) -> bool {
         self.0.frame == other.0.frame
@@ -124,10 +124,10 @@ mod tests {
         assert_eq!([run(1, None), run(1, None), run(2, None), run(1, None)], [1, 1, 2, 1]);
         assert_eq!([run(1, Some(&labels("a"))), run(1, Some(&labels("a")))], [3, 3]);
         assert_eq!([run(1, Some(&labels("b"))), run(1, None), run(2, None)], [4, 5, 2]);
-        // What has no form is not kept.
+        // A message without a form is not kept.
         assert_eq!(prepared.run(3, None, || None), None);
         assert_eq!(run(3, None), 6);
-        // Nor are too many.
+        // Only so many are kept.
         let many: Vec<u8> = (10..10 + OTHERS_MAX as u64).map(|format| run(format, None)).collect();
         assert_eq!(many, (7..7 + OTHERS_MAX as u8).collect::<Vec<_>>());
         assert_eq!((run(10, None), run(1, None)), (7, 7 + OTHERS_MAX as u8));

@@ -1,4 +1,4 @@
-//! Clients behind reverse proxies: whose address counts, and how many, and how fast, of one address may come.
+//! Clients of reverse proxies: whose address counts, and how many connections of one address may come, and how fast.
 
 use crate::codec::http::{Head, Refusal, forwarded};
 use crate::fd::Fd;
@@ -7,7 +7,7 @@ use crate::session::state::Session;
 use std::net::SocketAddr;
 
 impl Sessions {
-    /// The client's address, as its proxy told it or as the system knows the other end of TCP.
+    /// The client's address, as its proxy reported it, or else the other end of TCP.
     pub(crate) fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
         let connection = self.connections.get(fd)?;
         match &connection.session {
@@ -16,15 +16,15 @@ impl Sessions {
         }
     }
 
-    /// Keeps the client's address that a trusted proxy told with this request. Another request on the connection may be
-    /// another client's.
+    /// Keeps the client's address that a trusted proxy sent with this request. The next request on the connection may
+    /// be another client's.
     pub(crate) fn note_forwarded(&mut self, fd: Fd, head: &Head<'_>) {
         let config = &self.config;
         let address = forwarded::client(head, config.forwarded_header, &config.trusted_proxies);
         self.connections.set_forwarded(fd, address);
     }
 
-    /// Whether the address of whoever asks for a WebSocket may have one more, now.
+    /// Whether the address that asks for a WebSocket may have one more, now.
     pub(crate) fn admit_handshake(&mut self, fd: Fd) -> Result<(), Refusal> {
         if let Some(client) = self.connections.forwarded(fd)
             && !self.connections.admit_client(fd, client.ip())

@@ -1,4 +1,4 @@
-//! Sending to one connection, and what a full outbox means. What goes to many is in `fan_out`.
+//! Sending to one connection, and what happens if its outbox is full. Sending to many is in `fan_out`.
 
 use crate::codec::ws::header::{ControlFrame, EncodedHeader};
 use crate::codec::ws::{Opcode, Role, close, header, mask, utf8};
@@ -121,7 +121,7 @@ impl Sessions {
         }
     }
 
-    /// Turns a refused write into the caller's error, and a full outbox into what the policy wants.
+    /// Turns a refused write into the caller's error. If the outbox is full, applies the policy.
     pub(crate) fn refused(&mut self, fd: Fd, refused: Refused) -> PushError {
         match refused {
             Refused::Gone => PushError::Gone,
@@ -144,14 +144,14 @@ impl Sessions {
         bytes: Cow<'_, [u8]>,
         quota: Quota,
     ) -> Result<(), Refused> {
-        // RFC 6455 §5.3: a key of its own for each frame, which nobody can foretell.
+        // RFC 6455 §5.3: each frame has its own key, which nobody can predict.
         let key = self.random.bytes();
         let mut bytes = bytes.into_owned();
         mask::apply(&mut bytes, key);
         self.connections.write_owned(fd, header.masked(key).as_slice(), bytes, quota)
     }
 
-    /// A control frame, masked where this side is the client.
+    /// A control frame, masked if this side is the client.
     pub(crate) fn control_frame(&mut self, fd: Fd, opcode: Opcode, payload: &[u8]) -> ControlFrame {
         let key = (self.role(fd) == Role::Client).then(|| self.random.bytes());
         ControlFrame::new(opcode, payload, key)

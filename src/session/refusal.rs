@@ -1,4 +1,4 @@
-//! Requests that no callback gets to see: answered, counted by cause, and closed.
+//! Requests that no callback sees: they are answered, counted by cause, and their connections closed.
 
 use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
@@ -12,8 +12,8 @@ impl Sessions {
         self.refuse_request(fd, &[], refusal);
     }
 
-    /// Refuses the request that `bytes` begin with. A page of another origin that is let in may read why: what it
-    /// can't read it takes for the network's fault, and sends the same again.
+    /// Refuses the request at the start of `bytes`. An allowed page of another origin may read why: otherwise it would
+    /// take the refusal for a network error, and send the same again.
     pub(crate) fn refuse_request(&mut self, fd: Fd, bytes: &[u8], refusal: Refusal) {
         log::debug!("{fd}: {refusal}, answering {}", refusal.status());
         let refusals = &mut self.stats.refusals;
@@ -32,7 +32,7 @@ impl Sessions {
             | Refusal::AddressFull
             | Refusal::HandshakeRate
             | Refusal::ByteRate => {}
-            // The server's fault, or its handler's: logged there.
+            // A fault of the server or its handler: logged there.
             Refusal::AnswerTimeout | Refusal::Internal => {}
         }
         if self.cut_body(fd) {

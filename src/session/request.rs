@@ -1,4 +1,4 @@
-//! What callbacks are told of a request, and what they answer a handshake with.
+//! Requests as callbacks see them, and the answers to requests and handshakes.
 
 use crate::codec::http::response::check_header;
 use crate::codec::http::{Head, Response, ResponseHead};
@@ -7,8 +7,8 @@ use crate::session::envelope::EnvelopeId;
 use crate::session::route::{Params, Route};
 use std::borrow::Cow;
 
-/// An HTTP request, or the one that opens a WebSocket, event stream or session of long polling. Borrows what was
-/// received: copy what you keep.
+/// An HTTP request, or the one that opens a WebSocket, event stream or long-polling session. It borrows the received
+/// bytes: copy what you keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The connection.
@@ -30,30 +30,30 @@ impl<'a> Request<'a> {
         self.head.path()
     }
 
-    /// What follows the `?`.
+    /// The part after the `?`; `None` if there is none.
     pub fn query(&self) -> Option<&'a str> {
         self.head.query()
     }
 
     /// The value of a parameter of the [route](crate::Builder::route), percent-decoded: `room` of `/chat/{room}`.
-    /// `None` where the route has no such parameter, or its value is no UTF-8.
+    /// `None` if the route has no such parameter, or its value is not UTF-8.
     pub fn param(&self, name: &str) -> Option<Cow<'a, str>> {
         self.params.get(name)
     }
 
-    /// The first header of this name, in any case, where its value is UTF-8.
+    /// The first header of this name, in any case, if its value is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.head.value(name)
     }
 
-    /// All headers in their order; names as sent.
+    /// All headers in order, with their names as sent.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.head.headers()
     }
 
-    /// The last message that a client has seen, where it comes back: the header `Last-Event-ID` that
-    /// browsers send by themselves, or else the first parameter `last-event-id` of the query. Clients of `swio.1` have
-    /// one such parameter for each of their topics, `ID TOPIC`. The client may say what it likes.
+    /// The id of the last message that a reconnecting client has seen: the header `Last-Event-ID`, which browsers send
+    /// by themselves, or else the first query parameter `last-event-id`. Clients of `swio.1` send one such parameter
+    /// for each of their topics, `ID TOPIC`. Do not trust it: a client may send anything.
     pub fn last_event_id(&self) -> Option<Cow<'a, str>> {
         match self.header("last-event-id") {
             Some(id) => Some(Cow::Borrowed(id)),
@@ -66,8 +66,8 @@ impl<'a> Request<'a> {
         self.head.list("sec-websocket-protocol")
     }
 
-    /// The parameters of the query in their order, percent-decoded and with `+` as a space, as forms send them (WHATWG
-    /// URL §5.1). What is no UTF-8 gets replacement characters.
+    /// The parameters of the query in order, percent-decoded and with `+` as a space, as forms send them (WHATWG URL
+    /// §5.1). Whatever is not UTF-8 becomes replacement characters.
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
     }
@@ -86,15 +86,15 @@ impl<'a> Request<'a> {
     }
 
     /// The fields of a form that was posted as `application/x-www-form-urlencoded`, decoded as by
-    /// [`Request::query_pairs`]; none of any other body.
+    /// [`Request::query_pairs`]; none if the body is of another type.
     pub fn form_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         let kind = self.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
         let is_form = kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
         form_urlencoded::parse(if is_form { self.body } else { &[] })
     }
 
-    /// The cookies in their order, names and values as sent (RFC 6265 §5.4), without the quotes that a value may
-    /// stand in. Programs agree on no decoding: undo what yours did.
+    /// The cookies in order, with names and values as sent (RFC 6265 §5.4), but without quotes around a value. There
+    /// is no common encoding of values: decode what your program has encoded.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let lines = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
         let lines = lines.filter_map(|(_, value)| std::str::from_utf8(value).ok());
@@ -120,14 +120,14 @@ impl<'a> Request<'a> {
         self.cookies().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
-    /// The body; empty where there is none.
+    /// The body; empty if there is none.
     pub fn body(&self) -> &'a [u8] {
         self.body
     }
 }
 
-/// The answer to a request: what [`on_request`](crate::Handler::on_request) returns. Closures may return a [`Response`]
-/// instead, which is an answer at once.
+/// The answer to a request, which [`on_request`](crate::Handler::on_request) returns. A closure may return a
+/// [`Response`] instead, which is sent at once.
 ///
 /// ```no_run
 /// use swio::{Reply, Response, Server};
@@ -153,16 +153,15 @@ pub enum Reply {
     /// The response is given later, by [`Server::respond`](crate::Server::respond) or
     /// [`Handle::respond`](crate::Handle::respond), within
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
-    /// client's next requests wait, and nobody else does.
+    /// client's next requests wait; other clients do not.
     Later,
-    /// The request waits for the output of this [session without a socket](crate::Server::open_session): now
-    /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, or after
-    /// [`Config::poll_hold`](crate::Config::poll_hold) at the latest, and
-    /// [`parked_request`](crate::Server::parked_request) names the connection to
-    /// [`respond`](crate::Server::respond) to, at best there and then; what `on_output` leaves unanswered at the
-    /// latest time gets 204. One request waits for a session: an earlier one that still does gets 409. If there is no
-    /// such session, or it ends, the request gets 404. After an answer of the server's own the connection ends, so
-    /// that an answer of yours that comes too late reaches no other request.
+    /// The request waits for output of this [session without a socket](crate::Server::open_session).
+    /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, and after
+    /// [`Config::poll_hold`](crate::Config::poll_hold) at the latest; then
+    /// [`parked_request`](crate::Server::parked_request) names the connection to [`respond`](crate::Server::respond)
+    /// to. A request that `on_output` leaves unanswered at that latest time gets 204. Only one request waits for a
+    /// session: an earlier one that still waits gets 409. If there is no such session, or it ends, the request gets
+    /// 404.
     Output(Fd),
     /// The head is sent when the callback returns; the body is written after that, with
     /// [`Server::write_body`](crate::Server::write_body).
@@ -181,7 +180,7 @@ impl From<Response> for Reply {
     }
 }
 
-/// The answer to a handshake: what [`on_handshake`](crate::Handler::on_handshake) gives.
+/// The answer to a handshake, which [`on_handshake`](crate::Handler::on_handshake) returns.
 ///
 /// ```
 /// use swio::{Handshake, Response};
@@ -208,23 +207,23 @@ pub(crate) struct Acceptance {
 }
 
 impl Handshake {
-    /// Lets the client in.
+    /// Accepts the client.
     pub fn accept() -> Handshake {
         Handshake(Verdict::Accept(Acceptance::default()))
     }
 
-    /// Sends the client away with this response, and closes. 401, 403 and 404 are usual. Browsers do not show
-    /// it to the page: one that must know why is better let in and closed with a code of yours (4000 to
-    /// 4999).
+    /// Refuses the client with this response, and closes the connection. 401, 403 and 404 are usual. Browsers do not
+    /// show the response to the page. If the page must know the reason, accept the client and close with a code of
+    /// your own (4000 to 4999).
     pub fn refuse(response: Response) -> Handshake {
         Handshake(Verdict::Refuse(response))
     }
 
-    /// Lets the client wait for its answer, and nobody else:
-    /// [`Server::answer_handshake`](crate::Server::answer_handshake) or
-    /// [`Handle::answer_handshake`](crate::Handle::answer_handshake) gives it, for instance when another thread has
-    /// asked a database. It has [`Config::request_timeout`](crate::Config::request_timeout); after it the client gets
-    /// 503. What the client sends meanwhile is kept, within the limits of a request, until the answer is there.
+    /// Answers later, by [`Server::answer_handshake`](crate::Server::answer_handshake) or
+    /// [`Handle::answer_handshake`](crate::Handle::answer_handshake), for example when another thread has asked a
+    /// database. Other clients do not wait. The answer must come within
+    /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. What the client
+    /// sends meanwhile is kept, within the limits of a request.
     ///
     /// ```no_run
     /// use swio::{Handshake, Response, Server};
@@ -251,7 +250,7 @@ impl Handshake {
         Handshake(Verdict::Later)
     }
 
-    /// What it takes of the mailbox.
+    /// Its size in bytes, as the mailbox counts it.
     pub(crate) fn bytes(&self) -> usize {
         match &self.0 {
             Verdict::Accept(Acceptance { headers, .. }) => {
@@ -262,8 +261,8 @@ impl Handshake {
         }
     }
 
-    /// Chooses a subprotocol. It must be one that the client offered: clients fail on any other, so the
-    /// server answers 500 then.
+    /// Chooses a subprotocol. It must be one that the client offered: clients fail on any other, so the server answers
+    /// 500 instead.
     pub fn subprotocol(mut self, name: impl Into<Cow<'static, str>>) -> Handshake {
         if let Verdict::Accept(acceptance) = &mut self.0 {
             acceptance.subprotocol = Some(name.into());
@@ -271,9 +270,9 @@ impl Handshake {
         self
     }
 
-    /// Chooses the [envelope](crate::Envelope) that messages to the client go in. The client does not speak `swio.1`
-    /// then, though it may have offered to. One that was not [added](crate::Server::add_envelope) to this server is
-    /// answered by 500.
+    /// Chooses the [envelope](crate::Envelope) of messages to the client. The client then does not speak `swio.1`,
+    /// even if it offered to. If the envelope was not [added](crate::Server::add_envelope) to this server, the client
+    /// gets 500.
     pub fn envelope(mut self, envelope: EnvelopeId) -> Handshake {
         if let Verdict::Accept(acceptance) = &mut self.0 {
             acceptance.envelope = Some(envelope);
@@ -284,7 +283,7 @@ impl Handshake {
     /// Adds a header to the 101 response, to the head of the event stream, or to the first answer of long polling.
     ///
     /// # Panics
-    /// Where the name is no token, the value has a control character, or the header is the handshake's own.
+    /// If the name is not a token, the value has a control character, or the header belongs to the handshake itself.
     pub fn header(
         self,
         name: impl Into<Cow<'static, str>>,
@@ -293,7 +292,7 @@ impl Handshake {
         self.checked_header(name.into(), value.into()).unwrap_or_else(|what| panic!("{what}"))
     }
 
-    /// The same for a header that is not the program's own.
+    /// The same for a header that comes from outside the program.
     pub(crate) fn checked_header(
         mut self,
         name: Cow<'static, str>,

@@ -1,4 +1,4 @@
-//! The script for pages, which is a part of the crate, as a file on the server.
+//! The script for pages, which is a part of the crate, served at a path.
 
 use crate::codec::http::{Head, Response};
 use base64::Engine as _;
@@ -6,11 +6,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest as _, Sha1};
 use std::fmt;
 
-/// The script for pages, `swio.js`: a page that has it writes `new Swio(url)` and has a WebSocket's surface, topics
-/// that it subscribes to, and sessions that come back, over WebSocket, event stream and long polling alike. It needs
-/// nothing else. [`Builder::script`](crate::Builder::script) serves it; this is for who serves files by other means.
+/// The script for pages, `swio.js`. With it a page writes `new Swio(url)` and gets the interface of a WebSocket,
+/// topics to subscribe to, and sessions that resume, over WebSocket, event stream and long polling alike. It needs
+/// nothing else. [`Builder::script`](crate::Builder::script) serves it; use this constant to serve it by other means.
 ///
-/// It has 27 KB, 8 KB where a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
+/// It has 27 KB, or 8 KB if a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
 pub const SCRIPT: &str = include_str!("../page/swio.js");
 
 /// Where the script is served.
@@ -39,8 +39,8 @@ impl Script {
         Ok(Script { path, etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12])) })
     }
 
-    /// The answer where a request is for the script. It is asked for each time the page is loaded, for it is to fit
-    /// its server; whoever has it already gets no second copy (RFC 9110 §13.1.2).
+    /// The answer, if a request asks for the script. Browsers ask each time the page is loaded, because the script
+    /// must fit its server; those that have this version already get 304 (RFC 9110 §13.1.2).
     pub(crate) fn answer(&self, head: &Head<'_>) -> Option<Response> {
         if head.path() != self.path || !matches!(head.method, "GET" | "HEAD") {
             return None;

@@ -1,5 +1,5 @@
-//! How the types that are not written field by field look in JSON and in binary formats: messages, bytes, answers,
-//! what is known of a connection. What is read is checked as the types' own constructors check it.
+//! The serialized form, in JSON and in binary formats, of types whose form is not simply their fields: messages,
+//! bytes, answers, information about a connection. Input is checked like by the types' own constructors.
 
 use crate::codec::http::{Response, ResponseHead};
 use crate::config::SlowConsumer;
@@ -88,7 +88,7 @@ pub(crate) mod unix_millis {
     }
 }
 
-/// Text or binary: a payload has one of the two.
+/// A payload is either text or binary.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct MessageForm {
@@ -100,7 +100,8 @@ struct MessageForm {
     slow_consumer: Option<SlowConsumer>,
 }
 
-/// In text what a message has, in binary formats each field, for those that know fields by their order.
+/// Text formats get the fields that are set. Binary formats get all of them, because some know fields only by their
+/// order.
 impl Serialize for Message<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         fn field<F, T>(form: &mut F, all: bool, name: &'static str, value: Option<T>) -> Result<(), F::Error>
@@ -157,7 +158,7 @@ impl<'de> Deserialize<'de> for Message<'static> {
 
 type HeaderList<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-/// The body is text where it is UTF-8.
+/// The body is text if it is UTF-8.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResponseForm<'a> {
@@ -277,7 +278,7 @@ impl<'de> Deserialize<'de> for Handshake {
     }
 }
 
-/// Moments are told as how long ago they were: clocks of this kind are a process's own.
+/// An instant is written as the time that has passed since, because an instant has no meaning in another process.
 #[derive(Serialize, Deserialize)]
 struct ClientInfoForm {
     fd: Fd,
@@ -323,7 +324,7 @@ impl<'de> Deserialize<'de> for ClientInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = ClientInfoForm::deserialize(deserializer)?;
         let now = Instant::now();
-        // No clock goes back further than its machine's start.
+        // No clock of this kind goes back further than the start of its machine.
         let ago = |millis| now.checked_sub(Duration::from_millis(millis)).unwrap_or(now);
         Ok(ClientInfo {
             fd: form.fd,

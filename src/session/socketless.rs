@@ -1,5 +1,5 @@
-//! Sessions without a socket: opened, read, acknowledged and ended by whoever carries their bytes. Long polling is made
-//! of them, and so is any transport of an application's.
+//! Sessions without a socket. Whoever carries their bytes opens, reads, acknowledges and ends them: the server's own
+//! long polling, or an application with a transport of its own.
 
 use crate::codec::http::Response;
 use crate::codec::unit;
@@ -12,19 +12,20 @@ use crate::session::posting::UNKNOWN;
 use crate::session::state::{Awaited, Session, Socketless};
 use std::time::Duration;
 
-/// What a session without a socket has for its client; given by [`Server::read_output`](crate::Server::read_output).
+/// What a session without a socket has for its client; returned by
+/// [`Server::read_output`](crate::Server::read_output).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Output<'a> {
     units: &'a [u8],
     /// Whether there is nothing more.
     pub is_all: bool,
-    /// Why the session is ending, where it is. With the last of its output the client is to be told.
+    /// Why the session is ending, if it is. Tell the client along with the last of the output.
     pub end: Option<&'a CloseReason>,
 }
 
 impl<'a> Output<'a> {
-    /// The messages as the session's envelope has them, in order: whether each is binary, and its bytes.
+    /// The messages in order, as the session's envelope encodes them: whether each is binary, and its bytes.
     pub fn iter(&self) -> impl Iterator<Item = (bool, &'a [u8])> + use<'a> {
         unit::iter(self.units)
     }
@@ -45,7 +46,7 @@ impl<'a> Output<'a> {
 }
 
 impl Sessions {
-    /// Opens a session that counts for the address of the connection `by`; `None` where there is no room.
+    /// Opens a session that counts for the address of the connection `by`; `None` if there is no room.
     pub(crate) fn open_socketless(&mut self, by: Fd, socketless: Socketless) -> Option<Fd> {
         let session = Session::Socketless(Box::new(socketless));
         let kind = session.counted_as();
@@ -70,7 +71,7 @@ impl Sessions {
         }
     }
 
-    /// For how long a session lives without a sign of its client.
+    /// How long a session lives without a sign of its client.
     pub(crate) fn socketless_timeout(&self, fd: Fd) -> Duration {
         match self.socketless(fd).map_or(0, |socketless| socketless.timeout_ms) {
             0 => self.config.poll_hold.saturating_add(self.config.poll_grace),
@@ -78,7 +79,7 @@ impl Sessions {
         }
     }
 
-    /// The client is there. `lives_on`: it has as much time again.
+    /// Notes a sign of the client. `lives_on`: its timeout starts again. Returns false if this is no such session.
     pub(crate) fn touch(&mut self, fd: Fd, lives_on: bool) -> bool {
         if self.socketless(fd).is_none() {
             return false;
@@ -93,7 +94,7 @@ impl Sessions {
         true
     }
 
-    /// Counts a message that came by other ways: whether it is within the rate.
+    /// Counts a message that came by other means. Returns whether it is within the rate.
     pub(crate) fn count_message(&mut self, fd: Fd) -> bool {
         let heard = self.connections.tick_now();
         let Some(connection) = self.connections.open_mut(fd) else { return false };
@@ -114,7 +115,7 @@ impl Sessions {
         connection.queued_bytes() > 0 || !socketless.taken.is_empty() || socketless.end.is_some()
     }
 
-    /// All that is not acknowledged, as far as it has at most `bytes_max`, and one message in any case.
+    /// Everything that is not acknowledged, up to `bytes_max` bytes, but at least one message.
     pub(crate) fn read_output(&mut self, fd: Fd, bytes_max: usize) -> Option<Output<'_>> {
         let mut taken = std::mem::take(&mut self.socketless_mut(fd)?.taken);
         self.connections.take_queued(fd, &mut taken, unit::len_of_first, bytes_max);
@@ -125,12 +126,12 @@ impl Sessions {
         Some(Output { units: &socketless.taken, is_all, end: socketless.end.as_deref() })
     }
 
-    /// How many messages were read and not acknowledged; `None` where this is no such session.
+    /// How many messages were read and not acknowledged; `None` if this is no such session.
     pub(crate) fn unacknowledged(&self, fd: Fd) -> Option<usize> {
         self.socketless(fd).map(|socketless| unit::count(&socketless.taken))
     }
 
-    /// Forgets the first messages that were read: the client has them. False where not as many were read.
+    /// Drops the first messages that were read, because the client has them. Returns false if fewer were read.
     pub(crate) fn acknowledge_output(&mut self, fd: Fd, count: usize) -> bool {
         if self.unacknowledged(fd).is_none_or(|unacknowledged| count > unacknowledged) {
             return false;
@@ -155,14 +156,15 @@ impl Sessions {
         (waiting.awaited.session() == Some(fd) && !waiting.is_answered).then_some(by)
     }
 
-    /// From now on this request is the one that waits for output: the one that waited before, where another did.
+    /// Makes this request the one that waits for output. Returns the connection of the request that waited before, if
+    /// any.
     pub(crate) fn park(&mut self, fd: Fd, by: Fd) -> Option<Fd> {
         let older = self.parked(fd);
         self.socketless_mut(fd)?.parked = Some(by);
         older.filter(|older| *older != by)
     }
 
-    /// A session is over: a request that still waits for its output is told.
+    /// A session is over: answers the request that still waits for its output.
     pub(crate) fn answer_parked(&mut self, fd: Fd, parked: Option<Fd>) {
         if let Some(by) = parked
             && let Some(awaited) = self.waiting(by).map(|waiting| waiting.awaited)
@@ -175,7 +177,7 @@ impl Sessions {
         }
     }
 
-    /// A request waits for the output of a session of an application's; false if there is no such session.
+    /// Lets a request wait for the output of an application's session; false if there is no such session.
     pub(crate) fn wait_for_output(&mut self, fd: Fd, by: Fd) -> bool {
         if self.socketless(fd).is_none_or(|socketless| socketless.is_poll) {
             return false;
@@ -189,8 +191,8 @@ impl Sessions {
         true
     }
 
-    /// Ends a session after all that was pushed to it: whoever carries it is told that there is an end to tell. A
-    /// server that goes waits for no next request.
+    /// Ends a session after everything that was pushed to it. Its carrier learns that there is an end to deliver. At a
+    /// shutdown the session ends at once if no request waits: no next request will come.
     pub(crate) fn end_after_output(&mut self, fd: Fd, reason: CloseReason) {
         if self.socketless_mut(fd).is_none_or(|socketless| socketless.end.is_some()) {
             return;
@@ -206,7 +208,8 @@ impl Sessions {
         self.connections.tell_has_output(fd);
     }
 
-    /// The server goes, and with it a connection: where it waits for the output of a session, that is told first.
+    /// Ends a connection at a shutdown. If it waits for a session's output, the session ends first and the request is
+    /// answered. Returns whether it was waiting for one.
     pub(crate) fn end_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
         let Some(waiting) = self.waiting(by) else { return false };
         let Some(session) = waiting.awaited.session() else { return false };
@@ -215,10 +218,10 @@ impl Sessions {
         true
     }
 
-    /// Ends a session at once. Where it was ending already, that is why.
+    /// Ends a session at once. If it was ending already, its earlier reason is kept.
     pub(crate) fn end_socketless(&mut self, fd: Fd, reason: CloseReason) -> bool {
         let Some(socketless) = self.socketless_mut(fd) else { return false };
-        // It stays noted that it was ending: only what is established is counted as such.
+        // `end` stays set, because a session without it counts as established.
         let reason = socketless.end.as_deref().cloned().unwrap_or(reason);
         self.connections.kill(fd, reason);
         true
@@ -236,7 +239,7 @@ impl Sessions {
         self.end_socketless(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
     }
 
-    /// A session is over: gives its memory back.
+    /// A session is over: releases its memory.
     pub(crate) fn forget_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
         self.tokens.revoke(fd);
         let len = socketless.taken.len();

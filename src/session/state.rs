@@ -1,5 +1,5 @@
-//! Protocol state of one connection: where in its HTTP or WebSocket life it is. Kept to 16 bytes; what only a
-//! connection in the middle of something needs is behind a pointer.
+//! Protocol state of one connection: how far it is in its HTTP or WebSocket life. Kept to 16 bytes; what a connection
+//! needs only while something is incomplete is boxed.
 
 use super::formats::FormatId;
 use super::info::Transport;
@@ -21,18 +21,18 @@ pub(crate) enum Session {
     WebSocket(WebSocket),
     EventStream(EventStream),
     Socketless(Box<Socketless>),
-    /// Raw TCP between packages. Not a struct with the next one: it would not fit.
+    /// Raw TCP between packages. A variant apart from `TcpHeld`, because one struct for both would not fit.
     Tcp(RawTcp),
     /// Raw TCP in the middle of a package.
     TcpHeld(Box<HeldPackage>),
     /// Raw TCP that is ending.
     TcpEnded(Route),
-    /// On its way to become a WebSocket that was opened from here.
+    /// A WebSocket that this side is opening.
     Dialing(Dialing),
 }
 
 impl Session {
-    /// How messages look to it, while it is established.
+    /// The format of messages to this connection, while it is established.
     #[inline]
     pub(crate) fn format(&self) -> Option<FormatId> {
         match self {
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    /// Which end of it this side is.
+    /// The role of this side.
     pub(crate) fn role(&self) -> Role {
         match self {
             Session::WebSocket(websocket) => websocket.role(),
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// Whose connection it is, once it is one that can be pushed to.
+    /// The route of the connection, once messages can be pushed to it.
     pub(crate) fn route(&self) -> Option<Route> {
         match self {
             Session::WebSocket(websocket) => Some(websocket.route),
@@ -88,13 +88,13 @@ impl Session {
         }
     }
 
-    /// As what it counts, while it is established. What was opened from here does not count.
+    /// The transport that it counts as while it is established. Connections that this side opened do not count.
     pub(crate) fn counted_as(&self) -> Option<Transport> {
         let format = self.format().filter(|format| !format.is_masked());
         format.map(|_| self.transport())
     }
 
-    /// Of a session that messages are posted to, the number of the last that had one.
+    /// The number of the last numbered message posted for this session; `None` if none can be posted.
     pub(crate) fn posted_mut(&mut self) -> Option<&mut u32> {
         match self {
             Session::EventStream(stream) => Some(&mut stream.posted),
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// Memory of what is only partly here.
+    /// Memory of incomplete messages and requests.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Session::Http(http) => http.held.as_ref().map_or(0, |held| held.held_bytes()),
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Forgets what is only partly here, for nothing will be added to it: how much memory that was.
+    /// Drops incomplete messages, because nothing will be added to them. Returns how much memory they took.
     pub(crate) fn forget(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
@@ -139,23 +139,23 @@ impl SessionState for Session {
     }
 }
 
-/// What is known of a few connections only; see [`net::rare`](crate::net::rare).
+/// What only a few connections need; see [`net::rare`](crate::net::rare).
 #[derive(Debug, Default)]
 pub(crate) struct Note {
-    /// The user does not want the connection to be read.
+    /// The application does not want the connection to be read.
     pub(crate) pause: Option<Pause>,
-    /// Where the text that is pushed in parts was cut.
+    /// UTF-8 state at the end of the last part of a text that is pushed in parts.
     pub(crate) text: Option<utf8::Validator>,
     /// Frames deferred until the message that is pushed in parts ends.
     pub(crate) held_back: Vec<u8>,
-    /// Whose handler writes the body of a response to it.
+    /// The route whose handler is writing a response body to it.
     pub(crate) writer: Option<Route>,
-    /// The listener that it came in by, while it speaks HTTP and if the listener has options of its own.
+    /// The listener that accepted it, while it speaks HTTP and if the listener has options of its own.
     pub(crate) listener: Option<Route>,
 }
 
 impl Note {
-    /// Its part of what counts as held for incomplete messages.
+    /// Its share of the memory that counts as held for incomplete messages.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_back.capacity() + self.pause.as_ref().map_or(0, |pause| pause.bytes.capacity())
     }
@@ -171,12 +171,12 @@ impl RareNote for Note {
     }
 }
 
-/// A connection that is not to be read.
+/// A pause in reading a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
-    /// Read before, and not yet looked at.
+    /// Bytes that were read but not decoded yet.
     pub(crate) bytes: Vec<u8>,
-    /// It is read again from the end of the turn on.
+    /// Reading starts again at the end of this turn.
     pub(crate) is_ending: bool,
 }
 
@@ -188,7 +188,7 @@ impl Default for Session {
 
 #[derive(Debug, Default)]
 pub(crate) struct Http {
-    /// A request that is not whole yet, or waits until the answers before it are read.
+    /// A request that is incomplete, waits for its answer, or waits until the client has read earlier answers.
     pub(crate) held: Option<Box<Held>>,
 }
 
@@ -206,33 +206,33 @@ impl Http {
 }
 
 impl Held {
-    /// What it costs beside its bytes, the allocator's own part included.
+    /// Memory of a `Held` without its bytes, including the allocator's overhead.
     const OWN_BYTES: usize = size_of::<Held>() + 32;
 
     pub(crate) fn held_bytes(&self) -> usize {
         Held::OWN_BYTES + self.bytes.capacity()
     }
 
-    /// Keeps `more` within `room` bytes of memory for all of it; whether there is so much.
+    /// Appends `more` if everything then fits into `room` bytes of memory. Returns whether it did.
     pub(crate) fn keep(&mut self, more: &[u8], room: usize) -> bool {
         let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
         let Some(spare) = room.checked_sub(Held::OWN_BYTES + needed) else { return false };
         if needed > capacity {
-            // Little of what others may need more.
+            // Do not reserve much of the memory that connections share.
             self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);
         true
     }
 
-    /// Gives `call` the head of the request that waits.
+    /// Calls `call` with the head of the waiting request.
     pub(crate) fn with_head<R>(&self, waiting: &Waiting, call: impl FnOnce(&Head<'_>) -> R) -> R {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let parsed = Head::parse(&self.bytes[..waiting.head_len], &mut headers);
         call(&parsed.ok().flatten().expect("parsed before").0)
     }
 
-    /// Forgets the first bytes, and the memory that they needed where it was much more than is left.
+    /// Drops the first `len` bytes, and frees memory if far more is allocated than is still needed.
     pub(crate) fn forget(&mut self, len: usize) {
         self.bytes.drain(..len);
         if self.bytes.capacity() / 4 > self.bytes.len().max(1 << 10) {
@@ -241,36 +241,36 @@ impl Held {
     }
 }
 
-/// What is known of the request at the start of the held bytes, so that it is not found out again with each
-/// byte that comes.
+/// What is already known of the request at the start of the held bytes, so that it is not worked out again for each
+/// byte that arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The head does not end within so many bytes.
+    /// The end of the head is not within this many bytes.
     pub(crate) searched: usize,
-    /// So many bytes were judged by the parser.
+    /// The parser has already judged this many bytes.
     pub(crate) judged: usize,
-    /// The head's length and the state of its body, once the head is whole.
+    /// The length of the head and the state of the body, once the head is complete.
     pub(crate) body: Option<(usize, Body)>,
-    /// What decides how long the body may be, once the head is whole.
+    /// The route that limits the length of the body, once the head is complete.
     pub(crate) policy: Route,
-    /// The request was handed to a callback, which answers it later.
+    /// The request was given to a callback, which answers it later.
     pub(crate) waiting: Option<Waiting>,
 }
 
 /// A request at the start of the held bytes that is answered later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
-    /// Whose request it is.
+    /// The route of the request.
     pub(crate) route: Route,
     pub(crate) head_len: usize,
-    /// Of the body, its chunks joined.
+    /// The length of the body with its chunks joined.
     pub(crate) body_len: usize,
-    /// Of all of it, as it came.
+    /// The length of the whole request as received.
     pub(crate) len: usize,
     pub(crate) awaited: Awaited,
-    /// The answer is given, and carried out in a moment.
+    /// The answer was given and will be sent in a moment.
     pub(crate) is_answered: bool,
-    /// The connection is to end behind the answer.
+    /// The connection ends after the answer.
     pub(crate) is_last: bool,
 }
 
@@ -291,11 +291,11 @@ pub(crate) enum Awaited {
     Handshake,
     /// [`Server::respond`](crate::Server::respond).
     Response,
-    /// Output of a session of an application's.
+    /// Output of a session that the application carries.
     Output(Fd),
-    /// Messages to a session of long polling.
+    /// Messages for a long-polling session.
     Poll(Fd),
-    /// The end of the response's body, which is being written. Of the request nothing is held any more.
+    /// The end of the response body, which is being written. Nothing of the request is held any more.
     Body(BodyOut),
 }
 
@@ -321,14 +321,14 @@ pub(crate) struct BodyOut {
     pub(crate) keep_alive: bool,
 }
 
-/// Raw TCP: its listener's route, and how messages go out to it.
+/// A raw TCP connection: the route of its listener, and the format of messages to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawTcp {
     pub(crate) route: Route,
     pub(crate) format: FormatId,
 }
 
-/// A package of which only the start is here.
+/// A package that is incomplete.
 #[derive(Debug)]
 pub(crate) struct HeldPackage {
     pub(crate) tcp: RawTcp,
@@ -343,7 +343,7 @@ impl HeldPackage {
 
 #[derive(Debug, Default)]
 pub(crate) struct Dialing {
-    /// An answer that is not whole yet.
+    /// The beginning of an answer that is incomplete.
     pub(crate) held: Option<Box<Held>>,
 }
 
@@ -353,22 +353,22 @@ pub(crate) struct WebSocket {
     pub(crate) phase: Phase,
     pub(crate) marks: Marks,
     pub(crate) format: FormatId,
-    /// When its last message came, as `Liveness` notes it.
+    /// When its last message came, as noted by `Liveness::note`.
     pub(crate) spoke: u8,
-    /// Of the last ping that was answered, in ms.
+    /// Round trip of the last ping that was answered, in ms.
     pub(crate) round_trip: Option<NonZeroU16>,
-    /// Whose connection it is, and which side opened it.
+    /// The route of the connection. It also tells which side opened it.
     pub(crate) route: Route,
 }
 
-/// What else there is to know of a WebSocket, in one byte.
+/// Flags of a WebSocket, in one byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks(u8);
 
 impl Marks {
-    /// A ping went out that has to be answered, and nothing was heard since.
+    /// A ping that must be answered was sent, and nothing was received since.
     pub(crate) const PINGED: u8 = 1;
-    /// A message was pushed in part: nothing but its other parts and control frames may follow.
+    /// A message was pushed in part: only its other parts and control frames may follow.
     pub(crate) const UNFINISHED: u8 = 2;
 
     /// Whether one of `marks` is set.
@@ -382,63 +382,67 @@ impl Marks {
 }
 
 impl WebSocket {
-    /// Which end of it this side is.
+    /// The role of this side.
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
 
-    /// Whether it may be sent now what all others of its format are.
+    /// Whether it can now take the bytes that all connections of its format share.
     #[inline]
     pub(crate) fn is_shared_now(&self) -> bool {
         self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && !self.format.is_masked()
     }
 }
 
-/// An answer that goes on and on (WHATWG HTML §9.2).
+/// A response that does not end, sent event by event (WHATWG HTML §9.2).
 #[derive(Debug, Default)]
 pub(crate) struct EventStream {
     pub(crate) route: Route,
     pub(crate) is_ended: bool,
-    /// It took nothing when it was last looked at.
+    /// Its client was not reading at the last check.
     pub(crate) is_stalled: bool,
     pub(crate) format: FormatId,
-    /// The number of the last message that was posted with one.
+    /// The number of the last numbered message posted for it.
     pub(crate) posted: u32,
 }
 
-/// A session without a socket: what goes to it waits in its outbox until it is taken, to be sent by other ways.
+/// A session without a socket. Messages to it wait in its outbox until they are taken, to be sent by other means:
+///
+/// ```text
+/// push ──> outbox ──(read_output)──> taken ──(acknowledge_output)──> dropped
+/// ```
 #[derive(Debug)]
 pub(crate) struct Socketless {
     pub(crate) route: Route,
     pub(crate) format: FormatId,
-    /// It is one of the server's own long polling, and not of an application's.
+    /// It belongs to the server's own long polling, not to the application.
     pub(crate) is_poll: bool,
-    /// The number of the last message that was posted with one.
+    /// The number of the last numbered message posted for it.
     pub(crate) posted: u32,
-    /// The client's, as of the request that began it.
+    /// The client's address, as of the request that opened the session.
     pub(crate) address: Option<SocketAddr>,
-    /// For how long it lives without a sign of its client, in ms; 0: as long polling has it.
+    /// How long it lives without a sign of its client, in ms. 0: as long as a long-polling session.
     pub(crate) timeout_ms: u32,
     /// The connection whose request waits for output, or waited last.
     pub(crate) parked: Option<Fd>,
-    /// Units out of the outbox that were read, and that nobody has acknowledged.
+    /// Units that were read out of the outbox and are not acknowledged yet.
     pub(crate) taken: Vec<u8>,
     /// Why it is ending.
     pub(crate) end: Option<Box<CloseReason>>,
 }
 
-/// RFC 6455 §7.1.
+/// State of the close handshake (RFC 6455 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     #[default]
     Open,
-    /// The server's close frame is queued or sent, the peer's is awaited.
+    /// This side's close frame is queued or sent; the peer's is awaited.
     CloseSent,
     /// Both close frames are sent, or there is no use in waiting for the peer's.
     Closed,
 }
 
-/// Simulated streams need a tag beside their number.
+/// Not checked with simulated streams, which need a tag beside their number.
 #[cfg(not(any(test, feature = "sim")))]
 const _: () = assert!(size_of::<crate::net::connection::Connection<Session>>() == 64);
 
@@ -451,7 +455,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_its_stream_60_bytes_and_its_place_in_the_wheel() {
-        // Padded to eights, for a simulated stream has 8 where a real one has 4.
+        // Rounded up to a multiple of 8, because a simulated stream takes 8 bytes and a real one 4.
         assert_eq!((size_of::<Connection<Session>>() - size_of::<Stream>()).next_multiple_of(8), 64);
         assert_eq!(size_of::<Option<Connection<Session>>>(), size_of::<Connection<Session>>());
         assert_eq!(Wheel::LINK_BYTES, 16);

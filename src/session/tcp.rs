@@ -1,4 +1,4 @@
-//! Raw TCP connections: packages out of their bytes to the handler, and messages to them as packages.
+//! Raw TCP connections: cutting their bytes into packages for the handler, and sending messages as packages.
 
 use crate::codec::tcp::{Framer, Package, PackageError, PackageLimits};
 use crate::codec::ws::close;
@@ -14,21 +14,21 @@ use crate::session::state::{HeldPackage, RawTcp, Session};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What the bytes of a raw TCP connection came to.
+/// What the start of the bytes of a raw TCP connection is.
 pub(crate) enum TcpRead {
-    /// Nothing whole yet; so many bytes were used.
+    /// Nothing complete yet; this many bytes were used.
     More(usize),
-    /// A package: where it is in the bytes, of which so many were used.
+    /// A package: how many bytes were used, and where in them it is.
     Package(usize, Range<usize>),
-    /// A package that was held: its bytes, and where it is in them.
+    /// A package that was held: how many bytes were used, the held bytes, and where in these it is.
     Held(usize, Box<HeldPackage>, Range<usize>),
-    /// The rest is for later, or for nobody.
+    /// The rest is kept for later, or ignored.
     Stop,
     Broken(PackageError),
 }
 
 impl Sessions {
-    /// Takes a new connection in; false where it may not stay.
+    /// Accepts a new connection; false if it may not stay.
     pub(crate) fn accept_tcp(&mut self, fd: Fd, listener: u8, admission: Admission) -> bool {
         if admission != Admission::Welcome {
             log::debug!("{fd}: turned away: {admission:?}");
@@ -72,7 +72,7 @@ impl Sessions {
         }
     }
 
-    /// More of a package that is only partly here.
+    /// Takes more bytes of an incomplete package.
     fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &PackageLimits) -> TcpRead {
         let Some(Session::TcpHeld(held)) = self.connections.session_mut(fd) else { return TcpRead::Stop };
         let tcp = held.tcp;
@@ -90,7 +90,7 @@ impl Sessions {
         }
     }
 
-    /// Puts another session in place; what either holds is counted.
+    /// Puts another session in place, and updates the count of held memory. Returns the old session.
     fn set_session(&mut self, fd: Fd, session: Session) -> Option<Session> {
         let after = session.held_bytes();
         let before = std::mem::replace(self.connections.session_mut(fd)?, session);
@@ -98,12 +98,12 @@ impl Sessions {
         Some(before)
     }
 
-    /// Counts a package that is to be delivered: whether it is within the connection's rate.
+    /// Counts a package that is to be delivered. Returns whether it is within the connection's rate.
     pub(crate) fn count_package(&mut self, fd: Fd) -> bool {
         if let Some(connection) = self.connections.open_mut(fd)
             && let Some(format) = connection.session.format()
             && let Some(route) = connection.session.route()
-            // Without packages there is nothing to count: how much comes at a time is the network's doing.
+            // Without packages there is nothing to count: the network decides how much comes at a time.
             && !matches!(self.formats.framer(format), Framer::None)
             && !connection.meter.take_messages(1, &self.paths.policy(route).rates)
         {
@@ -116,7 +116,7 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// Pushes a package without copying its payload, where the framing leaves it as it is.
+    /// Pushes a package without copying its payload, if the framing leaves the payload as it is.
     pub(crate) fn push_package(
         &mut self,
         fd: Fd,
@@ -125,7 +125,7 @@ impl Sessions {
         quota: Quota,
     ) -> Result<(), PushError> {
         let Some(Package { head, body, mark }) = framer.frame(bytes) else {
-            // Logged too: what a push answers is easily overlooked, and then all that is missing is the message.
+            // Logged too: the error of a push is easily overlooked, and then the message is simply missing.
             log::debug!("{fd}: a message with the end mark in it, or too long for its length, is not sent");
             return Err(PushError::Unsendable);
         };

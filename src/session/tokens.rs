@@ -1,5 +1,5 @@
-//! Names of sessions that no one can guess: a client proves by its token that a request of another connection is its
-//! own. Never logged, and known for as long as the session lives.
+//! Names of sessions that nobody can guess. With its token a client proves that a request on another connection
+//! belongs to its session. Tokens are never logged, and are valid for as long as the session lives.
 
 use crate::fd::Fd;
 use base64::Engine as _;
@@ -20,14 +20,14 @@ impl Token {
     }
 }
 
-/// It shows nothing of itself: what is printed may be kept.
+/// Shows nothing of the token, because logs may be kept.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
-/// The sessions that have a token, found from either side.
+/// The sessions that have a token, and their tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     fds: HashMap<Token, Fd>,
@@ -40,14 +40,14 @@ impl Tokens {
         Ok(self.give(fd, Token::draw()?))
     }
 
-    /// Makes a token that was drawn before the session's.
+    /// Gives a session a token that was drawn before.
     pub(crate) fn give(&mut self, fd: Fd, token: Token) -> String {
         self.fds.insert(token, fd);
         self.tokens.insert(fd, token);
         URL_SAFE_NO_PAD.encode(token.0)
     }
 
-    /// Whose token it is.
+    /// The session with this token.
     pub(crate) fn find(&self, text: &str) -> Option<Fd> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         self.fds.get(&Token(bytes.try_into().ok()?)).copied()

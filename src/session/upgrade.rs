@@ -1,4 +1,4 @@
-//! Handshakes: what is in order, and how a connection becomes a WebSocket.
+//! Handshakes: checking them, and turning a connection into a WebSocket.
 
 use crate::codec::http::{Head, Refusal};
 use crate::codec::labels::PROTOCOL;
@@ -13,7 +13,7 @@ use crate::session::route::Route;
 use crate::session::state::{Session, WebSocket};
 use std::fmt::Write as _;
 
-/// What the server answers a handshake that is in order with, where nobody objects.
+/// How the server answers a valid handshake, if nobody objects.
 pub(crate) enum Offer {
     WebSocket { accept: String, preferred: Option<String> },
     EventStream,
@@ -21,7 +21,7 @@ pub(crate) enum Offer {
 }
 
 impl Sessions {
-    /// Whether a request is of a session of long polling, or begins one.
+    /// Whether a request belongs to a long-polling session, or begins one.
     pub(crate) fn is_poll(&self, route: Route, head: &Head<'_>) -> bool {
         let policy = self.policy(route);
         let query = head.query().unwrap_or_default().as_bytes();
@@ -39,7 +39,7 @@ impl Sessions {
             || self.is_poll(route, head)
     }
 
-    /// Everything that refuses a handshake before anybody is asked.
+    /// Checks everything that can refuse a handshake before a callback is asked.
     pub(crate) fn judge_handshake(&self, request: &Request<'_>) -> Result<Offer, Refusal> {
         let accept = match handshake::is_attempt(&request.head) {
             true => Some(handshake::check(&request.head)?),
@@ -65,7 +65,7 @@ impl Sessions {
         Ok(Offer::WebSocket { accept, preferred })
     }
 
-    /// How messages go to a client that is let in.
+    /// The format of messages to a client that was accepted.
     pub(crate) fn choose_format(
         &mut self,
         transport: Transport,
@@ -81,7 +81,7 @@ impl Sessions {
         })
     }
 
-    /// Answers with 101: whether it is a WebSocket now.
+    /// Answers with 101. Returns whether the connection is a WebSocket now.
     pub(crate) fn switch(
         &mut self,
         route: Route,
@@ -108,7 +108,7 @@ impl Sessions {
         {
             return false;
         }
-        // A pong may overtake messages, but not the answer that makes it one.
+        // A pong may overtake messages, but not the answer that opens the WebSocket.
         self.connections.pin(fd);
         let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));

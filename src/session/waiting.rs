@@ -1,5 +1,5 @@
-//! Answers that are given later than in the callback that was asked for them: the request stays where it was held,
-//! and what follows from the answer gets it whole again.
+//! Answers that are given after the callback that was asked for them has returned. The request stays where it was
+//! held, and is available as a whole when the answer comes.
 
 use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
@@ -9,26 +9,26 @@ use crate::session::request::{Handshake, Verdict};
 use crate::session::route::Route;
 use crate::session::state::{Awaited, Held, Session, Waiting};
 
-/// What was waited for.
+/// The answer that was waited for.
 #[derive(Debug)]
 pub(crate) enum LateAnswer {
     Handshake(Handshake),
     Response(Response),
 }
 
-/// What a verb makes the server do when the callback that it was called from is over: a verb calls nobody back.
+/// What the server must do for a verb when the current callback has returned: a verb never calls a handler itself.
 pub(crate) enum FollowUp {
     /// A waiting request got its answer.
     Answered(Fd, LateAnswer),
     /// The body of a response was written to its end.
     BodyEnded(Fd),
-    /// A pause is to end.
+    /// A pause ends.
     Resumed(Fd),
-    /// A session without a socket goes on over a WebSocket.
+    /// A session without a socket moves to a WebSocket.
     Adopted {
         session: Fd,
         websocket: Fd,
-        /// The WebSocket is not read for that reason alone.
+        /// The WebSocket is paused only for this.
         is_paused: bool,
     },
     /// A request has waited for the output of a session for as long as it may.
@@ -72,13 +72,14 @@ impl Sessions {
         is_new
     }
 
-    /// Of a connection whose answer is on its way: ends it after the answer; whether it was not ending already.
+    /// If a connection's answer is on its way, ends the connection after it, and returns whether it was not ending
+    /// already.
     pub(crate) fn end_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
     }
 
-    /// Whose a connection is now: that of its session, or of the request that waits on it.
+    /// The route of a connection now: of its session, or of the request that waits on it.
     pub(crate) fn route(&mut self, fd: Fd) -> Option<Route> {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => http.waiting().map(|waiting| waiting.route),
@@ -93,7 +94,8 @@ impl Sessions {
         }
     }
 
-    /// More came while an answer is waited for. The client's end shall be seen, so it is read on, but only so far.
+    /// More bytes came while an answer is awaited. Reading goes on, to see if the client closes, but only up to a
+    /// limit.
     pub(crate) fn wait_on(&mut self, fd: Fd, held: Box<Held>) {
         let len = held.progress.waiting.map_or(0, |waiting| waiting.len);
         if held.bytes.len() - len > self.config.head_bytes_max {
@@ -102,7 +104,7 @@ impl Sessions {
         self.hold(fd, held);
     }
 
-    /// Whether the deadline was that of an answer.
+    /// Handles a deadline if it belongs to an answer. Returns whether it does.
     pub(crate) fn wait_expired(&mut self, fd: Fd) -> bool {
         let Some(waiting) = self.waiting(fd) else { return false };
         let awaited = waiting.awaited;
@@ -125,8 +127,8 @@ impl Sessions {
 }
 
 impl Held {
-    /// Forgets of a request that waits for output all that its answer does not depend on: a browser's head is
-    /// several hundred bytes, and most of them wait most of the time.
+    /// Drops everything of a request waiting for output that its answer does not depend on: a browser's head is
+    /// several hundred bytes, and most such requests wait most of the time.
     pub(crate) fn condense(&mut self) {
         let Some(waiting) = self.progress.waiting.as_mut() else { return };
         if waiting.awaited.session().is_none() {

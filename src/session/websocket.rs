@@ -1,4 +1,5 @@
-//! A WebSocket's bytes: decoded into what the handler is told, answered where the protocol says how (RFC 6455 §5, §7).
+//! The bytes of a WebSocket: decoded into events for the handler; what the protocol itself can answer is answered here
+//! (RFC 6455 §5, §7).
 
 use crate::codec::ws::{Event, MessageLimits, Opcode, ProtocolError, Role, close};
 use crate::error::{Cause, CloseReason, Fault, Side};
@@ -9,22 +10,22 @@ use crate::session::Sessions;
 use crate::session::route::Route;
 use crate::session::state::{Marks, Phase, Session};
 
-/// One read of a WebSocket: what stays the same for all of its frames.
+/// One read of a WebSocket: what is the same for all of its frames.
 pub(crate) struct WebSocketRead {
     pub(crate) route: Route,
     /// It speaks `swio.1`.
     pub(crate) is_labelled: bool,
-    /// When its last message came before this read, as `Liveness` notes it.
+    /// When its last message before this read came, as noted by `Liveness::note`.
     pub(crate) spoke: u8,
     limits: MessageLimits,
     rates: Rates,
 }
 
-/// What the start of the bytes came to.
+/// What the start of the bytes is.
 pub(crate) enum Step {
-    /// So many bytes were used, and they ended in this.
+    /// This many bytes were used, and they ended in this event.
     Used(usize, Option<Event>),
-    /// The rest is for later, or for nobody.
+    /// The rest is kept for later, or ignored.
     Stop,
     Broken(ProtocolError),
     /// More messages than its rate allows.
@@ -32,7 +33,7 @@ pub(crate) enum Step {
 }
 
 impl Sessions {
-    /// Begins to read; `None` where nothing counts any more.
+    /// Begins a read; `None` if nothing that comes counts any more.
     #[inline]
     pub(crate) fn begin_websocket_read(&mut self, fd: Fd) -> Option<WebSocketRead> {
         let websocket = self.websocket_mut(fd)?;
@@ -43,7 +44,7 @@ impl Sessions {
         let route = websocket.route;
         let (is_labelled, spoke) = (websocket.format.is_labelled(), websocket.spoke);
         let (mut limits, rates) = self.limits(route);
-        // What is in front of a payload is not for the handler.
+        // The labels before a payload are not for the handler.
         limits.in_parts &= !is_labelled;
         Some(WebSocketRead { route, is_labelled, spoke, limits, rates })
     }
@@ -51,7 +52,7 @@ impl Sessions {
     /// Decodes the next message, control frame, or part of one from the start of `bytes`, which are not empty.
     #[inline(always)]
     pub(crate) fn websocket_step(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
-        // Looked up anew for each message: a callback may have ended the connection.
+        // Looked up again for each message, because a callback may have ended the connection.
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
         if connection.flags.has(Flags::HELD_BY_USER) {
@@ -102,7 +103,7 @@ impl Sessions {
         (limits, rates)
     }
 
-    /// What is not a whole message takes memory, of which there is so much for all together.
+    /// Decodes a part of a message. Parts take memory, and there is only so much for all connections together.
     fn piece(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
         read.limits.room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
@@ -110,7 +111,7 @@ impl Sessions {
         let before = websocket.decoder.held_bytes();
         let step = websocket.decoder.piece(bytes, &read.limits, &mut self.spare);
         let held = websocket.decoder.held_bytes();
-        // Who uploads is not idle, however long it takes.
+        // A peer that uploads is not idle, however long the upload takes.
         websocket.spoke = self.liveness.note(connection.heard);
         let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
         let inbound = &mut self.connections.inbound_bytes;
@@ -122,15 +123,15 @@ impl Sessions {
         }
     }
 
-    /// RFC 6455 §5.5.3. Where the peer does not read, only the newest pong is kept for it.
+    /// RFC 6455 §5.5.3. If the peer does not read, only the newest pong is kept for it.
     pub(crate) fn answer_ping(&mut self, fd: Fd, payload: &[u8]) {
         self.stats.pings_received += 1;
         let frame = self.control_frame(fd, Opcode::Pong, payload);
         self.connections.write_urgent(fd, frame.as_slice()).ok();
     }
 
-    /// RFC 6455 §5.5.1: the close frame is answered with its own code, then the server is the one to end TCP
-    /// (§7.1.1), and a client waits for that. `is_last`: nothing came after the close frame, as it should be.
+    /// RFC 6455 §5.5.1: the close frame is answered with its own code. Then the server ends TCP (§7.1.1); a client
+    /// waits for that. `is_last`: nothing came after the close frame, as it should be.
     pub(crate) fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>, is_last: bool) {
         if is_last {
             self.connections.said_all(fd);
@@ -145,7 +146,7 @@ impl Sessions {
         self.end(fd, reason);
     }
 
-    /// The peer broke its protocol, or a limit of it: what the handler is to be told.
+    /// The peer broke the protocol or exceeded a limit. Returns what the handler is to be told.
     pub(crate) fn broken(&mut self, fd: Fd, code: u16, what: &'static str) -> Option<Fault> {
         log::debug!("{fd}: {what}, closing with {code}");
         let refusals = &mut self.stats.refusals;
@@ -168,7 +169,7 @@ impl Sessions {
         self.fail_for(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
     }
 
-    /// Fails a connection for what its peer did: what the handler is to be told.
+    /// Fails a connection because of what its peer did. Returns what the handler is to be told.
     fn fail_for(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
         let is_open = self.is_established(fd);
         self.fail(fd, code, what, cause);

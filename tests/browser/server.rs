@@ -1,5 +1,5 @@
-//! What the browser tests talk to. A message comes back as it is, but for those that begin with a slash, which say what
-//! the server is to do. What happens to sessions is printed, one line each, for the tests to read.
+//! The server of the browser tests. A message is echoed, except if it begins with a slash: then it tells the server
+//! what to do. What happens to sessions is printed, one line each, for the tests to read.
 
 use std::io;
 use std::time::Duration;

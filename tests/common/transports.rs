@@ -1,4 +1,4 @@
-//! A client's end for each transport, so that one scenario can be that of all of them.
+//! A client for each transport, so that one scenario can run on all of them.
 
 use super::*;
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! Subscriptions that say more than the topic's name, and those that are answered later.
+//! Subscriptions with more than the topic's name, and those that are answered later.
 
 use super::*;
 use std::sync::mpsc;

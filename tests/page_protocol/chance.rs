@@ -1,4 +1,4 @@
-//! A client by the book that is cut anywhere, by chance.
+//! A correct client whose connection is cut at random points.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Clients that come back: what they have missed, and gaps.
+//! Clients that reconnect: what they have missed, and gaps.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Labels beside each message, on each transport.
+//! The labels of each message, on each transport.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Who may subscribe, what comes of it, and from where it goes on.
+//! Who may subscribe, what the client gets then, and where it resumes.
 
 use super::*;
 

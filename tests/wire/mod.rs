@@ -1,5 +1,5 @@
-//! A WebSocket client that is nothing but bytes: it sends what it is told to, right or wrong, and believes
-//! nothing of what it gets. The scripts of the conformance table run on it.
+//! A WebSocket client that handles bytes only: it sends what it is told to, right or wrong, and trusts nothing that it
+//! gets. The scripts of the conformance table run on it.
 
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! One message to many: to whom, and whether it is kept.
+//! Sending one message to many connections: which ones, and whether it is kept.
 
 use crate::fd::Fd;
 use crate::server::Server;
@@ -6,7 +6,7 @@ use crate::session::fan_out::{Reach, Scope};
 use crate::session::message::Message;
 use std::rc::Rc;
 
-/// A message on its way to every established connection, or every one in a topic; see
+/// A message that is about to be sent to every established connection, or to every one in a topic; see
 /// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
 #[must_use = "it goes out when it is sent"]
 #[derive(Debug)]
@@ -15,11 +15,11 @@ pub struct Broadcast<'s, 'm> {
     target: Target,
     message: Message<'m>,
     except: Vec<Fd>,
-    /// The topic that keeps it.
+    /// The topic whose history keeps it.
     history: Option<Rc<str>>,
 }
 
-/// Who is meant.
+/// The connections that are meant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     All,
@@ -33,7 +33,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         Broadcast { server, target, message, except: Vec::new(), history: None }
     }
 
-    /// It is kept in this topic's history.
+    /// Keeps it in this topic's history.
     pub(crate) fn kept_in(mut self, topic: Option<Rc<str>>) -> Self {
         self.history = topic;
         self
@@ -45,7 +45,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         self
     }
 
-    /// Leaves connections out, any number of them and in any order.
+    /// Leaves out any number of connections, in any order.
     ///
     /// ```no_run
     /// # use swio::{Fd, Server};
@@ -58,7 +58,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         self
     }
 
-    /// Queues the message for each of them.
+    /// Queues the message for each connection that is meant.
     pub fn send(self) -> Reach {
         let Broadcast { server, target, mut message, mut except, history } = self;
         let is_kept = history.is_some();
@@ -66,7 +66,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
         if let Some(topic) = history {
             (message, is_brought_later) = server.record(&topic, message, &mut except);
         }
-        // To be searched for each member.
+        // Sorted, because it is searched for each member.
         except.sort_unstable();
         let Server { sessions, rooms, .. } = server;
         let scope = Scope { topic: None, except: &except, is_for_all: false, is_kept };
@@ -88,9 +88,9 @@ impl<'s, 'm> Broadcast<'s, 'm> {
 }
 
 impl Server {
-    /// Sends a message to every established connection: [`send`](Broadcast::send) it, perhaps
-    /// [`except`](Broadcast::except) to some. It is encoded once for each form that a receiver gets it in, such as that
-    /// of plain WebSockets, of event streams or of an [`Envelope`](crate::Envelope).
+    /// Sends a message to every established connection. Call [`send`](Broadcast::send) on the result, after
+    /// [`except`](Broadcast::except) if some are to be left out. The message is encoded once for each form in which a
+    /// receiver gets it, such as that of plain WebSockets, of event streams or of an [`Envelope`](crate::Envelope).
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};

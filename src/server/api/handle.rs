@@ -1,4 +1,4 @@
-//! The server for other threads: everything goes through its mailbox, and nothing waits.
+//! The server as other threads see it: everything goes through its mailbox, and nothing blocks.
 
 use crate::codec::http::{Response, ResponseHead};
 use crate::error::PushError;
@@ -24,7 +24,7 @@ impl OnOutcome {
         }
     }
 
-    /// Nobody is told anything.
+    /// Drops the closure without calling it.
     fn dismiss(mut self) {
         self.0 = None;
     }
@@ -42,18 +42,19 @@ impl Drop for OnOutcome {
 }
 
 impl Handle {
-    /// Has a [`Command`] carried out, whatever comes of it.
+    /// Has a [`Command`] carried out, and ignores its outcome.
     ///
     /// # Errors
-    /// [`PushError::Busy`] where the mailbox is full, [`PushError::Stopped`] where the server has ended.
+    /// [`PushError::Busy`] if the mailbox is full, [`PushError::Stopped`] if the server has ended.
     pub fn execute(&self, command: Command) -> Result<(), PushError> {
         let bytes = command.bytes();
         self.send(Mail::Command(Box::new(command), None), bytes)
     }
 
-    /// Has a [`Command`] carried out and gives its outcome to `on_outcome`, which is called exactly once where this is
-    /// `Ok`, and never where it is not. It runs on the server's thread, while everybody else waits: let it only pass
-    /// the outcome on. Where the server ends before it comes to the command, the outcome is [`Outcome::Stopped`].
+    /// Has a [`Command`] carried out, and gives its outcome to `on_outcome`, which is called exactly once if this
+    /// returns `Ok`, and never otherwise. It runs on the server's thread, where everything else waits for it: let it
+    /// only pass the outcome on. If the server ends before it reaches the command, the outcome is
+    /// [`Outcome::Stopped`].
     ///
     /// ```no_run
     /// # use swio::{Command, Handle, Outcome, PushError};
@@ -99,7 +100,7 @@ impl Handle {
         self.execute(Command::Broadcast { message: message.into().into_owned(), except: Vec::new() })
     }
 
-    /// The same, to everybody but `fd`.
+    /// The same, to all connections but `fd`.
     ///
     /// # Errors
     /// As for [`Handle::execute`].
@@ -133,8 +134,8 @@ impl Handle {
         self.execute(Command::Disconnect { fd, code, reason: reason.to_owned() })
     }
 
-    /// [`Server::answer_handshake`] from another thread, such as one that asks a database who the client is. Where
-    /// the client has given up or the time is over, nothing happens.
+    /// [`Server::answer_handshake`] from another thread, such as one that asks a database who the client is. If the
+    /// client has given up or the time is over, nothing happens.
     ///
     /// # Errors
     /// As for [`Handle::execute`].
@@ -142,7 +143,7 @@ impl Handle {
         self.execute(Command::AnswerHandshake { fd, handshake })
     }
 
-    /// [`Server::respond`] from another thread. Where the client has given up or the time is over, nothing happens.
+    /// [`Server::respond`] from another thread. If the client has given up or the time is over, nothing happens.
     ///
     /// # Errors
     /// As for [`Handle::execute`].
@@ -172,7 +173,7 @@ impl Handle {
     }
 
     /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended:
-    /// a body that is cut off is better than one with a hole in it.
+    /// a body that is cut off is better than one with a gap in it.
     ///
     /// # Errors
     /// As for [`Handle::execute`].
@@ -196,7 +197,7 @@ impl Handle {
         self.run_sized(0, call)
     }
 
-    /// The same, where `call` owns so many bytes, which count against
+    /// The same for a `call` that owns so many bytes. They count against
     /// [`Config::mailbox_bytes_max`](crate::Config::mailbox_bytes_max).
     pub(crate) fn run_sized(
         &self,
@@ -206,10 +207,10 @@ impl Handle {
         self.send(Mail::Errand(Errand::Run(Box::new(call))), bytes)
     }
 
-    /// Gives the server's [`on_pipe_message`](crate::Handler::on_pipe_message) a value of any type.
+    /// Sends a value of any type to the server's [`on_pipe_message`](crate::Handler::on_pipe_message).
     ///
     /// # Errors
-    /// As for [`Handle::execute`]. Of the message its own size counts, and not what it points to.
+    /// As for [`Handle::execute`]. The message counts with its own size, without what it points to.
     ///
     /// ```no_run
     /// use swio::Server;
@@ -236,7 +237,7 @@ impl Handle {
         self.0.send_exempt(Mail::Errand(Errand::Finished(id, result))).ok();
     }
 
-    /// The addresses of the name that a client connects to, or why there are none.
+    /// Delivers the addresses of the name that a client connects to, or why there are none.
     pub(crate) fn resolved(&self, client: ClientId, addresses: io::Result<Vec<SocketAddr>>) {
         self.0.send_exempt(Mail::Errand(Errand::Resolved(client, addresses))).ok();
     }
@@ -244,7 +245,7 @@ impl Handle {
     /// [`Server::shutdown`] from another thread. A full mailbox does not refuse it.
     ///
     /// # Errors
-    /// [`PushError::Stopped`] where the server has ended.
+    /// [`PushError::Stopped`] if the server has ended.
     pub fn shutdown(&self) -> Result<(), PushError> {
         self.0.send_last(Mail::Errand(Errand::Shutdown)).map_err(refusal)
     }
@@ -254,7 +255,7 @@ impl Handle {
     }
 }
 
-/// Why the mail came back. The sender is told, so that its closure is not.
+/// Why the mail came back. The caller gets this error, so its closure is not called.
 fn refusal(undelivered: Undelivered<Mail>) -> PushError {
     let (error, mail) = match undelivered {
         Undelivered::Full(mail) => (PushError::Busy, mail),

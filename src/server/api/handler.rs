@@ -1,4 +1,4 @@
-//! The one extension point: a user's behaviour as a trait, and closures as sugar over it.
+//! The one extension point: a user's behaviour as a trait, and closures as a shorthand for it.
 
 use crate::codec::http::{Answer, Response};
 use crate::error::{CloseReason, Fault};
@@ -15,12 +15,11 @@ use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
 use std::fmt;
 
-/// A server's behaviour with state of its own, the shape of Ratchet's component: open, message, close, error.
+/// A server's behaviour with state of its own. Its shape is that of Ratchet's component: open, message, close, error.
 ///
-/// Every method has a default. Each is called on the reactor's thread, one at a time, and should be quick:
-/// while it runs, nobody else is served. None of the methods of [`Server`] calls back, so a handler is never
-/// entered twice. A panic costs at most the connection that is served (close
-/// code 1011, or status 500 for a request or handshake).
+/// Every method has a default. Each is called on the reactor's thread, one at a time, and should be quick: while it
+/// runs, no other connection is served. No method of [`Server`] calls a handler, so a handler is never entered twice.
+/// A panic costs at most the connection that is served (close code 1011, or status 500 for a request or handshake).
 ///
 /// ```
 /// use swio::{CloseReason, Fd, Frame, Handler, Request, Server};
@@ -50,12 +49,12 @@ use std::fmt;
 /// let builder = Server::builder().listen("127.0.0.1:0").handler(Chat::default);
 /// ```
 ///
-/// Of the handlers of one server, the one given to [`Builder::handler`](crate::Builder::handler) is told of what
-/// concerns the server as a whole, and the one of a [route](crate::Builder::route) of its own connections. What
-/// concerns neither alone (start, stop) all are told of.
+/// If a server has several handlers, the one given to [`Builder::handler`](crate::Builder::handler) is called for
+/// everything that concerns the server as a whole, and the one of a [route](crate::Builder::route) for its own
+/// connections. At start and stop all of them are called.
 #[expect(unused_variables, reason = "the parameters' names are documentation")]
 pub trait Handler {
-    /// The server begins: before the first connection, once.
+    /// The server starts. Called once, before the first connection.
     ///
     /// ```
     /// use std::time::Duration;
@@ -67,13 +66,13 @@ pub trait Handler {
     /// ```
     fn on_start(&mut self, server: &mut Server) {}
 
-    /// A worker, which is one reactor, begins; on its own thread.
+    /// A worker, which is one reactor, starts. Called on its own thread.
     fn on_worker_start(&mut self, server: &mut Server) {}
 
-    /// A TCP connection was accepted. Nothing has come from it yet; it ends with either
-    /// [`on_close`](Handler::on_close), where [`on_open`](Handler::on_open) was called for it or it is
-    /// [raw TCP](crate::Builder::listen_tcp), or [`on_disconnect`](Handler::on_disconnect). Raw TCP can be pushed to
-    /// from now on.
+    /// A TCP connection was accepted. Nothing was received from it yet. Its end is reported by
+    /// [`on_close`](Handler::on_close) if [`on_open`](Handler::on_open) was called for it or it is [raw
+    /// TCP](crate::Builder::listen_tcp), and by [`on_disconnect`](Handler::on_disconnect) otherwise. Raw TCP can be
+    /// pushed to from now on.
     ///
     /// ```
     /// use std::net::IpAddr;
@@ -89,38 +88,37 @@ pub trait Handler {
     /// ```
     fn on_connect(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket handshake that is in order: let it in, choose a subprotocol, or refuse it. So too a request for an
-    /// [event stream](crate::Config::event_streams) or for a session of [long polling](crate::Config::long_polling),
-    /// which have no subprotocol; browsers come back for an event stream again and again until they are refused with
-    /// 204.
+    /// A valid WebSocket handshake: accept it, choose a subprotocol, or refuse it. Also called for a request for an
+    /// [event stream](crate::Config::event_streams) or for a [long-polling](crate::Config::long_polling) session,
+    /// which have no subprotocol. Browsers ask for an event stream again and again until they are refused with 204.
     fn on_handshake(&mut self, server: &mut Server, request: &Request<'_>) -> Handshake {
         Handshake::accept()
     }
 
-    /// A plain HTTP request. The default tells the client that this is a WebSocket server: 426, or 405 for
-    /// methods other than GET and HEAD. A `HEAD` is answered as a `GET`; the server leaves the body out. A closure may
-    /// return a [`Response`], a [`ResponseHead`](crate::ResponseHead) or a [`Reply`].
+    /// A plain HTTP request. The default tells the client that this is a WebSocket server: 426, or 405 for methods
+    /// other than GET and HEAD. Answer a `HEAD` like a `GET`; the server leaves the body out. A closure may return a
+    /// [`Response`], a [`ResponseHead`](crate::ResponseHead) or a [`Reply`].
     fn on_request(&mut self, server: &mut Server, request: &Request<'_>) -> Reply {
         websockets_only(request).into()
     }
 
-    /// A WebSocket, event stream or session of long polling is open. Pushing to it is possible from now on.
+    /// A WebSocket, event stream or long-polling session is open. It can be pushed to from now on.
     fn on_open(&mut self, server: &mut Server, request: &Request<'_>) {}
 
-    /// A WebSocket that a [`Client`](crate::Client) of this handler's opened is open. What comes of it is told by the
-    /// same callbacks as for those that others open, and [`on_close`](Handler::on_close) is its end.
+    /// A WebSocket that a [`Client`](crate::Client) of this handler opened is open. What it receives is reported by
+    /// the same callbacks as for other WebSockets, and its end by [`on_close`](Handler::on_close).
     fn on_client_open(&mut self, server: &mut Server, fd: Fd, answer: &Answer<'_>) {}
 
-    /// A message, or what came of one: see [`Frame::finish`].
+    /// A message, or a part of one: see [`Frame::finish`].
     fn on_message(&mut self, server: &mut Server, frame: Frame<'_>) {}
 
-    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md): let it
-    /// [join](Server::join), with something that it is told, or deny it, which is the default; or answer
-    /// [later](Subscription::later). The client says the name, so it is here that you judge
-    /// who may hear what: it may be any text, and who takes whatever comes lets clients make topics up to
-    /// [`Config::topics_max`](crate::Config::topics_max). Where the topic has a [history](Server::keep_history), the
-    /// client is pushed what it has missed when the answer is there. Begin none here for a name that you do not know:
-    /// it is there until you end it. A closure may return a `bool` or a [`Subscription`].
+    /// A client asks to be in a topic, by `swio.1` or long polling (docs/PROTOCOL.md). Allow it, and the client
+    /// [joins](Server::join) the topic and gets your data; or deny it, which is the default; or answer
+    /// [later](Subscription::later). The name comes from the client and may be any text, so this is where you decide
+    /// who may receive what. A handler that allows every name lets clients create up to
+    /// [`Config::topics_max`](crate::Config::topics_max) topics. If the topic has a [history](Server::keep_history),
+    /// the client is pushed what it has missed once it is allowed. Do not begin a history here for a name that you do
+    /// not know: it exists until you end it. A closure may return a `bool` or a [`Subscription`].
     ///
     /// ```
     /// use swio::Server;
@@ -134,56 +132,57 @@ pub trait Handler {
         false.into()
     }
 
-    /// Raw TCP brought a package, whole and without what frames it; with [`Framing::None`](crate::Framing::None)
-    /// whatever has come. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
+    /// Raw TCP received a package, complete and without its framing; with [`Framing::None`](crate::Framing::None),
+    /// whatever has arrived. See [`Builder::listen_tcp`](crate::Builder::listen_tcp).
     fn on_receive(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
-    /// A [session without a socket](Server::open_session) of this handler's has output to be taken, is to end, or the
-    /// request that waits for it has waited for as long as it may. Called at the end of the turn, once for all that was
-    /// pushed in it.
+    /// A [session without a socket](Server::open_session) of this handler has output to be taken, is ending, or the
+    /// request that waits for its output has waited for as long as it may. Called at the end of the turn, once for
+    /// everything that was pushed in it.
     fn on_output(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A ping came. It is answered by itself.
+    /// A ping arrived. The server answers it.
     fn on_ping(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
-    /// A pong came, whether it answers a ping of the server's or nothing.
+    /// A pong arrived, whether it answers a ping of the server or not.
     fn on_pong(&mut self, server: &mut Server, fd: Fd, data: &[u8]) {}
 
-    /// So much is queued for a connection that its peer seems not to keep up: as many bytes as
-    /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) says. Called once, at the end of
-    /// the turn, for each time that the mark is reached; after that, [`on_buffer_empty`](Handler::on_buffer_empty)
-    /// comes first. Whoever makes data as fast as it is taken stops here and goes on there.
+    /// So much is queued for a connection that its peer seems not to keep up: at least
+    /// [`Config::buffer_high_watermark`](field@crate::Config::buffer_high_watermark) bytes. Called at the end of the
+    /// turn, once each time that the mark is reached; [`on_buffer_empty`](Handler::on_buffer_empty) comes before it is
+    /// called again. If you produce data as fast as it is taken, stop here and go on there.
     fn on_buffer_full(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// What was queued when [`on_buffer_full`](Handler::on_buffer_full) was called is written, down to
+    /// What was queued when [`on_buffer_full`](Handler::on_buffer_full) was called has been written, down to
     /// [`Config::buffer_low_watermark`](crate::Config::buffer_low_watermark).
     fn on_buffer_empty(&mut self, server: &mut Server, fd: Fd) {}
 
-    /// A WebSocket, event stream or session of long polling has ended: exactly once for each that `on_open` was called
-    /// for; or raw TCP: exactly once for each that [`on_connect`](Handler::on_connect) was called for. Never otherwise.
-    /// The fd is gone already: pushing to it is [`PushError::Gone`](crate::PushError::Gone).
+    /// A WebSocket, event stream or session has ended: called exactly once for each that [`on_open`](Handler::on_open)
+    /// or [`on_client_open`](Handler::on_client_open) was called for or that you [opened](Server::open_session). Or
+    /// raw TCP has ended: exactly once for each that [`on_connect`](Handler::on_connect) was called for. The fd is
+    /// gone already: pushing to it gives [`PushError::Gone`](crate::PushError::Gone).
     fn on_close(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// A connection has ended that spoke HTTP and became nothing else. The server's handler is told; where the body of
-    /// a response was being written, the handler whose response it was is told too. HTTP has no close codes: the
-    /// reason's is 1006, also where all was well.
+    /// A connection has ended that spoke HTTP and became nothing else. The server's handler is called; if the body of
+    /// a response was being written, so is the handler whose response it was. HTTP has no close codes: the code of the
+    /// reason is 1006, even if all was well.
     fn on_disconnect(&mut self, server: &mut Server, fd: Fd, reason: &CloseReason) {}
 
-    /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None`
-    /// where it concerns no one connection.
+    /// Something went wrong: a callback panicked, a peer broke the protocol, accepting failed. `fd` is `None` if this
+    /// concerns no single connection.
     fn on_error(&mut self, server: &mut Server, fd: Option<Fd>, fault: &Fault) {}
 
     /// A timer that was set with [`Server::timer`] is due.
     fn on_timer(&mut self, server: &mut Server, timer: TimerId) {}
 
-    /// The deadline of a connection has passed that was set with [`Server::set_deadline`]. The handler of the
-    /// connection is told, or, where it has none because it speaks HTTP, the one that set the deadline.
+    /// The deadline of a connection, set with [`Server::set_deadline`], has passed. Called on the handler of the
+    /// connection. A connection that speaks HTTP has none yet: then on the handler that set the deadline.
     fn on_deadline(&mut self, server: &mut Server, fd: Fd) {}
 
     /// [`Handle::send_message`](crate::Handle::send_message) was called on another thread.
     fn on_pipe_message(&mut self, server: &mut Server, message: Box<dyn Any + Send>) {}
 
-    /// A task that was begun by [`Server::offload`] has ended: its result is what its work gave, of that type.
+    /// A task that was started by [`Server::offload`] has ended. The result is what its work returned, with that type.
     fn on_finish(
         &mut self,
         server: &mut Server,
@@ -192,15 +191,14 @@ pub trait Handler {
     ) {
     }
 
-    /// The configuration is another from now on: see [`Server::reload`]. Or SIGHUP came, and there is no settings
-    /// file: see [`Builder::signals`](crate::Builder::signals).
+    /// The configuration has changed: see [`Server::reload`]. Also called on SIGHUP if there is no settings file: see
+    /// [`Builder::signals`](crate::Builder::signals).
     fn on_reload(&mut self, server: &mut Server) {}
 
-    /// Of which topics [`on_topic`](Handler::on_topic) and [`on_presence`](Handler::on_presence) are to be called, here
-    /// and not of other handlers. Asked once, before [`on_start`](Handler::on_start);
-    /// [`Server::watch`](crate::Server::watch) changes it. The default is none: a handler that has one of the two says
-    /// here for what. [`Callbacks`] and the builder's closures watch all topics for whichever of the two they have.
-    ///
+    /// The topics for which [`on_topic`](Handler::on_topic) and [`on_presence`](Handler::on_presence) of this handler
+    /// are called. Asked once, before [`on_start`](Handler::on_start); [`Server::watch`](crate::Server::watch) changes
+    /// it later. The default is none: a handler that has one of the two methods names its topics here. [`Callbacks`]
+    /// and the builder's closures watch all topics for those of the two that they have.
     /// ```
     /// use swio::{Handler, PresenceEvent, Server, Watches};
     ///
@@ -220,15 +218,15 @@ pub trait Handler {
         Watches::none()
     }
 
-    /// A topic has got its first connection or lost its last. Told at the end of the turn: by then it may be
-    /// otherwise again, and the next call says so. Those handlers are told that [watch](Handler::watches) the topic.
+    /// A topic got its first connection or lost its last. Called at the end of the turn: by then the opposite may have
+    /// happened, and the next call says so. Called on those handlers that [watch](Handler::watches) the topic.
     fn on_topic(&mut self, server: &mut Server, topic: &str, event: TopicEvent) {}
 
-    /// A user has come to a topic, or has left it. Told as [`on_topic`](Handler::on_topic) is. Each `Joined` is
-    /// followed by its `Left`, at a shutdown at the latest.
+    /// A user came to a topic, or left it. Called like [`on_topic`](Handler::on_topic). Each `Joined` is followed by a
+    /// `Left`, at a shutdown at the latest.
     fn on_presence(&mut self, server: &mut Server, event: PresenceEvent<'_>) {}
 
-    /// [`Server::shutdown`] was called: all are about to be told that the server goes.
+    /// [`Server::shutdown`] was called, and connections are about to be told that the server ends.
     ///
     /// ```
     /// use swio::Server;
@@ -239,10 +237,10 @@ pub trait Handler {
     /// ```
     fn on_before_shutdown(&mut self, server: &mut Server) {}
 
-    /// A worker has ended; all its connections are gone.
+    /// A worker has ended, and all its connections are gone.
     fn on_worker_stop(&mut self, server: &mut Server) {}
 
-    /// The server has ended: the last of all calls.
+    /// The server has ended. This is the last of all calls.
     fn on_shutdown(&mut self, server: &mut Server) {}
 }
 
@@ -255,8 +253,8 @@ fn websockets_only(request: &Request<'_>) -> Response {
     }
 }
 
-/// Passes to `$then` every callback that may be a closure: its name, its parameters after the server, and what it
-/// returns. `-> T`: closures return `T`, as the method does. `=> R: Into<T>`: closures return any such `R`.
+/// Passes to `$then` every callback that may be a closure: its name, its parameters after the server, and its return
+/// type. `-> T`: closures return `T`, as the method does. `=> R: Into<T>`: closures return any such `R`.
 macro_rules! every_callback {
     ($then:ident) => {
         $then! {
@@ -296,8 +294,8 @@ macro_rules! define_callbacks {
     (
         $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*
     ) => {
-        /// Closures as a handler, for instance of a [route](crate::Builder::route). What none is given for is as
-        /// [`Handler`] has it.
+        /// Closures as a handler, for example of a [route](crate::Builder::route). A callback without a closure does
+        /// what [`Handler`] does by default.
         ///
         /// ```
         /// use swio::{Callbacks, Server};
@@ -365,7 +363,7 @@ impl fmt::Debug for Callbacks {
     }
 }
 
-/// Every method's default.
+/// The default of every method.
 pub(crate) struct Nothing;
 
 impl Handler for Nothing {}

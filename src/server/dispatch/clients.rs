@@ -1,4 +1,4 @@
-//! Connections that are opened from here: names resolved, addresses tried in turn, and another attempt after a wait.
+//! Connections that this server opens: names resolved, addresses tried in turn, and another attempt after a wait.
 
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 
 impl Dispatch {
-    /// A client's next attempt, or its end where it was stopped meanwhile.
+    /// Starts a client's next attempt, or ends it if it was stopped meanwhile.
     pub(crate) fn dial(&mut self, id: ClientId, handler: Option<Box<dyn Handler>>) {
         let is_serving = self.server.stage == Stage::Serving;
         let Some(client) = self.server.outgoing.client_mut(id) else { return };
@@ -42,7 +42,7 @@ impl Dispatch {
         let (host, port) = (url.host.clone(), url.port);
         let handle = self.server.handle();
         let tell = move |found: io::Result<Vec<SocketAddr>>| {
-            // Gone with the server, where that has ended.
+            // Dropped with the server, if that has ended.
             handle.resolved(id, found);
         };
         if let Err(error) = self.server.outgoing.resolver.resolve(host, port, tell) {
@@ -51,7 +51,7 @@ impl Dispatch {
     }
 
     pub(crate) fn resolved(&mut self, id: ClientId, addresses: io::Result<Vec<SocketAddr>>) {
-        // It may have been stopped meanwhile.
+        // The client may have been stopped meanwhile.
         let Some(client) = self.server.outgoing.client_mut(id) else { return };
         match addresses {
             Ok(addresses) => {
@@ -62,7 +62,7 @@ impl Dispatch {
         }
     }
 
-    /// Tries the addresses that are left, or fails as the last one did.
+    /// Tries the addresses that are left. If there are none, fails as the last one did.
     pub(crate) fn try_next_address(&mut self, id: ClientId, mut cause: Cause, mut text: Box<str>) {
         loop {
             let Some(client) = self.server.outgoing.client_mut(id) else { return };
@@ -82,7 +82,7 @@ impl Dispatch {
         }
     }
 
-    /// An attempt came to nothing.
+    /// An attempt has failed.
     pub(crate) fn attempt_failed(&mut self, id: ClientId, cause: Cause, text: Box<str>) {
         let Some(client) = self.server.outgoing.client_mut(id) else { return };
         if client.is_stopped {
@@ -99,7 +99,7 @@ impl Dispatch {
         }
     }
 
-    /// A connection that was open is gone, and `on_close` was told.
+    /// A connection that was open is gone, and `on_close` was called.
     pub(crate) fn outgoing_ended(&mut self, fd: Fd, reason: &CloseReason) {
         let now = self.server.sessions.connections.now();
         let Some(id) = self.server.outgoing.fds.remove(&fd) else { return };
@@ -118,7 +118,7 @@ impl Dispatch {
         }
     }
 
-    /// Waits for the next attempt, where there is to be one.
+    /// Waits for the next attempt, if there is to be one.
     fn retry(&mut self, id: ClientId) -> bool {
         let server = &mut self.server;
         let is_serving = server.stage == Stage::Serving;

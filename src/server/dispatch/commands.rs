@@ -1,4 +1,4 @@
-//! What clients ask for beside their messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
+//! What clients ask for beside sending messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
 //! sign of life.
 
 use crate::codec::command::{CommandError, PageCommand};
@@ -11,7 +11,7 @@ use crate::session::frame::Frame;
 use crate::session::route::Route;
 
 impl Dispatch {
-    /// A frame of `swio.1`. `spoke`: when the last one came that was more than a sign of life.
+    /// Takes a frame of `swio.1`. `spoke`: when the last frame came that was more than a sign of life.
     pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8], spoke: u8) {
         let (query, payload) = PageCommand::split(frame);
         match self.server.sessions.parse_command(query) {
@@ -50,7 +50,7 @@ impl Dispatch {
         }
     }
 
-    /// Asks the handler, which says who may be where.
+    /// Asks the handler, which decides who may be in which topic.
     fn subscribe(&mut self, route: Route, request: &SubscribeRequest<'_>, last_id: Option<&str>) {
         let &SubscribeRequest { fd, topic, .. } = request;
         if self.server.is_member(fd, topic) {
@@ -58,7 +58,7 @@ impl Dispatch {
             return self.server.tell_subscribed(fd, topic, "");
         }
         if self.server.questions.has(fd, topic) {
-            // It is told when the answer is there.
+            // The client is told when the answer is there.
             return;
         }
         self.server.begin_return(fd, Positions::in_topic(topic, last_id));

@@ -1,4 +1,4 @@
-//! The opening handshake from the client's side: asked for once TCP stands, its answer collected and judged.
+//! The opening handshake from the client's side: sent once TCP is connected, its answer collected and judged.
 
 use crate::codec::http::Answer;
 use crate::codec::http::head::HEADERS_MAX;
@@ -11,7 +11,7 @@ use crate::session::formats::FormatId;
 use crate::session::state::{Session, WebSocket};
 
 impl Dispatch {
-    /// TCP stands: the handshake is asked for.
+    /// TCP is connected: sends the handshake.
     pub(crate) fn ask_for_upgrade(&mut self, fd: Fd) {
         let server = &mut self.server;
         let Some(&id) = server.outgoing.fds.get(&fd) else { return };
@@ -22,14 +22,14 @@ impl Dispatch {
         server.sessions.connections.deadline(fd, server.sessions.config.connect_timeout);
     }
 
-    /// More of the answer came.
+    /// More bytes of the answer arrived.
     pub(crate) fn dialing_bytes(&mut self, fd: Fd, bytes: &[u8]) {
         if let Some((head, mut rest)) = self.server.sessions.collect_answer(fd, bytes) {
             self.judge_answer(fd, &head, &mut rest);
         }
     }
 
-    /// A 101: with it the connection is a WebSocket, if all else of it is right.
+    /// A 101 arrived: the connection is a WebSocket now, if everything else in it is right.
     fn judge_answer(&mut self, fd: Fd, head: &[u8], rest: &mut [u8]) {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let Ok(Some((answer, _))) = Answer::parse(head, &mut headers) else { return };

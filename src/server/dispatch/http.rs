@@ -15,15 +15,15 @@ use crate::session::state::{Awaited, Held, Progress, Waiting};
 use crate::session::waiting::LateAnswer;
 use std::time::Duration;
 
-/// What became of the bytes at the start of the input.
+/// What was done with the bytes at the start of the input.
 enum Step {
-    /// No whole request yet.
+    /// There is no complete request yet.
     More,
-    /// A request of so many bytes was answered.
+    /// A request of this many bytes was answered.
     Done(usize),
-    /// The request's answer will be given within so much time.
+    /// The answer to the request will be given within this time.
     Later(Duration),
-    /// The answer to a request of so many bytes has begun.
+    /// The answer to a request of this many bytes has begun.
     Begun(usize),
 }
 
@@ -48,7 +48,7 @@ impl Dispatch {
                 if held.keep(bytes, self.server.sessions.connections.inbound_room()) {
                     self.serve_held(fd, held);
                 } else {
-                    // A body may be on its way, in which no refusal may stand.
+                    // A body may be on its way, and no refusal may be written into it.
                     self.server.sessions.hold(fd, held);
                     self.server.sessions.refuse(fd, Refusal::NoRoom);
                 }
@@ -73,8 +73,8 @@ impl Dispatch {
         }
     }
 
-    /// Answers the whole requests in `bytes`; gives what is to be kept: where it starts, and what is known of
-    /// it. `is_new`: the first request only begins now.
+    /// Answers the complete requests in `bytes`. Returns what is to be kept: where it starts, and what is known of it.
+    /// `is_new`: the first request only begins now.
     fn serve(
         &mut self,
         fd: Fd,
@@ -93,7 +93,7 @@ impl Dispatch {
                 Speaks::Nothing => return None,
             }
             if is_new {
-                // RFC 9112 §2.2: empty lines in front of a request are ignored.
+                // RFC 9112 §2.2: empty lines before a request are ignored.
                 start += bytes[start..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
             }
             if start == bytes.len() {
@@ -182,7 +182,7 @@ impl Dispatch {
         })
     }
 
-    /// Gives a request to whom it is for; what it waits for, where it is not answered at once.
+    /// Hands a request over. Returns what it waits for, if it is not answered at once.
     fn hand_over(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
         if self.server.sessions.is_poll(route, &request.head)
             && let Some(token) = request.query_param("session")
@@ -196,7 +196,7 @@ impl Dispatch {
         })
     }
 
-    /// What the request waits for, where it is not answered at once.
+    /// Asks the handler for the answer. Returns what the request waits for, if it is not answered at once.
     fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
         let fd = request.fd;
         self.server.sessions.stats.requests += 1;
@@ -215,13 +215,13 @@ impl Dispatch {
                 let body = sessions.send_response_head(route, fd, &request.head, &head, is_last);
                 return Ok(body.map(Awaited::Body));
             }
-            // It panicked.
+            // The callback panicked.
             None => sessions.conclude(request, Response::text(500, "Internal server error\n"), true),
         }
         Ok(None)
     }
 
-    /// Calls a callback that answers `fd`. With the answer comes whether the callback ended the connection.
+    /// Calls a callback that answers `fd`. Returns its answer, and whether it ended the connection.
     pub(crate) fn ask<R>(
         &mut self,
         route: Route,
@@ -235,7 +235,7 @@ impl Dispatch {
         (answer, is_last)
     }
 
-    /// The client has read its answers: the requests that waited go on.
+    /// The client has read its answers: serves the requests that waited.
     pub(crate) fn http_drained(&mut self, fd: Fd) {
         self.server.sessions.connections.resume(fd);
         let Some(held) = self.server.sessions.take_held(fd) else { return };
@@ -243,7 +243,7 @@ impl Dispatch {
         self.serve_held(fd, held);
     }
 
-    /// It is read again, because the user wants it.
+    /// The connection is read again, because the application resumed it.
     pub(crate) fn http_resumed(&mut self, fd: Fd) {
         if self.server.sessions.http_mut(fd).is_none_or(|http| http.waiting().is_some()) {
             return;
@@ -254,9 +254,9 @@ impl Dispatch {
         }
     }
 
-    /// The answer is there: what follows from it, and then what the client sent behind its request.
+    /// The answer was given: carries it out, and goes on with what the client sent after its request.
     pub(crate) fn answered(&mut self, fd: Fd, answer: LateAnswer) {
-        // It may have ended meanwhile.
+        // The connection may have ended meanwhile.
         let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
         let Some(mut held) = self.server.sessions.take_held(fd) else { return };
         self.server.sessions.connections.resume(fd);
@@ -267,7 +267,7 @@ impl Dispatch {
         self.serve_from(fd, held, Progress::default(), true);
     }
 
-    /// The body of a response has ended: the requests after it go on.
+    /// The body of a response has ended: serves the requests after it.
     pub(crate) fn body_ended(&mut self, fd: Fd) {
         // The connection may have ended meanwhile.
         let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };

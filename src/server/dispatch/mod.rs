@@ -1,4 +1,4 @@
-//! From the reactor to the handlers: which session the bytes are for, and the guard around every callback.
+//! From the reactor to the handlers: finding the session that bytes are for, and guarding every callback.
 
 pub(crate) mod clients;
 pub(crate) mod commands;
@@ -40,8 +40,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// The app that the reactor drives: the server, and beside it the handlers, so that a callback can be given
-/// the whole server.
+/// The app that the reactor drives: the server, and the handlers beside it, so that a callback can be given the whole
+/// server.
 pub(crate) struct Dispatch {
     pub(crate) server: Server,
     pub(crate) routes: Routes,
@@ -69,20 +69,19 @@ impl Dispatch {
     ) -> Option<R> {
         let Served { route: owner, handler } = self.routes.served(route);
         self.server.route = *owner;
-        // Unwind safety: the server is left whole by every one of its methods; the handler's own state is the
-        // handler's to judge.
+        // Unwind safety: every method leaves the server in a valid state, and the handler is responsible for its own.
         let result = catch_unwind(AssertUnwindSafe(|| call(&mut **handler, &mut self.server)));
         result.map_err(|panic| self.panicked(callback, route, fd, panic)).ok()
     }
 
-    /// Tells every handler.
+    /// Calls every handler.
     fn call_all(&mut self, callback: &'static str, mut call: impl FnMut(&mut dyn Handler, &mut Server)) {
         for route in self.routes.all() {
             self.call(callback, route, None, &mut call);
         }
     }
 
-    /// A pause is over: what was kept first, then the socket.
+    /// A pause is over: what was kept is decoded first, then the socket is read.
     fn resumed(&mut self, fd: Fd) {
         let sessions = &mut self.server.sessions;
         let Some(mut bytes) = sessions.take_resumed(fd) else { return };
@@ -102,7 +101,7 @@ impl Dispatch {
         }
     }
 
-    /// A session without a socket has output, is to end, or a request has waited for that for as long as it may.
+    /// A session without a socket has output, is ending, or a request has waited for its output for as long as it may.
     fn output(&mut self, fd: Fd) {
         let Some(socketless) = self.server.sessions.socketless_mut(fd) else { return };
         let route = socketless.route;
@@ -117,7 +116,7 @@ impl Dispatch {
     /// A request has waited for the output of a session for as long as it may.
     fn held(&mut self, by: Fd, session: Fd) {
         if self.server.sessions.parked(session) != Some(by) {
-            // Its session is over, or waits for another request.
+            // Its session has ended, or another request waits for it.
             self.server.respond(by, UNKNOWN.response());
             return;
         }
@@ -161,7 +160,7 @@ impl Dispatch {
             Some(fd) => log::error!("{fd}: {callback} panicked: {message}"),
             None => log::error!("{callback} panicked: {message}"),
         }
-        // An HTTP request is answered with 500 by whoever asked.
+        // The caller answers an HTTP request with 500.
         if let Some(fd) = fd
             && let Some(session) = self.server.sessions.connections.session_mut(fd)
             && !matches!(session, Session::Http(_))
@@ -171,7 +170,7 @@ impl Dispatch {
         self.report(route, fd, &Fault::Panic { callback, message });
     }
 
-    /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or it would go on for ever.
+    /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or this would never end.
     pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
         let Served { route: owner, handler } = self.routes.served(route);
         self.server.route = *owner;
@@ -215,7 +214,7 @@ impl App for Dispatch {
         self.server.sessions.limits_of(fd).number()
     }
 
-    /// Who was connected to was chosen to be heard.
+    /// This server chose to connect to these peers.
     fn is_exempt(&self, fd: Fd) -> bool {
         self.server.outgoing.has(fd)
     }
@@ -226,7 +225,7 @@ impl App for Dispatch {
             Some(Session::Http(_)) => self.http_bytes(fd, bytes),
             Some(Session::Dialing(_)) => self.dialing_bytes(fd, bytes),
             Some(Session::Tcp(_) | Session::TcpHeld(_)) => self.tcp_bytes(fd, bytes),
-            // A client has nothing to say on it.
+            // A client does not send anything on these.
             Some(Session::EventStream(_) | Session::Socketless(_) | Session::TcpEnded(_)) | None => {}
         }
     }
@@ -246,7 +245,7 @@ impl App for Dispatch {
 
     fn ended(&mut self, fd: Fd) {
         let (code, cause) = match self.server.sessions.connections.session_mut(fd) {
-            // Between packages, and on an event stream, this is how a peer says goodbye.
+            // Between packages, and on an event stream, a peer ends the connection this way.
             Some(Session::Tcp(_) | Session::EventStream(_)) => (close::NO_STATUS, Cause::Requested),
             _ => (close::ABNORMAL, Cause::Lost),
         };
@@ -358,7 +357,7 @@ impl App for Dispatch {
                     Timer::Deadline(setter, fd)
                 }
             };
-            // A timer that is over is dropped here, and with it what its closure owned.
+            // A timer that has ended is dropped here, and with it what its closure owned.
             self.call("a timer's end", Route::ROOT, None, |_, server| server.timers.ran(at, now, id, timer));
         }
         self.server.run_shutdown(now);
@@ -390,7 +389,7 @@ impl App for Dispatch {
                 self.output(fd);
             }
         }
-        // Those that come meanwhile are for the next turn: two that call each other must not hold the loop.
+        // Those that are added meanwhile are for the next turn: two that call each other must not hold the loop.
         let deferred = std::mem::take(&mut self.server.deferred);
         for follow_up in std::mem::take(&mut self.server.sessions.follow_ups) {
             match follow_up {

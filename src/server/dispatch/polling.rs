@@ -1,6 +1,6 @@
-//! Long polling: sessions that outlive the requests that carry them. What is pushed to one waits until a request asks
-//! for it, and stays until a later request acknowledges it: an answer that got lost is given again. Made of the same
-//! sessions without a socket that applications can open.
+//! Long polling: sessions that outlive the requests that carry them. What is pushed to a session waits until a request
+//! asks for it, and stays until a later request acknowledges it: an answer that was lost is sent again. These are the
+//! same sessions without a socket that applications can open.
 
 use crate::codec::http::{Refusal, Response};
 use crate::codec::poll::PollBody;
@@ -16,20 +16,20 @@ use crate::session::route::Route;
 use crate::session::state::Socketless;
 use crate::session::tokens::Token;
 
-/// An answer takes no further message with which it would be longer.
+/// An answer takes no further message that would make it longer than this.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 const BAD_CURSOR: NotTaken = NotTaken(400, "bad cursor");
 
-/// All sessions of long polling.
+/// All long-polling sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Polling {
-    /// How many messages each client has said that it has.
+    /// How many messages each client has acknowledged.
     acknowledged: FdMap<u64>,
 }
 
 impl Polling {
-    /// Opens the session of a client whose handshake was accepted: its fd, and its token.
+    /// Opens the session of a client whose handshake was accepted. Returns its fd and its token.
     pub(super) fn open(
         &mut self,
         server: &mut Server,
@@ -37,7 +37,7 @@ impl Polling {
         request: &Request<'_>,
         format: FormatId,
     ) -> Result<(Fd, String), Refusal> {
-        // Before there is a session: one that was opened would have to be told of its end.
+        // Drawn before the session is opened: an open session would have to be told of its end.
         let token = Token::draw().map_err(|error| {
             log::error!("no session, for the system has no random numbers: {error}");
             Refusal::Internal
@@ -58,7 +58,7 @@ impl Polling {
         Ok((fd, server.sessions.tokens.give(fd, token)))
     }
 
-    /// Answers the request that began a session: with its token, and what was pushed in `on_open`.
+    /// Answers the request that began a session, with its token and what was pushed in `on_open`.
     pub(super) fn answer_first(
         &mut self,
         server: &mut Server,
@@ -73,7 +73,7 @@ impl Polling {
         server.sessions.conclude_poll(request, response, false);
     }
 
-    /// A request of a session: which one it waits for now, where it is not answered at once.
+    /// Takes a request of a session. Returns the session whose messages it waits for, if it is not answered at once.
     pub(super) fn take(
         &mut self,
         server: &mut Server,
@@ -90,7 +90,7 @@ impl Polling {
         Ok(None)
     }
 
-    /// What a request says that its client has is forgotten; then it is the one that waits.
+    /// Drops what the request says that its client has. Then this request is the one that waits.
     fn acknowledge(
         &mut self,
         server: &mut Server,
@@ -103,12 +103,12 @@ impl Polling {
         let acknowledged = self.acknowledged.get_mut(fd).ok_or(UNKNOWN)?;
         let unacknowledged = server.sessions.unacknowledged(fd).ok_or(UNKNOWN)?;
         let cursor = cursor?;
-        // Less was acknowledged before and is forgotten, more was never sent.
+        // A lower cursor was acknowledged before and its messages are dropped; a higher one was never sent.
         let count = cursor.checked_sub(*acknowledged).ok_or(BAD_CURSOR)?;
         let count = usize::try_from(count).ok().filter(|count| *count <= unacknowledged).ok_or(BAD_CURSOR)?;
         server.sessions.acknowledge_output(fd, count);
         *acknowledged = cursor;
-        // One that is to end, and takes nothing, has the time that it had.
+        // A session that is ending keeps its old deadline, if its client takes nothing.
         server.sessions.touch(fd, server.is_established(fd) || count > 0);
         if let Some(older) = server.sessions.park(fd, request.fd) {
             let nothing = PollBody { cursor, ..PollBody::default() };
@@ -117,7 +117,7 @@ impl Polling {
         Ok(fd)
     }
 
-    /// Something was queued for a session, it is to end, or a request has waited for long enough.
+    /// Something was queued for a session, it is ending, or a request has waited for long enough.
     pub(super) fn on_output(&mut self, server: &mut Server, fd: Fd) {
         if let Some(by) = server.sessions.parked(fd) {
             let response = self.answer(server, fd, None);
@@ -125,7 +125,7 @@ impl Polling {
         }
     }
 
-    /// The client of a session goes: what still waits for it nobody wants any more.
+    /// The client of a session leaves: what still waits for it is not wanted any more.
     pub(super) fn leave(&mut self, server: &mut Server, fd: Fd, reason: CloseReason) {
         if let Some(by) = server.sessions.parked(fd) {
             let cursor = self.acknowledged.get(fd).copied().unwrap_or_default();
@@ -140,8 +140,8 @@ impl Polling {
         self.acknowledged.remove(fd);
     }
 
-    /// All that the client does not have yet, as far as it fits in an answer. With the last of an ended session goes
-    /// the session.
+    /// All messages that the client does not have yet, as far as they fit into an answer. The last answer of an ended
+    /// session also ends the session.
     fn answer(&mut self, server: &mut Server, fd: Fd, token: Option<&str>) -> Response {
         let config = server.config();
         let bytes_max = ANSWER_BYTES_MAX.min(config.outbox_bytes_max);
@@ -171,7 +171,7 @@ fn encode(answer: &PollBody<'_>) -> Response {
 
 #[cfg(test)]
 impl crate::server::dispatch::Dispatch {
-    /// How many messages the client of a session has said that it has.
+    /// How many messages the client of a session has acknowledged.
     pub(crate) fn acknowledged(&self, fd: Fd) -> Option<u64> {
         self.polling.acknowledged.get(fd).copied()
     }

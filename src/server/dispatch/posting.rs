@@ -1,4 +1,4 @@
-//! What is posted to a session, to its handler.
+//! From what is posted for a session to its handler.
 
 use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::handshake;

@@ -1,13 +1,14 @@
-//! Which handler each route has.
+//! The handler of each route.
 
 use crate::server::api::handler::{Handler, Nothing};
 use crate::session::route::Route;
 
 pub(crate) struct Routes {
     handlers: Vec<Served>,
-    /// The handler of each route, by the route's number: some differ in their limits alone.
+    /// The handler of each route, by the route's number. Several routes may have one handler, and differ in limits
+    /// alone.
     numbers: Vec<u16>,
-    /// Numbers that clients had.
+    /// Routes of clients that have ended.
     free: Vec<Route>,
 }
 
@@ -18,8 +19,8 @@ pub(crate) struct Served {
 }
 
 impl Routes {
-    /// In the order of `Paths`: the root, raw TCP (`None`: the root's as well), paths, and the root and all paths again
-    /// for each listener that has options.
+    /// In the order of `Paths`: the root, raw TCP (`None`: the root's handler too), paths, and the root and all paths
+    /// again for each listener that has options.
     pub(crate) fn new(
         root: Box<dyn Handler>,
         tcp: Vec<Option<Box<dyn Handler>>>,
@@ -46,7 +47,7 @@ impl Routes {
         routes
     }
 
-    /// Gives a handler a route; `None` where there are too many.
+    /// Gives a handler a route; `None` if there are too many.
     fn add(&mut self, handler: Box<dyn Handler>) -> Option<Route> {
         let route = Route::new(self.numbers.len())?;
         self.numbers.push(self.handlers.len() as u16);
@@ -54,14 +55,14 @@ impl Routes {
         Some(route)
     }
 
-    /// Gives a client that this server is its own handler; `None` where there are too many.
+    /// Gives a client of this server its own handler; `None` if there are too many.
     pub(crate) fn add_client(&mut self, handler: Box<dyn Handler>) -> Option<Route> {
         let Some(route) = self.free.pop() else { return self.add(handler) };
         self.served(route).handler = handler;
         Some(route)
     }
 
-    /// Gives back the handler of a client that is over.
+    /// Takes back the handler of a client that has ended.
     pub(crate) fn remove_client(&mut self, route: Route) -> Box<dyn Handler> {
         let Served { route, handler } = self.served(route);
         let (route, handler) = (*route, std::mem::replace(handler, Box::new(Nothing)));
@@ -74,7 +75,7 @@ impl Routes {
         &mut self.handlers[usize::from(self.numbers[route.number()])]
     }
 
-    /// A route of each handler.
+    /// One route of each handler.
     pub(crate) fn all(&self) -> Vec<Route> {
         self.handlers.iter().map(|served| served.route).collect()
     }

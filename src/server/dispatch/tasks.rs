@@ -1,4 +1,4 @@
-//! What came of tasks, to whom it is for.
+//! The results of tasks, to whoever waits for them.
 
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;

@@ -1,4 +1,4 @@
-//! From raw TCP's bytes to the handler: whole packages.
+//! From the bytes of raw TCP to the handler, as whole packages.
 
 use crate::fd::Fd;
 use crate::net::Admission;

@@ -1,4 +1,4 @@
-//! Handshakes: what the handler says to them, and what follows.
+//! Handshakes: what the handler answers, and what follows.
 
 use crate::codec::http::Refusal;
 use crate::codec::labels::PROTOCOL;
@@ -13,7 +13,7 @@ use crate::session::route::Route;
 use crate::session::upgrade::Offer;
 
 impl Dispatch {
-    /// Whether the handshake was answered, not left to be.
+    /// Asks the handler. Returns whether the handshake was answered, and not left for later.
     pub(crate) fn upgrade(&mut self, route: Route, request: &Request<'_>) -> Result<bool, Refusal> {
         let fd = request.fd;
         self.server.sessions.admit_handshake(fd)?;
@@ -92,7 +92,7 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Begins a session of long polling.
+    /// Opens a long-polling session.
     fn open_poll(
         &mut self,
         route: Route,
@@ -110,7 +110,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Calls `on_open` for a client that may have been here before, and brings it up to date in what it joins there.
+    /// Calls `on_open` for a client that may have been here before, and sends it what it missed in the topics that it
+    /// joins there.
     pub(crate) fn open_returning(&mut self, route: Route, request: &Request<'_>) {
         let fd = request.fd;
         let positions = self.server.positions(fd, request);

@@ -1,4 +1,4 @@
-//! From a WebSocket's bytes to its handler.
+//! From the bytes of a WebSocket to its handler.
 
 use crate::codec::ws::Event;
 use crate::codec::ws::decoder::Payload;
@@ -73,7 +73,7 @@ impl Dispatch {
         self.call("on_message", route, Some(frame.fd), |handler, server| handler.on_message(server, frame));
     }
 
-    /// The peer broke its protocol, or a limit of it.
+    /// The peer broke the protocol or exceeded a limit.
     pub(super) fn broken(&mut self, route: Route, fd: Fd, code: u16, what: &'static str) {
         let fault = self.server.sessions.broken(fd, code, what);
         self.report_fault(route, fd, fault);

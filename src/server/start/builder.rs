@@ -25,12 +25,12 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 
-/// Collects where a server listens, its limits and its behaviour; [`run`](Builder::run),
-/// [`start`](Builder::start) or [`build`](Builder::build) makes it live.
+/// Collects where a server listens, its limits and its behaviour. [`run`](Builder::run), [`start`](Builder::start) or
+/// [`build`](Builder::build) then starts it.
 ///
-/// Behaviour is either closures (`on_open`, `on_message` and so on) or one [`Handler`] with state of its own. Of a
-/// callback that is given twice, the last counts. Closures are `Clone + Send`; state that several of them share, or
-/// that is not `Send`, belongs in a `Handler`.
+/// Behaviour is given either as closures (`on_open`, `on_message` and so on) or as one [`Handler`] with state of its
+/// own. If a callback is given twice, the last one counts. Closures are `Clone + Send`; state that several of them
+/// share, or that is not `Send`, belongs in a `Handler`.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -46,36 +46,37 @@ pub struct Builder {
     settings: Option<std::path::PathBuf>,
 }
 
-/// Puts one closure into its place. Closures are `Clone` so that more than one reactor can have its own, as
-/// each of Swoole's workers has its own copy.
+/// Installs one closure. Closures are `Clone` so that each reactor can have its own copy, as each of Swoole's
+/// workers has.
 type Install = Box<dyn Fn(Callbacks) -> Callbacks + Send>;
 
 impl Server {
-    /// Begins a server: where it listens and what it does.
+    /// Begins to configure a server: where it listens and what it does.
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
 impl Builder {
-    /// Listens on an address such as `127.0.0.1:9501`, `[::]:80` or `localhost:0` (port 0: any that is free).
-    /// May be called for several. [`ListenOptions`] give an address limits of its own.
+    /// Listens on an address such as `127.0.0.1:9501`, `[::]:80` or `localhost:0` (port 0: any free port). May be
+    /// called several times. [`ListenOptions`] give an address limits of its own.
     pub fn listen(mut self, address: impl Into<ListenOptions>) -> Builder {
         self.addresses.push(address.into());
         self
     }
 
-    /// Listens on an address for raw TCP: connections from there speak no HTTP. Each comes with
-    /// [`on_connect`](Handler::on_connect), is established from then on, brings packages, cut as `framing` says, to
-    /// [`on_receive`](Handler::on_receive), and ends with [`on_close`](Handler::on_close). May be called for several,
-    /// up to 120. Their callbacks are the server's own; [`listen_tcp_with`](Builder::listen_tcp_with) gives a listener
-    /// a handler. [`ListenOptions`] give it limits.
+    /// Listens on an address for raw TCP: its connections speak no HTTP. [`on_connect`](Handler::on_connect) reports a
+    /// new connection, which is established from then on; [`on_receive`](Handler::on_receive) gets its packages, cut
+    /// as `framing` says; and [`on_close`](Handler::on_close) reports its end. May be called up to 120 times. The
+    /// callbacks are those of the server's own handler; [`listen_tcp_with`](Builder::listen_tcp_with) gives a listener
+    /// a handler of its own. [`ListenOptions`] give it limits.
     ///
-    /// Its fd is one like any other: [`push`](Server::push) frames what it sends as the listener says (text and binary
-    /// alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it beside WebSockets, limits
-    /// and policies are the same, and [`Config::message_bytes_max`] is for a package, without what frames it. Nobody is
-    /// pinged. A peer that ends its side ends the connection: code 1005 between packages, 1006 within one; what was
-    /// pushed until then goes out. One that breaks the framing is ended without a word: there is none to say.
+    /// Such a connection is used like any other: [`push`](Server::push) frames messages as the listener's `framing`
+    /// says (text and binary alike), [`broadcast`](Server::broadcast) and [`publish`](Server::publish) reach it like
+    /// WebSockets, and limits and policies are the same. [`Config::message_bytes_max`] limits a package without its
+    /// framing. There are no pings. A peer that ends its side ends the connection, with code 1005 between packages and
+    /// 1006 within one; what was pushed until then is still sent. A peer that breaks the framing is disconnected
+    /// without a message, because raw TCP has none for that.
     ///
     /// ```no_run
     /// use swio::{Framing, Server};
@@ -95,8 +96,8 @@ impl Builder {
     }
 
     /// Like [`listen_tcp`](Builder::listen_tcp), with a handler for this listener alone. It gets the callbacks of the
-    /// listener's connections instead of the server's handler, and the timers that are set in them. `factory` is called
-    /// as for [`handler`](Builder::handler).
+    /// listener's connections instead of the server's handler, and the timers that are set in them. `factory` is
+    /// called as for [`handler`](Builder::handler).
     ///
     /// ```no_run
     /// use swio::{Callbacks, Framing, Server};
@@ -136,8 +137,8 @@ impl Builder {
         self
     }
 
-    /// Reads limits and timeouts from a TOML file, as [`Config::from_toml`] has it, at start and whenever
-    /// [`Server::reload_settings`] is called. What the file names counts; for all else
+    /// Reads limits and timeouts from a TOML file, as [`Config::from_toml`] describes, at start and whenever
+    /// [`Server::reload_settings`] is called. Values in the file take precedence; for all others
     /// [`configure`](Builder::configure) gives the defaults, in whatever order the two are called.
     ///
     /// ```no_run
@@ -150,8 +151,9 @@ impl Builder {
         self
     }
 
-    /// Behaviour with state of its own. `factory` makes one handler for each thread that serves (today there is one),
-    /// on that thread, so the state need not be `Send`. It may be called more than once: what it captures it clones.
+    /// Sets a handler, behaviour with state of its own. `factory` makes one handler for each thread that serves (today
+    /// there is one), on that thread, so the state need not be `Send`. It may be called more than once, so it must
+    /// clone what it captures.
     ///
     /// ```
     /// use std::sync::mpsc::{self, Sender};
@@ -173,10 +175,10 @@ impl Builder {
         self
     }
 
-    /// What serves a path: `/chat/{room}` for one segment ([`Request::param`] gives it), `/files/{*path}` for all
-    /// that follows. A path without a route gets 404, before any upgrade; `factory` is called as for
-    /// [`handler`](Builder::handler). So several applications can share one port. [`RouteOptions`] give a path limits,
-    /// origins and subprotocols of its own.
+    /// Serves a path by a handler of its own: `/chat/{room}` matches one segment ([`Request::param`] returns it),
+    /// `/files/{*path}` everything that follows. A path without a route gets 404, before any upgrade. So several
+    /// applications can share one port. `factory` is called as for [`handler`](Builder::handler). [`RouteOptions`]
+    /// give a path limits, origins and subprotocols of its own.
     ///
     /// ```
     /// use swio::{Callbacks, Server};
@@ -197,8 +199,8 @@ impl Builder {
         self
     }
 
-    /// Serves the [script for pages](crate::SCRIPT) at a path, in front of all routes and `on_request`. Browsers ask
-    /// each time whether theirs is still the server's, and load it once.
+    /// Serves the [script for pages](crate::SCRIPT) at a path, before all routes and `on_request`. Browsers ask each
+    /// time whether their copy is still the server's, and load it only once.
     ///
     /// ```no_run
     /// use swio::{Response, Server};
@@ -222,15 +224,15 @@ impl Builder {
         self
     }
 
-    /// Whether the server takes the signals of its process. Without this, [`run`](Builder::run) does and
+    /// Whether the server handles the signals of its process. By default [`run`](Builder::run) does, and
     /// [`start`](Builder::start) and [`build`](Builder::build) do not.
     ///
-    /// SIGTERM and SIGINT are [`Server::shutdown`]; a second one ends the server at once, and the whole process where
-    /// the server is not there to take it, because a callback hangs. SIGHUP reads the settings file again, where there
-    /// is one, and calls `on_reload`; where the file is wrong, `on_error` is told and all stays as it is. When the
-    /// server has ended, signals do what they do by default.
+    /// SIGTERM and SIGINT call [`Server::shutdown`]. A second one ends the server at once, or the whole process if the
+    /// server can't react because a callback hangs. SIGHUP reads the settings file again, if there is one, and calls
+    /// `on_reload`; if the file is wrong, `on_error` is called and nothing changes. When the server has ended, signals
+    /// have their default effect again.
     ///
-    /// Several servers of one process all get them.
+    /// If a process has several servers, all of them get its signals.
     pub fn signals(mut self, take: bool) -> Builder {
         self.signals = Some(take);
         self
@@ -239,8 +241,7 @@ impl Builder {
     /// Serves on this thread until [`Server::shutdown`] or until a [signal](Builder::signals) asks for it.
     ///
     /// # Errors
-    /// Where an address can't be bound or a setting can't work (the error names it); later, where the
-    /// system's poller fails.
+    /// If an address can't be bound or a setting can't work (the error names it); later, if the system's poller fails.
     pub fn run(mut self) -> io::Result<()> {
         self.signals.get_or_insert(true);
         self.build()?.run()
@@ -249,13 +250,13 @@ impl Builder {
     /// Serves on a thread of its own. The addresses are bound when this returns.
     ///
     /// # Errors
-    /// As for [`Builder::run`], but for the poller's.
+    /// As for [`Builder::run`], except for the poller's.
     pub fn start(self) -> io::Result<Running> {
         let prepared = self.prepare()?;
         Running::spawn(prepared.handle.clone(), prepared.addresses.clone(), || prepared.build())
     }
 
-    /// Binds the addresses and gives the loop to whoever has one of his own; see [`EventLoop`].
+    /// Binds the addresses and returns the loop, for programs that have a loop of their own; see [`EventLoop`].
     ///
     /// # Errors
     /// As for [`Builder::start`].
@@ -269,7 +270,7 @@ impl Builder {
         self.prepare_unbound()?.reactor()
     }
 
-    /// The same, and raw TCP of these framings.
+    /// The same, with raw TCP of these framings.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn simulate_tcp(mut self, framings: &[Framing]) -> io::Result<Reactor<Dispatch>> {
         let listeners = framings.iter().map(|framing| ("nowhere".into(), framing.clone(), None));
@@ -277,7 +278,7 @@ impl Builder {
         self.simulate()
     }
 
-    /// A loop that listens nowhere: for clients.
+    /// A loop without listeners, for clients.
     pub(crate) fn build_unbound(self) -> io::Result<EventLoop> {
         self.prepare_unbound()?.build()
     }
@@ -321,7 +322,7 @@ impl Builder {
         })
     }
 
-    /// How to read the settings file, where there is one.
+    /// How to read the settings file, if there is one.
     fn reread(&mut self) -> Option<Reread> {
         #[cfg(feature = "toml")]
         if let Some(path) = self.settings.take() {
@@ -332,7 +333,7 @@ impl Builder {
     }
 }
 
-/// Beside those of [`Callbacks`], which may be used on more than one thread.
+/// The setters of [`Callbacks`] again, for closures that may be used on more than one thread.
 macro_rules! define_setters {
     (
         $($name:ident($($parameter:ident: $type:ty),*) $(-> $answer:ty)? $(=> $given:ident: Into<$reply:ty>)?;)*

@@ -1,4 +1,4 @@
-//! A live server from outside: its loop in the caller's hands, or running on a thread of its own.
+//! A live server from outside: its loop called by the host program, or running on a thread of its own.
 
 use crate::net::reactor::Reactor;
 use crate::net::{App as _, Phase};
@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A server whose loop its host turns: for programs that have a loop of their own, such as a game's or a
-/// GUI's. Made by [`Builder::build`](crate::Builder::build).
+/// A server whose loop is run by the host program: for programs that have a loop of their own, such as a game or a
+/// GUI. Made by [`Builder::build`](crate::Builder::build).
 ///
 /// Nothing happens between calls of [`poll`](EventLoop::poll), so call it often, or when the
 /// [file descriptor](EventLoop::as_raw_fd) of the loop is readable and at the latest after its
@@ -48,20 +48,20 @@ impl EventLoop {
         EventLoop { reactor, addresses }
     }
 
-    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
-    /// come last.
+    /// The addresses that the server listens on, with the actual ports if port 0 was asked for. Those for raw TCP come
+    /// last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Waits for something to do, at most for `timeout` (`None`: for as long as it takes), and does it. False
-    /// once the server has shut down; then there is no use in calling again.
+    /// Waits for something to do, at most for `timeout` (`None`: for as long as it takes), and does it. Returns false
+    /// once the server has shut down; there is no use in calling it again then.
     ///
-    /// It returns as soon as it has done something, often long before `timeout`: what you pushed since the last
-    /// call is such a thing. It is no clock.
+    /// It returns as soon as it has done something, often long before `timeout`; to write what you pushed since the
+    /// last call is something too. Do not use it as a clock.
     ///
     /// # Errors
-    /// Where the system's poller fails.
+    /// If the system's poller fails.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         if self.has_ended() {
             return Ok(false);
@@ -75,8 +75,8 @@ impl EventLoop {
         Ok(!self.has_ended())
     }
 
-    /// How long the server can do without [`poll`](EventLoop::poll): until its next timer or deadline, zero where
-    /// work is left over, `None` where only a socket or another thread can bring any.
+    /// How long the server can do without [`poll`](EventLoop::poll): until its next timer or deadline; zero if work is
+    /// left over; `None` if only a socket or another thread can bring work.
     pub fn timeout(&mut self) -> Option<Duration> {
         self.reactor.next_wake_up(Instant::now())
     }
@@ -85,28 +85,28 @@ impl EventLoop {
         self.reactor.app.phase() == Phase::Ended
     }
 
-    /// Turns the loop until [`Server::shutdown`].
+    /// Runs the loop until [`Server::shutdown`].
     ///
     /// # Errors
-    /// Where the system's poller fails.
+    /// If the system's poller fails.
     pub fn run(mut self) -> io::Result<()> {
         while self.poll(None)? {}
         Ok(())
     }
 
-    /// The server, between two polls. What is pushed leaves with the next one.
+    /// The server, between two polls. What is pushed is written during the next one.
     pub fn server(&mut self) -> &mut Server {
         &mut self.reactor.app.server
     }
 
-    /// The server for other threads.
+    /// A handle to the server, for other threads.
     pub fn handle(&self) -> Handle {
         self.reactor.app.server.handle()
     }
 }
 
-/// Readable when a socket or another thread has something for [`EventLoop::poll`]: for a host that waits with
-/// poll, select or epoll. Time is not in it: wait no longer than [`EventLoop::timeout`].
+/// Readable when a socket or another thread has something for [`EventLoop::poll`]: for a host program that waits with
+/// poll, select or epoll. Timers do not make it readable: wait no longer than [`EventLoop::timeout`].
 impl AsRawFd for EventLoop {
     fn as_raw_fd(&self) -> RawFd {
         self.reactor.poll_handle().as_raw_fd()
@@ -119,8 +119,8 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-/// A server on a thread of its own; made by [`Builder::start`](crate::Builder::start). Dropping it lets the
-/// server run on.
+/// A server on a thread of its own, made by [`Builder::start`](crate::Builder::start). If this is dropped, the server
+/// runs on.
 #[derive(Debug)]
 pub struct Running {
     handle: Handle,
@@ -129,7 +129,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Makes the loop on a thread of its own, and runs it there.
+    /// Makes the loop on a new thread, and runs it there.
     pub(crate) fn spawn(
         handle: Handle,
         addresses: Vec<SocketAddr>,
@@ -139,13 +139,13 @@ impl Running {
         Ok(Running { handle, addresses, thread })
     }
 
-    /// The addresses that are listened on, with the real ports where port 0 was asked for; those for raw TCP
-    /// come last.
+    /// The addresses that the server listens on, with the actual ports if port 0 was asked for. Those for raw TCP come
+    /// last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The server for other threads.
+    /// A handle to the server, for other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -153,7 +153,7 @@ impl Running {
     /// Waits until the server has shut down.
     ///
     /// # Errors
-    /// What ended the loop, where it was not a shutdown.
+    /// The error that ended the loop, if it did not end by a shutdown.
     pub fn join(self) -> io::Result<()> {
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the server's thread panicked")))
     }

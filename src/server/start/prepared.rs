@@ -1,5 +1,5 @@
-//! A server that is ready to run and can still change threads. All that can fail has been done: the addresses are
-//! bound, patterns and settings are checked.
+//! A server that is ready to run and can still be moved to another thread. Everything that can fail has been done: the
+//! addresses are bound, patterns and settings are checked.
 
 use crate::codec::tcp::Framing;
 use crate::config::Config;
@@ -25,10 +25,10 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Instant;
 
-/// Makes a handler, on the thread that it will live on: one for each reactor.
+/// Makes a handler on the thread where it will live: one for each reactor.
 pub(crate) type Factory = Box<dyn Fn() -> Box<dyn Handler> + Send>;
 
-/// A listener for raw TCP, and its handler where that is not the server's.
+/// A listener for raw TCP, and its handler if that is not the server's.
 pub(crate) type TcpListen = (ListenOptions, Framing, Option<Factory>);
 
 /// What a server is made of.
@@ -43,7 +43,7 @@ pub(crate) struct Parts {
     pub(crate) takes_signals: bool,
 }
 
-/// Everything that can fail has been done, and everything here may still change threads.
+/// A server for which everything that can fail has been done. It can still be moved to another thread.
 pub(crate) struct Prepared {
     config: Config,
     signals: Option<Signals>,
@@ -64,7 +64,7 @@ pub(crate) struct Prepared {
 }
 
 impl Parts {
-    /// Does everything that can fail; `binds`: listens too.
+    /// Does everything that can fail. `binds`: binds the addresses too.
     pub(crate) fn prepare(self, binds: bool) -> io::Result<Prepared> {
         let config = self.config;
         for (listener, framing, _) in &self.tcp {
@@ -137,7 +137,7 @@ impl Prepared {
         let sessions = Sessions::new(connections, self.config, Formats::new(&self.framings), self.paths);
         let mut server = Server::new(sessions, self.handle);
         server.reread = self.reread;
-        // A client by itself takes nobody in, and its bound says nothing.
+        // A loop for clients only accepts no connections, so its bound means nothing.
         if !self.addresses.is_empty() {
             log::info!("memory: at most {}", server.memory_bound());
         }
@@ -154,7 +154,7 @@ fn named(listener: &ListenOptions) -> Named {
     Named { name: format!("listener {:?}", listener.address), overrides: listener.overrides.clone() }
 }
 
-/// Listeners for HTTP, each with the number that it gives its connections.
+/// The number that each listener for HTTP gives its connections, in order.
 fn numbered(paths: &Paths, listeners: &[ListenOptions]) -> Vec<u16> {
     let mut with_options = 0;
     let number = |listener: &ListenOptions| {
@@ -167,7 +167,7 @@ fn numbered(paths: &Paths, listeners: &[ListenOptions]) -> Vec<u16> {
     listeners.iter().map(number).collect()
 }
 
-/// Binds every address that a name stands for: `localhost` may be two.
+/// Binds every address of a name: `localhost` may have two.
 fn bind(address: &str, protocol: u16, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));

@@ -1,4 +1,4 @@
-//! The clients that a server is: what each wants, and how far it has come.
+//! Connections that this server opens as a client: what each client wants, and its state.
 
 use crate::codec::ws::handshake_client::Ask;
 use crate::fd::Fd;
@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{io, vec};
 
-/// Names a [`Client`](crate::Client) of a server for all time, over all its connections; given by
+/// Identifies a [`Client`](crate::Client) of a server for ever, over all its connections; returned by
 /// [`Server::connect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(pub(crate) u64);
 
-/// The waits between a client's attempts: each twice as long as the one before, up to a limit, and by chance up to half
-/// shorter, so that those who were cut off together do not come back together.
+/// The waits between a client's attempts: each twice as long as the one before, up to a limit, and shortened by a
+/// random part of up to half, so that clients that were cut off together do not come back together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,10 +29,11 @@ pub struct ClientId(pub(crate) u64);
 pub struct Backoff {
     /// The first wait. Default 500 ms.
     pub first: Duration,
-    /// No wait is longer. A connection that was open for so long begins anew with the first wait. Default 30 s.
+    /// The longest wait. After a connection that was open for so long, the next wait is the first one again. Default
+    /// 30 s.
     pub longest: Duration,
-    /// Attempts in a row that come to nothing, or to a connection that was open for less than `longest`, until the
-    /// client gives up. `None`, the default: any number.
+    /// Attempts in a row that fail, or whose connection was open for less than `longest`, until the client gives up.
+    /// `None`, the default: any number.
     pub attempts_max: Option<u32>,
 }
 
@@ -43,7 +44,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait behind so many failures, the first counted as 0; `chance` is from 0 to 1.
+    /// How long to wait after so many failures, counted from 0; `chance` is from 0 to 1.
     pub(crate) fn wait(&self, failures: u32, chance: f64) -> Duration {
         let grown = self.first.saturating_mul(2u32.saturating_pow(failures.min(31)));
         grown.min(self.longest).mul_f64(1.0 - chance / 2.0)
@@ -57,31 +58,31 @@ pub(crate) struct ClientTarget {
     pub(crate) backoff: Option<Backoff>,
 }
 
-/// All clients that this server is.
+/// All clients that this server runs.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pub(crate) clients: HashMap<ClientId, Box<OutgoingClient>>,
-    /// Whose the connections are, from the first attempt on.
+    /// The clients of connections, from the first attempt on.
     pub(crate) fds: HashMap<Fd, ClientId>,
     pub(crate) resolver: Resolver,
     pub(crate) last: u64,
-    /// Why the last one that never opened did not.
+    /// Why the last client whose connection never opened gave up.
     pub(crate) failure: Option<io::Error>,
 }
 
 pub(crate) struct OutgoingClient {
     pub(crate) target: ClientTarget,
     pub(crate) route: Route,
-    /// The handler is nobody else's.
+    /// The handler belongs to this client alone.
     pub(crate) owns_route: bool,
-    /// Those that this attempt has not tried yet.
+    /// The addresses that this attempt has not tried yet.
     pub(crate) addresses: vec::IntoIter<SocketAddr>,
-    /// What the handshake was asked for with, once TCP stands.
+    /// The key of the handshake, once it was sent.
     pub(crate) key: Option<String>,
     pub(crate) fd: Option<Fd>,
     pub(crate) opened_at: Option<Instant>,
     pub(crate) retry: Option<TimerId>,
-    /// Attempts in a row that came to nothing.
+    /// Attempts in a row that failed.
     pub(crate) failures: u32,
     pub(crate) is_stopped: bool,
 }
@@ -91,7 +92,7 @@ impl Outgoing {
         self.clients.len()
     }
 
-    /// Whether the connection was begun from here.
+    /// Whether this server opened the connection.
     pub(crate) fn has(&self, fd: Fd) -> bool {
         !self.fds.is_empty() && self.fds.contains_key(&fd)
     }

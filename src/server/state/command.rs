@@ -1,5 +1,5 @@
-//! What can be asked of a server from elsewhere, as plain data, and what came of it. Each verb is written once, in
-//! `Server::execute`; other threads, processes and languages have their commands carried out there.
+//! What can be asked of a server from elsewhere, as plain data, and the outcome. Each verb is carried out in one
+//! place, `Server::execute`, for other threads, processes and languages alike.
 
 use crate::codec::http::{Response, ResponseHead};
 use crate::error::{JoinError, PushError};
@@ -10,14 +10,14 @@ use crate::session::info::{ClientInfo, Stats};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
 
-/// A verb of the server with all that it needs, owned: to be carried out by
-/// [`Server::execute`](crate::Server::execute), or from another thread by [`Handle::execute`](crate::Handle::execute)
-/// or [`Handle::ask`](crate::Handle::ask). Each variant says which [`Outcome`] it has.
+/// A verb of the server with all that it needs, owned. [`Server::execute`](crate::Server::execute) carries it out;
+/// from other threads [`Handle::execute`](crate::Handle::execute) and [`Handle::ask`](crate::Handle::ask) do. Each
+/// variant says which [`Outcome`] it has.
 ///
-/// With the feature `serde` commands and outcomes can be written and read: as JSON from a worker in another language or
-/// an HTTP API of yours, or in a binary format between your own programs. A variant's name is in snake case, an [`Fd`]
-/// is text, and bytes are base64; in binary formats both are as they are. What is unknown or missing is an error that
-/// names it.
+/// With the feature `serde` commands and outcomes can be serialized: as JSON from a worker in another language or an
+/// HTTP API of yours, or in a binary format between your own programs. In JSON a variant's name is in snake case, an
+/// [`Fd`] is text, and bytes are base64; in binary formats fds and bytes are as they are. An unknown or missing field
+/// is an error that names it.
 ///
 /// ```json
 /// {"publish": {"topic": "news", "message": {"text": "it rains", "event": "weather"}, "except": ["7"]}}
@@ -30,7 +30,7 @@ use crate::session::request::Handshake;
 #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
 /// use swio::{Command, Response, Server};
 ///
-/// // Reachable only by programs that may command the server: whoever can post here can do all of it.
+/// // Only programs that may command the server may reach this: whoever can post here can do everything.
 /// Server::builder()
 ///     .listen("127.0.0.1:9601")
 ///     .on_request(|server, request| match serde_json::from_slice::<Command>(request.body()) {
@@ -50,16 +50,16 @@ use crate::session::request::Handshake;
 pub enum Command {
     /// [`Server::push`](crate::Server::push). [`Outcome::Done`] or [`Outcome::PushRefused`].
     Push {
-        /// Whom to.
+        /// The connection that gets it.
         fd: Fd,
-        /// What.
+        /// The message.
         message: Message<'static>,
     },
     /// [`Server::push_to_user`](crate::Server::push_to_user). [`Outcome::Reach`].
     PushToUser {
-        /// Whose connections get it.
+        /// The user whose connections get it.
         uid: String,
-        /// What.
+        /// The message.
         message: Message<'static>,
         /// Connections that do not get it.
         #[cfg_attr(feature = "serde", serde(default))]
@@ -69,7 +69,7 @@ pub enum Command {
     Publish {
         /// The topic whose members get it.
         topic: String,
-        /// What.
+        /// The message.
         message: Message<'static>,
         /// Connections that do not get it.
         #[cfg_attr(feature = "serde", serde(default))]
@@ -77,7 +77,7 @@ pub enum Command {
     },
     /// [`Server::broadcast`](crate::Server::broadcast). [`Outcome::Reach`].
     Broadcast {
-        /// What.
+        /// The message.
         message: Message<'static>,
         /// Connections that do not get it.
         #[cfg_attr(feature = "serde", serde(default))]
@@ -85,9 +85,9 @@ pub enum Command {
     },
     /// [`Server::send`](crate::Server::send): bytes as they are. [`Outcome::Done`] or [`Outcome::PushRefused`].
     Send {
-        /// Whom to.
+        /// The connection that gets them.
         fd: Fd,
-        /// What.
+        /// The bytes.
         #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
         bytes: Vec<u8>,
     },
@@ -97,7 +97,7 @@ pub enum Command {
         fd: Fd,
         /// The close code.
         code: u16,
-        /// The reason that the peer is told, up to 123 bytes.
+        /// The reason that is sent to the peer, up to 123 bytes.
         #[cfg_attr(feature = "serde", serde(default))]
         reason: String,
     },
@@ -106,30 +106,30 @@ pub enum Command {
         /// The connection to end.
         fd: Fd,
     },
-    /// [`Server::join`](crate::Server::join). [`Outcome::Bool`], false where it was in the topic already, or
+    /// [`Server::join`](crate::Server::join). [`Outcome::Bool`], false if it was in the topic already, or
     /// [`Outcome::JoinRefused`].
     Join {
-        /// Who joins.
+        /// The connection that joins.
         fd: Fd,
-        /// What.
+        /// The topic.
         topic: String,
     },
     /// [`Server::leave`](crate::Server::leave). [`Outcome::Bool`]: whether it was in the topic.
     Leave {
-        /// Who leaves.
+        /// The connection that leaves.
         fd: Fd,
-        /// What.
+        /// The topic.
         topic: String,
     },
-    /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false where that was known, or
+    /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false if it was bound so already, or
     /// [`Outcome::JoinRefused`].
     Bind {
         /// The connection.
         fd: Fd,
-        /// Whose it is.
+        /// Its user.
         uid: String,
     },
-    /// [`Server::unbind`](crate::Server::unbind). [`Outcome::Bool`]: whether it was somebody's.
+    /// [`Server::unbind`](crate::Server::unbind). [`Outcome::Bool`]: whether it had a user.
     Unbind {
         /// The connection.
         fd: Fd,
@@ -137,37 +137,37 @@ pub enum Command {
     /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not
     /// before.
     Pause {
-        /// The connection not to read.
+        /// The connection that is not to be read.
         fd: Fd,
     },
     /// [`Server::resume`](crate::Server::resume). [`Outcome::Bool`]: whether it was paused.
     Resume {
-        /// The connection to read again.
+        /// The connection that is to be read again.
         fd: Fd,
     },
     /// [`Server::confirm`](crate::Server::confirm). [`Outcome::Bool`]: whether it waited for that.
     Confirm {
-        /// The connection to begin to read.
+        /// The connection that is to be read from now on.
         fd: Fd,
     },
     /// [`Server::protect`](crate::Server::protect). [`Outcome::Bool`]: whether there is such a connection.
     Protect {
         /// The connection.
         fd: Fd,
-        /// Whether it is exempt from what ends silent connections.
+        /// Whether it is exempt from the timeouts of silent connections.
         is_protected: bool,
     },
     /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited
     /// for it.
     AnswerHandshake {
-        /// Who waits.
+        /// The connection that waits.
         fd: Fd,
-        /// The answer. [`Handshake::later`] is none and can't be written.
+        /// The answer. [`Handshake::later`] is not an answer, and can't be serialized.
         handshake: Handshake,
     },
     /// [`Server::respond`](crate::Server::respond). [`Outcome::Bool`]: whether the connection waited for it.
     Respond {
-        /// Who waits.
+        /// The connection that waits.
         fd: Fd,
         /// The answer.
         response: Response,
@@ -175,32 +175,32 @@ pub enum Command {
     /// [`Server::answer_subscribe`](crate::Server::answer_subscribe). [`Outcome::Bool`]: whether the client waited for
     /// it.
     AnswerSubscribe {
-        /// Who waits.
+        /// The connection that waits.
         fd: Fd,
         /// The topic that it asked for.
         topic: String,
-        /// The answer. [`Subscription::later`] is none and can't be written.
+        /// The answer. [`Subscription::later`] is not an answer, and can't be serialized.
         answer: Subscription,
     },
     /// [`Server::start_body`](crate::Server::start_body). [`Outcome::Bool`]: whether the connection waited for it.
     StartBody {
-        /// Who waits.
+        /// The connection that waits.
         fd: Fd,
         /// The status and headers.
         head: ResponseHead,
     },
     /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`]. If the
-    /// connection has no room for it, it is ended, for what is written after it would leave a hole in the body.
+    /// connection has no room for it, it is ended, because what is written next would leave a gap in the body.
     WriteBody {
-        /// Whose body it is.
+        /// The connection that gets the body.
         fd: Fd,
         /// Its next bytes.
         #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
         bytes: Vec<u8>,
     },
-    /// [`Server::end_body`](crate::Server::end_body). [`Outcome::Bool`]: whether the body is whole.
+    /// [`Server::end_body`](crate::Server::end_body). [`Outcome::Bool`]: whether the body is complete.
     EndBody {
-        /// Whose body it is.
+        /// The connection that gets the body.
         fd: Fd,
     },
     /// [`Server::exists`](crate::Server::exists). [`Outcome::Bool`].
@@ -222,24 +222,24 @@ pub enum Command {
     ConnectionCount,
     /// [`Server::connections_page`](crate::Server::connections_page). [`Outcome::Fds`].
     Connections {
-        /// The last of the page before; none for the first page.
+        /// The last connection of the page before; none for the first page.
         #[cfg_attr(feature = "serde", serde(default))]
         after: Option<Fd>,
-        /// How many at most.
+        /// The largest number to return.
         limit: u32,
     },
     /// [`Server::connections_of`](crate::Server::connections_of). [`Outcome::Fds`].
     ConnectionsOf {
-        /// Whose.
+        /// The user in question.
         uid: String,
-        /// How many at most.
+        /// The largest number to return.
         limit: u32,
     },
     /// [`Server::members`](crate::Server::members). [`Outcome::Fds`].
     Members {
         /// The topic in question.
         topic: String,
-        /// How many at most.
+        /// The largest number to return.
         limit: u32,
     },
     /// [`Server::member_count`](crate::Server::member_count). [`Outcome::Count`].
@@ -251,7 +251,7 @@ pub enum Command {
     UsersIn {
         /// The topic in question.
         topic: String,
-        /// How many at most.
+        /// The largest number to return.
         limit: u32,
     },
     /// [`Server::topics_of`](crate::Server::topics_of). [`Outcome::Names`].
@@ -261,17 +261,17 @@ pub enum Command {
     },
     /// [`Server::topics_page`](crate::Server::topics_page). [`Outcome::Topics`].
     Topics {
-        /// Where the page begins: 0, or what the page before said.
+        /// Where the page begins: 0, or the cursor that the page before returned.
         #[cfg_attr(feature = "serde", serde(default))]
         cursor: u32,
-        /// How many at most.
+        /// The largest number to return.
         limit: u32,
     },
     /// [`Server::stats`](crate::Server::stats). [`Outcome::Stats`].
     Stats,
 }
 
-/// What came of a [`Command`].
+/// The outcome of a [`Command`].
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -279,11 +279,11 @@ pub enum Command {
 pub enum Outcome {
     /// It is done. A message is in the connection's outbox.
     Done,
-    /// How many the message reached.
+    /// How many connections the message reached.
     Reach(Reach),
     /// Yes or no; the command says to which question.
     Bool(bool),
-    /// How many.
+    /// A number.
     Count(u64),
     /// Connections.
     Fds(Vec<Fd>),
@@ -296,7 +296,7 @@ pub enum Outcome {
         /// The cursor of the next page; `None` after the last.
         next: Option<u32>,
     },
-    /// What is known of a connection; `None` where it is gone.
+    /// Information about a connection; `None` if it is gone.
     ClientInfo(Option<Box<ClientInfo>>),
     /// What the server has done.
     Stats(Box<Stats>),
@@ -304,19 +304,19 @@ pub enum Outcome {
     PushRefused(PushError),
     /// The connection did not join the topic, or was not bound to the user.
     JoinRefused(JoinError),
-    /// The server ended before it came to the command.
+    /// The server ended before it reached the command.
     Stopped,
 }
 
 impl Outcome {
-    /// Whether the command was not carried out: a refusal, or the server's end.
+    /// Whether the command was not carried out: it was refused, or the server ended.
     pub fn is_error(&self) -> bool {
         matches!(self, Outcome::PushRefused(_) | Outcome::JoinRefused(_) | Outcome::Stopped)
     }
 }
 
 impl Command {
-    /// The connection that the command is for, where it is for one. Its [`Fd::reactor`] says who can carry it out.
+    /// The connection that the command is for, if it is for one. Its [`Fd::reactor`] says where it can be carried out.
     pub fn fd(&self) -> Option<Fd> {
         match self {
             Command::Push { fd, .. }
@@ -355,7 +355,7 @@ impl Command {
         }
     }
 
-    /// What its payload takes of the mailbox.
+    /// The size of its payload, as the mailbox counts it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Command::Push { message, .. } => message.bytes(),

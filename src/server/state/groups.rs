@@ -1,21 +1,22 @@
-//! Named groups of connections: who is in which, and which a connection is in, each found from the other side without
-//! a search. Topics are such groups, and so are users. Knows nothing of sockets, limits or callbacks.
+//! Named groups of connections: the members of each group, and the groups of each connection, both found without a
+//! search. Topics are such groups, and so are users. Knows nothing of sockets, limits or callbacks.
 
 use crate::fd::Fd;
 use slab::Slab;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// From so many groups on, a connection finds one of its own by hash and not by looking through them.
+/// With at least so many groups, a connection finds one of its own by hash instead of looking through them.
 const SEARCHED_MAX: usize = 32;
-/// What is smaller is kept when it has become empty.
+/// Memory below this size is kept when it has become empty.
 const KEPT_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     ids: HashMap<Rc<str>, u32>,
     groups: Slab<Group>,
-    /// By the fd's index, the key of its seat and 1; 0 for whoever is in no group. All that such a connection costs.
+    /// By the fd's index: the key of its seat plus 1, or 0 if it is in no group, which is all that such a connection
+    /// costs.
     keys: Vec<u32>,
     seats: Slab<Seat>,
     memberships: usize,
@@ -25,15 +26,15 @@ pub(crate) struct Groups {
 struct Group {
     name: Rc<str>,
     members: Vec<Member>,
-    /// How often it was asked to stay though nobody is in it.
+    /// How often it was held, to stay even without members.
     holds: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Member {
-    /// The index of its fd: the members' places in the table of connections.
+    /// The index of its fd: the member's place in the table of connections.
     index: u32,
-    /// Where in its seat's links this membership is.
+    /// The position of this membership in its seat's links.
     link: u32,
 }
 
@@ -42,7 +43,7 @@ struct Member {
 struct Seat {
     fd: Fd,
     links: Vec<Link>,
-    /// Where in `links` each group is, once they are many.
+    /// The position of each group in `links`, once they are many.
     #[expect(
         clippy::box_collection,
         reason = "most have none, and a map itself is six times as large as a pointer"
@@ -53,12 +54,12 @@ struct Seat {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     group: u32,
-    /// Where in the group's members this membership is.
+    /// The position of this membership in the group's members.
     member: u32,
 }
 
 impl Groups {
-    /// Groups that somebody is in or that are held.
+    /// Groups that have members or are held.
     pub(crate) fn len(&self) -> usize {
         self.groups.len()
     }
@@ -71,7 +72,7 @@ impl Groups {
         self.ids.get(name).copied()
     }
 
-    /// The group of this name, made where there is none. A new one is empty and must get a member.
+    /// The group of this name, made if there is none. A new one is empty and must get a member.
     pub(crate) fn find_or_add(&mut self, name: &str) -> u32 {
         if let Some(group) = self.find(name) {
             return group;
@@ -91,12 +92,12 @@ impl Groups {
         &self.groups[group as usize].name
     }
 
-    /// How many are in a group.
+    /// How many members a group has.
     pub(crate) fn count(&self, group: u32) -> usize {
         self.groups[group as usize].members.len()
     }
 
-    /// The members' places in the table of connections, in no order.
+    /// The members' indices in the table of connections, in no order.
     pub(crate) fn indices(&self, group: u32) -> impl Iterator<Item = u32> {
         self.groups[group as usize].members.iter().map(|member| member.index)
     }
@@ -105,9 +106,9 @@ impl Groups {
         self.indices(group).map(|index| self.seats[self.key(index).expect("a member has a seat")].fd)
     }
 
-    /// The groups that somebody is in, from a place in their table on, each with its place.
+    /// The groups that have members, from this number on, each with its number, its name and its count of members.
     pub(crate) fn occupied(&self, start: u32) -> impl Iterator<Item = (u32, &Rc<str>, usize)> {
-        // Beyond its keys a slab has nothing: its capacity is their bound.
+        // A slab has nothing beyond its keys, and its capacity bounds them.
         (start..self.groups.capacity() as u32).filter_map(|id| {
             let group = self.groups.get(id as usize)?;
             (!group.members.is_empty()).then_some((id, &group.name, group.members.len()))
@@ -119,7 +120,7 @@ impl Groups {
         self.seat(fd).map_or(0, |seat| seat.links.len())
     }
 
-    /// One of the groups that a connection is in, by number; stable while it joins and leaves none.
+    /// One of the groups that a connection is in, by position. Positions are stable while it joins and leaves none.
     pub(crate) fn nth_of(&self, fd: Fd, number: usize) -> Option<u32> {
         Some(self.seat(fd)?.links.get(number)?.group)
     }
@@ -132,7 +133,7 @@ impl Groups {
         self.seat(fd).is_some_and(|seat| seat.find(group).is_some())
     }
 
-    /// Puts a connection, which must not be in it, into a group: how many are in it now.
+    /// Puts a connection into a group that it must not be in. Returns how many members it has now.
     pub(crate) fn add(&mut self, fd: Fd, group: u32) -> usize {
         debug_assert!(!self.contains(fd, group), "{fd} is in it already");
         let member = self.count(group) as u32;
@@ -144,8 +145,8 @@ impl Groups {
         member as usize + 1
     }
 
-    /// Takes a connection out of a group: how many are left in it, `None` where it was not in it. A group that nobody
-    /// is in and nobody holds is gone then.
+    /// Takes a connection out of a group. Returns how many members are left; `None` if it was not in it. A group
+    /// without members and holds is removed.
     pub(crate) fn remove(&mut self, fd: Fd, group: u32) -> Option<usize> {
         let key = self.key(fd.index())?;
         let seat = self.seats.get_mut(key).filter(|seat| seat.fd == fd)?;
@@ -174,7 +175,7 @@ impl Groups {
         Some(count)
     }
 
-    /// Keeps a group until it is released as often, whether or not anybody is in it.
+    /// Keeps a group, with or without members, until it is released as often as it was held.
     pub(crate) fn hold(&mut self, group: u32) {
         self.groups[group as usize].holds += 1;
     }
@@ -191,7 +192,7 @@ impl Groups {
         }
         self.ids.remove(name);
         self.groups.remove(group as usize);
-        // After a rush, what it took is given back.
+        // After a burst its memory is released.
         if self.groups.is_empty() && self.groups.capacity().max(self.keys.len()) > KEPT_MAX {
             *self = Groups::default();
         }
@@ -205,14 +206,14 @@ impl Groups {
         self.seats.get(self.key(fd.index())?).filter(|seat| seat.fd == fd)
     }
 
-    /// The connection's seat, made where it has none.
+    /// The connection's seat, made if it has none.
     fn seat_mut(&mut self, fd: Fd) -> &mut Seat {
         let index = fd.index() as usize;
         if index >= self.keys.len() {
             self.keys.resize(index + 1, 0);
         }
         if self.keys[index] == 0 {
-            // Most are in few groups: room for one, not for the four that a vector begins with.
+            // Most connections are in few groups: room for one, not for the four that a vector begins with.
             let links = Vec::with_capacity(1);
             self.keys[index] = self.seats.insert(Seat { fd, links, by_group: None }) as u32 + 1;
         }
@@ -240,7 +241,7 @@ impl Seat {
         }
     }
 
-    /// Takes a link out, and the last one takes its place: where in its group the membership was.
+    /// Takes a link out, and the last one takes its place. Returns where in its group the membership was.
     fn swap_remove(&mut self, link: usize) -> u32 {
         let removed = self.links.swap_remove(link);
         if let Some(by_group) = &mut self.by_group {
@@ -259,7 +260,7 @@ mod tests {
     use crate::tests::Random;
     use std::collections::{HashMap, HashSet};
 
-    /// What `Groups` does, by searching.
+    /// Does what `Groups` does, by searching.
     #[derive(Default)]
     struct Model {
         members: HashMap<String, HashSet<Fd>>,
@@ -365,7 +366,7 @@ mod tests {
         }
     }
 
-    /// So that a connection is in more than are searched.
+    /// With more groups per connection than are searched.
     #[test]
     fn groups_are_as_a_naive_model_has_them_where_a_connection_is_in_many() {
         for seed in 0..10 {

@@ -1,5 +1,5 @@
-//! What was published to a topic lately, for clients that come back: each message under an id that tells its place in
-//! its topic, in rings bounded by number, bytes and age, and by the bytes of all. Knows no connection.
+//! Recent messages of topics, for clients that reconnect: each message has an id that tells its place in its topic,
+//! and rings bound them by number, bytes and age, and all of them by bytes. Knows no connection.
 
 use crate::codec::ws::Opcode;
 use crate::error::JoinError;
@@ -9,18 +9,19 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What a kept message costs beside its bytes: itself, its places in its ring and among all, the allocator's part.
+/// What a kept message costs beside its bytes: itself, its places in its ring and in the order of all, the allocator's
+/// overhead.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>() + 3 * 32;
 
-/// How much of a topic's messages is kept; see [`keep_history`](crate::Server::keep_history). Whichever limit is
-/// reached first, the oldest go.
+/// How much of a topic's messages is kept; see [`keep_history`](crate::Server::keep_history). When any limit is
+/// reached, the oldest are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
     /// How many messages. Default 100.
     pub messages: usize,
-    /// How many bytes of memory, some two hundred for each message beside its own. Default 1 MiB.
+    /// How many bytes of memory. Each message costs some two hundred beside its own. Default 1 MiB.
     pub bytes: usize,
-    /// For how long. Default 5 minutes: a client that comes back later begins anew.
+    /// For how long. Default 5 minutes: a client that reconnects later starts again.
     pub age: Duration,
 }
 
@@ -34,16 +35,16 @@ impl Default for History {
 #[derive(Debug, Default)]
 pub(crate) struct Histories {
     topics: HashMap<Rc<str>, Ring>,
-    /// The topic of each kept message, by stamp: the oldest first.
+    /// The topic of each kept message, by stamp, the oldest first.
     order: BTreeMap<u64, Rc<str>>,
     bytes: usize,
-    /// How many messages were recorded here, over all topics. A message's stamp is this count at its time: it puts
-    /// messages of several topics in order, and so one stamp tells a client's place in each topic. It means something
-    /// on this server alone.
+    /// How many messages were recorded by this server, over all topics. A message's stamp is this count when it was
+    /// recorded. Stamps put messages of several topics in order, so one stamp tells a client's place in all topics.
+    /// They have a meaning on this server alone.
     stamp: u64,
-    /// Tells this server's stamps from those of the one before it, whose count began anew.
+    /// Distinguishes this server's stamps from those of the server before it, whose count began again.
     epoch: Box<str>,
-    /// How many histories have begun here. The number of each is part of its epoch.
+    /// How many histories this server has begun. The number of each is a part of its epoch.
     begun: u64,
 }
 
@@ -52,27 +53,27 @@ struct Ring {
     limits: History,
     entries: VecDeque<Rc<Entry>>,
     bytes: usize,
-    /// Which of the histories that have begun here.
+    /// Which of the histories that this server has begun.
     number: u64,
-    /// Tells the ids of this history from those of any other, be it of the same topic.
+    /// Distinguishes the ids of this history from those of any other, even of the same topic.
     epoch: Box<str>,
     /// Number of the topic's last message.
     seq: u64,
-    /// Number and stamp of the last message that is not kept (any more): whoever has seen it has lost nothing.
+    /// Number and stamp of the last message that is not kept (any more): a client that has seen it has missed nothing.
     lost: (u64, u64),
 }
 
-/// Where a client is in a topic's history, as far as it can be believed.
+/// A client's place in a topic's history, as far as it can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// In which history: a topic's may be forgotten and begun anew.
+    /// The number of the history: a topic's history may be dropped and begun again.
     ring: u64,
-    /// Of the last message that it has seen.
+    /// The number of the last message that it has seen.
     seq: u64,
     is_known: bool,
 }
 
-/// Number of a message in its topic, and its stamp.
+/// The number of a message in its topic, and its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) seq: u64,
@@ -96,7 +97,7 @@ impl Entry {
 }
 
 impl Histories {
-    /// The name of a topic that has a history.
+    /// The name of a topic, if it has a history.
     pub(crate) fn name(&self, topic: &str) -> Option<Rc<str>> {
         if self.topics.is_empty() {
             return None;
@@ -108,7 +109,7 @@ impl Histories {
         self.topics.len()
     }
 
-    /// Begins to keep a topic's messages, keeps more or less of them, or forgets them.
+    /// Begins to keep a topic's messages, changes how much is kept, or drops them.
     ///
     /// # Errors
     /// [`JoinError::NoRandomness`].
@@ -137,7 +138,7 @@ impl Histories {
         Ok(())
     }
 
-    /// Draws what tells this server from others, once.
+    /// Draws, once, what distinguishes this server from others.
     fn draw_epoch<E: fmt::Display>(
         &mut self,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
@@ -154,7 +155,7 @@ impl Histories {
         Ok(())
     }
 
-    /// Keeps a message, as far as the limits go: its numbers, of which its [`id`](Histories::id) is made.
+    /// Keeps a message, as far as the limits allow. Returns its numbers, from which its [`id`](Histories::id) is made.
     pub(crate) fn record(
         &mut self,
         topic: &Rc<str>,
@@ -203,30 +204,31 @@ impl Histories {
         self.id(topic, self.topics.get(topic)?.seq)
     }
 
-    /// An id, if any, that stands for a client's place in all topics here: it has seen all up to this stamp.
+    /// An id, possibly empty, with a client's place in all topics of this server: it has seen everything up to this
+    /// stamp.
     pub(crate) fn overall_id(&self, id: &str, stamp: u64) -> String {
         format!("{id}@{}-{stamp}", self.epoch)
     }
 
-    /// The same of a client that has seen all so far.
+    /// The same for a client that has seen everything so far.
     pub(crate) fn overall_head_id(&self) -> String {
         self.overall_id("", self.stamp)
     }
 
-    /// Where somebody is in a topic who has seen all so far.
+    /// The place of a client that has seen everything in a topic so far.
     pub(crate) fn head(&self, topic: &str) -> Option<Place> {
         let ring = self.topics.get(topic)?;
         Some(Place { is_known: true, ..ring.place(ring.seq) })
     }
 
-    /// Where somebody is of whom nothing is known but that all messages are new to it.
+    /// The place of a client of which nothing is known except that all messages are new to it.
     pub(crate) fn start(&self, topic: &str) -> Option<Place> {
         Some(self.topics.get(topic)?.place(0))
     }
 
-    /// Where a client is in a topic that has seen the message with this id: `EPOCH-SEQ`, `@SERVER-STAMP` or both
-    /// together, of which the first is more. Of another history's id nothing is known but that all messages of this
-    /// one are new; a made-up one gets nothing.
+    /// The place of a client in a topic, if it has seen the message with this id: `EPOCH-SEQ`, `@SERVER-STAMP` or both
+    /// together, of which the first takes precedence. If the id is of another history, all messages of this one are
+    /// new to the client. A made-up id gets nothing.
     pub(crate) fn place(&self, topic: &str, id: &str) -> Option<Place> {
         let ring = self.topics.get(topic)?;
         let (id, stamp) = id.split_once('@').unwrap_or((id, ""));
@@ -246,26 +248,26 @@ impl Histories {
         })
     }
 
-    /// Whether all that was published to a topic after a place is kept; `None` where it has no history.
+    /// Whether everything that was published to a topic after a place is kept; `None` if the topic has no history.
     pub(crate) fn has_all_since(&mut self, topic: &str, place: Place, now: Instant) -> Option<bool> {
         self.expire(topic, now);
         let ring = self.topics.get(topic)?;
         Some(place.is_known && place.ring == ring.number && place.seq >= ring.lost.0)
     }
 
-    /// The first message that is kept of a topic after a place.
+    /// The first message of a topic that is kept after a place.
     pub(crate) fn next_after(&self, topic: &str, place: Place) -> Option<Rc<Entry>> {
         let is_of_it = self.topics.get(topic)?.number == place.ring;
         self.next(topic, if is_of_it { place.seq } else { 0 })
     }
 
-    /// The same after the one with this number.
+    /// The same after the message with this number.
     pub(crate) fn next(&self, topic: &str, seq: u64) -> Option<Rc<Entry>> {
         let entries = &self.topics.get(topic)?.entries;
         entries.get(entries.partition_point(|entry| entry.number.seq <= seq)).cloned()
     }
 
-    /// Drops what a topic keeps over its limits.
+    /// Drops what a topic keeps beyond its limits.
     fn expire(&mut self, topic: &str, now: Instant) {
         while let Some(ring) = self.topics.get(topic) {
             let is_old = |entry: &Rc<Entry>| now.saturating_duration_since(entry.at) > ring.limits.age;
@@ -280,7 +282,7 @@ impl Histories {
         let Some(ring) = self.topics.get_mut(topic) else { return };
         let Some(entry) = ring.entries.pop_front() else { return };
         ring.bytes -= entry.cost();
-        // One that was never kept may be newer.
+        // A message that was never kept may be newer.
         ring.lost = ring.lost.max((entry.number.seq, entry.number.stamp));
         self.bytes -= entry.cost();
         self.order.remove(&entry.number.stamp);
@@ -294,12 +296,12 @@ fn parse(id: &str) -> Option<(&str, u64)> {
 }
 
 impl Ring {
-    /// After the message with this number, which may be made up.
+    /// The place after the message with this number, which may be made up.
     fn place(&self, seq: u64) -> Place {
         Place { ring: self.number, seq, is_known: false }
     }
 
-    /// After the last message that has this stamp or an earlier one.
+    /// The place after the last message that has this stamp or an earlier one.
     fn place_at(&self, stamp: u64) -> Place {
         let unseen = self.entries.partition_point(|entry| entry.number.stamp <= stamp);
         let seq = self.entries.get(unseen).map_or(self.seq, |entry| entry.number.seq - 1);
@@ -324,7 +326,7 @@ fn base36(mut number: u64) -> String {
 
 #[cfg(test)]
 impl crate::Server {
-    /// Drawn, it has more digits at one time than at another, and a seed would not always give the same run.
+    /// A drawn epoch has more digits at one time than at another, so a seed would not always give the same run.
     pub(crate) fn set_epoch(&mut self, epoch: &str) {
         self.histories.epoch = epoch.into();
     }
@@ -372,7 +374,7 @@ mod tests {
             (missed.map(text).collect(), is_complete)
         }
 
-        /// What is counted is what is there.
+        /// Checks the counts against what is kept.
         fn check(&self) {
             let rings = || self.histories.topics.values();
             let cost = |ring: &Ring| ring.entries.iter().map(|entry| entry.cost()).sum::<usize>();
@@ -403,7 +405,7 @@ mod tests {
         assert_eq!(kept.histories.has_all_since("a", start, kept.start), Some(false));
     }
 
-    /// The part of an id that means something in its topic, and the one that does on its server.
+    /// The part of an id that is for its topic, and the one that is for its server.
     fn parts(id: &str) -> (&str, String) {
         let (own, stamp) = id.split_once('@').expect("two parts");
         (own, format!("@{stamp}"))
@@ -425,7 +427,7 @@ mod tests {
         assert_eq!(own, [format!("{a}-1"), format!("{b}-1"), format!("{b}-2"), format!("{a}-2")]);
         assert_eq!(kept.since("a", own[0], 0), texts(&["a"], true));
         assert_eq!(kept.since("b", own[1], 0), texts(&["b"], true));
-        // Of another topic it says nothing.
+        // Another topic's id says nothing about this one.
         assert_eq!(kept.since("b", own[3], 0), texts(&["b", "b"], false));
     }
 
@@ -435,7 +437,7 @@ mod tests {
             let id = |id: &str| if is_stamp_alone { parts(id).1 } else { id.to_owned() };
             let mut kept = Kept::new(History::default());
             let before = id(&kept.publish("a", "1", 0, ALL));
-            // What was published to it before was not kept.
+            // What was published to the topic before was not kept.
             kept.keep("b", History::default());
             assert_eq!(kept.since("b", &before, 0), texts(&[], true));
             kept.publish("b", "2", 0, ALL);
@@ -453,7 +455,7 @@ mod tests {
         }
     }
 
-    /// As of a topic that another server published to: its id is as good as before, of others nothing is known.
+    /// For example in a topic that another server published to. Nothing is known of other topics.
     #[test]
     fn an_id_whose_stamp_is_another_servers_is_good_in_its_own_topic() {
         let mut kept = Kept::new(History::default());
@@ -495,10 +497,10 @@ mod tests {
         for id in &ids {
             assert_eq!(kept.since("a", own(id), 0), texts(&["4"], false));
         }
-        // By its stamp one that has seen all of the first has missed nothing of this one.
+        // By its stamp, a client that has seen all of the first history has missed nothing of this one.
         assert_eq!(kept.since("a", &parts(&ids[2]).1, 0), texts(&["4"], true));
         assert_eq!(kept.since("a", &parts(&ids[1]).1, 0), texts(&["4"], false));
-        // Nor is a place in the first one a place in this, though its number is higher.
+        // A place in the first history is not a place in this one, even if its number is higher.
         assert_eq!(kept.histories.has_all_since("a", place, kept.start), Some(false));
         let next = kept.histories.next_after("a", place).expect("a message");
         assert_eq!(&*next.bytes, b"4");
@@ -510,7 +512,7 @@ mod tests {
         let drawn = histories.draw_epoch(|_| Err("none"));
         assert_eq!((drawn, &*histories.epoch), (Err(JoinError::NoRandomness), ""));
         assert_eq!(JoinError::NoRandomness.to_string(), "the system gives no random numbers");
-        // Another time there may be some, and after that no more is asked for.
+        // The next attempt may succeed, and after that no more numbers are drawn.
         let seven = |random: &mut [u8]| {
             random.fill(7);
             Ok::<(), &str>(())
@@ -529,11 +531,11 @@ mod tests {
         let third = kept.publish("a", "3", 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], true));
         assert_eq!(kept.since("a", &first, 0), texts(&["2", "3"], true));
-        // Too large to be kept at all: those before it are there, but it is not.
+        // A message too large to be kept at all: those before it are kept.
         let large = kept.publish("a", &"x".repeat(2 * small), 0, ALL);
         assert_eq!(kept.since("a", &second, 0), texts(&["3"], false));
         assert_eq!(kept.since("a", &large, 0), texts(&[], true));
-        // Nor is that forgotten when those before it are gone.
+        // That it is missing is still known when those before it are gone.
         assert_eq!(kept.since("a", &third, 301), texts(&[], false));
 
         let mut kept = Kept::new(History { age: Duration::from_secs(10), ..History::default() });
@@ -542,7 +544,7 @@ mod tests {
         assert_eq!(kept.since("a", &first, 15), texts(&["2"], true));
         assert_eq!(kept.since("a", &first, 16), texts(&[], false));
 
-        // The oldest of all goes, whosever it is.
+        // The oldest of all is dropped, whichever topic it is in.
         let mut kept = Kept::new(History::default());
         kept.keep("b", History::default());
         let ids = ["a", "b", "a", "b"].map(|topic| kept.publish(topic, "x", 0, 3 * small));

@@ -1,4 +1,4 @@
-//! Threads for work that takes long: started when first needed; each tells what came of its work when it is done.
+//! Threads for slow work: started when first needed. Each reports the result of its work when it is done.
 
 use crate::panics::message_of;
 use std::any::Any;
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
-/// Names a task. Never names a later one.
+/// Identifies a task. The id is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(u64);
 
@@ -18,19 +18,19 @@ impl TaskId {
     }
 }
 
-/// Why there is no result of a task.
+/// Why a task has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// As many tasks as [`Config::tasks_max`](crate::Config::tasks_max) are under way. The work is not begun.
+    /// As many tasks as [`Config::tasks_max`](crate::Config::tasks_max) are running or waiting. The work is not begun.
     Busy,
-    /// The system gives no thread to do it. The work is not begun.
+    /// The system gives no thread for it. The work is not begun.
     NoThread(io::ErrorKind),
-    /// The server has ended, or its shutdown waits no longer. The work is not begun.
+    /// The server has ended, or its shutdown no longer waits. The work is not begun.
     Stopped,
-    /// The work panicked, and this is what it said.
+    /// The work panicked with this message.
     Panicked(String),
-    /// The shutdown did not wait any longer: the work is not begun, or goes on and its result is dropped.
+    /// The shutdown did not wait any longer: the work is not begun, or it goes on and its result is dropped.
     Abandoned,
 }
 
@@ -56,7 +56,7 @@ pub(crate) type Done = Arc<dyn Fn(TaskId, Result<TaskOutput, TaskError>) + Send 
 
 pub(crate) type Work = Box<dyn FnOnce() -> TaskOutput + Send>;
 
-/// Dropping it lets its threads end, each when its work is done.
+/// When it is dropped, each of its threads ends once its work is done.
 pub(crate) struct Pool(Arc<Shared>);
 
 struct Shared {
@@ -70,7 +70,7 @@ struct State {
     jobs: VecDeque<(TaskId, Work)>,
     threads: usize,
     threads_max: usize,
-    /// Those of the threads that wait for a job.
+    /// How many of the threads wait for a job.
     idle: usize,
     is_open: bool,
 }
@@ -81,7 +81,7 @@ impl Pool {
         Pool(Arc::new(Shared { done, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
-    /// Queues work. On an error, which is that there is no thread to do it, it is dropped.
+    /// Queues work. If there is no thread to do it, the work is dropped and this fails.
     pub(crate) fn add(&self, id: TaskId, work: Work) -> io::Result<()> {
         let needs_thread = {
             let mut state = self.0.lock();
@@ -110,12 +110,12 @@ impl Pool {
         Err(error)
     }
 
-    /// Takes out what nobody has begun.
+    /// Takes out the work that was not begun.
     pub(crate) fn take(&self) -> VecDeque<(TaskId, Work)> {
         std::mem::take(&mut self.0.lock().jobs)
     }
 
-    /// More threads are started when they are needed; fewer are as soon as they have done what they do.
+    /// If this is more, threads are started when they are needed; if it is less, threads end when their work is done.
     pub(crate) fn set_threads_max(&self, threads_max: usize) {
         self.0.lock().threads_max = threads_max;
         self.0.changed.notify_all();
@@ -135,7 +135,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What each thread does.
+    /// The loop of each thread.
     fn work(&self) {
         while let Some((id, work)) = self.next() {
             let result = catch_unwind(AssertUnwindSafe(work));
@@ -143,7 +143,7 @@ impl Shared {
         }
     }
 
-    /// The next job, waited for; `None` where the thread is to end.
+    /// Waits for the next job; `None` if the thread is to end.
     fn next(&self) -> Option<(TaskId, Work)> {
         let mut state = self.lock();
         loop {

@@ -1,10 +1,10 @@
-//! Which users are in which topics, each once however many connections they have there, and who of them went a moment
-//! ago and may be back in the next: a page that is loaded again must not look like somebody who left.
+//! Which users are in which topics, each once however many connections it has there, and which of them left a moment
+//! ago and may be back in the next: reloading a page must not look like leaving.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What is smaller is kept when it has become empty.
+/// Memory below this size is kept when it has become empty.
 const KEPT_MAX: usize = 1_024;
 
 /// Whether a user has come to a topic or has left it.
@@ -18,7 +18,7 @@ pub enum Presence {
     Left,
 }
 
-/// Who has come to which topic, or has left it: what [`on_presence`](crate::Handler::on_presence) is told.
+/// A user that came to a topic, or left it: what [`on_presence`](crate::Handler::on_presence) gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceEvent<'a> {
@@ -26,29 +26,29 @@ pub struct PresenceEvent<'a> {
     pub topic: &'a str,
     /// The user, as [`bind`](crate::Server::bind) named it.
     pub uid: &'a str,
-    /// What [`bind_with`](crate::Server::bind_with) or [`set_user_data`](crate::Server::set_user_data) said last of the
-    /// user, when this happened.
+    /// The data of the user, as [`bind_with`](crate::Server::bind_with) or
+    /// [`set_user_data`](crate::Server::set_user_data) set it, when this happened.
     pub data: Option<&'a str>,
     /// What happened.
     pub kind: Presence,
 }
 
-/// Topics and users by their numbers; whoever numbers them keeps a number while it is in here.
+/// Which users are in which topics, by their numbers. Whoever gives the numbers keeps a number while it is in here.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     attendances: HashMap<(u32, u32), Attendance>,
     /// The users of each topic, in no order.
     users: HashMap<u32, Vec<u32>>,
-    /// Who is without a connection, and who was and came back, in the order they went.
+    /// Absences in the order in which they began, including those of users who came back.
     absences: VecDeque<Absence>,
-    /// Numbers absences.
+    /// The number of the last absence.
     last: u64,
 }
 
 #[derive(Debug)]
 struct Attendance {
     connections: u32,
-    /// Where in the topic's users this one is.
+    /// The position of this user in the topic's users.
     position: u32,
     /// The last absence. It counts while there is no connection.
     absence: u64,
@@ -63,7 +63,7 @@ struct Absence {
 }
 
 impl Roster {
-    /// One more connection of the user is in the topic; true where the user was not.
+    /// One more connection of the user is in the topic. Returns true if the user was not in it before.
     pub(crate) fn enter(&mut self, topic: u32, user: u32) -> bool {
         if let Some(attendance) = self.attendances.get_mut(&(topic, user)) {
             attendance.connections += 1;
@@ -76,7 +76,7 @@ impl Roster {
         true
     }
 
-    /// One less, whose connection ended. Without any, the user is absent.
+    /// One connection less, because it ended. Without any the user is absent.
     pub(crate) fn exit(&mut self, topic: u32, user: u32, now: Instant) {
         let attendance = self.attendances.get_mut(&(topic, user)).expect("who exits has entered");
         attendance.connections -= 1;
@@ -87,7 +87,7 @@ impl Roster {
         }
     }
 
-    /// One less, by intent; true where the user has left the topic with it.
+    /// One connection less, on purpose. Returns true if the user has left the topic with it.
     pub(crate) fn exit_for_good(&mut self, topic: u32, user: u32) -> bool {
         let attendance = self.attendances.get_mut(&(topic, user)).expect("who exits has entered");
         attendance.connections -= 1;
@@ -98,7 +98,7 @@ impl Roster {
         is_last
     }
 
-    /// Takes somebody out who is absent for `grace`, or beside `absences_max` who are for less long.
+    /// Takes out a user who is absent for `grace`, or, if more than `absences_max` are absent, for less long.
     pub(crate) fn pop(&mut self, now: Instant, grace: Duration, absences_max: usize) -> Option<(u32, u32)> {
         while let Some(absence) = self.absences.front() {
             let is_over = now.saturating_duration_since(absence.since) >= grace;
@@ -129,13 +129,13 @@ impl Roster {
         if users.is_empty() {
             self.users.remove(&topic);
         }
-        // After a rush, what it took is given back.
+        // After a burst its memory is released.
         if self.attendances.is_empty() && self.attendances.capacity() > KEPT_MAX {
             (self.attendances, self.users) = (HashMap::new(), HashMap::new());
         }
     }
 
-    /// When to look again.
+    /// When to check again.
     pub(crate) fn next(&self, grace: Duration) -> Option<Instant> {
         self.absences.front().and_then(|absence| absence.since.checked_add(grace))
     }
@@ -161,7 +161,7 @@ mod tests {
         for seed in 0..200 {
             let mut random = Random::new(seed);
             let mut roster = Roster::default();
-            // For each topic and user: connections, and since when there is none.
+            // For each topic and user: its connections, and since when there is none.
             let mut model: BTreeMap<(u32, u32), (u32, Option<Instant>)> = BTreeMap::new();
             let mut now = Instant::now();
             for _ in 0..400 {

@@ -1,4 +1,4 @@
-//! Clients that come back: where they say that they are, and one that is being brought up to date.
+//! Clients that reconnect: the positions that they send, and the one that is catching up now.
 
 use crate::fd::Fd;
 use crate::server::state::history::Place;
@@ -6,40 +6,40 @@ use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What a client says of where it is: an id for each topic.
+/// What a client says of its positions: an id for each topic.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     pub(crate) of: BTreeMap<String, String>,
     pub(crate) elsewhere: Elsewhere,
 }
 
-/// Where a client is in topics that it says nothing of.
+/// The client's position in topics that it does not mention.
 #[derive(Debug, Default)]
 pub(crate) enum Elsewhere {
-    /// It is new there: all begins now.
+    /// It is new there: everything begins now.
     #[default]
     New,
     /// It was here before, and may have been in the topic without being told a position.
     Unknown,
-    /// By this one id.
+    /// The position with this one id.
     At(String),
 }
 
 impl Positions {
-    /// Of a client that goes on in one topic.
+    /// For a client that goes on in one topic.
     pub(crate) fn in_topic(topic: &str, last_id: Option<&str>) -> Positions {
         let of = last_id.map(|last_id| (topic.to_owned(), last_id.to_owned())).into_iter().collect();
         Positions { of, elsewhere: Elsewhere::New }
     }
 
-    /// Of a client that has one id for all, as event streams without labels.
+    /// For a client that has one id for all topics, such as an event stream without labels.
     pub(crate) fn overall(last_id: Option<&str>) -> Positions {
         let elsewhere = last_id.map_or(Elsewhere::New, |last_id| Elsewhere::At(last_id.to_owned()));
         Positions { of: BTreeMap::new(), elsewhere }
     }
 
-    /// Of a client of `swio.1`, whose query has `last-event-id=ID TOPIC` for each topic. Of several for one topic
-    /// the first counts, as of any parameter.
+    /// For a client of `swio.1`, whose query has `last-event-id=ID TOPIC` for each topic. If there are several for one
+    /// topic, the first counts, as for any parameter.
     pub(crate) fn in_query(request: &Request<'_>) -> Positions {
         let mut positions = Positions::default();
         for (_, value) in
@@ -54,13 +54,13 @@ impl Positions {
     }
 }
 
-/// A client that is brought up to date when its `on_open` or `on_subscribe` is over. Until then what is published to
-/// the histories that it has joined waits for that, so that all of it arrives once and in order.
+/// A client that catches up after its `on_open` or `on_subscribe`. Until then, what is published to the histories that
+/// it has joined waits, so that everything arrives once and in order.
 #[derive(Debug)]
 pub(crate) struct Returning {
     pub(crate) fd: Fd,
     pub(crate) positions: Positions,
-    /// Topics with a history that it has joined meanwhile, and where it is in them.
+    /// Topics with a history that it has joined meanwhile, and its places in them.
     pub(crate) joined: Vec<(Rc<str>, Place)>,
     /// Stamps of messages that were published meanwhile, but not for it.
     pub(crate) excepted: Vec<u64>,

@@ -1,4 +1,4 @@
-//! Who is where: connections in topics, connections of users, users in topics.
+//! Membership: connections in topics, connections of users, users in topics.
 
 use crate::fd::Fd;
 use crate::server::state::groups::Groups;
@@ -7,33 +7,33 @@ use crate::server::state::watches::Watchers;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// What [`on_topic`](crate::Handler::on_topic) is told of a topic.
+/// What happened to a topic; see [`on_topic`](crate::Handler::on_topic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicEvent {
-    /// The first connection is in it.
+    /// The first connection has joined it.
     Occupied,
     /// The last connection has left it.
     Vacated,
 }
 
-/// Who is where: connections in topics, connections of users, users in topics.
+/// Membership: connections in topics, connections of users, users in topics.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     pub(crate) topics: Groups,
-    /// Each connection is in one at most.
+    /// Each connection has one user at most.
     pub(crate) users: Groups,
     pub(crate) roster: Roster,
-    /// What was said of users, by their numbers.
+    /// The data of users, by their numbers.
     pub(crate) data: HashMap<u32, Rc<str>>,
-    /// Who is told of what changes here.
+    /// The handlers that are told of changes.
     pub(crate) watchers: Watchers,
-    /// Whose `on_close` runs, or ran last.
+    /// The connection whose `on_close` runs, or ran last.
     pub(crate) departed: Option<Departed>,
 }
 
 impl Rooms {
-    /// A connection is the user's no more.
+    /// A connection no longer belongs to the user.
     pub(crate) fn remove_user(&mut self, fd: Fd, user: u32) {
         self.users.remove(fd, user);
         self.forget_data(user);
@@ -45,7 +45,7 @@ impl Rooms {
         self.forget_data(user);
     }
 
-    /// What was said of a user who is gone is forgotten before the number is another's.
+    /// Drops the data of a user who is gone, before its number is given to another.
     fn forget_data(&mut self, user: u32) {
         if !self.users.has(user) && self.data.remove(&user).is_some() && self.data.is_empty() {
             self.data.shrink_to(64);
@@ -53,7 +53,7 @@ impl Rooms {
     }
 }
 
-/// What a connection was bound to and in when it ended.
+/// The user and the topics that a connection had when it ended.
 #[derive(Debug)]
 pub(crate) struct Departed {
     pub(crate) fd: Fd,

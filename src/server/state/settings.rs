@@ -1,4 +1,4 @@
-//! Where settings come from, to be read again.
+//! Where settings come from, so that they can be read again.
 
 use crate::config::{Config, ConfigError};
 

@@ -1,21 +1,21 @@
-//! How far a server has come: whether it serves, and how its end goes.
+//! The stage of a server: whether it serves, and how far its shutdown is.
 
 use std::time::Instant;
 
-/// How far the server has come.
+/// The stage of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Serving,
     Draining(Drain),
-    /// Everybody was told; who is still here at this time is cut off.
+    /// Every connection was told; those that are still here at this time are cut off.
     Stopping(Instant),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Drain {
-    /// The place in the table that is told next.
+    /// The index in the table of the connection that is told next.
     pub(crate) next: u32,
-    /// Connections to a step.
+    /// How many connections are told in each step.
     pub(crate) share: usize,
     /// `None` until the handlers were told.
     pub(crate) step_at: Option<Instant>,

@@ -1,19 +1,19 @@
-//! What clients ask to be in, what handlers answer, and the questions that are not answered yet: bounded for each
-//! connection and, by the memory for what waits to become whole, for all of them.
+//! What clients ask to be in, what handlers answer, and the questions that are not answered yet. These are bounded for
+//! each connection and, by the memory for incomplete messages, for all of them.
 
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Questions of one connection that may wait for an answer.
+/// How many questions of one connection may wait for an answer.
 const QUESTIONS_MAX: usize = 64;
-/// Ids of the server's own are shorter.
+/// The server's own ids are shorter.
 const ID_BYTES_MAX: usize = 256;
-/// What a question takes beside its texts, about: its entry, its timer and the allocator's part.
+/// What a question takes beside its texts, roughly: its entry, its timer and the allocator's overhead.
 const QUESTION_BYTES: usize = 256;
 
-/// A client that asks to be in a topic: what [`on_subscribe`](crate::Handler::on_subscribe) is told.
+/// A client that asks to be in a topic: what [`on_subscribe`](crate::Handler::on_subscribe) gets.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SubscribeRequest<'a> {
@@ -21,7 +21,7 @@ pub struct SubscribeRequest<'a> {
     pub fd: Fd,
     /// The topic's name, which may be any text.
     pub topic: &'a str,
-    /// What the client sent along, such as a token: up to 4,096 bytes, empty where it sent nothing.
+    /// What the client sent with it, such as a token: up to 4,096 bytes, empty if it sent nothing.
     pub data: &'a str,
 }
 
@@ -51,7 +51,7 @@ pub struct Subscription(pub(crate) SubscribeVerdict);
 pub(crate) enum SubscribeVerdict {
     /// With what the client is told; empty: nothing.
     Allow(String),
-    /// Why.
+    /// With a reason.
     Deny(String),
     #[cfg_attr(feature = "serde", serde(skip))]
     Later,
@@ -63,12 +63,12 @@ impl Subscription {
         Subscription(SubscribeVerdict::Allow(String::new()))
     }
 
-    /// Does not let it, and tells it why: a text for people.
+    /// Denies it, and tells the client why: a text for people.
     pub fn deny(reason: impl Into<String>) -> Subscription {
         Subscription(SubscribeVerdict::Deny(reason.into()))
     }
 
-    /// No answer yet: it is given by [`Server::answer_subscribe`](crate::Server::answer_subscribe) or
+    /// No answer yet. It is given by [`Server::answer_subscribe`](crate::Server::answer_subscribe) or
     /// [`Handle::answer_subscribe`](crate::Handle::answer_subscribe), within
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client is denied.
     ///
@@ -98,8 +98,9 @@ impl Subscription {
         Subscription(SubscribeVerdict::Later)
     }
 
-    /// What the client is told when it is in: a text, such as JSON. It should be short beside
-    /// [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max). Of a denial there is the reason alone.
+    /// Sets what the client is told when it is in: a text, such as JSON. It should be short compared with
+    /// [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max). On a denial this has no effect: there is the
+    /// reason alone.
     pub fn data(mut self, data: impl Into<String>) -> Subscription {
         if let SubscribeVerdict::Allow(told) = &mut self.0 {
             *told = data.into();
@@ -107,7 +108,7 @@ impl Subscription {
         self
     }
 
-    /// What it takes of the mailbox.
+    /// Its size in bytes, as the mailbox counts it.
     pub(crate) fn bytes(&self) -> usize {
         match &self.0 {
             SubscribeVerdict::Allow(text) | SubscribeVerdict::Deny(text) => text.len(),
@@ -126,9 +127,9 @@ impl From<bool> for Subscription {
 #[derive(Debug)]
 pub(crate) struct Question {
     topic: Rc<str>,
-    /// Of the last message that the client has of it.
+    /// The id of the last message of the topic that the client has.
     pub(crate) last_id: Option<Box<str>>,
-    /// When the answer is late.
+    /// Expires when the answer is late.
     timer: TimerId,
 }
 
@@ -154,9 +155,9 @@ impl Questions {
         count < QUESTIONS_MAX && QUESTION_BYTES + ID_BYTES_MAX + topic.len() <= room
     }
 
-    /// Adds a question: how many bytes it takes.
+    /// Adds a question. Returns how many bytes it takes.
     pub(crate) fn add(&mut self, fd: Fd, topic: Rc<str>, last_id: Option<&str>, timer: TimerId) -> usize {
-        // One that is too long is none of the server's, as an empty one is none.
+        // An id that is too long is not one of the server's, just like an empty one.
         let last_id = last_id.map(|id| if id.len() > ID_BYTES_MAX { "" } else { id }.into());
         let question = Question { topic, last_id, timer };
         let bytes = question.bytes();
@@ -164,7 +165,7 @@ impl Questions {
         bytes
     }
 
-    /// Takes a question out, its timer, and how many bytes it took.
+    /// Takes a question out. Returns it, its timer, and how many bytes it took.
     pub(crate) fn take(&mut self, fd: Fd, topic: &str) -> Option<(Question, TimerId, usize)> {
         let questions = self.of.get_mut(&fd)?;
         let at = questions.iter().position(|question| *question.topic == *topic)?;
@@ -182,7 +183,7 @@ impl Questions {
         self.of.get(&fd).into_iter().flatten().map(|question| question.topic.clone()).collect()
     }
 
-    /// After a burst the memory is given back.
+    /// After a burst the memory is released.
     fn shrink(&mut self) {
         if self.of.is_empty() {
             self.of.shrink_to(64);

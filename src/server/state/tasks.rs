@@ -1,9 +1,9 @@
-//! Work that takes long, done on other threads: what is under way, and who is told of its result.
+//! Slow work, done on other threads: which tasks there are, and who is told of their results.
 
 use crate::server::state::pool::{Done, Pool, TaskError, TaskId, Work};
 use std::collections::HashMap;
 
-/// All tasks that have no result yet. `F` is whom the result is for.
+/// All tasks without a result yet. `F` is who gets the result.
 pub(crate) struct Tasks<F> {
     finishes: HashMap<TaskId, F>,
     /// `None` until there is a task.
@@ -29,7 +29,7 @@ impl<F> Tasks<F> {
         }
     }
 
-    /// Begins a task, of at most `tasks_max`. `done` is told of it on the thread that has done it.
+    /// Starts a task, if there are fewer than `tasks_max`. `done` gets its result, on the thread that did it.
     pub(crate) fn add(
         &mut self,
         work: Work,
@@ -51,17 +51,17 @@ impl<F> Tasks<F> {
         Ok(id)
     }
 
-    /// Whom the result of a task is for; `None` where that is told already.
+    /// Who gets the result of a task; `None` if that was told already.
     pub(crate) fn take(&mut self, id: TaskId) -> Option<F> {
         self.finishes.remove(&id)
     }
 
-    /// No more of them.
+    /// Accepts no more tasks.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// Gives up all that are under way: their ids in order, and the work that nobody has begun.
+    /// Gives up all tasks. Returns their ids in order, and the work that was not begun.
     pub(crate) fn abandon(&self) -> (Vec<TaskId>, Vec<Work>) {
         let mut ids: Vec<_> = self.finishes.keys().copied().collect();
         ids.sort_unstable();

@@ -1,26 +1,26 @@
-//! Who wants to hear of which topics: events of topics and of presence go to those handlers, and nobody else is asked.
+//! Which handlers hear of which topics: events of topics and of presence go to those handlers only.
 
 use crate::session::route::Route;
 
-/// Of which topics a handler hears by [`on_topic`](crate::Handler::on_topic) and
-/// [`on_presence`](crate::Handler::on_presence): what [`Handler::watches`](crate::Handler::watches) gives and
-/// [`Server::watch`](crate::Server::watch) takes.
+/// The topics for which a handler's [`on_topic`](crate::Handler::on_topic) and
+/// [`on_presence`](crate::Handler::on_presence) are called: what [`Handler::watches`](crate::Handler::watches) returns
+/// and [`Server::watch`](crate::Server::watch) takes.
 ///
 /// ```
 /// use swio::Watches;
 ///
-/// // As Pusher has them: who is in a topic is told of presence channels alone.
+/// // As in Pusher: presence is reported for presence channels only.
 /// let watches = Watches::topics_with_prefix("presence-").and(Watches::all().only_topics());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Watches {
-    /// What the names begin with; all do with nothing.
+    /// Prefixes of the topics' names; every name begins with the empty one.
     topics: Vec<Box<str>>,
     presence: Vec<Box<str>>,
 }
 
-/// What there is to hear of.
+/// What can be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
     Topics,
@@ -33,31 +33,31 @@ impl Watches {
         Watches::default()
     }
 
-    /// Everything of all topics.
+    /// Both kinds of events of all topics.
     pub fn all() -> Watches {
         Watches::topics_with_prefix("")
     }
 
-    /// Everything of the topics whose names begin with this.
+    /// Both kinds of events of the topics whose names begin with this.
     pub fn topics_with_prefix(prefix: impl Into<Box<str>>) -> Watches {
         let prefix = prefix.into();
         Watches { topics: vec![prefix.clone()], presence: vec![prefix] }
     }
 
-    /// These and those.
+    /// What either of the two watches.
     pub fn and(mut self, other: Watches) -> Watches {
         self.topics.extend(other.topics);
         self.presence.extend(other.presence);
         self
     }
 
-    /// Of the same topics only what [`on_topic`](crate::Handler::on_topic) is told.
+    /// Of the same topics only the events of [`on_topic`](crate::Handler::on_topic).
     pub fn only_topics(mut self) -> Watches {
         self.presence.clear();
         self
     }
 
-    /// Of the same topics only what [`on_presence`](crate::Handler::on_presence) is told.
+    /// Of the same topics only the events of [`on_presence`](crate::Handler::on_presence).
     pub fn only_presence(mut self) -> Watches {
         self.topics.clear();
         self
@@ -72,7 +72,7 @@ impl Watches {
     }
 }
 
-/// The handlers that watch anything, by their routes, in the order of those.
+/// The handlers that watch anything, in the order of their routes' numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers(Vec<(Route, Watches)>);
 
@@ -88,12 +88,12 @@ impl Watchers {
         }
     }
 
-    /// Whether anybody is to be told.
+    /// Whether any handler is to be told.
     pub(crate) fn has(&self, what: Watched, topic: &str) -> bool {
         self.0.iter().any(|(_, watches)| watches.has(what, topic))
     }
 
-    /// Whom to tell.
+    /// The handlers to tell.
     pub(crate) fn of(&self, what: Watched, topic: &str) -> Vec<Route> {
         self.0.iter().filter(|(_, watches)| watches.has(what, topic)).map(|(route, _)| *route).collect()
     }

@@ -1,4 +1,4 @@
-//! Answers that are given later than in the callback that was asked for them.
+//! Answers that are given after the callback that was asked for them has returned.
 
 use crate::codec::http::{Response, ResponseHead};
 use crate::error::PushError;
@@ -7,18 +7,18 @@ use crate::server::Server;
 use crate::session::request::Handshake;
 
 impl Server {
-    /// Answers a handshake that [`on_handshake`](crate::Handler::on_handshake) answered by [`Handshake::later`]. True
-    /// where the connection waits for it; false where it is gone, has given up, was answered already or never asked.
-    /// [`on_open`](crate::Handler::on_open) is called when the callback that runs now is over, and only from then on
-    /// can be pushed to it.
+    /// Answers a handshake that [`on_handshake`](crate::Handler::on_handshake) answered with [`Handshake::later`].
+    /// Returns true if the connection waits for the answer; false if it is gone, has given up, was answered already or
+    /// never asked. [`on_open`](crate::Handler::on_open) is called after the callback that runs now, and the
+    /// connection can be pushed to only from then on.
     pub fn answer_handshake(&mut self, fd: Fd, handshake: Handshake) -> bool {
         self.sessions.answer_handshake(fd, handshake)
     }
 
-    /// Answers a request that [`on_request`](crate::Handler::on_request) left open by
-    /// [`Reply::Later`](crate::Reply::Later). True where the connection waits for it; false where it is gone, has given
-    /// up, was answered already or never asked. Requests that the client sent after this one wait for it too; over
-    /// [`Config::request_timeout`](crate::Config::request_timeout) it gets 503.
+    /// Answers a request that [`on_request`](crate::Handler::on_request) left open with
+    /// [`Reply::Later`](crate::Reply::Later). Returns true if the connection waits for the answer; false if it is
+    /// gone, has given up, was answered already or never asked. Requests that the client sent after this one wait too.
+    /// After [`Config::request_timeout`](crate::Config::request_timeout) the client gets 503.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -39,30 +39,30 @@ impl Server {
     pub fn respond(&mut self, fd: Fd, response: Response) -> bool {
         self.sessions.respond_later(fd, response)
     }
-    /// Begins to answer a request that [`on_request`](crate::Handler::on_request) left open by
-    /// [`Reply::Later`](crate::Reply::Later), with a response whose body is written piece by piece. True where the
-    /// connection waits for it. Where the head is known at once, [`Reply::Stream`](crate::Reply::Stream) is shorter.
+    /// Begins a response with a body that is written piece by piece, to a request that
+    /// [`on_request`](crate::Handler::on_request) left open with [`Reply::Later`](crate::Reply::Later). Returns true
+    /// if the connection waits for it. If the head is known at once, [`Reply::Stream`](crate::Reply::Stream) is
+    /// shorter.
     pub fn start_body(&mut self, fd: Fd, head: ResponseHead) -> bool {
         self.sessions.start_body(fd, &head)
     }
 
     /// Writes the next piece of the body of a response that was begun with [`Reply::Stream`](crate::Reply::Stream) or
-    /// [`Server::start_body`]. To HTTP/1.1 each piece is a chunk (RFC 9112 §7.1), unless
+    /// [`Server::start_body`]. To HTTP/1.1 each piece is sent as a chunk (RFC 9112 §7.1), unless
     /// [`content_length`](crate::ResponseHead::content_length) was given; to HTTP/1.0 the body ends with the
-    /// connection. In answer to `HEAD`, and with status 204 or 304, there is no body, and what is written is left out.
+    /// connection. Responses to `HEAD`, and with status 204 or 304, have no body: what is written to them is left out.
     ///
     /// Requests that the client sent after this one wait until [`Server::end_body`].
-    /// [`on_buffer_full`](crate::Handler::on_buffer_full) and [`on_buffer_empty`](crate::Handler::on_buffer_empty) tell
-    /// when to write less and more, [`on_disconnect`](crate::Handler::on_disconnect) that the client has gone. A body
-    /// to which nothing is written for as long as [`Config::keep_alive_timeout`](crate::Config::keep_alive_timeout), or
-    /// of which the client reads nothing for so long, is cut off ([`protect`](Server::protect) prevents that), and so
-    /// it is at a shutdown. The client can tell: the last chunk or the last bytes are missing, or, in HTTP/1.0 without
-    /// a length, the connection is reset.
+    /// [`on_buffer_full`](crate::Handler::on_buffer_full) and [`on_buffer_empty`](crate::Handler::on_buffer_empty) say
+    /// when to write less and more, [`on_disconnect`](crate::Handler::on_disconnect) that the client is gone. A body
+    /// is cut off if for [`Config::keep_alive_timeout`](crate::Config::keep_alive_timeout) nothing is written to it,
+    /// or the client reads nothing of it ([`protect`](Server::protect) prevents that), and at a shutdown. The client
+    /// can tell: the last chunk or the last bytes are missing, or, with HTTP/1.0 and no length, the connection is
+    /// reset.
     ///
-    /// # Errors
-    /// [`PushError::Full`] where [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max) leaves no room for it:
-    /// nothing of it was taken, write it again after `on_buffer_empty`. [`PushError::Unsendable`] where it is more than
-    /// the length that was given, [`PushError::NoBody`], [`PushError::Closing`], [`PushError::Gone`].
+    /// [`PushError::Full`] if [`Config::outbox_bytes_max`](crate::Config::outbox_bytes_max) leaves no room for it:
+    /// nothing of it was taken, write it again after `on_buffer_empty`. [`PushError::Unsendable`] if it is more than
+    /// the length that was given. [`PushError::NoBody`], [`PushError::Closing`], [`PushError::Gone`].
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -89,9 +89,9 @@ impl Server {
         self.sessions.write_body(fd, bytes.as_ref())
     }
 
-    /// Ends the body of a response: the client's next request is served from the end of this callback on. True where
-    /// the body is whole; false where none was being written, or less than its
-    /// [`content_length`](crate::ResponseHead::content_length), and then the connection is cut off.
+    /// Ends the body of a response. The client's next request is served after this callback. Returns true if the body
+    /// is complete; false if none was being written, or less than its
+    /// [`content_length`](crate::ResponseHead::content_length): then the connection is cut off.
     pub fn end_body(&mut self, fd: Fd) -> bool {
         self.sessions.end_body(fd)
     }

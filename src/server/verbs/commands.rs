@@ -1,4 +1,4 @@
-//! Commands, which are the verbs as data: each is written here once, whoever speaks it.
+//! Commands, the verbs as data: each is carried out here, whoever sends it.
 
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -45,7 +45,7 @@ impl Server {
             Command::WriteBody { fd, bytes } => {
                 let written = self.write_body(fd, bytes);
                 if written == Err(PushError::Full) {
-                    // A body that is cut off is better than one with a hole in it.
+                    // A body that is cut off is better than one with a gap in it.
                     let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer);
                     self.sessions.end(fd, reason);
                 }

@@ -1,4 +1,4 @@
-//! What can be asked of the server: who is there, what is known of each, and what all of it holds.
+//! What can be asked of the server: which connections there are, what is known of each, and what all of them hold.
 
 use crate::codec::ws::Role;
 use crate::fd::Fd;
@@ -11,24 +11,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Server {
-    /// Whether the fd names a connection, in whatever state.
+    /// Whether the fd names a connection, in any state.
     pub fn exists(&self, fd: Fd) -> bool {
         self.sessions.connections.get(fd).is_some()
     }
 
-    /// Whether the fd names an open WebSocket, event stream, session of long polling or raw TCP connection: one that
-    /// can be pushed to.
+    /// Whether the fd names an open WebSocket, event stream, session or raw TCP connection: one that can be pushed to.
     pub fn is_established(&self, fd: Fd) -> bool {
         self.sessions.check_established(fd).is_ok()
     }
 
-    /// How many connections are established: those that others opened, not those that [`Server::connect`] did.
+    /// How many connections are established. Those that [`Server::connect`] opened are not counted.
     pub fn connection_count(&self) -> usize {
         self.sessions.census.all()
     }
 
-    /// All established connections that others opened, of every kind, in the order of the table. Collect them where
-    /// you want to push meanwhile, or use [`Server::connections_page`].
+    /// All established connections that others opened, of every kind, in the order of the table. To push meanwhile,
+    /// collect them first, or use [`Server::connections_page`].
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -42,9 +41,9 @@ impl Server {
         self.connections_from(1)
     }
 
-    /// Up to `limit` established connections that stand behind `after` in the table, or from its start. The way to
-    /// walk very many over several turns: connections that come and go meanwhile don't disturb it, and
-    /// `after` may be gone itself.
+    /// Up to `limit` established connections that come after `after` in the table, or from its start. This is the way
+    /// to go through very many over several turns: connections that open and end meanwhile don't disturb it, and
+    /// `after` itself may be gone.
     pub fn connections_page(&self, after: Option<Fd>, limit: usize) -> Vec<Fd> {
         self.connections_from(after.map_or(1, |fd| fd.index() + 1)).take(limit).collect()
     }
@@ -57,14 +56,14 @@ impl Server {
             .filter(|fd| self.is_established(*fd) && self.sessions.role(*fd) == Role::Server)
     }
 
-    /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) told with its
-    /// last request (port 0 where it told none), or the other end of TCP. The latter is asked of the system each time:
-    /// most connections are never asked about. `None` where the connection is gone.
+    /// The client's address: the one that a proxy of [`trusted_proxies`](crate::Config::trusted_proxies) sent with its
+    /// last request (port 0 if it sent no port), or the other end of TCP. The latter is asked of the system each time,
+    /// because most connections are never asked about. `None` if the connection is gone.
     pub fn remote_addr(&self, fd: Fd) -> Option<SocketAddr> {
         self.sessions.remote_addr(fd)
     }
 
-    /// What is known of a connection; `None` where it is gone.
+    /// Information about a connection; `None` if it is gone.
     pub fn client_info(&self, fd: Fd) -> Option<ClientInfo> {
         let connection = self.sessions.connections.get(fd)?;
         let status = match (&connection.session, connection.life) {
@@ -96,8 +95,8 @@ impl Server {
         })
     }
 
-    /// What the server has done since it began, and what it refused. What it holds at the moment is
-    /// [`usage`](Server::usage), how long its turns take [`turns`](Server::turns).
+    /// What the server has done since it started, and what it refused. [`usage`](Server::usage) is what it holds at
+    /// the moment, [`turns`](Server::turns) how long its turns take.
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -131,7 +130,7 @@ impl Server {
         }
     }
 
-    /// What the server holds at the moment: for watching it, and for tests that it leaks nothing.
+    /// What the server holds at the moment: for monitoring, and for tests that it leaks nothing.
     pub fn usage(&self) -> Usage {
         let holdings = self.sessions.connections.holdings();
         Usage {
@@ -159,8 +158,8 @@ impl Server {
         }
     }
 
-    /// How long this server's turns took, since it began. A long one means a callback that takes its time, or very
-    /// much to do at once.
+    /// How long this server's turns took, since it started. A long turn means a slow callback, or very much to do at
+    /// once.
     pub fn turns(&self) -> Turns {
         let turns = &self.sessions.connections.turns;
         Turns {

@@ -20,10 +20,10 @@ use crate::server::state::command::Command;
 use crate::session::state::{Note, Session, Socketless};
 use std::fmt;
 
-/// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do; made by
-/// [`Config::memory_bound`] and, for a running server, [`Server::memory_bound`]. It is logged at start.
+/// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do.
+/// [`Config::memory_bound`] computes it, and [`Server::memory_bound`] for a running server. It is logged at start.
 ///
-/// Not in it: what the kernel holds for sockets; the program itself and what the allocator loses between pieces; and
+/// Not included: what the kernel holds for sockets; the program itself, and what the allocator loses between pieces;
 /// what your own code makes, such as its state, timers, deferred calls, tasks, topics and users.
 ///
 /// ```
@@ -39,27 +39,27 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryBound {
-    /// How many connections it is for.
+    /// The number of connections that it is computed for.
     pub connections: usize,
-    /// What each connection costs by being there: its place in the table, its deadline, its places in the lists of a
-    /// turn, why it ends.
+    /// What each connection costs by existing: its place in the table, its deadline, its places in the lists of a
+    /// turn, the reason for its end.
     pub table: usize,
     /// All outboxes, with the control frames that go beyond the limit.
     pub outboxes: usize,
-    /// Messages and requests that are partly here, and the one that is being delivered.
+    /// Incomplete messages and requests, and the one that is being delivered.
     pub inbound: usize,
-    /// What is being written in one turn, a broadcast while it is handed round, the read buffer.
+    /// What is being written in one turn, a broadcast while it is distributed, and the read buffer.
     pub turn: usize,
     /// Commands from other threads.
     pub mailbox: usize,
-    /// What topics keep for clients that come back.
+    /// What topics keep for clients that reconnect.
     pub histories: usize,
     /// Buffers that are kept for the next use.
     pub spare: usize,
 }
 
 impl MemoryBound {
-    /// The sum.
+    /// The sum of all parts.
     pub fn total(&self) -> usize {
         [self.table, self.outboxes, self.inbound, self.turn, self.mailbox, self.histories, self.spare]
             .into_iter()
@@ -86,37 +86,38 @@ impl fmt::Display for MemoryBound {
     }
 }
 
-/// A map has room for twice as many entries as it holds, an eighth of it empty, and a byte for each.
+/// A map may have room for twice as many entries as it holds, with an eighth of it empty, and one byte for each.
 const fn map_bytes(entry: usize) -> usize {
     (entry + 1) * 16 / 7
 }
 
-/// A connection's place in the table, its deadline, and the client's address that a proxy told.
+/// A connection's place in the table, its deadline, and the client's address that a proxy sent.
 const PLACE_BYTES: usize =
     size_of::<Option<Connection<Session>>>() + Table::<Session>::SLOT_BYTES + 16 + FORWARDED_BYTES;
-/// What only few connections have at a time, but all may have, such as a reason to end; and the text of that.
+/// What only few connections have at a time, though all may have it, such as a reason to end with its text.
 const RARE_BYTES: usize = rare_bytes::<Note>() + 123 + 32;
-/// Its address, and what it was told of its outbox.
+/// Its address, what its handler is told of its outbox, and its session.
 const NOTES_BYTES: usize = ADDRESS_BYTES + 4 * size_of::<(Fd, bool)>() + SESSION_BYTES;
-/// A token, from either side, and what long polling knows of it.
+/// A token, found from either side, and what long polling knows of its session.
 const SESSION_BYTES: usize = 2 * map_bytes(16 + size_of::<Fd>())
     + size_of::<Socketless>()
     + 2 * size_of::<Option<(Fd, u64)>>()
     + size_of::<CloseReason>()
     + 2 * 16;
 /// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and
-/// once among those that are being carried out.
+/// once among the commands that are being carried out.
 const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
-/// The lists of a turn: to flush, read on, reap, expire; some twice while one is gone through and another filled.
+/// The lists of a turn: flush, read on, reap, expire. Some exist twice, while one is processed and another filled.
 const LISTS: usize = 8;
-/// A close frame, which is always taken.
+/// A close frame, which is always accepted.
 const CLOSE_FRAME_BYTES: usize = 4 + 125 + 2 * RUN_BYTES;
 
 impl Config {
     /// How much memory a server with this configuration can take for so many connections.
     pub fn memory_bound(&self, connections: usize) -> MemoryBound {
         let places = connections.saturating_add(OTHER_FILES);
-        // Grown beyond what was reserved, a table is there twice while it moves, the second time with room to spare.
+        // If a table grows beyond what was reserved, it exists twice while it moves, the second time with room to
+        // spare.
         let growth = if places > RESERVED_MAX { 3 } else { 1 };
         let lists = 2 * size_of::<Fd>() * (LISTS + self.reads_per_turn_max as usize);
         let place = growth * PLACE_BYTES + lists + RARE_BYTES + NOTES_BYTES;
@@ -124,12 +125,12 @@ impl Config {
         let request = self.head_bytes_max + 2 * self.body_bytes_max + (64 << 10) + 2 * self.read_buffer_bytes;
         MemoryBound {
             connections,
-            // With the addresses that are remembered beside those of the connections.
+            // Including the addresses that are remembered beyond those of the connections.
             table: places.saturating_mul(place).saturating_add((64 << 10) + REMEMBERED_MAX * ADDRESS_BYTES),
             outboxes: (self.outboxes_bytes_max)
                 .saturating_add(CONTROLS_BYTES + TAIL_SPARE_BYTES)
                 .saturating_add(places.saturating_mul(CLOSE_FRAME_BYTES)),
-            // What grows is there twice for a moment, and what is delivered is counted no more.
+            // A buffer that grows exists twice for a moment, and what is being delivered no longer counts as held.
             inbound: self
                 .inbound_bytes_max
                 .saturating_add(2usize.saturating_mul(self.message_bytes_max))
@@ -145,8 +146,8 @@ impl Config {
 }
 
 impl Server {
-    /// How much memory this server's structures can take: [`Config::memory_bound`] of as many connections as it lets
-    /// in.
+    /// How much memory this server's structures can take: [`Config::memory_bound`] for as many connections as it
+    /// accepts.
     pub fn memory_bound(&self) -> MemoryBound {
         let widest = self.sessions.paths.widest(&self.sessions.config);
         widest.memory_bound(self.sessions.connections.limits.connections_max)

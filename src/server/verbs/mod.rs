@@ -1,4 +1,4 @@
-//! What users do with a server, one group of methods a file.
+//! What users do with a server, one group of methods per file.
 
 pub(crate) mod answers;
 pub(crate) mod commands;

@@ -1,5 +1,5 @@
-//! Connections that are opened from here: begun, stopped, asked about. What is open is a WebSocket like any other, but
-//! masked.
+//! Connections that this server opens: starting, stopping and looking them up. Once open, such a connection is a
+//! WebSocket like any other, but masked.
 
 use crate::codec::ws::close;
 use crate::fd::Fd;
@@ -10,8 +10,8 @@ use std::any::Any;
 use std::io;
 
 impl Server {
-    /// Takes a client in, which belongs to the handler whose callback runs where it brings none. It begins to
-    /// connect when the callback is over.
+    /// Adds a client. It belongs to the handler whose callback runs, unless it brings its own. It starts to connect
+    /// after the callback.
     pub(crate) fn add_client(
         &mut self,
         target: ClientTarget,
@@ -37,8 +37,8 @@ impl Server {
         Ok(id)
     }
 
-    /// Ends a client for good: its connection by a close frame with 1000 behind all that was pushed to it, an attempt
-    /// or a wait at once. False where it is over already.
+    /// Ends a client for good: its connection by a close frame with code 1000 after everything that was pushed to it,
+    /// an attempt or a wait at once. Returns false if it has ended already.
     pub fn stop_client(&mut self, client: ClientId) -> bool {
         let Some(found) = self.outgoing.client_mut(client) else { return false };
         let was_stopped = std::mem::replace(&mut found.is_stopped, true);
@@ -59,7 +59,7 @@ impl Server {
         self.outgoing.failure.take()
     }
 
-    /// The fd of a client's open connection, `None` while it has none. Another for each connection.
+    /// The fd of a client's open connection; `None` while it has none. Each connection has a new one.
     pub fn client_fd(&self, client: ClientId) -> Option<Fd> {
         let fd = self.outgoing.clients.get(&client)?.fd?;
         self.is_established(fd).then_some(fd)

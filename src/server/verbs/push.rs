@@ -1,4 +1,4 @@
-//! Sending to one connection, whole messages and parts. What goes to many is in `broadcast`.
+//! Sending to one connection, whole messages and parts. Sending to many is in `broadcast`.
 
 use crate::codec::ws::Opcode;
 use crate::error::PushError;
@@ -7,11 +7,11 @@ use crate::server::Server;
 use crate::session::message::Message;
 
 impl Server {
-    /// Sends a message to one connection. Strings go as text, bytes as binary, a received
-    /// [`Data`](crate::Data) as what it came as.
+    /// Sends a message to one connection. Strings are sent as text, bytes as binary, and a received
+    /// [`Data`](crate::Data) with the kind that it had.
     ///
-    /// `Ok` means that the message is in the connection's outbox and will be written, in order, unless the
-    /// connection ends first; then `on_close` tells. On an error nothing of it is sent.
+    /// `Ok` means that the message is in the connection's outbox and will be written, in order, unless the connection
+    /// ends first, which `on_close` reports. On an error nothing of it is sent.
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`], [`PushError::NotOpen`], [`PushError::Unfinished`] in the
@@ -30,30 +30,30 @@ impl Server {
         self.sessions.push(fd, message.into())
     }
 
-    /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most
-    /// 125 bytes). They go as they are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
+    /// Sends bytes with an opcode of your choice: text (they must be UTF-8), binary, ping or pong (at most 125 bytes).
+    /// They are sent as they are, without the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
     /// # Errors
-    /// As for [`Server::push`], and [`PushError::Unsendable`] where opcode and bytes don't go together. A
-    /// close frame is [`Server::disconnect`]'s.
+    /// As for [`Server::push`], and [`PushError::Unsendable`] if opcode and bytes don't go together.
+    /// [`Server::disconnect`] sends close frames.
     pub fn push_as(&mut self, fd: Fd, opcode: Opcode, bytes: &[u8]) -> Result<(), PushError> {
         self.sessions.push_as(fd, opcode, bytes)
     }
 
-    /// Sends part of a message, for one that is too large to have in one piece, or that is only being made: the
-    /// first part as text or binary, each that follows as [`Opcode::Continuation`], and the last with `finish`.
-    /// Each part is a frame (RFC 6455 §5.4). A text may be cut anywhere, also within a character. The parts go as they
-    /// are, not in the connection's [`Envelope`](crate::Envelope), if it has one.
+    /// Sends a part of a message that is too large to have in one piece, or that is still being produced: the first
+    /// part as text or binary, each other part as [`Opcode::Continuation`], and the last with `finish`. Each part is a
+    /// frame (RFC 6455 §5.4). A text may be cut anywhere, even within a character. The parts are sent as they are,
+    /// without the connection's [`Envelope`](crate::Envelope), if it has one.
     ///
-    /// Until the last part no other message may come between: a [`push`](Server::push) is
+    /// Until the last part no other message may come between: a [`push`](Server::push) fails with
     /// [`PushError::Unfinished`], and a [`broadcast`](Server::broadcast) leaves the connection out and says so
-    /// ([`Reach::unfinished`](crate::Reach::unfinished)). Pings, pongs and [`disconnect`](Server::disconnect) may.
+    /// ([`Reach::unfinished`](crate::Reach::unfinished)). Pings, pongs and [`disconnect`](Server::disconnect) are
+    /// allowed.
     ///
     /// # Errors
-    /// As for [`Server::push`]; [`PushError::Unfinished`] where a second message is begun, and
-    /// [`PushError::Unsendable`] where there is none to continue, the opcode is a control frame's, a text is no
-    /// UTF-8, or the connection is no WebSocket. After [`PushError::Full`], where the connection lives on, the same
-    /// part may be pushed again.
+    /// As for [`Server::push`]; [`PushError::Unfinished`] if a second message is begun, and [`PushError::Unsendable`]
+    /// if there is none to continue, the opcode is a control frame's, a text is not UTF-8, or the connection is not a
+    /// WebSocket. After [`PushError::Full`], if the connection lives on, the same part may be pushed again.
     ///
     /// ```no_run
     /// # use swio::{Fd, Opcode, PushError, Server};
@@ -70,17 +70,16 @@ impl Server {
         self.sessions.push_part(fd, opcode, bytes, finish)
     }
 
-    /// Sends bytes to a connection as they are, with no frame around them: after what was pushed to it before, and
-    /// before what is pushed later.
+    /// Sends bytes to a connection of any kind as they are, with no frame around them, in order with what else is
+    /// pushed.
     ///
-    /// This is for protocols of your own. To a WebSocket that did not agree to one it is
-    /// an error of yours that the client ends the connection for, and on HTTP, ahead of an answer, it is taken for
-    /// that answer: never send what a client made up.
+    /// This is for protocols of your own. A WebSocket client that did not agree to one takes the bytes for a protocol
+    /// error and ends the connection. On HTTP, before an answer, they are taken for that answer: never send what a
+    /// client made up.
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::Full`], as for [`Server::push`];
-    /// [`PushError::Unsendable`] to a session of long polling, whose answers are JSON, and to a
-    /// [session without a socket](Server::open_session).
+    /// [`PushError::Unsendable`] to a session of long polling or without a socket.
     ///
     /// ```no_run
     /// # use swio::{Fd, PushError, Server};
@@ -92,8 +91,8 @@ impl Server {
         self.sessions.send(fd, bytes)
     }
 
-    /// Sends a ping of at most 125 bytes, which the peer sends back: `on_pong` is told. Without bytes the server puts
-    /// its own in, by which the answer gives the [round trip](crate::ClientInfo::round_trip), as those do that it sends
+    /// Sends a ping of at most 125 bytes, which the peer sends back: `on_pong` gets them. Without bytes the server
+    /// uses its own, and the answer gives the [round trip](crate::ClientInfo::round_trip), as for pings that it sends
     /// by itself.
     ///
     /// # Errors

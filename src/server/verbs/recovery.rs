@@ -1,4 +1,4 @@
-//! Histories on the server: topics that have one, and connections that are brought up to date from it.
+//! Histories on the server: topics that have one, and connections that catch up from it.
 
 use crate::codec::labels::Labels;
 use crate::codec::sse;
@@ -16,32 +16,33 @@ use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What [`recover`](Server::recover) found of the messages that a client has missed.
+/// What [`recover`](Server::recover) found of the messages that a client missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// How many were pushed to it.
+    /// How many messages were pushed to it.
     pub messages: usize,
-    /// Whether these are all. Where not, the client's picture has a gap: give it the whole anew.
+    /// Whether these are all. If not, the client's state has a gap: send it the whole state again.
     pub is_complete: bool,
 }
 
 impl Server {
-    /// Keeps what is published to a topic from now on, for clients that come back; with `None` forgets it. Each of
-    /// these messages gets an id, which counts the topic's messages and means something in this topic alone. Event
-    /// streams, polls and WebSockets that speak `swio.1` are told it, and give it when they come back: a client that
-    /// [joins](Server::join) the topic again in its `on_open` is pushed all that it has missed, none twice, when
-    /// `on_open` is over, and before anything that is published later. Where some of it is lost, an event or notice
-    /// `gap` with the topic's name comes first. For plain WebSockets there is [`recover`](Server::recover).
+    /// Keeps what is published to a topic from now on, for clients that reconnect; with `None`, drops it and keeps no
+    /// more. Each of these messages gets an id, which counts the topic's messages and has a meaning in this topic
+    /// alone. Event streams, polls and WebSockets that speak `swio.1` get the id, and send the last one when they
+    /// reconnect: a client that [joins](Server::join) the topic again in its `on_open` is pushed everything that it
+    /// missed, nothing twice, after `on_open` and before anything that is published later. If some of it is lost, an
+    /// event or notice `gap` with the topic's name comes first. For plain WebSockets there is
+    /// [`recover`](Server::recover).
     ///
-    /// All histories together are bounded by [`Config::history_bytes_max`](crate::Config::history_bytes_max); a topic
-    /// keeps its own while nobody is in it. Who was left out of a message ([`except`](crate::Broadcast::except)) is
-    /// not kept: a client that comes back is another connection, and may get what its last one was left out of.
+    /// All histories together are bounded by [`Config::history_bytes_max`](crate::Config::history_bytes_max). A topic
+    /// keeps its history while it has no members. Who was left out of a message ([`except`](crate::Broadcast::except))
+    /// is not kept: a client that reconnects is another connection, and may get a message that its last one was left
+    /// out of.
     ///
     /// # Errors
-    /// [`JoinError::NameLength`]; [`JoinError::TopicsFull`] where as many topics have a history as there may be
-    /// topics; [`JoinError::NoRandomness`] where the system has no random numbers to tell this server's ids from
-    /// another's.
+    /// [`JoinError::NameLength`]; [`JoinError::TopicsFull`] if as many topics have a history as there may be topics;
+    /// [`JoinError::NoRandomness`] if the system has no random numbers to tell this server's ids from another's.
     ///
     /// ```no_run
     /// use swio::{History, Server};
@@ -75,17 +76,17 @@ impl Server {
         }
         self.histories.keep(topic, history)?;
         if is_new {
-            // Clients that are in it already get ids from now on, and may come back before the first one.
+            // Clients that are in the topic already get ids from now on, and may reconnect before the first message.
             let members: Vec<Fd> = self.members(topic).collect();
             members.into_iter().for_each(|fd| self.note_join(fd, topic));
         }
         Ok(())
     }
 
-    /// Pushes to a connection what was published to a topic after the message with this id, in order, as far as it
-    /// is [kept](Server::keep_history). Whether it is in the topic is not asked: join it in the same callback, and no
-    /// message is missing and none comes twice. An id of another topic, of a history that was forgotten, of another
-    /// server or made up is no error: then it is not complete. Of a topic without a history nothing is known.
+    /// Pushes to a connection what was published to a topic after the message with this id, in order, as far as it is
+    /// [kept](Server::keep_history). The connection need not be in the topic; if it joins in the same callback, no
+    /// message is missing and none comes twice. An id of another topic, of a history that was dropped, of another
+    /// server or made up is no error: the result is then not complete. Nothing is known of a topic without a history.
     ///
     /// # Errors
     /// As for [`Server::push`]; messages before the one that failed were pushed.
@@ -117,7 +118,7 @@ impl Server {
         Ok(Recovered { messages, is_complete })
     }
 
-    /// Where a client is that opens a session by this request.
+    /// The positions of a client that opens a session by this request.
     pub(crate) fn positions(&self, fd: Fd, request: &Request<'_>) -> Positions {
         match self.sessions.channel(fd) {
             Ok(channel) if self.sessions.formats[channel.format].notice().is_some() => {
@@ -127,21 +128,21 @@ impl Server {
         }
     }
 
-    /// From now on what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
+    /// From now on, what is published to histories that the connection joins waits for [`Server::bring_up_to_date`].
     pub(crate) fn begin_return(&mut self, fd: Fd, positions: Positions) {
         self.returning = Some(Returning { fd, positions, joined: Vec::new(), excepted: Vec::new() });
     }
 
     /// Ends what [`Server::begin_return`] began: pushes what was missed, in the order in which it was published, and
-    /// tells the client's positions in the histories that it has joined, but for the topic that it has `subscribed`
-    /// to, whose is told otherwise.
+    /// tells the client its positions in the histories that it has joined. The position in the topic that it has
+    /// `subscribed` to is not told here, but with the answer.
     pub(crate) fn bring_up_to_date(&mut self, subscribed: Option<&str>) {
         let Some(Returning { fd, joined, excepted, .. }) = self.returning.take() else { return };
         if joined.is_empty() || self.sessions.check_established(fd).is_err() {
             return;
         }
         let now = self.sessions.connections.now();
-        // Of each topic the next one, by its stamp: what no outbox takes is not even looked at.
+        // The next message of each topic, by its stamp: messages that the outbox does not take are not even looked at.
         let mut next = BTreeMap::new();
         for (topic, place) in &joined {
             if let Some(false) = self.histories.has_all_since(topic, *place, now) {
@@ -155,7 +156,7 @@ impl Server {
                 && let Err(error) = self.push_missed(fd, topic, &entry)
             {
                 log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
-                // Where it lives on, it is without these.
+                // If the connection lives on, it misses these.
                 let others = next.values().map(|(topic, _)| *topic);
                 [topic].into_iter().chain(others).for_each(|topic| self.tell_gap(fd, topic));
                 break;
@@ -167,7 +168,7 @@ impl Server {
         self.tell_positions(fd, others);
     }
 
-    /// Tells a client where it is in topics, for its next return: also one that has seen no message yet.
+    /// Tells a client its positions in topics, for its next return, even if it has seen no message yet.
     fn tell_positions<'a>(&mut self, fd: Fd, topics: impl Iterator<Item = &'a str>) {
         let mut topics = topics.peekable();
         if topics.peek().is_some() && self.is_plain_stream(fd) {
@@ -192,7 +193,7 @@ impl Server {
         }
     }
 
-    /// Whether it is an event stream that is told no notices: it has fields and events for what they say.
+    /// Whether it is an event stream without notices: its transport has fields and events for what they say.
     fn is_plain_stream(&self, fd: Fd) -> bool {
         self.sessions.channel(fd).is_ok_and(|channel| {
             channel.transport == Transport::EventStream
@@ -206,7 +207,7 @@ impl Server {
         let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) else {
             return self.tell_positions(fd, [topic].into_iter());
         };
-        // Its history was forgotten meanwhile and has begun anew: by its place in the first one it gets a gap.
+        // Its history was dropped and has begun again meanwhile: its place in the first one gives it a gap.
         if returning.joined.iter().any(|(joined, _)| *joined == name) {
             return;
         }
@@ -219,7 +220,7 @@ impl Server {
         returning.joined.extend(place.map(|place| (name, place)));
     }
 
-    /// And now it is not.
+    /// A connection has left a topic.
     pub(crate) fn note_leave(&mut self, fd: Fd, topic: &str) {
         if let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) {
             returning.joined.retain(|(name, _)| **name != *topic);
@@ -231,7 +232,7 @@ impl Server {
             Opcode::Text => Message::text(&*entry.bytes),
             _ => Message::binary(&*entry.bytes),
         };
-        // A message that is dropped to make room for the next one would be lost without a word.
+        // A message that is dropped to make room for the next one would be lost silently.
         let policy = match self.sessions.connections.policy(fd, Quota::Message(Delivery::default())).0 {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
@@ -240,8 +241,8 @@ impl Server {
         self.sessions.push_in_order(fd, message.slow_consumer(policy))
     }
 
-    /// Keeps a message to a topic that has a history, and gives it its id. A client that is still being brought up to
-    /// date is added to `except`, and gets the message from the history; true where there is one.
+    /// Keeps a message to a topic that has a history, and gives it its id. A client that is still catching up is added
+    /// to `except`, and gets the message from the history. Returns true if there is such a client.
     pub(crate) fn record<'a>(
         &mut self,
         topic: &Rc<str>,
@@ -266,7 +267,7 @@ impl Server {
         (self.with_ids(topic, message, number).in_order(), waits)
     }
 
-    /// A message under its id, and under what that is to event streams without labels.
+    /// A message with its id, and with the id that it has on event streams without labels.
     fn with_ids<'a>(&self, topic: &str, message: Message<'a>, number: Recorded) -> Message<'a> {
         let id = self.histories.id(topic, number.seq).unwrap_or_default();
         let message = match self.sessions.census[Transport::EventStream] {

@@ -1,17 +1,16 @@
-//! Another configuration for a server that runs: checked as at start, in force as a whole or not at all.
+//! Changing the configuration of a running server: checked as at start, and applied as a whole or not at all.
 
 use crate::config::{Config, ConfigError};
 use crate::server::Deferred;
 use crate::server::Server;
 
 impl Server {
-    /// Changes limits and timeouts of the running server. What connections have begun with stays theirs: a timeout
-    /// that is running goes on as it was, and nobody is ended who was let in. `on_reload` is called at the end of the
-    /// turn.
+    /// Changes limits and timeouts of the running server. What connections have begun with stays as it was: a running
+    /// timeout goes on, and no connection that was accepted is ended. `on_reload` is called at the end of the turn.
     ///
     /// # Errors
-    /// Where a value can't work, or was used up at start and can't be changed any more (`backlog`,
-    /// `read_buffer_bytes`, the mailbox's): nothing is changed then.
+    /// If a value can't work, or differs in what is used only at start (`backlog`, `read_buffer_bytes`, the mailbox's
+    /// limits). Nothing is changed then.
     ///
     /// ```no_run
     /// # use swio::{ConfigError, Server};
@@ -29,11 +28,11 @@ impl Server {
         self.replace_config(new)
     }
 
-    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again, which undoes changes by
-    /// [`reload`](Server::reload). It is read on this thread.
+    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again. This undoes changes by
+    /// [`reload`](Server::reload). The file is read on this thread.
     ///
     /// # Errors
-    /// As for [`reload`](Server::reload), where the file can't be read, and where there is none.
+    /// As for [`reload`](Server::reload); also if the file can't be read, or there is none.
     #[cfg(feature = "toml")]
     pub fn reload_settings(&mut self) -> Result<(), ConfigError> {
         match self.reread {
@@ -42,7 +41,8 @@ impl Server {
         }
     }
 
-    /// What SIGHUP asks for: where there is no file, handlers may have something of their own to read again.
+    /// What SIGHUP asks for. Without a file handlers are told all the same: they may have something of their own to
+    /// read.
     pub(crate) fn reread(&mut self) -> Result<(), ConfigError> {
         let new = match &self.reread {
             Some(reread) => reread()?,

@@ -1,4 +1,4 @@
-//! Sessions without a socket: for transports of an application's own, such as Engine.IO's polling.
+//! Sessions without a socket: for an application's own transports, such as Engine.IO's polling.
 
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
@@ -11,9 +11,9 @@ use crate::session::state::Socketless;
 use std::time::Duration;
 
 /// Sessions without a socket. Such a session is a connection like any other: it has an fd, joins topics, is bound to a
-/// user, is pushed, published and broadcast to under the same limits, and [`on_close`](crate::Handler::on_close) is its
-/// end. Only its bytes go by ways of yours: you are told that it has output
-/// ([`on_output`](crate::Handler::on_output)), read it, send it, acknowledge it.
+/// user, gets what is pushed, published and broadcast under the same limits, and
+/// [`on_close`](crate::Handler::on_close) reports its end. Only its bytes are carried by you:
+/// [`on_output`](crate::Handler::on_output) says that it has output; you read it, send it and acknowledge it.
 ///
 /// ```text
 ///  push, publish ─► outbox of the session ─► on_output ─► read_output ─► respond(parked request)
@@ -57,10 +57,10 @@ use std::time::Duration;
 /// let builder = Server::builder().listen("127.0.0.1:0").handler(|| Polling);
 /// ```
 impl Server {
-    /// Opens a session without a socket for the client that made this request: it counts for the same address, and
-    /// belongs to the handler whose callback runs now. It ends with [`Cause::Timeout`] where it is not
-    /// [touched](Server::touch_session) for `timeout` (to 64 ms, at most 49 days). `None` where there is no room for
-    /// it: as many connections as there may be, of all or of the address, or memory is nearly spent.
+    /// Opens a session without a socket for the client that made this request. It counts for the same address, and
+    /// belongs to the handler of the request. It ends with [`Cause::Timeout`] if it is not
+    /// [touched](Server::touch_session) for `timeout` (to 64 ms, at most 49 days). `None` if there is no room for it:
+    /// the limit of connections, of all or of the address, is reached, or memory is nearly used up.
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
         let socketless = Socketless {
             route: request.route,
@@ -76,15 +76,16 @@ impl Server {
         self.sessions.open_socketless(request.fd, socketless)
     }
 
-    /// The client of a session has given a sign of life: its timeout begins anew. False where this is no such session.
+    /// The client of a session gave a sign of life: its timeout starts again. Returns false if this is no such
+    /// session.
     pub fn touch_session(&mut self, fd: Fd) -> bool {
         self.is_own_session(fd) && self.sessions.touch(fd, true)
     }
 
     /// What a session has for its client and is not [acknowledged](Server::acknowledge_output), in order: at most
-    /// `bytes_max` bytes, with 4 for each message, but one message in any case. What was read once is read again, and
-    /// is not dropped in favour of others, until it is acknowledged. It counts against the limits of outboxes. `None`
-    /// where this is no such session.
+    /// `bytes_max` bytes, counting 4 more for each message, but at least one message. What was read is read again, and
+    /// is not dropped to make room, until it is acknowledged. It counts against the limits of outboxes. `None` if this
+    /// is no such session.
     pub fn read_output(&mut self, fd: Fd, bytes_max: usize) -> Option<Output<'_>> {
         if !self.is_own_session(fd) {
             return None;
@@ -92,25 +93,25 @@ impl Server {
         self.sessions.read_output(fd, bytes_max)
     }
 
-    /// The client has the first `count` messages that were read: they are forgotten. False, and nothing is, where not
-    /// as many were read.
+    /// Drops the first `count` messages that were read, because the client has them. Returns false, and drops nothing,
+    /// if fewer were read.
     pub fn acknowledge_output(&mut self, fd: Fd, count: usize) -> bool {
         self.is_own_session(fd) && self.sessions.acknowledge_output(fd, count)
     }
 
-    /// The connection whose request waits for the output of this session, where one does:
+    /// The connection whose request waits for the output of this session, if there is one:
     /// [`respond`](Server::respond) to it.
     pub fn parked_request(&mut self, fd: Fd) -> Option<Fd> {
         self.sessions.parked(fd)
     }
 
-    /// Has a session go on over this WebSocket, which the same client has opened: the session keeps its fd, its topics,
-    /// its user and its [envelope](crate::Envelope), and is a WebSocket like any other from the end of this turn on.
-    /// What waits for the client is sent over it first, what was read and not
-    /// [acknowledged](Server::acknowledge_output) included. What the client sends after the message that this is called
-    /// for is the session's. A request that waits for the session's output gets 204.
+    /// Moves a session to this WebSocket, which the same client has opened. The session keeps its fd, its topics, its
+    /// user and its [envelope](crate::Envelope), and is a WebSocket like any other from the end of this turn on.
+    /// Output that waits for the client is sent over it first, including what was read and not
+    /// [acknowledged](Server::acknowledge_output). What the client sends after the message for which this is called
+    /// belongs to the session. A request that waits for the session's output gets 204.
     ///
-    /// The WebSocket's own fd ends: [`on_close`](crate::Handler::on_close) is told [`Cause::Adopted`].
+    /// The WebSocket's own fd ends: its [`on_close`](crate::Handler::on_close) gets [`Cause::Adopted`].
     ///
     /// ```text
     ///                     before                              after
@@ -118,21 +119,21 @@ impl Server {
     ///  fd 9   WebSocket                             fd 9   on_close(Adopted)
     /// ```
     ///
-    /// False, and nothing happens, if there is no such session or it is ending; or if that is no established WebSocket
-    /// of a client, it speaks `swio.1`, or a message to it is [not finished](Server::push_part).
+    /// Returns false, and does nothing, if there is no such session or it is ending; or if `websocket` is not an
+    /// established WebSocket of a client, speaks `swio.1`, or has a message that is [not finished](Server::push_part).
     pub fn adopt(&mut self, session: Fd, websocket: Fd) -> bool {
         self.sessions.adopt(session, websocket)
     }
 
-    /// Counts a message that came from the client of a session by ways of yours: false where that is more than
-    /// [`messages_per_second_max`](crate::Config::messages_per_second_max) allows, and the message is better not taken.
+    /// Counts a message that you received from the client of a session. Returns false if this is more than
+    /// [`messages_per_second_max`](crate::Config::messages_per_second_max) allows: then better ignore the message.
     pub fn count_message(&mut self, fd: Fd) -> bool {
         self.sessions.count_message(fd)
     }
 
-    /// Ends a session at once: what was not read is lost. `by` says whose wish it is. Where
-    /// [`disconnect`](Server::disconnect) was called before, its code and reason stay: it ends a session only when its
-    /// client was told, and this says that it was. False where this is no such session.
+    /// Ends a session at once: output that was not read is lost. `by` says which side wanted it. If
+    /// [`disconnect`](Server::disconnect) was called before, its code and reason stay: it ends a session only once the
+    /// client was told, and this says that it was. Returns false if this is no such session.
     pub fn end_session(&mut self, fd: Fd, by: Side, code: u16, reason: &str) -> bool {
         let reason = CloseReason::new(by, code, reason, Cause::Requested);
         self.is_own_session(fd) && self.sessions.end_socketless(fd, reason)

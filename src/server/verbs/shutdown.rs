@@ -1,5 +1,5 @@
-//! The end of a server: who is told when, and how long they are waited for. Many are told in steps: clients that all
-//! lose their connection at once all come back at once.
+//! The end of a server: when connections are told, and how long the server waits for them. Many are told in steps,
+//! because clients that all lose their connection at once all come back at once.
 
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
@@ -7,15 +7,15 @@ use crate::server::state::stage::{Drain, Stage};
 use crate::server::{Deferred, Server, later};
 use std::time::{Duration, Instant};
 
-/// Connections that are told at a time even where the window would let it be fewer: so many are no storm.
+/// At least so many connections are told at a time, even if the window would allow fewer: so few cause no storm.
 const STEP_CONNECTIONS_MIN: usize = 16;
 const STEP: Duration = Duration::from_millis(20);
 
 impl Server {
-    /// Ends the server: nobody is accepted any more, every WebSocket gets [`Config::shutdown_code`] behind what was
-    /// pushed to it, and `run` returns when all are gone, or after [`Config::shutdown_timeout`]. More than 16
-    /// connections are told one after the other, over at most [`Config::drain_window`]; who was not told yet is served
-    /// as before.
+    /// Ends the server: it accepts no more connections, every WebSocket gets [`Config::shutdown_code`] after
+    /// everything that was pushed to it, and `run` returns when all connections are gone, or after
+    /// [`Config::shutdown_timeout`]. More than 16 connections are told in steps, over at most
+    /// [`Config::drain_window`]; those that were not told yet are served as before.
     ///
     /// [`Config::shutdown_code`]: crate::Config::shutdown_code
     /// [`Config::shutdown_timeout`]: crate::Config::shutdown_timeout
@@ -37,7 +37,7 @@ impl Server {
         self.deferred.push(Deferred::BeforeShutdown);
     }
 
-    /// Tells the next connections that the server goes. The first time when the handlers have been told.
+    /// Tells the next connections that the server ends. First called once the handlers have been told.
     pub(crate) fn drain(&mut self) {
         let Stage::Draining(mut drain) = self.stage else { return };
         if drain.step_at.is_none() {
@@ -63,13 +63,13 @@ impl Server {
         };
     }
 
-    /// Waits for nobody any more.
+    /// Waits for nothing any more.
     pub(crate) fn halt(&mut self) {
         log::warn!("ending at once with {} connections", self.sessions.connections.len());
         self.stage = Stage::Stopping(self.sessions.connections.now());
     }
 
-    /// When the shutdown has something to do next.
+    /// When the shutdown has its next step.
     pub(crate) fn next_step(&self) -> Option<Instant> {
         match self.stage {
             Stage::Serving => None,
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    /// Does what is due of the shutdown.
+    /// Carries out the steps of the shutdown that are due.
     pub(crate) fn run_shutdown(&mut self, now: Instant) {
         match self.stage {
             Stage::Draining(Drain { step_at: Some(at), .. }) if at <= now => self.drain(),
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// The shutdown's time is up.
+    /// The time for the shutdown is over.
     fn cut_off(&mut self) {
         self.abandon_tasks();
         for index in self.sessions.connections.live().iter(1) {

@@ -1,4 +1,5 @@
-//! Subscriptions: what follows from the answer to a client that asked to be in a topic, be it given at once or later.
+//! Subscriptions: what follows from the answer to a client that asked to be in a topic, whether given at once or
+//! later.
 
 use crate::fd::Fd;
 use crate::server::state::returning::Positions;
@@ -7,17 +8,17 @@ use crate::server::{Server, Timer, later};
 use std::rc::Rc;
 
 impl Server {
-    /// Answers a client that asked to be in a topic and that [`on_subscribe`](crate::Handler::on_subscribe) answered by
-    /// [`Subscription::later`]. True where the client waits for it; false where it is gone, has unsubscribed, was
-    /// answered already, or too late, or never asked. A client that is let in is told what it has missed, as if it had
-    /// been answered at once.
+    /// Answers a client that asked to be in a topic and that [`on_subscribe`](crate::Handler::on_subscribe) answered
+    /// with [`Subscription::later`]. Returns true if the client waits for the answer; false if it is gone, has
+    /// unsubscribed, was answered already, waited too long, or never asked. A client that is allowed gets what it has
+    /// missed, as if it had been answered at once.
     pub fn answer_subscribe(&mut self, fd: Fd, topic: &str, answer: impl Into<Subscription>) -> bool {
         let answer = answer.into();
         if answer.0 == SubscribeVerdict::Later {
             return false;
         }
         let Some(last_id) = self.take_question(fd, topic) else { return false };
-        // The callback that this is called from may be one of a client that is brought up to date after it.
+        // The callback that calls this may be for a client that itself catches up after it.
         let outer = self.returning.take();
         self.begin_return(fd, Positions::in_topic(topic, last_id.as_deref()));
         self.conclude_subscribe(fd, topic, last_id.as_deref(), answer);
@@ -25,8 +26,8 @@ impl Server {
         true
     }
 
-    /// Does what an answer says. A client that is let in gets what it has missed before it is told that it is in.
-    /// Ends what [`Server::begin_return`] began.
+    /// Carries out an answer. A client that is allowed gets what it has missed before it is told that it is in. Ends
+    /// what [`Server::begin_return`] began.
     pub(crate) fn conclude_subscribe(
         &mut self,
         fd: Fd,
@@ -41,7 +42,7 @@ impl Server {
             SubscribeVerdict::Deny(reason) => Err(reason),
             SubscribeVerdict::Later => return self.wait_for_answer(fd, topic, last_id),
         };
-        // The handler may have put it into other topics too.
+        // The handler may have put the client into other topics too.
         self.bring_up_to_date(Some(topic));
         match joined {
             Ok(data) => {
@@ -69,7 +70,7 @@ impl Server {
         self.sessions.connections.inbound_bytes += self.questions.add(fd, name, last_id, timer);
     }
 
-    /// A client waits no more for the answer to a question: the id that it gave, if it asked.
+    /// A client no longer waits for the answer to a question. Returns the id that it sent, if it asked.
     pub(crate) fn take_question(&mut self, fd: Fd, topic: &str) -> Option<Option<Box<str>>> {
         let (question, timer, bytes) = self.questions.take(fd, topic)?;
         self.timers.cancel(timer);
@@ -77,7 +78,7 @@ impl Server {
         Some(question.last_id)
     }
 
-    /// A connection is gone, and with it what it asked.
+    /// A connection is gone: drops its questions.
     pub(crate) fn drop_questions(&mut self, fd: Fd) {
         for topic in self.questions.topics_of(fd) {
             self.take_question(fd, &topic);

@@ -1,19 +1,19 @@
-//! Work that takes long, done beside the reactor, and its result as an event: Swoole's task and finish.
+//! Slow work, done outside the reactor, with its result as an event: Swoole's task and finish.
 
 use crate::server::state::pool::{Done, TaskError, TaskId, TaskOutput};
 use crate::server::{Deferred, Finish, Server, TaskCall};
 use std::sync::Arc;
 
 impl Server {
-    /// Does work on another thread and calls `finish` with its result on this one, exactly once: for what would hold
-    /// everybody else up, such as a query or a password's hash.
+    /// Does work on another thread, and calls `finish` with its result on this one, exactly once: for work that would
+    /// hold up every other connection, such as a query or hashing a password.
     ///
-    /// Only `work` has to be `Send`. [`Config::task_threads`](crate::Config::task_threads) threads take the tasks in
-    /// their order. A [shutdown](Server::shutdown) waits for them as it does for connections; those that take longer
-    /// are [`TaskError::Abandoned`].
+    /// Only `work` must be `Send`. [`Config::task_threads`](crate::Config::task_threads) threads take the tasks in
+    /// order. A [shutdown](Server::shutdown) waits for tasks as it does for connections; those that take longer are
+    /// [`TaskError::Abandoned`].
     ///
     /// # Errors
-    /// [`TaskError::Busy`], [`TaskError::NoThread`] and [`TaskError::Stopped`]: then neither is called.
+    /// [`TaskError::Busy`], [`TaskError::NoThread`] and [`TaskError::Stopped`]: then neither closure is called.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};
@@ -41,8 +41,8 @@ impl Server {
         self.add_task(work, Finish::Call(self.route, call))
     }
 
-    /// Does work on another thread and gives its result to the handler's [`on_finish`](crate::Handler::on_finish): the
-    /// [`task`](Server::task) for handlers that need their own state then.
+    /// Does work on another thread, and gives its result to the handler's [`on_finish`](crate::Handler::on_finish):
+    /// the [`task`](Server::task) for handlers that need their own state then.
     ///
     /// # Errors
     /// As for [`task`](Server::task).
@@ -69,7 +69,7 @@ impl Server {
         Ok(id)
     }
 
-    /// The shutdown waits no longer.
+    /// The shutdown no longer waits for tasks.
     pub(crate) fn abandon_tasks(&mut self) {
         self.tasks.close();
         if self.tasks.len() > 0 {

@@ -1,4 +1,4 @@
-//! Timers of the user's own, and deadlines of connections.
+//! The user's timers, and deadlines of connections.
 
 use crate::fd::Fd;
 use crate::net::timers::TimerId;
@@ -21,9 +21,9 @@ impl Server {
         self.set_timer(delay, None, Timer::Once(self.route, Box::new(call)))
     }
 
-    /// Calls `call` again and again, `period` apart, the first time one period from now. It is given the timer's
-    /// id, to cancel itself by. Ticks that were missed because the server was busy are not made up for; a panic
-    /// cancels it. A period under 1 ms is 1 ms.
+    /// Calls `call` again and again, `period` apart, the first time one period from now. It gets the timer's id, so
+    /// that it can cancel itself. Ticks that were missed because the server was busy are skipped. A panic cancels the
+    /// timer. A period under 1 ms becomes 1 ms.
     ///
     /// ```no_run
     /// # use swio::{Fd, Server};
@@ -49,15 +49,15 @@ impl Server {
         self.set_timer(delay, None, Timer::Handler(self.route))
     }
 
-    /// Cancels a timer, also from within its own call; false where it has run or was cancelled before.
+    /// Cancels a timer, also from within its own call. Returns false if it has run or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         self.timers.cancel(timer)
     }
 
     /// Calls [`on_deadline`](crate::Handler::on_deadline) for this connection once, `after` from now. A connection has
-    /// one deadline: a new one takes its place, and `None` takes it away. It goes with the connection, and stays where
-    /// an HTTP connection becomes a WebSocket. The server's own timeouts and pings are not changed by it. False where
-    /// the connection is gone.
+    /// one deadline: a new one replaces it, and `None` removes it. It ends with the connection, and stays if an HTTP
+    /// connection becomes a WebSocket. It does not change the server's own timeouts and pings. Returns false if the
+    /// connection is gone.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -83,7 +83,7 @@ impl Server {
         true
     }
 
-    /// Forgets a connection's deadline. After a burst the memory for them is given back.
+    /// Removes a connection's deadline. After a burst the memory for deadlines is released.
     pub(crate) fn drop_deadline(&mut self, fd: Fd) {
         if self.deadlines.is_empty() {
             return;
@@ -97,7 +97,7 @@ impl Server {
     }
 
     fn set_timer(&mut self, delay: Duration, period: Option<Duration>, timer: Timer) -> TimerId {
-        // Not the turn's own time: a callback may have taken long.
+        // Not the turn's own time, because the callback may have taken long.
         self.timers.set(later(Instant::now().max(self.sessions.connections.now()), delay), period, timer)
     }
 }

@@ -1,5 +1,5 @@
-//! Topics, which connections join and leave and which messages are published to: the verbs of the server. Who is in
-//! which is kept in `groups`.
+//! Topics, which connections join and leave and to which messages are published. These are the verbs of the server;
+//! the members are kept in `groups`.
 
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
@@ -10,13 +10,13 @@ use crate::server::{Deferred, Server};
 use crate::session::message::Message;
 use std::rc::Rc;
 
-/// Topics: named groups of connections, made by the first that joins and gone with the last that leaves. A connection
-/// leaves all of its topics when it ends.
+/// Topics: named groups of connections. A topic is created by the first that joins and removed with the last that
+/// leaves. A connection leaves all of its topics when it ends.
 impl Server {
-    /// Puts a connection into a topic; false where it is in it already. Names are compared byte for byte.
+    /// Puts a connection into a topic. Returns false if it is in it already. Names are compared byte for byte.
     ///
     /// # Errors
-    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] by what the fd names;
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] if the connection is not established;
     /// [`JoinError::NameLength`], [`JoinError::ConnectionFull`] or [`JoinError::TopicsFull`] over a limit of
     /// [`Config`](crate::Config).
     ///
@@ -64,7 +64,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Takes a connection out of a topic; false where it is not in it.
+    /// Takes a connection out of a topic. Returns false if it is not in it.
     pub fn leave(&mut self, fd: Fd, topic: &str) -> bool {
         let Some(topic) =
             self.rooms.topics.find(topic).filter(|topic| self.rooms.topics.contains(fd, *topic))
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// Sends a message to every established connection in a topic, as [`broadcast`](Server::broadcast) does to all.
-    /// Whoever publishes need not be in the topic. Nobody in it is no error.
+    /// The publisher need not be in the topic. A topic without members is no error.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server};
@@ -95,7 +95,8 @@ impl Server {
         Broadcast::new(self, target, message.into()).kept_in(history)
     }
 
-    /// The connections in a topic, in no order. One that is ending is among them until just before its `on_close`.
+    /// The connections in a topic, in no order. A connection that is ending is included until just before its
+    /// `on_close`.
     pub fn members(&self, topic: &str) -> impl Iterator<Item = Fd> {
         let topics = &self.rooms.topics;
         topics.find(topic).into_iter().flat_map(|topic| topics.members(topic))
@@ -111,21 +112,21 @@ impl Server {
         self.rooms.topics.find(topic).is_some_and(|topic| self.rooms.topics.contains(fd, topic))
     }
 
-    /// The topics that a connection is in, in no order; in its `on_close` those that it has just left.
+    /// The topics that a connection is in, in no order; in its `on_close`, those that it has just left.
     pub fn topics_of(&self, fd: Fd) -> impl Iterator<Item = &str> {
         let topics = &self.rooms.topics;
         let left = self.departed(fd).into_iter().flat_map(|departed| &departed.topics);
         topics.groups_of(fd).map(|topic| topics.name(topic)).chain(left).map(|name| &**name)
     }
 
-    /// All topics that somebody is in, each with its number of connections, in no order.
+    /// All topics that have members, each with its number of connections, in no order.
     pub fn topics(&self) -> impl Iterator<Item = (&str, usize)> {
         self.rooms.topics.occupied(0).map(|(_, name, count)| (&**name, count))
     }
 
-    /// Up to `limit` topics with their numbers of connections from `cursor` on, and the cursor of the next page, `None`
-    /// behind the last. The first cursor is 0. The way to show very many over several turns: a topic that is there all
-    /// the time is on exactly one page, whatever comes and goes meanwhile.
+    /// Up to `limit` topics from `cursor` on, with their numbers of connections, and the cursor of the next page,
+    /// `None` after the last. The first cursor is 0. This is the way to show very many over several turns: a topic
+    /// that exists all the time is on exactly one page, whatever is created or removed meanwhile.
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -162,7 +163,7 @@ impl Server {
         self.rooms.departed.as_ref().filter(|departed| departed.fd == fd)
     }
 
-    /// Takes a member out of a topic. Whoever is in it as a user must have left it as one.
+    /// Takes a member out of a topic. If it belongs to a user, the user's presence must have been updated before.
     fn take_out(&mut self, fd: Fd, topic: u32) -> Rc<str> {
         let name = self.rooms.topics.name(topic).clone();
         if self.rooms.topics.count(topic) == 1 {
@@ -172,7 +173,7 @@ impl Server {
         name
     }
 
-    /// Has those told who watch the topic.
+    /// Tells the handlers that watch the topic.
     fn tell_topic(&mut self, topic: u32, event: TopicEvent) {
         let name = self.rooms.topics.name(topic);
         if self.rooms.watchers.has(Watched::Topics, name) {
@@ -180,8 +181,8 @@ impl Server {
         }
     }
 
-    /// Of which topics the handler whose callback runs hears from now on, in place of what its
-    /// [`watches`](crate::Handler::watches) gave. What nobody watches costs nothing.
+    /// Sets the topics that the handler whose callback runs hears of from now on, in place of what its
+    /// [`watches`](crate::Handler::watches) returned. Topics that nobody watches cost nothing.
     ///
     /// ```no_run
     /// # use swio::{Frame, Server, Watches};
@@ -194,7 +195,7 @@ impl Server {
         self.rooms.watchers.set(self.route, watches);
     }
 
-    /// A connection has ended: it is in no topic any more, and nobody's. What it was is known until its
+    /// A connection has ended: it leaves its topics and its user. What it was in is known until
     /// [`forget_departed`](Server::forget_departed).
     pub(crate) fn depart(&mut self, fd: Fd) {
         let count = self.rooms.topics.count_of(fd);
@@ -204,7 +205,7 @@ impl Server {
         let uid = self.uid(fd).map(Rc::from);
         self.lose(fd);
         let mut topics = Vec::with_capacity(count);
-        // From the last on: none has to move up.
+        // From the last one on, so that none has to move up.
         for number in (0..count).rev() {
             let topic = self.rooms.topics.nth_of(fd, number).expect("counted");
             topics.push(self.take_out(fd, topic));

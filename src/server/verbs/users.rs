@@ -1,5 +1,5 @@
-//! Users: whose a connection is, and which users are in which topics. Verbs of the server; who is where is kept in
-//! `groups` and `presence`.
+//! Users: which user a connection belongs to, and which users are in which topics. These are the verbs of the server;
+//! the data is kept in `groups` and `presence`.
 
 use crate::error::JoinError;
 use crate::fd::Fd;
@@ -12,15 +12,15 @@ use crate::session::fan_out::Reach;
 use crate::session::message::Message;
 use std::time::{Duration, Instant};
 
-/// Users: a user is whoever you say by [`bind`](Server::bind), with any number of connections, such as the tabs of a
-/// browser.
+/// Users: a user is whatever name you [`bind`](Server::bind) to a connection, and may have any number of connections,
+/// such as the tabs of a browser.
 impl Server {
-    /// Says whose connection this is, by any name that tells your users apart; false where that was known. It is
-    /// another user's no more, if it was. Topics may be joined before or after.
+    /// Binds a connection to a user, by any name that is unique among your users. Returns false if it was bound to
+    /// that user already. If it was another user's, it no longer is. Topics may be joined before or after.
     ///
     /// # Errors
-    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] by what the fd names;
-    /// [`JoinError::NameLength`] where the uid is empty or longer than
+    /// [`JoinError::Gone`], [`JoinError::Closing`] or [`JoinError::NotOpen`] if the connection is not established;
+    /// [`JoinError::NameLength`] if the uid is empty or longer than
     /// [`Config::uid_bytes_max`](crate::Config::uid_bytes_max).
     ///
     /// ```no_run
@@ -29,7 +29,7 @@ impl Server {
     /// Server::builder()
     ///     .listen("127.0.0.1:9501")
     ///     .on_open(|server, request| {
-    ///         // Who it is a cookie or token tells, checked by you.
+    ///         // A cookie or token that you check tells who it is.
     ///         let uid = request.header("X-User").unwrap_or("guest").to_owned();
     ///         server.bind(request.fd, &uid).ok();
     ///         server.join(request.fd, "lobby").ok();
@@ -45,10 +45,10 @@ impl Server {
         self.bind_as(fd, uid, None)
     }
 
-    /// As [`bind`](Server::bind), with data of the user's, such as name and picture in JSON. It replaces what the user
-    /// had before. [`on_presence`](crate::Handler::on_presence) and
-    /// [`users_in_with_data`](Server::users_in_with_data) give it along. It is forgotten with the user: when there is
-    /// no connection any more and all topics are left.
+    /// Like [`bind`](Server::bind), and sets data of the user, such as its name and picture in JSON, in place of
+    /// earlier data. [`on_presence`](crate::Handler::on_presence) and
+    /// [`users_in_with_data`](Server::users_in_with_data) include it. It is dropped with the user, when the user has
+    /// no connection any more and has left all topics.
     ///
     /// # Errors
     /// As for [`bind`](Server::bind), and [`JoinError::DataLength`] over
@@ -61,7 +61,7 @@ impl Server {
     ///     .listen("127.0.0.1:9501")
     ///     .on_open(|server, request| {
     ///         let fd = request.fd;
-    ///         // Whoever comes is told who is here.
+    ///         // Tell everybody who comes who is here.
     ///         let here: Vec<String> = server
     ///             .users_in_with_data("lobby")
     ///             .map(|(uid, data)| format!("{{\"id\":{uid:?},\"info\":{}}}", data.unwrap_or("null")))
@@ -83,8 +83,8 @@ impl Server {
         self.bind_as(fd, uid, Some(data))
     }
 
-    /// Says something of a user in place of what was said before, or, with `None`, nothing any more; false where there
-    /// is no such user. Nobody is told of that.
+    /// Sets the data of a user in place of earlier data, or, with `None`, removes it. Returns false if there is no
+    /// such user. Nobody is told of the change.
     ///
     /// # Errors
     /// [`JoinError::DataLength`] over [`Config::user_data_bytes_max`](crate::Config::user_data_bytes_max).
@@ -98,7 +98,7 @@ impl Server {
         Ok(true)
     }
 
-    /// What was said of a user, by [`bind_with`](Server::bind_with) or [`set_user_data`](Server::set_user_data).
+    /// The data of a user, as [`bind_with`](Server::bind_with) or [`set_user_data`](Server::set_user_data) set it.
     pub fn user_data(&self, uid: &str) -> Option<&str> {
         self.rooms.data.get(&self.rooms.users.find(uid)?).map(|data| &**data)
     }
@@ -125,7 +125,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Makes the connection nobody's; false where it is that already. It stays in its topics.
+    /// Takes a connection from its user. Returns false if it had none. It stays in its topics.
     pub fn unbind(&mut self, fd: Fd) -> bool {
         let Some(user) = self.user_of(fd) else { return false };
         for number in 0..self.rooms.topics.count_of(fd) {
@@ -136,7 +136,7 @@ impl Server {
         true
     }
 
-    /// Whose connection this is, also in its `on_close`.
+    /// The user of a connection, also in its `on_close`.
     pub fn uid(&self, fd: Fd) -> Option<&str> {
         match self.user_of(fd) {
             Some(user) => Some(self.rooms.users.name(user)),
@@ -144,15 +144,15 @@ impl Server {
         }
     }
 
-    /// The connections of a user, in no order. One that is ending is among them until just before its `on_close`: where
-    /// there are none then, the user is gone.
+    /// The connections of a user, in no order. A connection that is ending is included until just before its
+    /// `on_close`: if there are none then, the user is gone.
     pub fn connections_of(&self, uid: &str) -> impl Iterator<Item = Fd> {
         let users = &self.rooms.users;
         users.find(uid).into_iter().flat_map(|user| users.members(user))
     }
 
-    /// Sends a message to all established connections of a user, as [`broadcast`](Server::broadcast) does to all: how
-    /// many it reached.
+    /// Sends a message to all established connections of a user, as [`broadcast`](Server::broadcast) does to all.
+    /// Returns how many it reached.
     ///
     /// ```no_run
     /// # use swio::Server;
@@ -172,15 +172,15 @@ impl Server {
     }
 
     /// The users in a topic, each once, in no order: those with a connection in it, and those who had one less than
-    /// [`Config::presence_grace`](crate::Config::presence_grace) ago. Connections that are
-    /// [bound](Server::bind) to nobody are not counted.
+    /// [`Config::presence_grace`](crate::Config::presence_grace) ago. Connections without a [user](Server::bind) are
+    /// not counted.
     pub fn users_in(&self, topic: &str) -> impl Iterator<Item = &str> {
         let users = self.rooms.topics.find(topic).map_or(&[][..], |topic| self.rooms.roster.users(topic));
         users.iter().map(|user| &**self.rooms.users.name(*user))
     }
 
-    /// The same with what was said of each, by [`bind_with`](Server::bind_with) or
-    /// [`set_user_data`](Server::set_user_data).
+    /// The same with the data of each user, as [`bind_with`](Server::bind_with) or
+    /// [`set_user_data`](Server::set_user_data) set it.
     pub fn users_in_with_data(&self, topic: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
         let rooms = &self.rooms;
         let users = rooms.topics.find(topic).map_or(&[][..], |topic| rooms.roster.users(topic));
@@ -201,14 +201,14 @@ impl Server {
         }
     }
 
-    /// One less, by intent: nothing speaks for its coming back.
+    /// One connection of the user less, on purpose: it is not expected to come back.
     pub(crate) fn exit_for_good(&mut self, topic: u32, user: u32) {
         if self.rooms.roster.exit_for_good(topic, user) {
             self.tell_left(topic, user);
         }
     }
 
-    /// A connection has ended, and the user may be back in a moment.
+    /// A connection has ended, and its user may be back in a moment.
     pub(crate) fn lose(&mut self, fd: Fd) {
         let Some(user) = self.user_of(fd) else { return };
         for topic in self.rooms.topics.groups_of(fd) {
@@ -224,7 +224,7 @@ impl Server {
         self.rooms.release_user(user);
     }
 
-    /// Has those told who watch the topic.
+    /// Tells the handlers that watch the topic.
     fn tell_presence(&mut self, topic: u32, user: u32, presence: Presence) {
         let rooms = &self.rooms;
         let name = rooms.topics.name(topic);
@@ -234,17 +234,17 @@ impl Server {
         }
     }
 
-    /// How long whoever goes may be absent. When the server stops nobody comes back.
+    /// How long a user may be absent before it counts as gone. When the server stops, nobody comes back.
     fn grace(&self) -> Duration {
         if self.stage == Stage::Serving { self.sessions.config.presence_grace } else { Duration::ZERO }
     }
 
-    /// When an absence may have been too long.
+    /// When the next absence may have been too long.
     pub(crate) fn next_absence(&self) -> Option<Instant> {
         self.rooms.roster.next(self.grace())
     }
 
-    /// Whoever was absent for too long has left.
+    /// Users that were absent for too long have left.
     pub(crate) fn settle_absences(&mut self) {
         let (now, grace) = (self.sessions.connections.now(), self.grace());
         let most = self.sessions.config.presence_absences_max;
