@@ -75,9 +75,9 @@ impl Flags {
     /// The peer ended its side: no further edge will come, so read until the end is seen.
     pub(crate) const HUNG_UP: u16 = 1 << 8;
     /// The peer ended its side, and all its bytes were read.
-    pub(crate) const ENDED: u16 = 1 << 9;
+    pub(crate) const PEER_ENDED: u16 = 1 << 9;
     /// The peer will send nothing more: nothing needs to be read before the socket is closed.
-    pub(crate) const SAID_ALL: u16 = 1 << 10;
+    pub(crate) const PEER_DONE: u16 = 1 << 10;
     /// The peer has read something since its deadline was last checked: it is slow, but alive.
     pub(crate) const PROGRESSED: u16 = 1 << 11;
     /// Exempt from idle timeouts.

@@ -143,7 +143,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Begins to connect to an address. The outcome is reported later, by
-    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed).
+    /// [`App::connected`](super::App::connected) or [`App::gone`](super::App::gone).
     pub(crate) fn connect(&mut self, address: SocketAddr, session: S, config: &Config) -> io::Result<Fd> {
         if !self.has_room_for_socket() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as there may be"));
@@ -297,15 +297,15 @@ impl<S: SessionState> Connections<S> {
         mark_dirty(fd, connection, &mut self.dirty);
         self.note_reason(fd, reason);
         // The peer's end has to be seen.
-        self.release(fd);
+        self.resume_for_user(fd);
         self.resume(fd);
         self.deadline(fd, self.limits.finish_timeout);
     }
 
     /// The peer has announced that it sends no more: [`Connections::finish`] then waits for nothing.
-    pub(crate) fn said_all(&mut self, fd: Fd) {
+    pub(crate) fn peer_sends_no_more(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::SAID_ALL);
+            connection.flags.set(Flags::PEER_DONE);
         }
     }
 
@@ -380,7 +380,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Reads again from a connection that the user had paused.
-    pub(crate) fn release(&mut self, fd: Fd) {
+    pub(crate) fn resume_for_user(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.flags.take(Flags::HELD_BY_USER) {
             self.catch_up(fd);
@@ -396,7 +396,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Notices the error of a socket that is not being read.
-    pub(super) fn fail_held(&mut self, fd: Fd) {
+    pub(super) fn kill_if_failed(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
         if connection.flags.has(Flags::HELD)
             && let Some(error) = connection.stream.take_error()

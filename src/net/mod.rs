@@ -67,13 +67,13 @@ pub(crate) trait App {
     /// Bytes arrived that exceed the rate limit. They are dropped.
     fn flooded(&mut self, fd: Fd);
     /// The peer will send no more.
-    fn ended(&mut self, fd: Fd);
+    fn peer_ended(&mut self, fd: Fd);
     /// The outbox is empty again; asked for by [`Connections::pause_until_drained`](connections::Connections).
     fn drained(&mut self, fd: Fd);
     /// The connection's deadline has passed.
     fn expired(&mut self, fd: Fd);
     /// The connection is gone, and its fd no longer valid. `note`: what the app kept of it.
-    fn closed(
+    fn gone(
         &mut self,
         fd: Fd,
         session: Self::Session,

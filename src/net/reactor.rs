@@ -212,7 +212,7 @@ impl<A: App> Reactor<A> {
             self.read(fd);
         }
         if ready.error {
-            self.app.connections().fail_held(fd);
+            self.app.connections().kill_if_failed(fd);
         }
     }
 
@@ -229,7 +229,7 @@ impl<A: App> Reactor<A> {
             let connections = self.app.connections();
             let heard = connections.tick(connections.now());
             let Some(connection) = connections.table.get_mut(fd) else { return };
-            if connection.life == Life::Dead || connection.flags.has(Flags::ENDED) {
+            if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED) {
                 return;
             }
             if connection.flags.has(Flags::HELD) {
@@ -239,8 +239,8 @@ impl<A: App> Reactor<A> {
             let mut wire = Wire::of(&mut connection.stream, connection.filter);
             match wire.read(&mut self.buffer) {
                 Ok(0) => {
-                    connection.flags.set(Flags::ENDED);
-                    return self.ended(fd);
+                    connection.flags.set(Flags::PEER_ENDED);
+                    return self.peer_ended(fd);
                 }
                 Ok(len) => {
                     connections.traffic.bytes_received += len as u64;
@@ -269,11 +269,11 @@ impl<A: App> Reactor<A> {
         self.app.connections().carry(fd);
     }
 
-    fn ended(&mut self, fd: Fd) {
+    fn peer_ended(&mut self, fd: Fd) {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get(fd) else { return };
         match connection.life {
-            Life::Open => self.app.ended(fd),
+            Life::Open => self.app.peer_ended(fd),
             // The outbox can still be sent: the peer ended only its own side.
             Life::Finishing | Life::Dead => {}
             Life::Connecting | Life::Lingering => connections.kill(fd, lost()),
@@ -317,7 +317,7 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         let Some(connection) = connections.table.get_mut(fd) else { return };
         if connection.life == Life::Finishing {
-            let is_over = connection.flags.has(Flags::ENDED) || connection.flags.has(Flags::SAID_ALL);
+            let is_over = connection.flags.has(Flags::PEER_ENDED) || connection.flags.has(Flags::PEER_DONE);
             if is_over || Wire::of(&mut connection.stream, connection.filter).shutdown_write().is_err() {
                 return connections.kill(fd, lost());
             }
@@ -386,6 +386,6 @@ impl<A: App> Reactor<A> {
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;
         }
-        self.app.closed(fd, connection.session, note, reason.unwrap_or_else(lost));
+        self.app.gone(fd, connection.session, note, reason.unwrap_or_else(lost));
     }
 }

@@ -32,7 +32,7 @@ impl<S: SessionState> Connections<S> {
 impl<S: SessionState> Connections<S> {
     /// Moves what is queued for a connection without a socket to `taken`, in whole units, as every run written to it
     /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes
-    /// begin with. It counts as queued until it is [released](Connections::release_taken).
+    /// begin with. It counts as queued until it is [released](Connections::uncharge_taken).
     pub(crate) fn take_queued(
         &mut self,
         fd: Fd,
@@ -57,7 +57,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// The first `len` bytes of what was taken are no longer needed.
-    pub(crate) fn release_taken(&mut self, taken: &mut Vec<u8>, len: usize) {
+    pub(crate) fn uncharge_taken(&mut self, taken: &mut Vec<u8>, len: usize) {
         let before = size_of_taken(taken);
         taken.drain(..len);
         taken.shrink_to_fit();
@@ -175,14 +175,14 @@ mod tests {
         connections.take_queued(fd, &mut taken, line, 9);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!(taken, b"one;two;");
-        connections.release_taken(&mut taken, 4);
+        connections.uncharge_taken(&mut taken, 4);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!(taken, b"two;");
-        connections.release_taken(&mut taken, 4);
+        connections.uncharge_taken(&mut taken, 4);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!((taken.len(), connections.holdings().queued_bytes), (100_001, 100_001));
         connections.take_queued(fd, &mut taken, line, 1 << 20);
-        connections.release_taken(&mut taken, 100_001);
+        connections.uncharge_taken(&mut taken, 100_001);
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));
         // It has no socket on which anything could follow.

@@ -55,14 +55,14 @@ impl<S> Table<S> {
     }
 
     pub(crate) fn get(&self, fd: Fd) -> Option<&Connection<S>> {
-        let connection = self.slots.get(key(fd))?.as_ref()?;
-        (connection.generation == fd.generation() && self.reactor == fd.reactor()).then_some(connection)
+        let connection = self.slots.get(self.key(fd))?.as_ref()?;
+        (connection.generation == fd.generation()).then_some(connection)
     }
 
     pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut Connection<S>> {
-        let reactor = self.reactor;
-        let connection = self.slots.get_mut(key(fd))?.as_mut()?;
-        (connection.generation == fd.generation() && reactor == fd.reactor()).then_some(connection)
+        let key = self.key(fd);
+        let connection = self.slots.get_mut(key)?.as_mut()?;
+        (connection.generation == fd.generation()).then_some(connection)
     }
 
     /// Takes a connection out. A slot whose generations are used up is not used again: its last fd must not
@@ -70,14 +70,15 @@ impl<S> Table<S> {
     pub(crate) fn remove(&mut self, fd: Fd) -> Option<Connection<S>> {
         self.get(fd)?;
         Rc::make_mut(&mut self.live).remove(fd.index());
-        match self.generations[key(fd)].checked_add(1) {
+        let key = self.key(fd);
+        match self.generations[key].checked_add(1) {
             Some(next) => {
-                self.generations[key(fd)] = next;
-                self.slots.remove(key(fd))
+                self.generations[key] = next;
+                self.slots.remove(key)
             }
             None => {
                 self.retired += 1;
-                self.slots[key(fd)].take()
+                self.slots[key].take()
             }
         }
     }
@@ -126,12 +127,16 @@ impl<S> Table<S> {
         Some((self.fd(connection, index), connection))
     }
 
+    /// The slot of an fd: its reactor and index without those of the first slot. For an fd of another reactor this is
+    /// beyond all slots, so that one comparison finds both out.
+    #[inline]
+    fn key(&self, fd: Fd) -> usize {
+        let first = Fd::new(0, self.reactor, 1).to_u64() as u32;
+        (fd.to_u64() as u32).wrapping_sub(first) as usize
+    }
+
     /// A connection does not store its fd: slot and generation give it.
     fn fd(&self, connection: &Connection<S>, index: u32) -> Fd {
         Fd::new(connection.generation, self.reactor, index)
     }
-}
-
-fn key(fd: Fd) -> usize {
-    fd.index() as usize - 1
 }

@@ -13,8 +13,8 @@ const OF_THE_SOCKET: u16 = Flags::BLOCKED
     | Flags::HELD
     | Flags::MISSED
     | Flags::HUNG_UP
-    | Flags::ENDED
-    | Flags::SAID_ALL
+    | Flags::PEER_ENDED
+    | Flags::PEER_DONE
     | Flags::PROGRESSED
     | Flags::VIA_PROXY;
 

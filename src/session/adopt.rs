@@ -54,7 +54,7 @@ impl Sessions {
         let Some(units) = self.take_units(fd) else { return };
         // Another session that was to have it may have asked to read it again, or the user.
         let is_paused = is_paused || self.has_pause(websocket) && !self.is_paused(websocket);
-        let kept = self.end_pause(websocket);
+        let kept = self.take_pause(websocket);
         let Some((route, format)) = self.socketless_mut(fd).map(|session| (session.route, session.format))
         else {
             return;
@@ -93,7 +93,7 @@ impl Sessions {
         let Socketless { taken, .. } = self.socketless_mut(fd)?;
         let mut units = std::mem::take(taken);
         let all = units.clone();
-        self.connections.release_taken(&mut units, all.len());
+        self.connections.uncharge_taken(&mut units, all.len());
         Some(all)
     }
 }

@@ -50,7 +50,7 @@ impl Sessions {
             self.send_response_head(waiting.route, fd, head, response, waiting.is_last)
         });
         if let Some(body) = begun {
-            held.forget(waiting.len);
+            held.consume(waiting.len);
             held.progress.waiting = Some(waiting.streaming(body));
         }
         self.hold(fd, held);
@@ -89,7 +89,7 @@ impl Sessions {
         match framing {
             ResponseFraming::Length(left @ 1..) => {
                 log::warn!("{fd}: a body was ended {left} bytes before its length");
-                self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+                self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
                 return false;
             }
             ResponseFraming::Chunked
@@ -113,7 +113,7 @@ impl Sessions {
             self.connections.tidy_note(fd);
         }
         if !keep_alive {
-            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         self.connections.deadline(fd, self.config.keep_alive_timeout);
     }
@@ -131,7 +131,7 @@ impl Sessions {
             self.connections.kill(fd, timeout);
         } else {
             log::debug!("{fd}: nothing more was written to the body of its answer");
-            self.end(fd, timeout);
+            self.finish(fd, timeout);
         }
     }
 
@@ -139,7 +139,7 @@ impl Sessions {
     pub(crate) fn cut_body(&mut self, fd: Fd) -> bool {
         let is_one = self.waiting(fd).is_some_and(|waiting| waiting.body().is_some());
         if is_one {
-            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         is_one
     }

@@ -26,15 +26,15 @@ impl Sessions {
     pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.transport(fd) {
             Ok(Transport::EventStream) => {
-                self.end_stream(fd, reason);
+                self.finish_stream(fd, reason);
                 true
             }
             Ok(Transport::LongPolling | Transport::Session) => {
-                self.end_after_output(fd, reason);
+                self.close_after_output(fd, reason);
                 true
             }
             Ok(Transport::Tcp) => {
-                self.end(fd, reason);
+                self.finish(fd, reason);
                 true
             }
             Ok(Transport::WebSocket) => {
@@ -50,10 +50,10 @@ impl Sessions {
                 if let Some(answering) = self.answering.as_mut().filter(|answering| answering.fd == fd) {
                     return !std::mem::replace(&mut answering.is_last, true);
                 }
-                if let Some(is_new) = self.end_after_answer(fd) {
+                if let Some(is_new) = self.close_after_answer(fd) {
                     return is_new;
                 }
-                if reason.cause == Cause::Shutdown && self.end_parked(fd, &reason) {
+                if reason.cause == Cause::Shutdown && self.close_parked(fd, &reason) {
                     return true;
                 }
                 if self.role(fd) == Role::Client {
@@ -82,26 +82,26 @@ impl Sessions {
         }
         match self.transport(fd) {
             Ok(Transport::WebSocket) => self.write_close(fd, code, text),
-            Ok(Transport::EventStream) => return self.end_stream(fd, reason),
-            Ok(Transport::LongPolling | Transport::Session) => return self.end_after_output(fd, reason),
+            Ok(Transport::EventStream) => return self.finish_stream(fd, reason),
+            Ok(Transport::LongPolling | Transport::Session) => return self.close_after_output(fd, reason),
             _ => {}
         }
-        self.end(fd, reason);
+        self.finish(fd, reason);
     }
 
     /// Ends a connection once its outbox is empty.
-    pub(crate) fn end(&mut self, fd: Fd, reason: CloseReason) {
+    pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
         if self.reset_body(fd, &reason) {
             return;
         }
-        self.hear_no_more(fd);
+        self.stop_input(fd);
         self.connections.finish(fd, reason);
     }
 
     /// Ignores everything that still comes from a connection, and drops its incomplete messages.
-    pub(crate) fn hear_no_more(&mut self, fd: Fd) {
+    pub(crate) fn stop_input(&mut self, fd: Fd) {
         self.set_phase(fd, Phase::Closed);
-        if let Some(held_bytes) = self.change_session(fd, Session::forget) {
+        if let Some(held_bytes) = self.change_session(fd, Session::drop_partial) {
             self.connections.inbound_bytes -= held_bytes;
         }
     }
@@ -114,7 +114,7 @@ impl Sessions {
     }
 
     /// A connection is gone: updates the counts, and the memory that counts as held.
-    pub(crate) fn forget(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
+    pub(crate) fn note_gone(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
         self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.census.recount(session.counted_as(), None);
         match reason.cause {

@@ -20,7 +20,7 @@ impl Sessions {
             self.connections.inbound_bytes -= held.held_bytes();
         }
         if !held.keep(bytes, room) {
-            self.refuse_answer(fd, Cause::Overload("no memory for partial answers"), "");
+            self.kill_dialing(fd, Cause::Overload("no memory for partial answers"), "");
             return None;
         }
         loop {
@@ -28,7 +28,7 @@ impl Sessions {
             let is_whole = head::has_end(&held.bytes[held.progress.searched.saturating_sub(3)..]);
             held.progress.searched = held.bytes.len();
             if !is_http {
-                self.refuse_answer(fd, AnswerError::NotHttp.into(), "");
+                self.kill_dialing(fd, AnswerError::NotHttp.into(), "");
                 return None;
             }
             if !is_whole {
@@ -36,12 +36,12 @@ impl Sessions {
             }
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
             let Ok(Some((answer, len))) = Answer::parse(&held.bytes, &mut headers) else {
-                self.refuse_answer(fd, AnswerError::Malformed.into(), "");
+                self.kill_dialing(fd, AnswerError::Malformed.into(), "");
                 return None;
             };
             held.progress.judged += len;
             if held.progress.judged > self.config.head_bytes_max {
-                self.refuse_answer(fd, Cause::TooBig("the head of the answer"), "");
+                self.kill_dialing(fd, Cause::TooBig("the head of the answer"), "");
                 return None;
             }
             match answer.status() {
@@ -51,17 +51,17 @@ impl Sessions {
                 }
                 // RFC 9110 §15.2: interim responses. All of them together may be as long as one head.
                 100..=199 => {
-                    held.forget(len);
+                    held.consume(len);
                     held.progress.searched = 0;
                 }
                 status => {
-                    self.refuse_answer(fd, Cause::Refused(status), &answer.summary());
+                    self.kill_dialing(fd, Cause::Refused(status), &answer.summary());
                     return None;
                 }
             }
         }
         if held.bytes.len() > self.config.head_bytes_max {
-            self.refuse_answer(fd, Cause::TooBig("the head of the answer"), "");
+            self.kill_dialing(fd, Cause::TooBig("the head of the answer"), "");
             return None;
         }
         let held_bytes = held.held_bytes();
@@ -75,7 +75,7 @@ impl Sessions {
     }
 
     /// Ends a connection whose answer is of no use.
-    pub(crate) fn refuse_answer(&mut self, fd: Fd, cause: Cause, text: &str) {
+    pub(crate) fn kill_dialing(&mut self, fd: Fd, cause: Cause, text: &str) {
         self.connections.kill(fd, CloseReason::new(Side::Peer, close::ABNORMAL, text, cause));
     }
 
@@ -85,8 +85,8 @@ impl Sessions {
     }
 
     /// Both close frames are sent. The peer is the server, so it is the one to end TCP (RFC 6455 §7.1.1).
-    pub(crate) fn await_end(&mut self, fd: Fd, reason: CloseReason) {
-        self.hear_no_more(fd);
+    pub(crate) fn await_peer_end(&mut self, fd: Fd, reason: CloseReason) {
+        self.stop_input(fd);
         self.connections.note_reason(fd, reason);
         self.connections.deadline(fd, self.config.close_timeout);
     }

@@ -139,11 +139,11 @@ impl Sessions {
     }
 
     /// Ends a stream after everything that was pushed to it, and tells the client why: otherwise it would reconnect.
-    pub(crate) fn end_stream(&mut self, fd: Fd, reason: CloseReason) {
+    pub(crate) fn finish_stream(&mut self, fd: Fd, reason: CloseReason) {
         let event = sse::close(reason.code, &reason.text);
         // Refused only if the connection is gone, and then there is nobody to tell.
         self.connections.write(fd, [&event, &[]], Quota::Exempt).ok();
-        self.end(fd, reason);
+        self.finish(fd, reason);
     }
 }
 

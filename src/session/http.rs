@@ -197,11 +197,11 @@ impl Sessions {
         };
         if let Err(refused) = written {
             log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
-            return self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer));
+            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer));
         }
         self.stats.responses += 1;
         if !keep_alive {
-            self.end(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         // The time to read the answer and then to send the next request.
         let timeout = self.config.keep_alive_timeout;
@@ -246,7 +246,7 @@ impl Sessions {
         } else if let Some(held) = self.take_held(fd) {
             self.refuse_request(fd, &held.bytes, Refusal::RequestTimeout);
         } else {
-            self.end(fd, timeout);
+            self.finish(fd, timeout);
         }
     }
 }

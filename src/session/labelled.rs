@@ -80,7 +80,7 @@ impl Sessions {
     }
 
     /// A message in parts is finished: sends what was deferred until then.
-    pub(crate) fn release_held_back(&mut self, fd: Fd) {
+    pub(crate) fn flush_held_back(&mut self, fd: Fd) {
         let Some(note) = self.connections.note_mut(fd) else { return };
         let run = std::mem::take(&mut note.held_back);
         self.connections.tidy_note(fd);

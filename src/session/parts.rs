@@ -50,7 +50,7 @@ impl Sessions {
             self.note_text(fd, text.filter(|_| !finish));
         }
         if finish {
-            self.release_held_back(fd);
+            self.flush_held_back(fd);
         }
         Ok(())
     }

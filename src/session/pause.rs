@@ -88,13 +88,13 @@ impl Sessions {
         if !self.pause_of(fd).is_some_and(|pause| pause.is_ending) {
             return None;
         }
-        let bytes = self.end_pause(fd);
-        self.connections.release(fd);
+        let bytes = self.take_pause(fd);
+        self.connections.resume_for_user(fd);
         Some(bytes)
     }
 
     /// Ends a pause. Returns the bytes that were kept during it.
-    pub(crate) fn end_pause(&mut self, fd: Fd) -> Vec<u8> {
+    pub(crate) fn take_pause(&mut self, fd: Fd) -> Vec<u8> {
         let connections = &mut self.connections;
         let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();
         connections.tidy_note(fd);

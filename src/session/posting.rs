@@ -101,7 +101,7 @@ impl Sessions {
                 if channel.transport == Transport::LongPolling {
                     return Ok(Posted::Left(fd, reason));
                 }
-                self.end_stream(fd, reason);
+                self.finish_stream(fd, reason);
                 Ok(Posted::Done)
             }
             _ if self.formats[channel.format].notice().is_none() => {

@@ -43,7 +43,7 @@ impl Sessions {
     }
 
     /// Pushes a message in the channel's format.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_to(
         &mut self,
         fd: Fd,

@@ -141,7 +141,7 @@ impl Sessions {
         {
             let mut taken = std::mem::take(&mut socketless.taken);
             let len = unit::start_of(&taken, count);
-            self.connections.release_taken(&mut taken, len);
+            self.connections.uncharge_taken(&mut taken, len);
             if let Some(socketless) = self.socketless_mut(fd) {
                 socketless.taken = taken;
             }
@@ -193,7 +193,7 @@ impl Sessions {
 
     /// Ends a session after everything that was pushed to it. Its carrier learns that there is an end to deliver. At a
     /// shutdown the session ends at once if no request waits: no next request will come.
-    pub(crate) fn end_after_output(&mut self, fd: Fd, reason: CloseReason) {
+    pub(crate) fn close_after_output(&mut self, fd: Fd, reason: CloseReason) {
         if self.socketless_mut(fd).is_none_or(|socketless| socketless.end.is_some()) {
             return;
         }
@@ -210,16 +210,16 @@ impl Sessions {
 
     /// Ends a connection at a shutdown. If it waits for a session's output, the session ends first and the request is
     /// answered. Returns whether it was waiting for one.
-    pub(crate) fn end_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
+    pub(crate) fn close_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
         let Some(waiting) = self.waiting(by) else { return false };
         let Some(session) = waiting.awaited.session() else { return false };
         waiting.is_last = true;
-        self.end_after_output(session, reason.clone());
+        self.close_after_output(session, reason.clone());
         true
     }
 
     /// Ends a session at once. If it was ending already, its earlier reason is kept.
-    pub(crate) fn end_socketless(&mut self, fd: Fd, reason: CloseReason) -> bool {
+    pub(crate) fn kill_session(&mut self, fd: Fd, reason: CloseReason) -> bool {
         let Some(socketless) = self.socketless_mut(fd) else { return false };
         // `end` stays set, because a session without it counts as established.
         let reason = socketless.end.as_deref().cloned().unwrap_or(reason);
@@ -236,13 +236,13 @@ impl Sessions {
             return self.watch(fd);
         }
         log::debug!("{fd}: its client is gone");
-        self.end_socketless(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
+        self.kill_session(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
     }
 
     /// A session is over: releases its memory.
-    pub(crate) fn forget_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
+    pub(crate) fn free_session(&mut self, fd: Fd, mut socketless: Socketless) {
         self.tokens.revoke(fd);
         let len = socketless.taken.len();
-        self.connections.release_taken(&mut socketless.taken, len);
+        self.connections.uncharge_taken(&mut socketless.taken, len);
     }
 }

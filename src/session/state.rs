@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Drops incomplete messages, because nothing will be added to them. Returns how much memory they took.
-    pub(crate) fn forget(&mut self) -> usize {
+    pub(crate) fn drop_partial(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
             Session::Http(http) => http.held = None,
@@ -233,7 +233,7 @@ impl Held {
     }
 
     /// Drops the first `len` bytes, and frees memory if far more is allocated than is still needed.
-    pub(crate) fn forget(&mut self, len: usize) {
+    pub(crate) fn consume(&mut self, len: usize) {
         self.bytes.drain(..len);
         if self.bytes.capacity() / 4 > self.bytes.len().max(1 << 10) {
             self.bytes.shrink_to_fit();

@@ -74,7 +74,7 @@ impl Sessions {
 
     /// If a connection's answer is on its way, ends the connection after it, and returns whether it was not ending
     /// already.
-    pub(crate) fn end_after_answer(&mut self, fd: Fd) -> Option<bool> {
+    pub(crate) fn close_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
     }

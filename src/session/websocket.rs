@@ -24,7 +24,9 @@ pub(crate) struct WebSocketRead {
 /// What the start of the bytes is.
 pub(crate) enum Step {
     /// This many bytes were used, and they ended in this event.
-    Used(usize, Option<Event>),
+    Event(usize, Event),
+    /// This many bytes were used, for nothing that anybody has to know.
+    Used(usize),
     /// The rest is kept for later, or ignored.
     Stop,
     Broken(ProtocolError),
@@ -59,7 +61,7 @@ impl Sessions {
             return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(ProtocolError::NoRoom) };
         }
         let is_open = websocket.phase == Phase::Open;
-        let (used, event) = match websocket.decoder.whole(bytes, &read.limits) {
+        match websocket.decoder.whole(bytes, &read.limits) {
             Ok(Some((used, event))) => {
                 if matches!(event, Event::Message(..)) {
                     websocket.spoke = self.liveness.note(connection.heard);
@@ -67,20 +69,20 @@ impl Sessions {
                 if !connection.meter.take_messages(1, &read.rates) {
                     return Step::TooFast;
                 }
-                (used, Some(event))
+                if is_open || matches!(event, Event::Close(..)) {
+                    Step::Event(used, event)
+                } else {
+                    Step::Used(used)
+                }
             }
-            Ok(None) => match self.piece(fd, bytes, read) {
-                Step::Used(used, event) => (used, event),
-                other => return other,
-            },
-            Err(error) => return Step::Broken(error),
-        };
-        match event {
             // RFC 6455 §1.4: after its own close frame the server discards everything but the peer's.
-            Some(Event::Message(..) | Event::Part(..) | Event::Ping(_) | Event::Pong(_)) if !is_open => {
-                Step::Used(used, None)
-            }
-            event => Step::Used(used, event),
+            Ok(None) => match self.piece(fd, bytes, read) {
+                Step::Event(used, event) if !is_open && !matches!(event, Event::Close(..)) => {
+                    Step::Used(used)
+                }
+                step => step,
+            },
+            Err(error) => Step::Broken(error),
         }
     }
 
@@ -119,7 +121,8 @@ impl Sessions {
         match step {
             Err(error) => Step::Broken(error),
             Ok(_) if !is_within => Step::TooFast,
-            Ok((used, event)) => Step::Used(used, event),
+            Ok((used, Some(event))) => Step::Event(used, event),
+            Ok((used, None)) => Step::Used(used),
         }
     }
 
@@ -134,16 +137,16 @@ impl Sessions {
     /// waits for that. `is_last`: nothing came after the close frame, as it should be.
     pub(crate) fn close_received(&mut self, fd: Fd, code: u16, reason: Box<str>, is_last: bool) {
         if is_last {
-            self.connections.said_all(fd);
+            self.connections.peer_sends_no_more(fd);
         }
         if self.is_established(fd) {
             self.write_close(fd, code, "");
         }
         let reason = CloseReason { by: Side::Peer, code, text: reason, cause: Cause::Requested };
         if self.role(fd) == Role::Client {
-            return self.await_end(fd, reason);
+            return self.await_peer_end(fd, reason);
         }
-        self.end(fd, reason);
+        self.finish(fd, reason);
     }
 
     /// The peer broke the protocol or exceeded a limit. Returns what the handler is to be told.

@@ -100,7 +100,7 @@ impl Dispatch {
     }
 
     /// A connection that was open is gone, and `on_close` was called.
-    pub(crate) fn outgoing_ended(&mut self, fd: Fd, reason: &CloseReason) {
+    pub(crate) fn outgoing_gone(&mut self, fd: Fd, reason: &CloseReason) {
         let now = self.server.sessions.connections.now();
         let Some(id) = self.server.outgoing.fds.remove(&fd) else { return };
         let Some(client) = self.server.outgoing.client_mut(id) else { return };

@@ -38,7 +38,7 @@ impl Dispatch {
         let now = server.sessions.connections.now();
         let Some(client) = server.outgoing.client_mut(id) else { return };
         if let Err(error) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
-            return server.sessions.refuse_answer(fd, error.into(), "");
+            return server.sessions.kill_dialing(fd, error.into(), "");
         }
         client.opened_at = Some(now);
         let route = client.route;
@@ -54,7 +54,7 @@ impl Dispatch {
     }
 
     /// A connection is gone before it was open.
-    pub(crate) fn dialing_ended(&mut self, fd: Fd, reason: CloseReason) {
+    pub(crate) fn dialing_gone(&mut self, fd: Fd, reason: CloseReason) {
         let Some(id) = self.server.outgoing.fds.remove(&fd) else { return };
         let Some(client) = self.server.outgoing.client_mut(id) else { return };
         client.fd = None;

@@ -66,7 +66,7 @@ impl Dispatch {
 
     pub(crate) fn serve_from(&mut self, fd: Fd, mut held: Box<Held>, progress: Progress, is_new: bool) {
         if let Some((start, progress)) = self.serve(fd, &mut held.bytes, progress, is_new) {
-            held.forget(start);
+            held.consume(start);
             held.progress = progress;
             held.condense();
             self.server.sessions.hold(fd, held);
@@ -263,7 +263,7 @@ impl Dispatch {
         if let Err(refusal) = self.carry_out(fd, &held.bytes, &waiting, answer) {
             return self.server.sessions.refuse_request(fd, &held.bytes, refusal);
         }
-        held.forget(waiting.len);
+        held.consume(waiting.len);
         self.serve_from(fd, held, Progress::default(), true);
     }
 

@@ -243,13 +243,13 @@ impl App for Dispatch {
         self.server.sessions.stats.refusals.byte_rate += 1;
     }
 
-    fn ended(&mut self, fd: Fd) {
+    fn peer_ended(&mut self, fd: Fd) {
         let (code, cause) = match self.server.sessions.connections.session_mut(fd) {
             // Between packages, and on an event stream, a peer ends the connection this way.
             Some(Session::Tcp(_) | Session::EventStream(_)) => (close::NO_STATUS, Cause::Requested),
             _ => (close::ABNORMAL, Cause::Lost),
         };
-        self.server.sessions.end(fd, CloseReason::new(Side::Peer, code, "", cause));
+        self.server.sessions.finish(fd, CloseReason::new(Side::Peer, code, "", cause));
     }
 
     fn drained(&mut self, fd: Fd) {
@@ -260,10 +260,10 @@ impl App for Dispatch {
         self.server.sessions.expired(fd);
     }
 
-    fn closed(&mut self, fd: Fd, session: Session, note: Note, reason: CloseReason) {
+    fn gone(&mut self, fd: Fd, session: Session, note: Note, reason: CloseReason) {
         log::debug!("{fd}: {reason}");
         let is_outgoing = self.server.outgoing.has(fd);
-        self.server.sessions.forget(fd, &session, &note, &reason);
+        self.server.sessions.note_gone(fd, &session, &note, &reason);
         self.server.drop_deadline(fd);
         self.server.drop_questions(fd);
         let route = match session {
@@ -277,14 +277,14 @@ impl App for Dispatch {
                 }
                 return;
             }
-            Session::Dialing(_) => return self.dialing_ended(fd, reason),
+            Session::Dialing(_) => return self.dialing_gone(fd, reason),
             Session::WebSocket(websocket) => websocket.route,
             Session::EventStream(stream) => stream.route,
             Session::Socketless(socketless) => {
                 let (route, is_poll, parked) = (socketless.route, socketless.is_poll, socketless.parked);
-                self.server.sessions.forget_socketless(fd, *socketless);
+                self.server.sessions.free_session(fd, *socketless);
                 if is_poll {
-                    self.polling.closed(fd);
+                    self.polling.gone(fd);
                 }
                 self.server.sessions.answer_parked(fd, parked);
                 route
@@ -298,7 +298,7 @@ impl App for Dispatch {
         self.call("on_close", route, None, told);
         self.server.forget_departed();
         if is_outgoing {
-            self.outgoing_ended(fd, &reason);
+            self.outgoing_gone(fd, &reason);
         }
     }
 

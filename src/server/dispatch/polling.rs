@@ -136,7 +136,7 @@ impl Polling {
     }
 
     /// A session is over.
-    pub(super) fn closed(&mut self, fd: Fd) {
+    pub(super) fn gone(&mut self, fd: Fd) {
         self.acknowledged.remove(fd);
     }
 
@@ -157,7 +157,7 @@ impl Polling {
             closed: end.map(|end| (end.code, &*end.text)),
         });
         if let Some(end) = end.cloned() {
-            server.sessions.end_socketless(fd, end);
+            server.sessions.kill_session(fd, end);
         } else if let Some(socketless) = server.sessions.socketless_mut(fd) {
             socketless.parked = None;
         }

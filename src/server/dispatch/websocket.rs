@@ -13,23 +13,22 @@ impl Dispatch {
     pub(crate) fn websocket_bytes(&mut self, fd: Fd, mut bytes: &mut [u8]) {
         let Some(mut read) = self.server.sessions.begin_websocket_read(fd) else { return };
         while !bytes.is_empty() {
-            let (used, event) = match self.server.sessions.websocket_step(fd, bytes, &mut read) {
-                Step::Used(used, event) => (used, event),
+            match self.server.sessions.websocket_step(fd, bytes, &mut read) {
+                Step::Event(used, event) => {
+                    let (input, rest) = bytes.split_at_mut(used);
+                    bytes = rest;
+                    if let Event::Close(code, reason) = event {
+                        return self.server.sessions.close_received(fd, code, reason, bytes.is_empty());
+                    }
+                    self.websocket_event(fd, event, input, &read);
+                }
+                Step::Used(used) => bytes = &mut bytes[used..],
                 Step::Stop => return,
                 Step::Broken(error) => return self.broken(read.route, fd, error.close_code(), error.what()),
                 Step::TooFast => {
                     self.server.sessions.stats.refusals.message_rate += 1;
                     return self.rate_limited(read.route, fd, "too many messages a second");
                 }
-            };
-            let (input, rest) = bytes.split_at_mut(used);
-            bytes = rest;
-            match event {
-                Some(Event::Close(code, reason)) => {
-                    return self.server.sessions.close_received(fd, code, reason, bytes.is_empty());
-                }
-                Some(event) => self.websocket_event(fd, event, input, &read),
-                None => {}
             }
         }
     }

@@ -176,11 +176,11 @@ impl Groups {
     }
 
     /// Keeps a group, with or without members, until it is released as often as it was held.
-    pub(crate) fn hold(&mut self, group: u32) {
+    pub(crate) fn pin(&mut self, group: u32) {
         self.groups[group as usize].holds += 1;
     }
 
-    pub(crate) fn release(&mut self, group: u32) {
+    pub(crate) fn unpin(&mut self, group: u32) {
         self.groups[group as usize].holds -= 1;
         self.forget_unused(group);
     }
@@ -339,14 +339,14 @@ mod tests {
                 }
                 94..97 => {
                     if let Some(group) = groups.find(&name) {
-                        groups.hold(group);
+                        groups.pin(group);
                         *model.holds.entry(name).or_default() += 1;
                     }
                 }
                 _ => {
                     if let Some(holds) = model.holds.get_mut(&name) {
                         *holds -= 1;
-                        groups.release(groups.find(&name).expect("held"));
+                        groups.unpin(groups.find(&name).expect("held"));
                     }
                 }
             }

@@ -41,7 +41,7 @@ impl Rooms {
 
     /// The user is in one topic less.
     pub(crate) fn release_user(&mut self, user: u32) {
-        self.users.release(user);
+        self.users.unpin(user);
         self.forget_data(user);
     }
 

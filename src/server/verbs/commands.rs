@@ -47,7 +47,7 @@ impl Server {
                 if written == Err(PushError::Full) {
                     // A body that is cut off is better than one with a gap in it.
                     let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer);
-                    self.sessions.end(fd, reason);
+                    self.sessions.finish(fd, reason);
                 }
                 written.into()
             }

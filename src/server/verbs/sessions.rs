@@ -136,7 +136,7 @@ impl Server {
     /// client was told, and this says that it was. Returns false if this is no such session.
     pub fn end_session(&mut self, fd: Fd, by: Side, code: u16, reason: &str) -> bool {
         let reason = CloseReason::new(by, code, reason, Cause::Requested);
-        self.is_own_session(fd) && self.sessions.end_socketless(fd, reason)
+        self.is_own_session(fd) && self.sessions.kill_session(fd, reason)
     }
 
     /// Whether this is a session that an application carries.

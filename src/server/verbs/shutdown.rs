@@ -82,13 +82,13 @@ impl Server {
     pub(crate) fn run_shutdown(&mut self, now: Instant) {
         match self.stage {
             Stage::Draining(Drain { step_at: Some(at), .. }) if at <= now => self.drain(),
-            Stage::Stopping(at) if at <= now => self.cut_off(),
+            Stage::Stopping(at) if at <= now => self.kill_all(),
             _ => {}
         }
     }
 
     /// The time for the shutdown is over.
-    fn cut_off(&mut self) {
+    fn kill_all(&mut self) {
         self.abandon_tasks();
         for index in self.sessions.connections.live().iter(1) {
             let Some((fd, _)) = self.sessions.connections.at(index) else { continue };

@@ -195,8 +195,8 @@ impl Server {
     pub(crate) fn enter(&mut self, topic: u32, user: u32) {
         let rooms = &mut self.rooms;
         if rooms.roster.enter(topic, user) {
-            rooms.topics.hold(topic);
-            rooms.users.hold(user);
+            rooms.topics.pin(topic);
+            rooms.users.pin(user);
             self.tell_presence(topic, user, Presence::Joined);
         }
     }
@@ -220,7 +220,7 @@ impl Server {
 
     fn tell_left(&mut self, topic: u32, user: u32) {
         self.tell_presence(topic, user, Presence::Left);
-        self.rooms.topics.release(topic);
+        self.rooms.topics.unpin(topic);
         self.rooms.release_user(user);
     }
 

@@ -422,7 +422,11 @@ impl Simulation {
             let is_told = client.pending.is_none() && self.reactor.app.server.usage().pending == 0;
             let is_paused = connection.flags.has(Flags::HELD);
             if is_told && !is_paused && wire(client.wire, |wire| wire.fin && wire.readable.is_empty()) {
-                assert!(connection.flags.has(Flags::ENDED), "{}: the peer's end was not seen", client.fd);
+                assert!(
+                    connection.flags.has(Flags::PEER_ENDED),
+                    "{}: the peer's end was not seen",
+                    client.fd
+                );
             }
         }
         let usage = self.reactor.app.server.usage();
