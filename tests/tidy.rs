@@ -40,9 +40,8 @@ const UNLAYERED: [&str; 2] = ["bench", "fuzzing"];
 const MIO_ALLOWED: [(&str, &[&str]); 2] =
     [("src/server/start/prepared.rs", &["Poll", "Waker"]), ("src/bench.rs", &["Token"])];
 /// Names that several types have, and why.
-const SHARED_NAMES: [(&str, &str); 14] = [
+const SHARED_NAMES: [(&str, &str); 13] = [
     ("Connection", "users see client::blocking::Connection, and never the reactor's"),
-    ("Signals", "one for Unix, one for systems that have none"),
     ("Turns", "what users are told, and what it is measured with"),
     ("Prepared", "users see the message, and never the server that is about to start"),
     ("Pool", "of threads, and of outboxes"),
