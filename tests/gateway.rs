@@ -170,11 +170,7 @@ fn a_poll_becomes_a_websocket_and_nothing_is_lost_or_out_of_order() {
     assert_eq!(info.uid.as_deref(), Some("ali"));
     assert_eq!(live.ask(move |server| server.topics_of(fd).map(str::to_owned).collect::<Vec<_>>()), ["news"]);
     let usage = live.ask(|server| server.usage());
-    assert_eq!(
-        (usage.sessions, usage.websockets, usage.connections),
-        (0, 1, 2),
-        "it, and the connection that polled"
-    );
+    assert_eq!((usage.sessions, usage.websockets), (0, 1));
     assert_eq!(get(&mut poller, &format!("session={token}")).status, 404, "it is polled no more");
     // It is a WebSocket like any other.
     socket.close(1000, "done");

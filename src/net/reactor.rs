@@ -305,12 +305,16 @@ impl<A: App> Reactor<A> {
             }
             return;
         }
-        match connections.write_out(fd) {
-            Written::All => {}
-            Written::Some => return connections.yield_turn(fd),
-            Written::Blocked | Written::Failed => return,
+        let is_awaited = connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED);
+        // What was written right after it was read is in the list too.
+        if !is_awaited && connection.span.is_empty() && connection.outbox.is_none() {
+            return;
         }
-        self.drained(fd);
+        match connections.write_out(fd) {
+            Written::All if is_awaited => self.drained(fd),
+            Written::All | Written::Blocked | Written::Failed => {}
+            Written::Some => connections.yield_turn(fd),
+        }
     }
 
     fn drained(&mut self, fd: Fd) {

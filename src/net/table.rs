@@ -21,6 +21,8 @@ pub(crate) struct Table<S> {
     live: Rc<Live>,
     retired: usize,
     reactor: u8,
+    /// The reactor and index of the first slot, as they are in an fd.
+    first: u32,
 }
 
 impl<S> Table<S> {
@@ -35,6 +37,7 @@ impl<S> Table<S> {
             live: Rc::new(Live::with_capacity(reserved)),
             retired: 0,
             reactor,
+            first: Fd::new(0, reactor, 1).to_u64() as u32,
         }
     }
 
@@ -131,8 +134,7 @@ impl<S> Table<S> {
     /// beyond all slots, so that one comparison finds both out.
     #[inline]
     fn key(&self, fd: Fd) -> usize {
-        let first = Fd::new(0, self.reactor, 1).to_u64() as u32;
-        (fd.to_u64() as u32).wrapping_sub(first) as usize
+        (fd.to_u64() as u32).wrapping_sub(self.first) as usize
     }
 
     /// A connection does not store its fd: slot and generation give it.
