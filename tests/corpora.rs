@@ -1,5 +1,8 @@
 //! Each file of fuzz/corpus passes its fuzz target: the seeds, and the inputs that once failed.
 
+#[path = "../fuzz/command_json.rs"]
+mod command_json;
+
 use std::fs;
 use std::path::Path;
 use swio::fuzzing;
@@ -7,13 +10,15 @@ use swio::fuzzing;
 /// Takes an input, and panics where something is wrong.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 12] = [
+const TARGETS: [(&str, Target); 14] = [
     ("close_payload", fuzzing::close_payload),
+    ("command_json", command_json::command_json),
     ("commands", fuzzing::commands),
     ("fd", fuzzing::fd),
     ("forwarded_header", fuzzing::forwarded_header),
     ("http_answer", fuzzing::http_answer),
     ("http_request", fuzzing::http_request),
+    ("last_event_id", fuzzing::last_event_id),
     ("server", fuzzing::server),
     ("settings", fuzzing::settings),
     ("tcp_framing", fuzzing::tcp_framing),

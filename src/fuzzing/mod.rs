@@ -18,6 +18,7 @@ use crate::codec::ws::url::Url;
 use crate::codec::ws::{self, close, handshake, mask, utf8};
 use crate::config::{ForwardedHeader, Origins};
 use crate::fd::Fd;
+use crate::server::state::history;
 use crate::{Framing, LengthType, Opcode};
 
 /// The start of an input decides what is done with the rest.
@@ -360,6 +361,14 @@ pub fn commands(bytes: &[u8]) {
     let first = polled[0].len();
     let polled = polled.concat();
     assert_eq!((unit::count(&polled), unit::start_of(&polled, 1)), (2, first));
+}
+
+/// Ids of histories, as a client that comes back gives them.
+pub fn last_event_id(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Some((epoch, number)) = history::parse(text) else { return };
+    assert!(epoch.len() < text.len());
+    assert_eq!(history::parse(&format!("{epoch}-{number}")), Some((epoch, number)));
 }
 
 /// URLs that clients are given.

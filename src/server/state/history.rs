@@ -290,7 +290,7 @@ impl Histories {
 }
 
 /// The two parts of an id.
-fn parse(id: &str) -> Option<(&str, u64)> {
+pub(crate) fn parse(id: &str) -> Option<(&str, u64)> {
     let (epoch, number) = id.rsplit_once('-')?;
     Some((epoch, number.parse().ok()?))
 }
