@@ -2,7 +2,7 @@
 
 use swio::Command;
 
-pub fn command_json(bytes: &[u8]) {
+pub(crate) fn command_json(bytes: &[u8]) {
     let Ok(command) = serde_json::from_slice::<Command>(bytes) else { return };
     let Ok(written) = serde_json::to_vec(&command) else { return };
     let again: Command = serde_json::from_slice(&written).expect("what was written is read");
