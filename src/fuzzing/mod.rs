@@ -16,6 +16,7 @@ use crate::codec::labels::{self, Labels};
 use crate::codec::tcp::{Framer, PackageError, PackageLimits, PartialPackage};
 use crate::codec::unit;
 use crate::codec::ws::handshake_client::Ask;
+use crate::codec::ws::url::Url;
 use crate::codec::ws::{self, close, handshake, mask, utf8};
 use crate::config::{ForwardedHeader, Origins};
 use crate::{Framing, LengthType, Opcode};
