@@ -2,22 +2,35 @@
 //! waits in the connection's outbox, if there is memory for it.
 
 use super::batch::Span;
-use super::connection::{Connection, Flags};
+use super::connection::{Connection, Flags, Life};
 use super::connections::Connections;
 use super::failure::io_failure;
 use super::outbox::{EMPTY_BYTES, Flushed, RUN_BYTES, WRITES_PER_FLUSH};
 use super::quota::{Quota, Refused};
 use super::rare::SessionState;
+use super::stream::Stream;
 use super::wire::Wire;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use std::io::{self, IoSlice};
 
+/// Why a connection is flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FlushFrom {
+    /// It is in the list of those to flush, and is taken off it.
+    Dirty,
+    Elsewhere,
+    /// For what comes next: the batch is to be cleared, or what was queued is not to count against it.
+    Queueing,
+}
+
 /// How a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     All,
-    /// The socket takes no more for now.
+    /// The same, and the connection is ending or the app wants to know.
+    AllAwaited,
+    /// The socket takes no more for now, or the connection is not written to at all.
     Blocked,
     /// The socket would take more, but other connections are waiting.
     Some,
@@ -71,30 +84,47 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Writes what is queued for a connection, as far as the socket takes it.
-    pub(super) fn write_out(&mut self, fd: Fd) -> Written {
+    pub(super) fn write_out(&mut self, fd: Fd, from: FlushFrom) -> Written {
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        let span = std::mem::take(&mut connection.span);
-        let flushed = match (span.is_empty(), &connection.outbox) {
-            (false, _) => {
-                match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
-                    Ok(written) => {
-                        self.traffic.bytes_sent += written as u64;
-                        if written == span.len() {
-                            self.batch.give_back(span);
-                            return Written::All;
-                        }
-                        return self.keep_unwritten(fd, span, written);
-                    }
-                    Err(error) => Err(error),
-                }
+        if from == FlushFrom::Dirty {
+            connection.flags.take(Flags::DIRTY);
+        }
+        let is_held_up =
+            connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED);
+        if is_held_up && from != FlushFrom::Queueing {
+            if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
+                self.has_output.push(fd);
             }
-            (true, Some(_)) => self.flush_outbox(fd),
-            (true, None) => return Written::All,
+            return Written::Blocked;
+        }
+        let is_awaited = connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED);
+        let all = if is_awaited { Written::AllAwaited } else { Written::All };
+        let span = std::mem::take(&mut connection.span);
+        let flushed = if !span.is_empty() {
+            match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
+                Ok(written) => {
+                    self.traffic.bytes_sent += written as u64;
+                    if written == span.len() {
+                        self.batch.give_back(span);
+                        return all;
+                    }
+                    return self.keep_unwritten(fd, span, written);
+                }
+                Err(error) => Err(error),
+            }
+        } else if connection.outbox.is_some() {
+            self.flush_outbox(fd)
+        } else {
+            return all;
         };
-        flushed.unwrap_or_else(|error| {
-            self.kill(fd, io_failure(&error));
-            Written::Failed
-        })
+        match flushed {
+            Ok(Written::All) => all,
+            Ok(written) => written,
+            Err(error) => {
+                self.kill(fd, io_failure(&error));
+                Written::Failed
+            }
+        }
     }
 
     /// The first `written` bytes of a span were written; the rest waits in an outbox, if there is memory for it.

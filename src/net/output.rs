@@ -3,7 +3,7 @@
 
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
-use super::flush::{Written, unwritten};
+use super::flush::{FlushFrom, Written, unwritten};
 use super::outbox::{Bytes, COPIED_MAX, EMPTY_BYTES, Encoded, Outbox, RUN_BYTES, Terms};
 use super::quota::CONTROL_BYTES;
 pub(crate) use super::quota::{CONTROLS_BYTES, Delivery, Quota, Refused};
@@ -119,7 +119,7 @@ impl<S: SessionState> Connections<S> {
         for index in 0..self.dirty.len() {
             let fd = self.dirty[index];
             if self.table.get(fd).is_some_and(|connection| !connection.span.is_empty()) {
-                self.write_out(fd);
+                self.write_out(fd, FlushFrom::Queueing);
             }
         }
         self.batch.clear();
@@ -193,7 +193,7 @@ impl<S: SessionState> Connections<S> {
         if queued > 0
             && is_much
             && !connection.flags.has(Flags::BLOCKED)
-            && self.write_out(fd) == Written::Failed
+            && self.write_out(fd, FlushFrom::Queueing) == Written::Failed
         {
             return Err(Refused::Gone);
         }

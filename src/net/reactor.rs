@@ -3,7 +3,7 @@
 
 use super::connection::{Flags, Life};
 use super::failure::{io_failure, lost};
-use super::flush::Written;
+use super::flush::{FlushFrom, Written};
 use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
@@ -38,14 +38,6 @@ pub(crate) struct Ready {
     /// The peer ended its side: read until the end is seen, even after a short read.
     pub(crate) read_closed: bool,
     pub(crate) error: bool,
-}
-
-/// Why a connection is flushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FlushFrom {
-    /// It is in the list of those to flush, and is taken off it.
-    Dirty,
-    Elsewhere,
 }
 
 pub(crate) struct Reactor<A: App> {
@@ -294,26 +286,10 @@ impl<A: App> Reactor<A> {
 
     /// Writes what is queued for a connection and ends it if it is finishing.
     fn flush(&mut self, fd: Fd, from: FlushFrom) {
-        let connections = self.app.connections();
-        let Some(connection) = connections.table.get_mut(fd) else { return };
-        if from == FlushFrom::Dirty {
-            connection.flags.take(Flags::DIRTY);
-        }
-        if connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED) {
-            if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
-                connections.has_output.push(fd);
-            }
-            return;
-        }
-        let is_awaited = connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED);
-        // What was written right after it was read is in the list too.
-        if !is_awaited && connection.span.is_empty() && connection.outbox.is_none() {
-            return;
-        }
-        match connections.write_out(fd) {
-            Written::All if is_awaited => self.drained(fd),
+        match self.app.connections().write_out(fd, from) {
+            Written::AllAwaited => self.drained(fd),
+            Written::Some => self.app.connections().yield_turn(fd),
             Written::All | Written::Blocked | Written::Failed => {}
-            Written::Some => connections.yield_turn(fd),
         }
     }
 

@@ -62,7 +62,7 @@ impl Sessions {
     }
 
     /// Pushes a WebSocket frame, without a copy of the payload.
-    #[inline]
+    #[inline(always)]
     fn push_frame(
         &mut self,
         fd: Fd,

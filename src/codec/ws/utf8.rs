@@ -57,6 +57,7 @@ impl Validator {
 const SHORT: usize = 256;
 
 /// Checks a complete text.
+#[inline(always)]
 pub(crate) fn check(text: &[u8]) -> Result<(), Invalid> {
     // Most short texts are ASCII, and testing for that takes half the time.
     if text.len() <= SHORT && text.is_ascii() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{io, vec};
 
 /// Identifies a [`Client`](crate::Client) of a server for ever, over all its connections; returned by
-/// [`Server::connect`].
+/// [`Server::connect`](crate::Server::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(pub(crate) u64);
 
