@@ -156,7 +156,7 @@ const TESTS = {
     const ids = steps.own.map(({ id }) => id);
     assert.ok(ids[1] && ids[2] && ids[1] !== ids[2], ids);
     const messages = ['one', 'two'].map((data, n) => ({ type: 'message', data, topic: 'news', id: ids[n + 1] }));
-    assert.deepEqual(steps.own, [{ type: 'subscribed', topic: 'news' }, ...messages]);
+    assert.deepEqual(steps.own, [{ type: 'subscribed', topic: 'news', data: '' }, ...messages]);
     assert.deepEqual(steps.heard, [...messages, { type: 'message', data: 'the end' }]);
     assert.deepEqual([steps.again, steps.reason], [true, 'not allowed']);
     assert.deepEqual(steps.states, ['pending', 'subscribed', 'denied', 'unsubscribed']);
