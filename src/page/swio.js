@@ -136,8 +136,11 @@
     }
 
     send(query, payload) {
-      // A Blob of parts is a copy, and keeps its place among texts.
-      this.socket.send(typeof payload === "string" ? `${query}\n${payload}` : new Blob([query, "\n", payload]));
+      // One that is closing would drop it, and say so in the console.
+      if (!(this.socket.readyState > 1)) {
+        // A Blob of parts is a copy, and keeps its place among texts.
+        this.socket.send(typeof payload === "string" ? `${query}\n${payload}` : new Blob([query, "\n", payload]));
+      }
       if (query !== "") return;
       this.sent.push(payload);
       this.askSoon();

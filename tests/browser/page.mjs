@@ -285,7 +285,7 @@ const TESTS = {
       listen(swio.subscribe('short'), ['subscribed', 'message', 'gap'], own);
       swio.reconnect();
       await until('subscribed', () => own.some(({ type }) => type === 'subscribed'));
-      return own.map(({ type, data }) => data ?? type);
+      return own.map(({ type, data }) => data || type);
     }), ['gap', 'missed 2', 'missed 3', 'missed 4', 'subscribed']);
     assert.ok(await page.evaluate(() => heard.some(({ type, topic }) => type === 'gap' && topic === 'short')));
   },
