@@ -190,7 +190,8 @@ macro_rules! define_setters {
                 self
             }
 
-            /// In place of [`Config::bytes_per_second_max`].
+            /// In place of [`Config::bytes_per_second_max`]. That of a route is for its WebSockets alone: an HTTP
+            /// connection, with all that is posted over it, is limited as its listener is.
             pub fn bytes_per_second_max(mut self, bytes: u64) -> Self {
                 self.overrides.bytes_per_second_max = Some(Some(bytes));
                 self

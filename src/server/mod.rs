@@ -187,7 +187,7 @@ impl Server {
     /// # use swio::{Fd, Server};
     /// fn join_late(server: &mut Server, fd: Fd) {
     ///     server.defer(move |server| {
-    ///         server.push(fd, "behind all that this callback pushes").ok();
+    ///         server.push(fd, "after all that this callback pushes").ok();
     ///     });
     /// }
     /// ```

@@ -3,13 +3,12 @@
 
 use crate::codec::http::Response;
 use crate::codec::unit;
-use crate::codec::ws::close;
-use crate::codec::ws::{Opcode, Role, header};
+use crate::codec::ws::{Opcode, Role, close, header};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
-use crate::session::state::{Marks, Phase, Session, Socketless, WebSocket};
+use crate::session::state::{Marks, Phase, Session, WebSocket};
 use crate::session::waiting::FollowUp;
 
 impl Sessions {
@@ -51,8 +50,8 @@ impl Sessions {
         }
         let is_session_paused = self.is_paused(fd);
         let parked = self.parked(fd);
-        let Some(units) = self.take_units(fd) else { return };
-        // Another session that was to have it may have asked to read it again, or the user.
+        let Some(waiting) = self.take_frames(fd) else { return };
+        // Its pause may have been ended meanwhile: by the user, or by another session that could not take it over.
         let is_paused = is_paused || self.has_pause(websocket) && !self.is_paused(websocket);
         let kept = self.take_pause(websocket);
         let Some((route, format)) = self.socketless_mut(fd).map(|session| (session.route, session.format))
@@ -68,9 +67,9 @@ impl Sessions {
         debug_assert!(is_taken_over, "both are open, and nothing is queued for the session");
         self.change_session(fd, |old| *old = Session::WebSocket(session));
         self.connections.kill(websocket, CloseReason::new(Side::Local, close::NO_STATUS, "", Cause::Adopted));
-        if !units.is_empty() {
+        if !waiting.is_empty() {
             // It was within the limits before.
-            self.connections.write(fd, [&frames(&units), &[]], Quota::Exempt).ok();
+            self.connections.write(fd, [&waiting, &[]], Quota::Exempt).ok();
         }
         self.connections.begin_crossings(fd);
         self.watch(fd);
@@ -87,22 +86,17 @@ impl Sessions {
         }
     }
 
-    /// Takes all messages that wait for the session's client out of it.
-    fn take_units(&mut self, fd: Fd) -> Option<Vec<u8>> {
+    /// Takes all messages that wait for the session's client out of it, as frames of a WebSocket.
+    fn take_frames(&mut self, fd: Fd) -> Option<Vec<u8>> {
         self.read_output(fd, usize::MAX)?;
-        let Socketless { taken, .. } = self.socketless_mut(fd)?;
-        let mut units = std::mem::take(taken);
-        let all = units.clone();
-        self.connections.uncharge_taken(&mut units, all.len());
-        Some(all)
+        let mut units = std::mem::take(&mut self.socketless_mut(fd)?.taken);
+        let mut frames = Vec::with_capacity(units.len());
+        for (is_binary, bytes) in unit::iter(&units) {
+            let opcode = if is_binary { Opcode::Binary } else { Opcode::Text };
+            header::append_frame(&mut frames, opcode, bytes);
+        }
+        let len = units.len();
+        self.connections.uncharge_taken(&mut units, len);
+        Some(frames)
     }
-}
-
-fn frames(units: &[u8]) -> Vec<u8> {
-    let mut frames = Vec::with_capacity(units.len());
-    for (is_binary, bytes) in unit::iter(units) {
-        let opcode = if is_binary { Opcode::Binary } else { Opcode::Text };
-        header::append_frame(&mut frames, opcode, bytes);
-    }
-    frames
 }

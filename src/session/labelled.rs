@@ -62,7 +62,7 @@ impl Sessions {
         let room = self.connections.inbound_room();
         let held = self.connections.note(fd).map_or(0, |note| note.held_back.len());
         if held + run.len() > self.config.outbox_bytes_max || run.len() > room {
-            log::debug!("{fd}: too much has to go behind a message in parts, closing");
+            log::debug!("{fd}: too much waits for the end of a message in parts, closing");
             self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
             return Err(PushError::Full);
         }

@@ -58,8 +58,8 @@ impl Dispatch {
         dispatch
     }
 
-    /// Runs a callback of the handler of `route`, for the connection `fd` if for one. A panic is the connection's
-    /// end, not the server's; what the callback would have returned is `None` then.
+    /// Runs a callback of the handler of `route`, for the connection `fd` if it is for one. A panic ends the
+    /// connection, not the server; then this returns `None`.
     pub(super) fn call<R>(
         &mut self,
         callback: &'static str,

@@ -9,7 +9,6 @@ use crate::error::CloseReason;
 use crate::fd::{Fd, FdMap};
 use crate::server::Server;
 use crate::session::formats::FormatId;
-
 use crate::session::posting::{NotTaken, UNKNOWN};
 use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;

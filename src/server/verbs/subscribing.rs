@@ -12,6 +12,9 @@ impl Server {
     /// with [`Subscription::later`]. Returns true if the client waits for the answer; false if it is gone, has
     /// unsubscribed, was answered already, waited too long, or never asked. A client that is allowed gets what it has
     /// missed, as if it had been answered at once.
+    ///
+    /// A question is known by its connection and topic alone: if a client unsubscribes and asks again before the first
+    /// answer comes, that answer is taken for the second question.
     pub fn answer_subscribe(&mut self, fd: Fd, topic: &str, answer: impl Into<Subscription>) -> bool {
         let answer = answer.into();
         if answer.0 == SubscribeVerdict::Later {
