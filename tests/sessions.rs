@@ -212,3 +212,54 @@ fn a_handshake_has_no_date_of_its_own() {
     // The first answer to a poll is a response, which has the server's.
     let _ = Handshake::accept().header("Date", "Thu, 01 Jan 1970 00:00:00 GMT");
 }
+
+#[test]
+fn what_was_acknowledged_is_counted() {
+    let live = Live::start(opening(|_| {}));
+    let (_client, fd) = open_session(&live);
+    live.ask(move |server| {
+        assert_eq!(server.acknowledged_output(fd), Some(0));
+        for text in ["one", "two", "three"] {
+            server.push(fd, text).expect("it is open");
+        }
+        assert!(!server.acknowledge_output(fd, 1), "nothing was read");
+        assert_eq!(server.read_output(fd, 1).expect("a session").len(), 1);
+        assert!(!server.acknowledge_output(fd, 2), "one was read");
+        assert!(server.acknowledge_output(fd, 1));
+        assert_eq!(server.acknowledged_output(fd), Some(1));
+        let output = server.read_output(fd, usize::MAX).expect("a session");
+        let texts: Vec<_> = output.iter().map(|(_, bytes)| bytes.to_vec()).collect();
+        assert_eq!(texts, [b"two".to_vec(), b"three".to_vec()]);
+        assert!(server.acknowledge_output(fd, 2));
+        assert_eq!(server.acknowledged_output(fd), Some(3));
+        assert!(server.end_session(fd, Side::Local, 1000, ""));
+        assert_eq!(server.acknowledged_output(fd), None);
+    });
+}
+
+#[test]
+fn a_session_that_is_ending_lives_on_only_if_its_client_takes_something() {
+    const TIMEOUT: Duration = Duration::from_millis(640);
+    let builder = Server::builder().on_request(|server, request| {
+        Response::text(200, server.open_session(request, TIMEOUT).expect("room").to_string())
+    });
+    let live = Live::start(builder);
+    let (_lazy, lazy) = open_session(&live);
+    let (_eager, eager) = open_session(&live);
+    live.ask(move |server| {
+        for fd in [lazy, eager] {
+            (0..40).for_each(|_| server.push(fd, "text").expect("it is open"));
+            server.read_output(fd, usize::MAX);
+            assert!(server.disconnect(fd, 4000, "enough"));
+        }
+    });
+    // Both give a sign of life all the time, for more than two timeouts; only one acknowledges.
+    let alive = |fd| live.ask(move |server| server.touch_session(fd));
+    for _ in 0..30 {
+        thread::sleep(Duration::from_millis(50));
+        alive(lazy);
+        assert!(alive(eager), "it takes its messages");
+        assert!(live.ask(move |server| server.acknowledge_output(eager, 1)));
+    }
+    assert!(!alive(lazy), "it only says that it is there");
+}

@@ -171,6 +171,22 @@ fn each_type_has_a_name_of_its_own() {
     none("Each type has a name of its own (or a reason in SHARED_NAMES in this file)", &wrong);
 }
 
+/// The server's own long polling shows that what applications have for transports of their own is enough.
+#[test]
+fn long_polling_is_written_on_public_functions() {
+    /// A token belongs to the page's protocol, the mark `is_poll` is set in opening, and who has output is answered
+    /// without waiting.
+    const INTERNAL: [&str; 3] = ["open_socketless", "tokens", "has_output"];
+    let polling = sources("src").into_iter().find(|source| source.path.ends_with("dispatch/polling.rs"));
+    let text = polling.expect("long polling has a file of its own").shipped;
+    let names = text.split("server.sessions").skip(1).map(|rest| {
+        let rest = rest.trim_start_matches('.');
+        rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default()
+    });
+    let wrong: Vec<_> = names.filter(|name| !INTERNAL.contains(name)).map(str::to_owned).collect();
+    none("Long polling uses what applications can use as well", &wrong);
+}
+
 /// Tests are left out: a table of cases is best read in one piece.
 #[test]
 fn files_and_functions_stay_small() {

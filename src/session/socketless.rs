@@ -8,8 +8,12 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
+use crate::session::formats::FormatId;
+use crate::session::info::Transport;
 use crate::session::posting::UNKNOWN;
+use crate::session::route::Route;
 use crate::session::state::{Awaited, Session, Socketless};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What a session without a socket has for its client; returned by
@@ -45,6 +49,24 @@ impl<'a> Output<'a> {
     }
 }
 
+impl Socketless {
+    /// A session that an application carries.
+    pub(crate) fn new(route: Route, address: Option<SocketAddr>, timeout: Duration) -> Socketless {
+        Socketless {
+            route,
+            format: FormatId::of(Transport::Session, false),
+            is_poll: false,
+            posted: 0,
+            address,
+            timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1),
+            parked: None,
+            acknowledged: 0,
+            taken: Vec::new(),
+            end: None,
+        }
+    }
+}
+
 impl Sessions {
     /// Opens a session that counts for the address of the connection `by`; `None` if there is no room.
     pub(crate) fn open_socketless(&mut self, by: Fd, socketless: Socketless) -> Option<Fd> {
@@ -73,17 +95,14 @@ impl Sessions {
 
     /// How long a session lives without a sign of its client.
     pub(crate) fn socketless_timeout(&self, fd: Fd) -> Duration {
-        match self.socketless(fd).map_or(0, |socketless| socketless.timeout_ms) {
-            0 => self.config.poll_hold.saturating_add(self.config.poll_grace),
-            ms => Duration::from_millis(ms.into()),
-        }
+        Duration::from_millis(self.socketless(fd).map_or(0, |socketless| socketless.timeout_ms).into())
     }
 
-    /// Notes a sign of the client. `lives_on`: its timeout starts again. Returns false if this is no such session.
-    pub(crate) fn touch(&mut self, fd: Fd, lives_on: bool) -> bool {
-        if self.socketless(fd).is_none() {
-            return false;
-        }
+    /// Notes a sign of the client: its timeout starts again. A session that is ending keeps its old deadline, if its
+    /// client takes nothing. Returns false if this is no such session.
+    pub(crate) fn touch(&mut self, fd: Fd) -> bool {
+        let Some(socketless) = self.socketless(fd) else { return false };
+        let lives_on = socketless.end.is_none();
         let heard = self.connections.tick_now();
         if let Some(connection) = self.connections.open_mut(fd) {
             connection.hear(heard);
@@ -126,25 +145,26 @@ impl Sessions {
         Some(Output { units: &socketless.taken, is_all, end: socketless.end.as_deref() })
     }
 
-    /// How many messages were read and not acknowledged; `None` if this is no such session.
-    pub(crate) fn unacknowledged(&self, fd: Fd) -> Option<usize> {
-        self.socketless(fd).map(|socketless| unit::count(&socketless.taken))
+    /// How many messages were acknowledged in all; `None` if this is no such session.
+    pub(crate) fn acknowledged(&self, fd: Fd) -> Option<u64> {
+        self.socketless(fd).map(|socketless| socketless.acknowledged)
     }
 
     /// Drops the first messages that were read, because the client has them. Returns false if fewer were read.
     pub(crate) fn acknowledge_output(&mut self, fd: Fd, count: usize) -> bool {
-        if self.unacknowledged(fd).is_none_or(|unacknowledged| count > unacknowledged) {
+        let Some(socketless) = self.socketless_mut(fd) else { return false };
+        if count > unit::count(&socketless.taken) {
             return false;
         }
-        if count > 0
-            && let Some(socketless) = self.socketless_mut(fd)
-        {
+        if count > 0 {
+            socketless.acknowledged += count as u64;
             let mut taken = std::mem::take(&mut socketless.taken);
             let len = unit::start_of(&taken, count);
             self.connections.uncharge_taken(&mut taken, len);
             if let Some(socketless) = self.socketless_mut(fd) {
                 socketless.taken = taken;
             }
+            self.connections.deadline(fd, self.socketless_timeout(fd));
         }
         true
     }
@@ -154,14 +174,6 @@ impl Sessions {
         let by = self.socketless(fd)?.parked?;
         let waiting = self.waiting(by)?;
         (waiting.awaited.session() == Some(fd) && !waiting.is_answered).then_some(by)
-    }
-
-    /// Makes this request the one that waits for output. Returns the connection of the request that waited before, if
-    /// any.
-    pub(crate) fn park(&mut self, fd: Fd, by: Fd) -> Option<Fd> {
-        let older = self.parked(fd);
-        self.socketless_mut(fd)?.parked = Some(by);
-        older.filter(|older| *older != by)
     }
 
     /// A session is over: answers the request that still waits for its output.
@@ -177,12 +189,12 @@ impl Sessions {
         }
     }
 
-    /// Lets a request wait for the output of an application's session; false if there is no such session.
+    /// Lets a request wait for the output of a session; false if there is no such session.
     pub(crate) fn wait_for_output(&mut self, fd: Fd, by: Fd) -> bool {
-        if self.socketless(fd).is_none_or(|socketless| socketless.is_poll) {
-            return false;
-        }
-        if let Some(older) = self.park(fd, by) {
+        let older = self.parked(fd);
+        let Some(socketless) = self.socketless_mut(fd) else { return false };
+        socketless.parked = Some(by);
+        if let Some(older) = older {
             self.respond_last(older, Response::text(409, "another request of this session came\n"));
         }
         if self.has_output(fd) {

@@ -421,10 +421,12 @@ pub(crate) struct Socketless {
     pub(crate) posted: u32,
     /// The client's address, as of the request that opened the session.
     pub(crate) address: Option<SocketAddr>,
-    /// How long it lives without a sign of its client, in ms. 0: as long as a long-polling session.
+    /// How long it lives without a sign of its client, in ms.
     pub(crate) timeout_ms: u32,
     /// The connection whose request waits for output, or waited last.
     pub(crate) parked: Option<Fd>,
+    /// How many messages its client has acknowledged.
+    pub(crate) acknowledged: u64,
     /// Units that were read out of the outbox and are not acknowledged yet.
     pub(crate) taken: Vec<u8>,
     /// Why it is ending.

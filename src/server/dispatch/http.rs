@@ -2,10 +2,11 @@
 
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::http::{Refusal, Response};
+use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
-use crate::server::dispatch::Dispatch;
+use crate::server::dispatch::{Dispatch, polling};
 use crate::session::Answering;
 use crate::session::http::Speaks;
 use crate::session::posting::UNKNOWN;
@@ -187,13 +188,31 @@ impl Dispatch {
         if self.server.sessions.is_poll(route, &request.head)
             && let Some(token) = request.query_param("session")
         {
-            return Ok(self.polling.take(&mut self.server, &token, request)?.map(Awaited::Poll));
+            return Ok(self.take_poll(&token, request)?.map(Awaited::Poll));
         }
         Ok(if self.server.sessions.is_handshake(route, &request.head) {
             (!self.upgrade(route, request)?).then_some(Awaited::Handshake)
         } else {
             self.answer(route, request)?
         })
+    }
+
+    /// Takes a request of a long-polling session. Returns the session whose output it waits for, if it is not answered
+    /// at once.
+    fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
+        let sessions = &mut self.server.sessions;
+        handshake::check_origin(&request.head, &sessions.policy(request.route).origins)?;
+        let session = sessions.find_session(token, &request.head).ok_or(UNKNOWN);
+        let response = match session.and_then(|fd| polling::take(&mut self.server, fd, request)) {
+            Ok(Reply::Output(fd)) if self.server.sessions.wait_for_output(fd, request.fd) => {
+                return Ok(Some(fd));
+            }
+            Ok(Reply::Now(response)) => response,
+            Ok(_) => UNKNOWN.response(),
+            Err(refused) => refused.response(),
+        };
+        self.server.sessions.conclude_poll(request, response, false);
+        Ok(None)
     }
 
     /// Asks the handler for the answer. Returns what the request waits for, if it is not answered at once.

@@ -33,7 +33,6 @@ use crate::session::route::Route;
 use crate::session::script::Script;
 use crate::session::state::{Note, Session};
 use crate::session::waiting::FollowUp;
-use polling::Polling;
 use routes::{Routes, Served};
 use std::any::Any;
 use std::io;
@@ -46,12 +45,11 @@ pub(crate) struct Dispatch {
     pub(crate) server: Server,
     pub(crate) routes: Routes,
     pub(crate) script: Option<Script>,
-    polling: Polling,
 }
 
 impl Dispatch {
     pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
-        let mut dispatch = Dispatch { server, routes, script, polling: Polling::default() };
+        let mut dispatch = Dispatch { server, routes, script };
         for route in dispatch.routes.all() {
             dispatch.ask_for_watches(route);
         }
@@ -106,7 +104,7 @@ impl Dispatch {
         let Some(socketless) = self.server.sessions.socketless_mut(fd) else { return };
         let route = socketless.route;
         match socketless.is_poll {
-            true => self.polling.on_output(&mut self.server, fd),
+            true => polling::on_output(&mut self.server, fd),
             false => {
                 self.call("on_output", route, Some(fd), |handler, server| handler.on_output(server, fd));
             }
@@ -281,11 +279,8 @@ impl App for Dispatch {
             Session::WebSocket(websocket) => websocket.route,
             Session::EventStream(stream) => stream.route,
             Session::Socketless(socketless) => {
-                let (route, is_poll, parked) = (socketless.route, socketless.is_poll, socketless.parked);
+                let (route, parked) = (socketless.route, socketless.parked);
                 self.server.sessions.free_session(fd, *socketless);
-                if is_poll {
-                    self.polling.gone(fd);
-                }
                 self.server.sessions.answer_parked(fd, parked);
                 route
             }

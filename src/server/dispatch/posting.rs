@@ -2,7 +2,7 @@
 
 use crate::codec::http::{Refusal, Response};
 use crate::codec::ws::handshake;
-use crate::server::dispatch::Dispatch;
+use crate::server::dispatch::{Dispatch, polling};
 use crate::session::Sessions;
 use crate::session::frame::Frame;
 use crate::session::posting::{NotTaken, Posted};
@@ -25,7 +25,7 @@ impl Dispatch {
     fn receive_post(&mut self, request: &Request<'_>) -> Result<(), NotTaken> {
         match self.server.sessions.judge_post(request)? {
             Posted::Done => {}
-            Posted::Left(fd, reason) => self.polling.leave(&mut self.server, fd, reason),
+            Posted::Left(fd, reason) => polling::on_goodbye(&mut self.server, fd, &reason),
             Posted::Command(route, fd, command) => self.run_command(route, fd, &command),
             Posted::Message(route, fd, opcode) => {
                 let frame = Frame::new(fd, opcode, request.body);

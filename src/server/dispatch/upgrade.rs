@@ -3,7 +3,7 @@
 use crate::codec::http::Refusal;
 use crate::codec::labels::PROTOCOL;
 use crate::codec::ws::handshake;
-use crate::server::dispatch::Dispatch;
+use crate::server::dispatch::{Dispatch, polling};
 use crate::session::cors;
 use crate::session::event_stream;
 
@@ -104,9 +104,13 @@ impl Dispatch {
             return Ok(());
         }
         let format = self.server.sessions.choose_format(Transport::LongPolling, acceptance, false)?;
-        let (fd, token) = self.polling.open(&mut self.server, route, request, format)?;
+        let (fd, token) = polling::open(&mut self.server, request, format)?;
         self.open_returning(route, &Request { fd, ..*request });
-        self.polling.answer_first(&mut self.server, (fd, &token), request, acceptance);
+        let mut response = polling::answer(&mut self.server, fd, Some(&token));
+        for (name, value) in &acceptance.headers {
+            response = response.header(name.clone(), value.clone());
+        }
+        self.server.sessions.conclude_poll(request, response, false);
         Ok(())
     }
 

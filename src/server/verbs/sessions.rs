@@ -3,8 +3,6 @@
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
-use crate::session::formats::FormatId;
-use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::socketless::Output;
 use crate::session::state::Socketless;
@@ -14,6 +12,9 @@ use std::time::Duration;
 /// user, gets what is pushed, published and broadcast under the same limits, and
 /// [`on_close`](crate::Handler::on_close) reports its end. Only its bytes are carried by you:
 /// [`on_output`](crate::Handler::on_output) says that it has output; you read it, send it and acknowledge it.
+///
+/// The server's own [long polling](crate::Config::long_polling) is written on these functions. Its sessions are read
+/// and acknowledged by the server: leave that to it.
 ///
 /// ```text
 ///  push, publish ─► outbox of the session ─► on_output ─► read_output ─► respond(parked request)
@@ -62,24 +63,14 @@ impl Server {
     /// [touched](Server::touch_session) for `timeout` (to 64 ms, at most 49 days). `None` if there is no room for it:
     /// the limit of connections, of all or of the address, is reached, or memory is nearly used up.
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
-        let socketless = Socketless {
-            route: request.route,
-            format: FormatId::of(Transport::Session, false),
-            is_poll: false,
-            posted: 0,
-            address: self.remote_addr(request.fd),
-            timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1),
-            parked: None,
-            taken: Vec::new(),
-            end: None,
-        };
+        let socketless = Socketless::new(request.route, self.remote_addr(request.fd), timeout);
         self.sessions.open_socketless(request.fd, socketless)
     }
 
-    /// The client of a session gave a sign of life: its timeout starts again. Returns false if this is no such
-    /// session.
+    /// The client of a session gave a sign of life: its timeout starts again. Once the session is ending, only an
+    /// [acknowledgement](Server::acknowledge_output) does that. Returns false if this is no such session.
     pub fn touch_session(&mut self, fd: Fd) -> bool {
-        self.is_own_session(fd) && self.sessions.touch(fd, true)
+        self.sessions.touch(fd)
     }
 
     /// What a session has for its client and is not [acknowledged](Server::acknowledge_output), in order: at most
@@ -87,16 +78,19 @@ impl Server {
     /// is not dropped to make room, until it is acknowledged. It counts against the limits of outboxes. `None` if this
     /// is no such session.
     pub fn read_output(&mut self, fd: Fd, bytes_max: usize) -> Option<Output<'_>> {
-        if !self.is_own_session(fd) {
-            return None;
-        }
         self.sessions.read_output(fd, bytes_max)
     }
 
-    /// Drops the first `count` messages that were read, because the client has them. Returns false, and drops nothing,
-    /// if fewer were read.
+    /// Drops the first `count` messages that were read, because the client has them, and starts the session's timeout
+    /// again. Returns false, and drops nothing, if fewer were read.
     pub fn acknowledge_output(&mut self, fd: Fd, count: usize) -> bool {
-        self.is_own_session(fd) && self.sessions.acknowledge_output(fd, count)
+        self.sessions.acknowledge_output(fd, count)
+    }
+
+    /// How many messages of a session were acknowledged since it was opened. A client that numbers its messages by it
+    /// can say "I have those up to N". `None` if this is no such session.
+    pub fn acknowledged_output(&self, fd: Fd) -> Option<u64> {
+        self.sessions.acknowledged(fd)
     }
 
     /// The connection whose request waits for the output of this session, if there is one:
@@ -136,11 +130,6 @@ impl Server {
     /// client was told, and this says that it was. Returns false if this is no such session.
     pub fn end_session(&mut self, fd: Fd, by: Side, code: u16, reason: &str) -> bool {
         let reason = CloseReason::new(by, code, reason, Cause::Requested);
-        self.is_own_session(fd) && self.sessions.kill_session(fd, reason)
-    }
-
-    /// Whether this is a session that an application carries.
-    fn is_own_session(&mut self, fd: Fd) -> bool {
-        self.sessions.socketless_mut(fd).is_some_and(|socketless| !socketless.is_poll)
+        self.sessions.kill_session(fd, reason)
     }
 }

@@ -18,7 +18,7 @@ impl Simulation {
             outboxes += usize::from(connection.outbox.is_some());
             queued += connection.queued_bytes() + poll.taken.len();
             assert!(connection.queued_bytes() <= server.config().outbox_bytes_max, "{fd}: over its limit");
-            let acknowledged = self.reactor.app.acknowledged(*fd).expect("a session of long polling");
+            let acknowledged = poll.acknowledged;
             let taken = acknowledged + unit::count(&poll.taken) as u64;
             assert!(taken >= numbered.len() as u64, "{fd}: more was sent than taken");
             if connection.queued_bytes() == 0 && server.is_established(*fd) {
