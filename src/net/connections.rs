@@ -62,6 +62,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(crate) traffic: Traffic,
     start: Instant,
     now: Instant,
+    /// The tick of `now`, which each read notes.
+    tick_now: u32,
 }
 
 /// Totals since the start.
@@ -116,12 +118,13 @@ impl<S: SessionState> Connections<S> {
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
             start: now.checked_sub(TICK).unwrap_or(now),
             now,
+            tick_now: u32::from(now.checked_sub(TICK).is_some()),
         }
     }
 
     /// Puts a new connection in; `None` where the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
-        let now = self.tick(self.now);
+        let now = self.tick_now;
         let is_socketless = matches!(stream, Stream::Socketless);
         let fd = self.table.insert(|generation| Connection {
             generation,
@@ -173,6 +176,7 @@ impl<S: SessionState> Connections<S> {
     /// Time never goes backwards here, whatever the caller's clock does.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now.max(self.now);
+        self.tick_now = self.tick(self.now);
     }
 
     pub(super) fn tick(&self, at: Instant) -> u32 {
@@ -181,7 +185,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     pub(crate) fn tick_now(&self) -> u32 {
-        self.tick(self.now)
+        self.tick_now
     }
 
     /// The time since the start in ms; wraps around after 49 days.

@@ -219,7 +219,7 @@ impl<A: App> Reactor<A> {
         let rates_number = if self.app.connections().rates.len() > 1 { self.app.rates_number(fd) } else { 0 };
         for _ in 0..self.app.connections().limits.reads_per_turn_max {
             let connections = self.app.connections();
-            let heard = connections.tick(connections.now());
+            let heard = connections.tick_now();
             let Some(connection) = connections.table.get_mut(fd) else { return };
             if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED) {
                 return;
