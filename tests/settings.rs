@@ -209,6 +209,12 @@ fn long_polling_is_refused_on_a_shared_port_at_start_and_later() {
     let error = echo().listen("127.0.0.1:0").configure(both).start().expect_err("polls may go anywhere");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
     assert!(error.to_string().starts_with("long_polling can't be on together with reuse_port"), "{error}");
+    let route = swio::RouteOptions::new("/polls").long_polling(true);
+    let shared = echo().listen("127.0.0.1:0").configure(|config| config.reuse_port = true);
+    let route = shared.route(route, swio::Callbacks::new);
+    let error = route.start().expect_err("polls of a route go anywhere too");
+    let wanted = "route \"/polls\": long_polling can't be on together with reuse_port";
+    assert!(error.to_string().starts_with(wanted), "{error}");
     let live = Live::start(echo().configure(|config| config.reuse_port = true));
     let error = live.ask(|server| server.reload(|config| config.long_polling = true)).expect_err("nor later");
     assert_eq!(error.key(), "long_polling");

@@ -133,6 +133,30 @@ fn all_forms_arrive_whole_and_in_order_however_small_the_batch_is() {
     }
 }
 
+/// A stranger who wants another form costs one encoding more, whatever number of others there is.
+#[test]
+fn each_form_is_encoded_once_for_all_who_want_it() {
+    const PAYLOAD: &[u8] = &[b'x'; 64];
+    let queued = |count: usize, forms: usize| {
+        let (mut reactor, members, _) = open(count, forms);
+        let before = reactor.app.connections().holdings().queued_bytes;
+        reactor.app.server.publish("t", PAYLOAD).send();
+        let bytes = reactor.app.connections().holdings().queued_bytes - before;
+        let expected: usize = (0..forms)
+            .map(|number| {
+                let mut out = Vec::new();
+                form(number, PAYLOAD, &mut out);
+                out.len()
+            })
+            .sum();
+        assert_eq!(bytes, expected, "{count} members, {forms} forms");
+        drop(members);
+    };
+    for count in [3, 30, 300] {
+        (1..=3).for_each(|forms| queued(count, forms));
+    }
+}
+
 #[test]
 fn who_is_left_out_gets_nothing_however_many_they_are_and_however_often_they_are_named() {
     let (mut reactor, members, _) = open(3_000, 3);

@@ -98,12 +98,9 @@ const PLACE_BYTES: usize =
 const RARE_BYTES: usize = rare_bytes::<Note>() + 123 + 32;
 /// Its address, what its handler is told of its outbox, and its session.
 const NOTES_BYTES: usize = ADDRESS_BYTES + 4 * size_of::<(Fd, bool)>() + SESSION_BYTES;
-/// A token, found from either side, and what long polling knows of its session.
-const SESSION_BYTES: usize = 2 * map_bytes(16 + size_of::<Fd>())
-    + size_of::<Socketless>()
-    + 2 * size_of::<Option<(Fd, u64)>>()
-    + size_of::<CloseReason>()
-    + 2 * 16;
+/// A token, found from either side, and its session.
+const SESSION_BYTES: usize =
+    2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Socketless>() + size_of::<CloseReason>() + 2 * 16;
 /// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and
 /// once among the commands that are being carried out.
 const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
