@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use swio::{
-    Command, Fd, Handshake, JoinError, Message, Outcome, PushError, Reach, Response, ResponseHead,
-    SlowConsumer, Subscription,
+    Command, Fd, Handshake, History, JoinError, Message, Opcode, Outcome, PushError, Reach, Response,
+    ResponseHead, SlowConsumer, Subscription,
 };
 
 fn json<T: DeserializeOwned + Serialize>(value: &T) -> T {
@@ -33,20 +33,29 @@ fn commands() -> Vec<Command> {
     let handshake = Handshake::accept().subprotocol("chat").header("X-Server", "one");
     vec![
         Command::Push { fd, message: "häi".into() },
+        Command::PushAs { fd, opcode: Opcode::Pong, bytes: b"\x00raw\xff".to_vec() },
+        Command::PushPart { fd, opcode: Opcode::Continuation, bytes: b"\xff".to_vec(), finish: true },
         Command::PushToUser { uid: uid(), message: vec![0, 255, 10].into(), except: vec![fd] },
         Command::Publish { topic: topic(), message: Message::from("{}").prepare().into(), except: vec![] },
         Command::Broadcast { message: "".into(), except: vec![fd, crate::fd(1)] },
         Command::Send { fd, bytes: b"\x00raw\xff".to_vec() },
+        Command::Ping { fd, bytes: b"\xff".to_vec() },
         Command::Disconnect { fd, code: 4001, reason: "another login".into() },
         Command::Reset { fd },
         Command::Join { fd, topic: topic() },
         Command::Leave { fd, topic: topic() },
+        Command::KeepHistory { topic: topic(), history: Some(History::default()) },
+        Command::Recover { fd, topic: topic(), last_id: "7".into() },
         Command::Bind { fd, uid: uid() },
+        Command::BindWith { fd, uid: uid(), data: "{}".into() },
         Command::Unbind { fd },
+        Command::SetUserData { uid: uid(), data: Some("{}".into()) },
         Command::Pause { fd },
         Command::Resume { fd },
         Command::Confirm { fd },
         Command::Protect { fd, is_protected: true },
+        Command::SetDeadline { fd, after: Some(Duration::from_millis(1_500)) },
+        Command::SetSlowConsumer { fd, policy: Some(SlowConsumer::DropOldest) },
         Command::AnswerHandshake { fd, handshake },
         Command::Respond { fd, response: Response::text(200, "hi\n").header("X-A", "b") },
         Command::AnswerSubscribe { fd, topic: topic(), answer: Subscription::allow().data("{}") },
@@ -61,10 +70,19 @@ fn commands() -> Vec<Command> {
         Command::ConnectionsOf { uid: uid(), limit: 100 },
         Command::Members { topic: topic(), limit: 100 },
         Command::MemberCount { topic: topic() },
+        Command::IsMember { fd, topic: topic() },
         Command::UsersIn { topic: topic(), limit: 100 },
+        Command::UsersInWithData { topic: topic(), limit: 100 },
+        Command::Uid { fd },
+        Command::UserData { uid: uid() },
         Command::TopicsOf { fd },
         Command::Topics { cursor: 7, limit: 100 },
         Command::Stats,
+        Command::Usage,
+        Command::Turns,
+        Command::MemoryBound,
+        Command::ReloadSettings,
+        Command::Shutdown,
     ]
 }
 
@@ -88,6 +106,27 @@ fn every_command_comes_back_as_it_was() {
         assert_eq!((json(&refusal), binary(&refusal)), (refusal.clone(), refusal));
         assert_eq!((json(&response), binary(&response)), (response.clone(), response));
     }
+}
+
+#[test]
+fn what_a_command_removes_comes_back_as_nothing() {
+    let commands = [
+        Command::SetDeadline { fd: fd(7), after: None },
+        Command::SetSlowConsumer { fd: fd(7), policy: None },
+        Command::SetUserData { uid: "ada".into(), data: None },
+        Command::KeepHistory { topic: "news".into(), history: None },
+    ];
+    for command in commands {
+        assert_eq!((json(&command), binary(&command)), (command.clone(), command));
+    }
+    // No format has a number for the longest time.
+    let forever = |age| Command::KeepHistory {
+        topic: "news".into(),
+        history: Some(History { age, ..History::default() }),
+    };
+    let longest = forever(Duration::from_millis(u64::MAX));
+    let longer = forever(Duration::MAX);
+    assert_eq!((json(&longer), binary(&longer)), (longest.clone(), longest));
 }
 
 /// Messages are equal by their payload alone, so what is written is compared.
@@ -115,6 +154,9 @@ fn every_outcome_comes_back_as_it_was() {
         Outcome::Fds(vec![fd(1), fd(u64::MAX)]),
         Outcome::Names(vec!["a".into()]),
         Outcome::Topics { topics: vec![("a".into(), 2)], next: Some(3) },
+        Outcome::Text(None),
+        Outcome::Text(Some("ada".into())),
+        Outcome::Users(vec![("ada".into(), Some("{}".into())), ("bob".into(), None)]),
         Outcome::ClientInfo(None),
         Outcome::PushRefused(PushError::NotOpen),
         Outcome::JoinRefused(JoinError::NameLength),
@@ -154,6 +196,28 @@ fn what_is_known_of_a_connection_and_of_the_server_comes_back() {
         again.started_at = stats.started_at;
         assert_eq!(format!("{again:?}"), format!("{stats:?}"));
     }
+    let (usage, turns, bound) = live.ask(|server| (server.usage(), server.turns(), server.memory_bound()));
+    assert_eq!((json(&usage), binary(&usage)), (usage, usage));
+    assert_eq!((json(&turns), binary(&turns)), (turns, turns));
+    assert_eq!((json(&bound), binary(&bound)), (bound, bound));
+    let written = serde_json::to_value(turns).expect("it can be written");
+    assert_eq!(written["longest_nanos"], turns.longest.as_nanos() as u64);
+}
+
+#[test]
+fn what_is_told_of_a_return_and_of_a_reload_comes_back() {
+    let (builder, events) = recorded();
+    let live = Live::start(builder);
+    let _client = live.open();
+    let fd = events.open();
+    for command in
+        [Command::Recover { fd, topic: "news".into(), last_id: "7".into() }, Command::ReloadSettings]
+    {
+        let outcome = live.ask(move |server| server.execute(command));
+        for again in [json(&outcome), binary(&outcome)] {
+            assert_eq!(format!("{again:?}"), format!("{outcome:?}"));
+        }
+    }
 }
 
 #[test]
@@ -177,6 +241,24 @@ fn json_is_as_the_page_says() {
     );
     assert_eq!(read(r#"{"connections":{"limit":9}}"#), Command::Connections { after: None, limit: 9 });
     assert_eq!(read(r#""stats""#), Command::Stats);
+    assert_eq!(
+        read(r#"{"set_deadline":{"fd":"7","after_millis":1500}}"#),
+        Command::SetDeadline { fd: fd(7), after: Some(Duration::from_millis(1_500)) }
+    );
+    assert_eq!(
+        read(r#"{"set_slow_consumer":{"fd":"7","policy":"drop_newest"}}"#),
+        Command::SetSlowConsumer { fd: fd(7), policy: Some(SlowConsumer::DropNewest) }
+    );
+    let history = History { messages: 9, age: Duration::from_secs(60), ..History::default() };
+    assert_eq!(
+        read(r#"{"keep_history":{"topic":"news","history":{"messages":9,"age_millis":60000}}}"#),
+        Command::KeepHistory { topic: "news".into(), history: Some(history) }
+    );
+    assert_eq!(
+        read(r#"{"push_part":{"fd":"7","opcode":"text","bytes":"aGk=","finish":false}}"#),
+        Command::PushPart { fd: fd(7), opcode: Opcode::Text, bytes: b"hi".to_vec(), finish: false }
+    );
+    assert_eq!(read(r#"{"ping":{"fd":"7"}}"#), Command::Ping { fd: fd(7), bytes: vec![] });
     let write = |outcome: &Outcome| serde_json::to_string(outcome).expect("it can be written");
     assert_eq!(write(&Outcome::Done), r#""done""#);
     assert_eq!(write(&Outcome::Fds(vec![fd(7)])), r#"{"fds":["7"]}"#);
@@ -196,6 +278,13 @@ fn what_can_not_be_is_an_error_that_says_why() {
         (r#"{"push":{"fd":"7","message":{"text":"a","binary":""}}}"#, "a message has either"),
         (r#"{"push":{"fd":"7","message":{"text":"a","urgent":true}}}"#, "unknown field `urgent`"),
         (r#"{"send":{"fd":"7","bytes":"?"}}"#, "no base64: "),
+        (r#"{"push_as":{"fd":"7","opcode":"shout","bytes":""}}"#, "unknown variant `shout`"),
+        // Nothing is removed by leaving it out.
+        (r#"{"keep_history":{"topic":"news"}}"#, "missing field `history`"),
+        (r#"{"set_user_data":{"uid":"ada"}}"#, "missing field `data`"),
+        (r#"{"set_deadline":{"fd":"7"}}"#, "missing field `after_millis`"),
+        (r#"{"set_slow_consumer":{"fd":"7"}}"#, "missing field `policy`"),
+        (r#"{"keep_history":{"topic":"news","history":{"bites":1}}}"#, "unknown field `bites`"),
         (r#"{"respond":{"fd":"7","response":{"status":101}}}"#, "101 is no status of a final response"),
         (
             r#"{"respond":{"fd":"7","response":{"status":200,"headers":[["X","a\r\nB: c"]]}}}"#,

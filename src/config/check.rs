@@ -18,6 +18,7 @@ use std::time::Duration;
 /// assert_eq!(error.to_string(), "backlog must be at least 1");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConfigError {
     key: String,
     line: Option<usize>,

@@ -17,8 +17,9 @@ use crate::net::timers::{TimerId, Timers};
 use crate::session::Sessions;
 use crate::session::route::Route;
 use state::clients::{ClientId, Outgoing};
-use state::command::{Command, Outcome};
+use state::command::Command;
 use state::history::Histories;
+use state::outcome::Outcome;
 use state::pool::{TaskError, TaskId, TaskOutput};
 use state::presence::Presence;
 use state::returning::Returning;
@@ -155,7 +156,6 @@ pub(crate) enum Errand {
     Finished(TaskId, Result<TaskOutput, TaskError>),
     /// The addresses of the name that a client connects to.
     Resolved(ClientId, io::Result<Vec<SocketAddr>>),
-    Shutdown,
 }
 
 /// Receives a command's outcome. If it is dropped without one, the outcome is [`Outcome::Stopped`].

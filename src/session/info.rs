@@ -2,6 +2,7 @@
 
 use crate::fd::Fd;
 use crate::net::lost::Lost;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -219,6 +220,7 @@ pub struct Refusals {
 /// What a server holds at the moment; see [`usage`](crate::Server::usage). All of it is 0 if there are no connections,
 /// no user timers, no pending work, and no user in [`Config::presence_grace`](crate::Config::presence_grace).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Usage {
     /// Connections in the table, in any state.
@@ -268,16 +270,89 @@ pub struct Usage {
 /// How long the server's turns took. A turn is everything between two waits, so this is how long a message may have
 /// waited for others. Percentiles are at most an eighth too high; see [`turns`](crate::Server::turns).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Turns {
     /// Turns so far.
     pub count: u64,
     /// Half of the turns were shorter.
+    #[cfg_attr(feature = "serde", serde(rename = "p50_nanos", with = "crate::session::serial::nanos"))]
     pub p50: Duration,
     /// One in a hundred turns was longer.
+    #[cfg_attr(feature = "serde", serde(rename = "p99_nanos", with = "crate::session::serial::nanos"))]
     pub p99: Duration,
     /// One in a thousand turns was longer.
+    #[cfg_attr(feature = "serde", serde(rename = "p999_nanos", with = "crate::session::serial::nanos"))]
     pub p999: Duration,
     /// The longest turn.
+    #[cfg_attr(feature = "serde", serde(rename = "longest_nanos", with = "crate::session::serial::nanos"))]
     pub longest: Duration,
+}
+
+/// The most user-space memory, in bytes, that the structures of a server can take, whatever its clients do.
+/// [`Config::memory_bound`](crate::Config::memory_bound) computes it, and
+/// [`Server::memory_bound`](crate::Server::memory_bound) for a running server. It is logged at start.
+///
+/// Not included: what the kernel holds for sockets; the program itself, and what the allocator loses between pieces;
+/// what your own code makes, such as its state, timers, deferred calls, tasks, topics and users.
+///
+/// ```
+/// use swio::Config;
+///
+/// let mut config = Config::default();
+/// config.outboxes_bytes_max = 64 << 20;
+/// config.inbound_bytes_max = 16 << 20;
+/// config.history_bytes_max = 16 << 20;
+/// let bound = config.memory_bound(10_000);
+/// assert!(bound.total() < 300 << 20, "{bound}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct MemoryBound {
+    /// The number of connections that it is computed for.
+    pub connections: usize,
+    /// What each connection costs by existing: its place in the table, its deadline, its places in the lists of a
+    /// turn, the reason for its end.
+    pub table: usize,
+    /// All outboxes, with the control frames that go beyond the limit.
+    pub outboxes: usize,
+    /// Incomplete messages and requests, and the one that is being delivered.
+    pub inbound: usize,
+    /// What is being written in one turn, a broadcast while it is distributed, and the read buffer.
+    pub turn: usize,
+    /// Commands from other threads.
+    pub mailbox: usize,
+    /// What topics keep for clients that reconnect.
+    pub histories: usize,
+    /// Buffers that are kept for the next use.
+    pub spare: usize,
+}
+
+impl MemoryBound {
+    /// The sum of all parts.
+    pub fn total(&self) -> usize {
+        [self.table, self.outboxes, self.inbound, self.turn, self.mailbox, self.histories, self.spare]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
+}
+
+impl fmt::Display for MemoryBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "{} MiB for {} connections: table {}, outboxes {}, inbound {}, turn {}, mailbox {}, histories {}, spare {}",
+            mib(self.total()),
+            self.connections,
+            mib(self.table),
+            mib(self.outboxes),
+            mib(self.inbound),
+            mib(self.turn),
+            mib(self.mailbox),
+            mib(self.histories),
+            mib(self.spare),
+        )
+    }
 }

@@ -88,6 +88,57 @@ pub(crate) mod unix_millis {
     }
 }
 
+/// A duration as a whole number of its units. One that is too long becomes the longest.
+macro_rules! duration_in {
+    ($units:ident, $as:ident, $from:ident) => {
+        pub(crate) mod $units {
+            use serde::{Deserialize as _, Deserializer, Serializer};
+            use std::time::Duration;
+
+            pub(crate) fn serialize<S: Serializer>(
+                time: &Duration,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u64(u64::try_from(time.$as()).unwrap_or(u64::MAX))
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Duration, D::Error> {
+                u64::deserialize(deserializer).map(Duration::$from)
+            }
+        }
+    };
+}
+
+duration_in!(millis, as_millis, from_millis);
+duration_in!(nanos, as_nanos, from_nanos);
+
+/// For fields of type `Option<Duration>`, which must be given.
+pub(crate) mod millis_or_none {
+    use super::given;
+    use serde::{Deserializer, Serialize as _, Serializer};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(given::<Option<u64>, D>(deserializer)?.map(Duration::from_millis))
+    }
+}
+
+/// For fields that may be nothing, but not missing: nothing means to remove something.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
+}
+
 /// A payload is either text or binary.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -16,6 +16,8 @@ pub(crate) use decoder::{Decoder, Event, MessageLimits, Spare};
 
 /// The kind of a frame (RFC 6455 §5.2). The numbers are those of the protocol, and of Swoole's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Opcode {
     /// A further fragment of a message.

@@ -5,7 +5,8 @@ use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::mailbox::Undelivered;
 use crate::server::state::clients::ClientId;
-use crate::server::state::command::{Command, Outcome};
+use crate::server::state::command::Command;
+use crate::server::state::outcome::Outcome;
 use crate::server::state::pool::{TaskError, TaskId, TaskOutput};
 use crate::server::state::subscription::Subscription;
 use crate::server::{Errand, Handle, Mail, OnOutcome, Server};
@@ -42,7 +43,9 @@ impl Drop for OnOutcome {
 }
 
 impl Handle {
-    /// Has a [`Command`] carried out, and ignores its outcome.
+    /// Has a [`Command`] carried out, and ignores its outcome. A piece of a body or message
+    /// ([`Command::WriteBody`], [`Command::PushPart`]) for which the connection has no room ends the connection: what
+    /// is cut off is better than what has a gap in it.
     ///
     /// # Errors
     /// [`PushError::Busy`] if the mailbox is full, [`PushError::Stopped`] if the server has ended.
@@ -172,8 +175,8 @@ impl Handle {
         self.execute(Command::StartBody { fd, head })
     }
 
-    /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended:
-    /// a body that is cut off is better than one with a gap in it.
+    /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended; to
+    /// write it again instead, [`ask`](Handle::ask).
     ///
     /// # Errors
     /// As for [`Handle::execute`].
@@ -242,12 +245,13 @@ impl Handle {
         self.0.send_exempt(Mail::Errand(Errand::Resolved(client, addresses))).ok();
     }
 
-    /// [`Server::shutdown`] from another thread. A full mailbox does not refuse it.
+    /// [`Server::shutdown`] from another thread, after all that was sent before. Unlike [`Command::Shutdown`], a full
+    /// mailbox does not refuse it.
     ///
     /// # Errors
     /// [`PushError::Stopped`] if the server has ended.
     pub fn shutdown(&self) -> Result<(), PushError> {
-        self.0.send_last(Mail::Errand(Errand::Shutdown)).map_err(refusal)
+        self.0.send_last(Mail::Command(Box::new(Command::Shutdown), None)).map_err(refusal)
     }
 
     fn send(&self, mail: Mail, bytes: usize) -> Result<(), PushError> {

@@ -127,7 +127,11 @@ impl Dispatch {
     /// A command from another thread, which may wait for the outcome.
     fn command(&mut self, command: Command, on_outcome: Option<OnOutcome>) {
         let fd = command.fd();
-        let outcome = self.server.execute(command);
+        self.server.route = Route::ROOT;
+        let outcome = match on_outcome {
+            Some(_) => self.server.execute(command),
+            None => self.server.execute_unasked(command),
+        };
         if outcome.is_error() {
             let fd = fd.map(|fd| format!("{fd}: ")).unwrap_or_default();
             log::debug!("{fd}a command from another thread was not carried out: {outcome:?}");
@@ -311,7 +315,6 @@ impl App for Dispatch {
             }
             Mail::Errand(Errand::Finished(id, result)) => self.task_finished(id, result),
             Mail::Errand(Errand::Resolved(client, addresses)) => self.resolved(client, addresses),
-            Mail::Errand(Errand::Shutdown) => self.server.shutdown(),
         }
     }
 

@@ -1,14 +1,17 @@
-//! What can be asked of a server from elsewhere, as plain data, and the outcome. Each verb is carried out in one
-//! place, `Server::execute`, for other threads, processes and languages alike.
+//! What can be asked of a server from elsewhere, as plain data. Each verb is carried out in one place,
+//! `Server::execute`, for other threads, processes and languages alike.
 
 use crate::codec::http::{Response, ResponseHead};
-use crate::error::{JoinError, PushError};
+use crate::codec::ws::Opcode;
+use crate::config::SlowConsumer;
 use crate::fd::Fd;
+use crate::server::state::history::History;
+#[cfg(doc)]
+use crate::server::state::outcome::Outcome;
 use crate::server::state::subscription::Subscription;
-use crate::session::fan_out::Reach;
-use crate::session::info::{ClientInfo, Stats};
 use crate::session::message::Message;
 use crate::session::request::Handshake;
+use std::time::Duration;
 
 /// A verb of the server with all that it needs, owned. [`Server::execute`](crate::Server::execute) carries it out;
 /// from other threads [`Handle::execute`](crate::Handle::execute) and [`Handle::ask`](crate::Handle::ask) do. Each
@@ -22,6 +25,7 @@ use crate::session::request::Handshake;
 /// ```json
 /// {"publish": {"topic": "news", "message": {"text": "it rains", "event": "weather"}, "except": ["7"]}}
 /// {"disconnect": {"fd": "4294967297", "code": 4001, "reason": "another login"}}
+/// {"set_deadline": {"fd": "9", "after_millis": 10000}}
 /// {"respond": {"fd": "9", "response": {"status": 200, "headers": [["Content-Type", "text/plain"]], "text": "hi"}}}
 /// "stats"
 /// ```
@@ -43,6 +47,27 @@ use crate::session::request::Handshake;
 ///     .run()
 /// # .unwrap();
 /// ```
+///
+/// Each method of [`Server`](crate::Server) has its command, or a reason to have none:
+///
+/// - Closures and callbacks are no data, and the ids of what was begun with them mean something only to their server:
+///   [`after`](crate::Server::after), [`every`](crate::Server::every), [`timer`](crate::Server::timer),
+///   [`cancel`](crate::Server::cancel), [`defer`](crate::Server::defer), [`task`](crate::Server::task),
+///   [`offload`](crate::Server::offload), [`reload`](crate::Server::reload), [`connect`](crate::Server::connect),
+///   [`client_fd`](crate::Server::client_fd), [`stop_client`](crate::Server::stop_client). So are envelopes:
+///   [`add_envelope`](crate::Server::add_envelope) and [`set_envelope`](crate::Server::set_envelope).
+/// - The handler whose callback runs is meant: [`watch`](crate::Server::watch).
+/// - A session without a socket is carried where the requests of its client come in, in their order:
+///   [`open_session`](crate::Server::open_session), [`touch_session`](crate::Server::touch_session),
+///   [`read_output`](crate::Server::read_output), [`acknowledge_output`](crate::Server::acknowledge_output),
+///   [`acknowledged_output`](crate::Server::acknowledged_output), [`parked_request`](crate::Server::parked_request),
+///   [`count_message`](crate::Server::count_message), [`adopt`](crate::Server::adopt),
+///   [`end_session`](crate::Server::end_session). To commands it is a connection like any other.
+/// - These belong to the program that runs the server: [`builder`](crate::Server::builder),
+///   [`config`](crate::Server::config), [`handle`](crate::Server::handle), [`execute`](crate::Server::execute).
+/// - Another command says the same: `Disconnect` is [`close`](crate::Server::close), `Connections`
+///   [`connections`](crate::Server::connections), `Topics` [`topics`](crate::Server::topics), and `ClientInfo` has
+///   [`remote_addr`](crate::Server::remote_addr).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
@@ -54,6 +79,28 @@ pub enum Command {
         fd: Fd,
         /// The message.
         message: Message<'static>,
+    },
+    /// [`Server::push_as`](crate::Server::push_as). [`Outcome::Done`] or [`Outcome::PushRefused`].
+    PushAs {
+        /// The connection that gets it.
+        fd: Fd,
+        /// The kind of the frame.
+        opcode: Opcode,
+        /// The payload.
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        bytes: Vec<u8>,
+    },
+    /// [`Server::push_part`](crate::Server::push_part). [`Outcome::Done`] or [`Outcome::PushRefused`].
+    PushPart {
+        /// The connection that gets it.
+        fd: Fd,
+        /// The kind of the message in the first part, [`Opcode::Continuation`] in each other.
+        opcode: Opcode,
+        /// The part.
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        bytes: Vec<u8>,
+        /// Whether it is the last.
+        finish: bool,
     },
     /// [`Server::push_to_user`](crate::Server::push_to_user). [`Outcome::Reach`].
     PushToUser {
@@ -91,6 +138,14 @@ pub enum Command {
         #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
         bytes: Vec<u8>,
     },
+    /// [`Server::ping`](crate::Server::ping). [`Outcome::Done`] or [`Outcome::PushRefused`].
+    Ping {
+        /// The connection that gets it.
+        fd: Fd,
+        /// What its peer sends back.
+        #[cfg_attr(feature = "serde", serde(default, with = "crate::session::serial::bytes"))]
+        bytes: Vec<u8>,
+    },
     /// [`Server::disconnect`](crate::Server::disconnect). [`Outcome::Bool`]: whether it was not ending already.
     Disconnect {
         /// The connection to end.
@@ -121,6 +176,23 @@ pub enum Command {
         /// The topic.
         topic: String,
     },
+    /// [`Server::keep_history`](crate::Server::keep_history). [`Outcome::Done`] or [`Outcome::JoinRefused`].
+    KeepHistory {
+        /// The topic.
+        topic: String,
+        /// How much is kept; `None`: nothing.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        history: Option<History>,
+    },
+    /// [`Server::recover`](crate::Server::recover). [`Outcome::Recovered`] or [`Outcome::PushRefused`].
+    Recover {
+        /// The connection that catches up.
+        fd: Fd,
+        /// The topic.
+        topic: String,
+        /// The id of the last message that it has.
+        last_id: String,
+    },
     /// [`Server::bind`](crate::Server::bind). [`Outcome::Bool`], false if it was bound so already, or
     /// [`Outcome::JoinRefused`].
     Bind {
@@ -129,10 +201,28 @@ pub enum Command {
         /// Its user.
         uid: String,
     },
+    /// [`Server::bind_with`](crate::Server::bind_with). The outcomes of [`Command::Bind`].
+    BindWith {
+        /// The connection.
+        fd: Fd,
+        /// Its user.
+        uid: String,
+        /// Data of the user.
+        data: String,
+    },
     /// [`Server::unbind`](crate::Server::unbind). [`Outcome::Bool`]: whether it had a user.
     Unbind {
         /// The connection.
         fd: Fd,
+    },
+    /// [`Server::set_user_data`](crate::Server::set_user_data). [`Outcome::Bool`], false if there is no such user, or
+    /// [`Outcome::JoinRefused`].
+    SetUserData {
+        /// The user.
+        uid: String,
+        /// Data of the user; `None` removes what there is.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        data: Option<String>,
     },
     /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not
     /// before.
@@ -156,6 +246,26 @@ pub enum Command {
         fd: Fd,
         /// Whether it is exempt from the timeouts of silent connections.
         is_protected: bool,
+    },
+    /// [`Server::set_deadline`](crate::Server::set_deadline). [`Outcome::Bool`]: whether there is such a connection.
+    SetDeadline {
+        /// The connection.
+        fd: Fd,
+        /// How long from now; `None` removes its deadline. Serialized as `after_millis`.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "after_millis", with = "crate::session::serial::millis_or_none")
+        )]
+        after: Option<Duration>,
+    },
+    /// [`Server::set_slow_consumer`](crate::Server::set_slow_consumer). [`Outcome::Bool`]: whether there is such a
+    /// connection.
+    SetSlowConsumer {
+        /// The connection.
+        fd: Fd,
+        /// What happens to messages for which it has no room; `None`: what the configuration says.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        policy: Option<SlowConsumer>,
     },
     /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited
     /// for it.
@@ -189,8 +299,7 @@ pub enum Command {
         /// The status and headers.
         head: ResponseHead,
     },
-    /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`]. If the
-    /// connection has no room for it, it is ended, because what is written next would leave a gap in the body.
+    /// [`Server::write_body`](crate::Server::write_body). [`Outcome::Done`] or [`Outcome::PushRefused`].
     WriteBody {
         /// The connection that gets the body.
         fd: Fd,
@@ -247,12 +356,36 @@ pub enum Command {
         /// The topic in question.
         topic: String,
     },
+    /// [`Server::is_member`](crate::Server::is_member). [`Outcome::Bool`].
+    IsMember {
+        /// The connection in question.
+        fd: Fd,
+        /// The topic in question.
+        topic: String,
+    },
     /// [`Server::users_in`](crate::Server::users_in). [`Outcome::Names`].
     UsersIn {
         /// The topic in question.
         topic: String,
         /// The largest number to return.
         limit: u32,
+    },
+    /// [`Server::users_in_with_data`](crate::Server::users_in_with_data). [`Outcome::Users`].
+    UsersInWithData {
+        /// The topic in question.
+        topic: String,
+        /// The largest number to return.
+        limit: u32,
+    },
+    /// [`Server::uid`](crate::Server::uid). [`Outcome::Text`].
+    Uid {
+        /// The connection in question.
+        fd: Fd,
+    },
+    /// [`Server::user_data`](crate::Server::user_data). [`Outcome::Text`].
+    UserData {
+        /// The user in question.
+        uid: String,
     },
     /// [`Server::topics_of`](crate::Server::topics_of). [`Outcome::Names`].
     TopicsOf {
@@ -269,133 +402,14 @@ pub enum Command {
     },
     /// [`Server::stats`](crate::Server::stats). [`Outcome::Stats`].
     Stats,
-}
-
-/// The outcome of a [`Command`].
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It is done. A message is in the connection's outbox.
-    Done,
-    /// How many connections the message reached.
-    Reach(Reach),
-    /// Yes or no; the command says to which question.
-    Bool(bool),
-    /// A number.
-    Count(u64),
-    /// Connections.
-    Fds(Vec<Fd>),
-    /// Names of topics or users.
-    Names(Vec<String>),
-    /// A page of topics.
-    Topics {
-        /// Each with the number of its connections.
-        topics: Vec<(String, u64)>,
-        /// The cursor of the next page; `None` after the last.
-        next: Option<u32>,
-    },
-    /// Information about a connection; `None` if it is gone.
-    ClientInfo(Option<Box<ClientInfo>>),
-    /// What the server has done.
-    Stats(Box<Stats>),
-    /// The message was not taken.
-    PushRefused(PushError),
-    /// The connection did not join the topic, or was not bound to the user.
-    JoinRefused(JoinError),
-    /// The server ended before it reached the command.
-    Stopped,
-}
-
-impl Outcome {
-    /// Whether the command was not carried out: it was refused, or the server ended.
-    pub fn is_error(&self) -> bool {
-        matches!(self, Outcome::PushRefused(_) | Outcome::JoinRefused(_) | Outcome::Stopped)
-    }
-}
-
-impl Command {
-    /// The connection that the command is for, if it is for one. Its [`Fd::reactor`] says where it can be carried out.
-    pub fn fd(&self) -> Option<Fd> {
-        match self {
-            Command::Push { fd, .. }
-            | Command::Send { fd, .. }
-            | Command::Disconnect { fd, .. }
-            | Command::Reset { fd }
-            | Command::Join { fd, .. }
-            | Command::Leave { fd, .. }
-            | Command::Bind { fd, .. }
-            | Command::Unbind { fd }
-            | Command::Pause { fd }
-            | Command::Resume { fd }
-            | Command::Confirm { fd }
-            | Command::Protect { fd, .. }
-            | Command::AnswerHandshake { fd, .. }
-            | Command::Respond { fd, .. }
-            | Command::AnswerSubscribe { fd, .. }
-            | Command::StartBody { fd, .. }
-            | Command::WriteBody { fd, .. }
-            | Command::EndBody { fd }
-            | Command::Exists { fd }
-            | Command::IsEstablished { fd }
-            | Command::ClientInfo { fd }
-            | Command::TopicsOf { fd } => Some(*fd),
-            Command::PushToUser { .. }
-            | Command::Publish { .. }
-            | Command::Broadcast { .. }
-            | Command::ConnectionCount
-            | Command::Connections { .. }
-            | Command::ConnectionsOf { .. }
-            | Command::Members { .. }
-            | Command::MemberCount { .. }
-            | Command::UsersIn { .. }
-            | Command::Topics { .. }
-            | Command::Stats => None,
-        }
-    }
-
-    /// The size of its payload, as the mailbox counts it.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Command::Push { message, .. } => message.bytes(),
-            Command::PushToUser { uid: name, message, except }
-            | Command::Publish { topic: name, message, except } => {
-                name.len() + message.bytes() + size_of_val(&**except)
-            }
-            Command::Broadcast { message, except } => message.bytes() + size_of_val(&**except),
-            Command::Send { bytes, .. } | Command::WriteBody { bytes, .. } => bytes.len(),
-            Command::AnswerHandshake { handshake, .. } => handshake.bytes(),
-            Command::Respond { response, .. } => response.bytes(),
-            Command::StartBody { head, .. } => head.bytes(),
-            Command::AnswerSubscribe { topic, answer, .. } => topic.len() + answer.bytes(),
-            Command::Disconnect { reason: name, .. }
-            | Command::Join { topic: name, .. }
-            | Command::Leave { topic: name, .. }
-            | Command::Bind { uid: name, .. }
-            | Command::ConnectionsOf { uid: name, .. }
-            | Command::Members { topic: name, .. }
-            | Command::MemberCount { topic: name }
-            | Command::UsersIn { topic: name, .. } => name.len(),
-            _ => 0,
-        }
-    }
-}
-
-impl From<bool> for Outcome {
-    fn from(answer: bool) -> Outcome {
-        Outcome::Bool(answer)
-    }
-}
-
-impl From<Result<(), PushError>> for Outcome {
-    fn from(pushed: Result<(), PushError>) -> Outcome {
-        pushed.map_or_else(Outcome::PushRefused, |()| Outcome::Done)
-    }
-}
-
-impl From<Result<bool, JoinError>> for Outcome {
-    fn from(joined: Result<bool, JoinError>) -> Outcome {
-        joined.map_or_else(Outcome::JoinRefused, Outcome::Bool)
-    }
+    /// [`Server::usage`](crate::Server::usage). [`Outcome::Usage`].
+    Usage,
+    /// [`Server::turns`](crate::Server::turns). [`Outcome::Turns`].
+    Turns,
+    /// [`Server::memory_bound`](crate::Server::memory_bound). [`Outcome::MemoryBound`].
+    MemoryBound,
+    /// [`Server::reload_settings`](crate::Server::reload_settings). [`Outcome::Done`] or [`Outcome::ReloadRefused`].
+    ReloadSettings,
+    /// [`Server::shutdown`](crate::Server::shutdown). [`Outcome::Done`].
+    Shutdown,
 }

@@ -16,12 +16,15 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>() + 3 * 32;
 /// How much of a topic's messages is kept; see [`keep_history`](crate::Server::keep_history). When any limit is
 /// reached, the oldest are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct History {
     /// How many messages. Default 100.
     pub messages: usize,
     /// How many bytes of memory. Each message costs some two hundred beside its own. Default 1 MiB.
     pub bytes: usize,
     /// For how long. Default 5 minutes: a client that reconnects later starts again.
+    #[cfg_attr(feature = "serde", serde(rename = "age_millis", with = "crate::session::serial::millis"))]
     pub age: Duration,
 }
 

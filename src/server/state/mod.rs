@@ -4,6 +4,8 @@ pub(crate) mod clients;
 pub(crate) mod command;
 pub(crate) mod groups;
 pub(crate) mod history;
+pub(crate) mod mailing;
+pub(crate) mod outcome;
 pub(crate) mod pool;
 pub(crate) mod presence;
 pub(crate) mod returning;

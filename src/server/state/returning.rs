@@ -6,6 +6,17 @@ use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// What [`recover`](crate::Server::recover) found of the messages that a client missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Recovered {
+    /// How many messages were pushed to it.
+    pub messages: usize,
+    /// Whether these are all. If not, the client's state has a gap: send it the whole state again.
+    pub is_complete: bool,
+}
+
 /// What a client says of its positions: an id for each topic.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {

@@ -9,22 +9,12 @@ use crate::fd::Fd;
 use crate::net::quota::{Delivery, Quota};
 use crate::server::Server;
 use crate::server::state::history::{Entry, History, Recorded};
-use crate::server::state::returning::{Elsewhere, Positions, Returning};
+use crate::server::state::returning::{Elsewhere, Positions, Recovered, Returning};
 use crate::session::info::Transport;
 use crate::session::message::Message;
 use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-
-/// What [`recover`](Server::recover) found of the messages that a client missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recovered {
-    /// How many messages were pushed to it.
-    pub messages: usize,
-    /// Whether these are all. If not, the client's state has a gap: send it the whole state again.
-    pub is_complete: bool,
-}
 
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that reconnect; with `None`, drops it and keeps no

@@ -28,12 +28,11 @@ impl Server {
         self.replace_config(new)
     }
 
-    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again. This undoes changes by
-    /// [`reload`](Server::reload). The file is read on this thread.
+    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again, which needs the feature
+    /// `toml`. This undoes changes by [`reload`](Server::reload). The file is read on this thread.
     ///
     /// # Errors
     /// As for [`reload`](Server::reload); also if the file can't be read, or there is none.
-    #[cfg(feature = "toml")]
     pub fn reload_settings(&mut self) -> Result<(), ConfigError> {
         match self.reread {
             Some(_) => self.reread(),
