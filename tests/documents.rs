@@ -1,11 +1,12 @@
-//! docs/SWOOLE.md agrees with the crate: each counterpart that a table names is used in a test, an example or a doc
-//! test, and each row without one gives a reason.
+//! What is written agrees with the crate. In docs/SWOOLE.md each counterpart is used in a test, an example or a doc
+//! test, and each row without one gives a reason. Each method of the server has a command, or `Command` says why not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 const PAGE: &str = "docs/SWOOLE.md";
+const COMMANDS: &str = "src/server/state/command.rs";
 /// A reason has at least so many words.
 const REASON_WORDS_MIN: usize = 3;
 
@@ -60,6 +61,41 @@ fn all_callbacks_have_their_place() {
 }
 
 #[test]
+fn each_verb_is_a_command_or_has_a_reason_not_to_be_one() {
+    let verbs: BTreeSet<String> = files("src")
+        .iter()
+        .filter(|path| path.ends_with(".rs"))
+        .flat_map(|path| methods_of_the_server(&read(path)))
+        .collect();
+    assert!(verbs.len() > 60, "the verbs are elsewhere: {verbs:?}");
+    let file = read(COMMANDS);
+    let (doc, variants) = file.split_once("pub enum Command {\n").expect("the commands are there");
+    let mut places = BTreeMap::<&str, Vec<&str>>::new();
+    for (variant, verb) in verbs_of_the_variants(variants) {
+        match verb {
+            Some(verb) => places.entry(verb).or_default().push(variant),
+            None => panic!("{COMMANDS}: {variant} does not begin with the method that it is"),
+        }
+    }
+    for (reason, names) in reasons(doc) {
+        assert!(reason.split_whitespace().count() >= REASON_WORDS_MIN, "{COMMANDS}: {names:?}: why not?");
+        names.iter().for_each(|name| places.entry(name).or_default().push(reason));
+    }
+    let mut wrong = Vec::new();
+    for verb in verbs.iter().filter(|verb| !places.contains_key(verb.as_str())) {
+        wrong.push(format!("Server::{verb} is no command, and the doc of Command gives no reason"));
+    }
+    for (verb, places) in &places {
+        if !verbs.contains(*verb) {
+            wrong.push(format!("there is no Server::{verb}, named by {places:?}"));
+        } else if places.len() > 1 {
+            wrong.push(format!("Server::{verb} has several places: {places:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{COMMANDS}:\n  {}", wrong.join("\n  "));
+}
+
+#[test]
 fn the_programs_are_those_that_run() {
     let page = read("docs/PROGRAMS.md");
     let mut programs = files("examples/programs");
@@ -89,6 +125,62 @@ fn rows_and_code_are_read_as_they_are_meant() {
         without_comments("this(); // but not that\nurl(\"http://x\");"),
         "this(); \nurl(\"http://x\");\n"
     );
+}
+
+#[test]
+fn verbs_are_found_where_they_are() {
+    let text = "impl Server {\n    pub fn one(&self) {}\n    pub(crate) fn two(&self) {\n        pub fn x() {}\n    }\n}\n\
+                impl Other {\n    pub fn three(&self) {}\n}\nimpl crate::Server {\n    pub const fn four() {}\n}\n";
+    assert_eq!(methods_of_the_server(text), ["one", "four"]);
+    let variants = "    /// [`Server::push`](crate::Server::push). And\n    /// [`Server::x`](crate::Server::x).\n    \
+                    Push {\n        /// The text.\n        text: String,\n    },\n    /// No link.\n    Stats,\n}\n";
+    assert_eq!(verbs_of_the_variants(variants), [("Push", Some("push")), ("Stats", None)]);
+    let doc = "/// [`run`](crate::Server::run) is no item.\n///\n/// - Why not: [`one`](crate::Server::one),\n\
+               ///   [`two`](crate::Server::two). But [`Server`](crate::Server).\n/// - [`x`](crate::Server::x)\n";
+    assert_eq!(reasons(doc), [("Why not:", vec!["one", "two"]), ("", vec!["x"])]);
+}
+
+/// The names of the public methods in the blocks `impl Server` of a file.
+fn methods_of_the_server(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut is_server = false;
+    for line in text.lines() {
+        if let Some(of) = line.strip_prefix("impl ").and_then(|rest| rest.strip_suffix(" {")) {
+            is_server = of.trim_start_matches("crate::") == "Server";
+        } else if is_server
+            && let Some(signature) = line.strip_prefix("    pub ")
+            && let Some((_, name)) = signature.split_once("fn ")
+        {
+            names.extend(words(name).next().map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// Each variant, and the method that its documentation begins with.
+fn verbs_of_the_variants(variants: &str) -> Vec<(&str, Option<&str>)> {
+    let mut found = Vec::new();
+    let mut first = None;
+    for line in variants.lines().filter_map(|line| line.strip_prefix("    ")) {
+        if let Some(doc) = line.strip_prefix("/// ") {
+            first.get_or_insert(doc);
+        } else if line.starts_with(char::is_uppercase) {
+            let doc = first.take().unwrap_or_default();
+            let verb = doc.strip_prefix("[`Server::").and_then(|rest| words(rest).next());
+            found.extend(words(line).next().map(|variant| (variant, verb)));
+        }
+    }
+    found
+}
+
+/// The list in a documentation: what each item says before its first link, and the methods of the server that it links.
+fn reasons(doc: &str) -> Vec<(&str, Vec<&str>)> {
+    let lines = doc.split_once("\n/// - ").map_or("", |(_, list)| list);
+    let items = lines.split("\n/// - ").map(|item| {
+        let names = item.split("](crate::Server::").skip(1).filter_map(|rest| words(rest).next()).collect();
+        (item.split('[').next().unwrap_or_default().trim(), names)
+    });
+    items.collect()
 }
 
 /// The rows of all tables, without their heads: line and cells.

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use swio::{Builder, Config, Server, SlowConsumer};
+use swio::{Builder, Command, Config, Outcome, Server, SlowConsumer};
 
 #[test]
 fn a_reload_is_in_force_for_connections_that_exist() {
@@ -142,7 +142,8 @@ fn a_file_has_the_last_word_and_is_read_again() {
     // What is in the file no more has the program's own value again, and changes made meanwhile are gone.
     live.ask(|server| server.reload(|config| config.fragments_max = 3)).expect("it can work");
     file.write("body_bytes_max = 9");
-    assert_eq!(live.ask(|server| server.reload_settings()), Ok(()));
+    let outcome = live.ask(|server| server.execute(Command::ReloadSettings));
+    assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
     assert_eq!(live.ask(sizes), (5, 9));
     assert_eq!(live.ask(|server| server.config().fragments_max), 4_096);
     // A wrong file changes nothing.
