@@ -2,8 +2,9 @@
 
 use super::Client;
 use crate::codec::http::Answer;
+use crate::codec::http::answer::AnswerError;
 use crate::codec::http::head::{self, HEADERS_MAX};
-use crate::codec::ws::handshake_client::{self, AnswerError, Ask};
+use crate::codec::ws::handshake_client::{self, Ask};
 use crate::codec::ws::header::{self, ControlFrame};
 use crate::codec::ws::{Decoder, Event, MessageLimits, Opcode, ProtocolError, Role, Spare, close, mask};
 use crate::config::Config;

@@ -8,8 +8,8 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
+use crate::session::follow_up::FollowUp;
 use crate::session::state::{Marks, Phase, Session, WebSocket};
-use crate::session::waiting::FollowUp;
 
 impl Sessions {
     /// Moves the session to this WebSocket at the end of the turn. Returns false if that is not possible.

@@ -10,9 +10,9 @@ use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
+use crate::session::follow_up::FollowUp;
 use crate::session::route::Route;
 use crate::session::state::{Awaited, BodyOut, Session, Waiting};
-use crate::session::waiting::FollowUp;
 use std::time::Duration;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

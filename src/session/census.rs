@@ -1,10 +1,7 @@
 //! Counts the established connections of each transport. A change of a connection's session goes through
 //! `change_session`, which keeps the counts; opening and forgetting one call `recount`.
 
-use super::Sessions;
 use super::info::Transport;
-use super::state::Session;
-use crate::fd::Fd;
 use std::ops::Index;
 
 /// The number of established connections of each transport. Connections that this side opened are not counted.
@@ -32,28 +29,5 @@ impl Index<Transport> for Census {
 
     fn index(&self, transport: Transport) -> &usize {
         &self.0[transport as usize]
-    }
-}
-
-impl Sessions {
-    /// Changes a connection's session and keeps the counts up to date.
-    pub(crate) fn change_session<R>(&mut self, fd: Fd, change: impl FnOnce(&mut Session) -> R) -> Option<R> {
-        let session = self.connections.session_mut(fd)?;
-        let before = session.counted_as();
-        let result = change(session);
-        self.census.recount(before, session.counted_as());
-        Some(result)
-    }
-}
-
-#[cfg(test)]
-impl Sessions {
-    /// Checks the counts against the connections that exist.
-    pub(crate) fn check_census(&self) {
-        let mut census = Census::default();
-        for (_, connection) in self.connections.iter_from(1) {
-            census.recount(None, connection.session.counted_as());
-        }
-        assert_eq!(self.census, census);
     }
 }

@@ -1,9 +1,9 @@
 //! The opening handshake from the client's side: collecting the server's answer.
 
 use crate::codec::http::Answer;
+use crate::codec::http::answer::AnswerError;
 use crate::codec::http::head::{self, HEADERS_MAX};
 use crate::codec::ws::close;
-use crate::codec::ws::handshake_client::AnswerError;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::session::Sessions;

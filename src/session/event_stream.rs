@@ -12,7 +12,7 @@ use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::cors;
 use crate::session::formats::FormatId;
-use crate::session::liveness::jittered;
+use crate::session::heartbeat::jittered;
 use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;
 use crate::session::state::{EventStream, Session};

@@ -85,7 +85,7 @@ pub enum Status {
 #[non_exhaustive]
 pub struct Stats {
     /// When the server started.
-    #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::unix_millis"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::session::scalars::unix_millis"))]
     pub started_at: SystemTime,
     /// Connections in the table now, in any state.
     pub connections: usize,
@@ -276,16 +276,16 @@ pub struct Turns {
     /// Turns so far.
     pub count: u64,
     /// Half of the turns were shorter.
-    #[cfg_attr(feature = "serde", serde(rename = "p50_nanos", with = "crate::session::serial::nanos"))]
+    #[cfg_attr(feature = "serde", serde(rename = "p50_nanos", with = "crate::session::scalars::nanos"))]
     pub p50: Duration,
     /// One in a hundred turns was longer.
-    #[cfg_attr(feature = "serde", serde(rename = "p99_nanos", with = "crate::session::serial::nanos"))]
+    #[cfg_attr(feature = "serde", serde(rename = "p99_nanos", with = "crate::session::scalars::nanos"))]
     pub p99: Duration,
     /// One in a thousand turns was longer.
-    #[cfg_attr(feature = "serde", serde(rename = "p999_nanos", with = "crate::session::serial::nanos"))]
+    #[cfg_attr(feature = "serde", serde(rename = "p999_nanos", with = "crate::session::scalars::nanos"))]
     pub p999: Duration,
     /// The longest turn.
-    #[cfg_attr(feature = "serde", serde(rename = "longest_nanos", with = "crate::session::serial::nanos"))]
+    #[cfg_attr(feature = "serde", serde(rename = "longest_nanos", with = "crate::session::scalars::nanos"))]
     pub longest: Duration,
 }
 

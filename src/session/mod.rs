@@ -15,8 +15,10 @@ pub(crate) mod dialing;
 pub(crate) mod envelope;
 pub(crate) mod event_stream;
 pub(crate) mod fan_out;
+pub(crate) mod follow_up;
 pub(crate) mod formats;
 pub(crate) mod frame;
+pub(crate) mod heartbeat;
 pub(crate) mod http;
 pub(crate) mod info;
 pub(crate) mod labelled;
@@ -33,6 +35,8 @@ pub(crate) mod push;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod route;
+#[cfg(feature = "serde")]
+pub(crate) mod scalars;
 pub(crate) mod script;
 #[cfg(feature = "serde")]
 pub(crate) mod serial;
@@ -52,6 +56,7 @@ use crate::net::limits::Limits;
 use crate::random::Random;
 use census::Census;
 use date::Date;
+use follow_up::FollowUp;
 use formats::Formats;
 use info::Stats;
 use liveness::Liveness;
@@ -60,7 +65,6 @@ use policy::Policy;
 use route::Route;
 use state::Session;
 use tokens::Tokens;
-use waiting::FollowUp;
 
 /// All connections with their protocol state, and everything that serves all of them alike.
 ///
@@ -150,6 +154,15 @@ impl Sessions {
         }
     }
 
+    /// Changes a connection's session and keeps the counts up to date.
+    pub(crate) fn change_session<R>(&mut self, fd: Fd, change: impl FnOnce(&mut Session) -> R) -> Option<R> {
+        let session = self.connections.session_mut(fd)?;
+        let before = session.counted_as();
+        let result = change(session);
+        self.census.recount(before, session.counted_as());
+        Some(result)
+    }
+
     /// Applies another configuration, as a whole or not at all.
     pub(crate) fn reload(&mut self, config: Config) -> Result<(), ConfigError> {
         self.paths.reload(&config)?;
@@ -157,5 +170,17 @@ impl Sessions {
         self.connections.rates = self.paths.rates();
         self.config = config;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Sessions {
+    /// Checks the counts against the connections that exist.
+    pub(crate) fn check_census(&self) {
+        let mut census = Census::default();
+        for (_, connection) in self.connections.iter_from(1) {
+            census.recount(None, connection.session.counted_as());
+        }
+        assert_eq!(self.census, census);
     }
 }

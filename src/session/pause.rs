@@ -5,8 +5,8 @@ use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
+use crate::session::follow_up::FollowUp;
 use crate::session::state::Pause;
-use crate::session::waiting::FollowUp;
 
 impl Sessions {
     pub(crate) fn pause(&mut self, fd: Fd) -> bool {

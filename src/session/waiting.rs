@@ -5,35 +5,10 @@ use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
 use crate::fd::Fd;
 use crate::session::Sessions;
+use crate::session::follow_up::{FollowUp, LateAnswer};
 use crate::session::request::{Handshake, Verdict};
 use crate::session::route::Route;
 use crate::session::state::{Awaited, Held, Session, Waiting};
-
-/// The answer that was waited for.
-#[derive(Debug)]
-pub(crate) enum LateAnswer {
-    Handshake(Handshake),
-    Response(Response),
-}
-
-/// What the server must do for a verb when the current callback has returned: a verb never calls a handler itself.
-pub(crate) enum FollowUp {
-    /// A waiting request got its answer.
-    Answered(Fd, LateAnswer),
-    /// The body of a response was written to its end.
-    BodyEnded(Fd),
-    /// A pause ends.
-    Resumed(Fd),
-    /// A session without a socket moves to a WebSocket.
-    Adopted {
-        session: Fd,
-        websocket: Fd,
-        /// The WebSocket is paused only for this.
-        is_paused: bool,
-    },
-    /// A request has waited for the output of a session for as long as it may.
-    Held(Fd, Fd),
-}
 
 impl Sessions {
     pub(crate) fn answer_handshake(&mut self, fd: Fd, handshake: Handshake) -> bool {

@@ -1,7 +1,50 @@
-//! Heads of responses, for clients; httparse parses the grammar.
+//! Heads of responses, for clients, and what may be wrong with them; httparse parses the grammar.
 
 use super::head::Headers;
-use crate::codec::ws::handshake_client::AnswerError;
+use crate::error::Cause;
+use std::fmt;
+
+/// Why the answer to a handshake does not open a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerError {
+    NotHttp,
+    Malformed,
+    HttpVersion,
+    Upgrade,
+    Connection,
+    NoAccept,
+    Accept,
+    Extension,
+    Subprotocol,
+}
+
+impl AnswerError {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            AnswerError::NotHttp => "the answer is not HTTP",
+            AnswerError::Malformed => "malformed answer",
+            AnswerError::HttpVersion => "the handshake was answered in HTTP/1.0",
+            AnswerError::Upgrade => "the answer's Upgrade is not websocket",
+            AnswerError::Connection => "the answer's Connection does not list Upgrade",
+            AnswerError::NoAccept => "the answer has no Sec-WebSocket-Accept",
+            AnswerError::Accept => "the answer's Sec-WebSocket-Accept is not that of the key",
+            AnswerError::Extension => "the answer has an extension that was not offered",
+            AnswerError::Subprotocol => "the answer has a subprotocol that was not offered",
+        }
+    }
+}
+
+impl From<AnswerError> for Cause {
+    fn from(error: AnswerError) -> Cause {
+        Cause::Protocol(error.what())
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what())
+    }
+}
 
 /// A server's response to a client's handshake, as `on_open` gets it. It borrows the received bytes: copy what you want
 /// to keep.

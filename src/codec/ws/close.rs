@@ -18,6 +18,17 @@ pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 /// The longest reason text: a control frame has 125 bytes, and the code takes two.
 pub(crate) const REASON_BYTES_MAX: usize = 123;
 
+impl ProtocolError {
+    pub(crate) fn close_code(self) -> u16 {
+        match self {
+            ProtocolError::InvalidUtf8 => INVALID_PAYLOAD,
+            ProtocolError::MessageTooBig | ProtocolError::TooManyFragments => TOO_BIG,
+            ProtocolError::NoRoom => TRY_AGAIN_LATER,
+            _ => PROTOCOL_ERROR,
+        }
+    }
+}
+
 /// Whether a close frame may have this code (RFC 6455 §7.4, and the codes that were registered later).
 pub(crate) const fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)

@@ -2,11 +2,9 @@
 
 use super::handshake::accept;
 use super::url::Url;
-use crate::codec::http::Answer;
-use crate::error::Cause;
+use crate::codec::http::answer::{Answer, AnswerError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt;
 
 /// What a client asks the server for.
 #[derive(Clone, Debug)]
@@ -15,48 +13,6 @@ pub(crate) struct Ask {
     /// Names and values, already checked.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) subprotocols: Vec<String>,
-}
-
-/// Why the answer to a handshake does not open a WebSocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerError {
-    NotHttp,
-    Malformed,
-    HttpVersion,
-    Upgrade,
-    Connection,
-    NoAccept,
-    Accept,
-    Extension,
-    Subprotocol,
-}
-
-impl AnswerError {
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            AnswerError::NotHttp => "the answer is not HTTP",
-            AnswerError::Malformed => "malformed answer",
-            AnswerError::HttpVersion => "the handshake was answered in HTTP/1.0",
-            AnswerError::Upgrade => "the answer's Upgrade is not websocket",
-            AnswerError::Connection => "the answer's Connection does not list Upgrade",
-            AnswerError::NoAccept => "the answer has no Sec-WebSocket-Accept",
-            AnswerError::Accept => "the answer's Sec-WebSocket-Accept is not that of the key",
-            AnswerError::Extension => "the answer has an extension that was not offered",
-            AnswerError::Subprotocol => "the answer has a subprotocol that was not offered",
-        }
-    }
-}
-
-impl From<AnswerError> for Cause {
-    fn from(error: AnswerError) -> Cause {
-        Cause::Protocol(error.what())
-    }
-}
-
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what())
-    }
 }
 
 /// The value of Sec-WebSocket-Key: 16 random bytes.

@@ -61,7 +61,7 @@ pub(crate) enum Role {
     Client,
 }
 
-/// How a peer broke RFC 6455 or exceeded a limit. Knows the close code and the reason text that the peer gets.
+/// How a peer broke RFC 6455 or exceeded a limit. The peer gets a close code and a reason text for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProtocolError {
     Unmasked,
@@ -84,15 +84,6 @@ pub(crate) enum ProtocolError {
 }
 
 impl ProtocolError {
-    pub(crate) fn close_code(self) -> u16 {
-        match self {
-            ProtocolError::InvalidUtf8 => close::INVALID_PAYLOAD,
-            ProtocolError::MessageTooBig | ProtocolError::TooManyFragments => close::TOO_BIG,
-            ProtocolError::NoRoom => close::TRY_AGAIN_LATER,
-            _ => close::PROTOCOL_ERROR,
-        }
-    }
-
     /// Also the reason text of the close frame, so at most 123 bytes.
     pub(crate) fn what(self) -> &'static str {
         match self {

@@ -8,12 +8,12 @@ use crate::server::Server;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::{Dispatch, polling};
 use crate::session::Answering;
+use crate::session::follow_up::LateAnswer;
 use crate::session::http::Speaks;
 use crate::session::posting::UNKNOWN;
 use crate::session::request::{Reply, Request};
 use crate::session::route::{Params, Route};
 use crate::session::state::{Awaited, Held, Progress, Waiting};
-use crate::session::waiting::LateAnswer;
 use std::time::Duration;
 
 /// What was done with the bytes at the start of the input.

@@ -87,7 +87,7 @@ pub enum Command {
         /// The kind of the frame.
         opcode: Opcode,
         /// The payload.
-        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::scalars::bytes"))]
         bytes: Vec<u8>,
     },
     /// [`Server::push_part`](crate::Server::push_part). [`Outcome::Done`] or [`Outcome::PushRefused`].
@@ -97,7 +97,7 @@ pub enum Command {
         /// The kind of the message in the first part, [`Opcode::Continuation`] in each other.
         opcode: Opcode,
         /// The part.
-        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::scalars::bytes"))]
         bytes: Vec<u8>,
         /// Whether it is the last.
         finish: bool,
@@ -135,7 +135,7 @@ pub enum Command {
         /// The connection that gets them.
         fd: Fd,
         /// The bytes.
-        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::scalars::bytes"))]
         bytes: Vec<u8>,
     },
     /// [`Server::ping`](crate::Server::ping). [`Outcome::Done`] or [`Outcome::PushRefused`].
@@ -143,7 +143,7 @@ pub enum Command {
         /// The connection that gets it.
         fd: Fd,
         /// What its peer sends back.
-        #[cfg_attr(feature = "serde", serde(default, with = "crate::session::serial::bytes"))]
+        #[cfg_attr(feature = "serde", serde(default, with = "crate::session::scalars::bytes"))]
         bytes: Vec<u8>,
     },
     /// [`Server::disconnect`](crate::Server::disconnect). [`Outcome::Bool`]: whether it was not ending already.
@@ -181,7 +181,7 @@ pub enum Command {
         /// The topic.
         topic: String,
         /// How much is kept; `None`: nothing.
-        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::scalars::given"))]
         history: Option<History>,
     },
     /// [`Server::recover`](crate::Server::recover). [`Outcome::Recovered`] or [`Outcome::PushRefused`].
@@ -221,7 +221,7 @@ pub enum Command {
         /// The user.
         uid: String,
         /// Data of the user; `None` removes what there is.
-        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::scalars::given"))]
         data: Option<String>,
     },
     /// [`Server::pause`](crate::Server::pause). [`Outcome::Bool`]: whether it is paused from now on, and was not
@@ -254,7 +254,7 @@ pub enum Command {
         /// How long from now; `None` removes its deadline. Serialized as `after_millis`.
         #[cfg_attr(
             feature = "serde",
-            serde(rename = "after_millis", with = "crate::session::serial::millis_or_none")
+            serde(rename = "after_millis", with = "crate::session::scalars::millis_or_none")
         )]
         after: Option<Duration>,
     },
@@ -264,7 +264,7 @@ pub enum Command {
         /// The connection.
         fd: Fd,
         /// What happens to messages for which it has no room; `None`: what the configuration says.
-        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::serial::given"))]
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::session::scalars::given"))]
         policy: Option<SlowConsumer>,
     },
     /// [`Server::answer_handshake`](crate::Server::answer_handshake). [`Outcome::Bool`]: whether the connection waited
@@ -304,7 +304,7 @@ pub enum Command {
         /// The connection that gets the body.
         fd: Fd,
         /// Its next bytes.
-        #[cfg_attr(feature = "serde", serde(with = "crate::session::serial::bytes"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::session::scalars::bytes"))]
         bytes: Vec<u8>,
     },
     /// [`Server::end_body`](crate::Server::end_body). [`Outcome::Bool`]: whether the body is complete.

@@ -24,7 +24,7 @@ pub struct History {
     /// How many bytes of memory. Each message costs some two hundred beside its own. Default 1 MiB.
     pub bytes: usize,
     /// For how long. Default 5 minutes: a client that reconnects later starts again.
-    #[cfg_attr(feature = "serde", serde(rename = "age_millis", with = "crate::session::serial::millis"))]
+    #[cfg_attr(feature = "serde", serde(rename = "age_millis", with = "crate::session::scalars::millis"))]
     pub age: Duration,
 }
 
