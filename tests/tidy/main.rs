@@ -1,6 +1,11 @@
 //! The house rules, as tests: what may name what, how large things grow, what may not be in the code.
 //! Each test is one rule and lists every place that breaks it.
 
+mod imports;
+mod source;
+
+use imports::{Files, Import, paths};
+use source::{Source, functions, in_crate, line_of, list, read, sources, types, walk, words};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -62,7 +67,9 @@ const SOCKET_TYPES: [&str; 7] =
 #[test]
 fn layers_name_only_what_is_below_them() {
     let mut wrong = Vec::new();
-    for source in sources("src").iter().filter(|source| !source.is_test_file()) {
+    let sources = sources("src");
+    let files = Files::new(&sources);
+    for source in files.iter() {
         let module = source.module();
         let Some(layer) = module.first().filter(|layer| !UNLAYERED.contains(&layer.as_str())) else {
             continue;
@@ -71,11 +78,13 @@ fn layers_name_only_what_is_below_them() {
             wrong.push(format!("{}: give the module `{layer}` its place in LAYERS", source.path));
             continue;
         };
-        for (line, named) in crate_paths(&source.shipped, &module) {
-            if named.starts_with(char::is_uppercase) {
-                wrong.push(format!("{}:{line}: names crate::{named}; name its module", source.path));
-            } else if !allowed.contains(&named.as_str()) {
-                wrong.push(format!("{}:{line}: `{layer}` may not name `{named}`", source.path));
+        for Import { line, of, name, .. } in files.imports(source) {
+            match of.first() {
+                None => wrong.push(format!("{}:{line}: names crate::{name}; name its module", source.path)),
+                Some(named) if allowed.contains(&named.as_str()) => {}
+                Some(named) => {
+                    wrong.push(format!("{}:{line}: `{layer}` may not name `{named}`", source.path))
+                }
             }
         }
     }
@@ -84,32 +93,35 @@ fn layers_name_only_what_is_below_them() {
 
 #[test]
 fn the_parts_of_the_server_name_only_what_is_below_them() {
+    fn part(module: &[String]) -> Option<&str> {
+        let (first, own) = module.split_first()?;
+        (first == "server").then(|| own.first().map_or("", |part| part.as_str()))
+    }
     let mut wrong = Vec::new();
-    for source in sources("src").iter().filter(|source| !source.is_test_file()) {
+    let sources = sources("src");
+    let files = Files::new(&sources);
+    for source in files.iter() {
         let module = source.module();
-        let Some(("server", own)) = module.split_first().map(|(first, rest)| (first.as_str(), rest)) else {
-            continue;
-        };
-        let own = own.first().map_or("", |part| part.as_str());
+        let Some(own) = part(&module) else { continue };
         let Some((_, allowed)) = SERVER_PARTS.iter().find(|(name, _)| *name == own) else {
             wrong.push(format!("{}: give `{own}` its place in SERVER_PARTS", source.path));
             continue;
         };
-        let supers = "super::".repeat(module.len() - 1);
-        let mut paths = paths_from("crate::server", &source.shipped);
-        if let Some(root) = supers.strip_suffix("::") {
-            paths.extend(paths_from(root, &source.shipped));
-        }
-        for (line, named) in paths {
-            // What is defined in mod.rs.
-            let named =
-                if named.starts_with(char::is_lowercase) && named != "later" { named } else { String::new() };
-            if !allowed.contains(&named.as_str()) {
+        for Import { line, of, .. } in files.imports(source) {
+            if let Some(named) = part(&of).filter(|named| !allowed.contains(named)) {
                 wrong.push(format!("{}:{line}: `{own}` may not name `{named}`", source.path));
             }
         }
     }
     none("Each part of the server names only what is below it (SERVER_PARTS in this file)", &wrong);
+}
+
+/// Of two files that know each other neither can be read, or changed, first. The methods of one type may be spread
+/// over files: who calls them imports the type.
+#[test]
+fn files_import_each_other_in_no_circle() {
+    let wrong = Files::new(&sources("src")).circles();
+    none("No file imports itself by way of others", &wrong);
 }
 
 #[test]
@@ -119,14 +131,15 @@ fn only_net_touches_sockets() {
     for source in sources("src").iter().filter(is_outside) {
         let allowed =
             MIO_ALLOWED.iter().find(|(path, _)| *path == source.path).map_or(&[][..], |(_, names)| names);
-        for (line, named) in paths_from("mio", &source.shipped) {
-            if !allowed.contains(&named.as_str()) {
-                wrong.push(format!("{}:{line}: mio::{named}", source.path));
+        let code = &source.shipped;
+        for (at, path) in paths(code) {
+            if path[0] == "mio" && !allowed.contains(&path[1].as_str()) {
+                wrong.push(format!("{}:{}: mio::{}", source.path, line_of(code, at), path[1]));
             }
         }
         for name in SOCKET_TYPES {
-            let found = words(&source.shipped, name);
-            wrong.extend(found.map(|at| format!("{}:{}: {name}", source.path, line_of(&source.shipped, at))));
+            let found = words(code, name);
+            wrong.extend(found.map(|at| format!("{}:{}: {name}", source.path, line_of(code, at))));
         }
     }
     none("Sockets are the business of net; others may know addresses", &wrong);
@@ -330,301 +343,6 @@ fn no_file_names_a_place_on_somebodys_machine() {
     none("Files name no absolute path of one machine", &wrong);
 }
 
-#[test]
-fn this_file_tells_code_from_comments_literals_and_tests() {
-    let text = r##"
-use crate::{net::x, codec}; // crate::server
-/* crate::a /* nested */ */ use super::super::fd;
-const A: (&str, char, &str) = ("crate::b \" // ", '"', r#"crate::c"#);
-fn life<'a>(x: &'a [u8; 3]) -> &'a [u8] { use super::y; x }
-#[cfg(test)]
-#[path = "x.rs"]
-fn only_tests(x: [u8; 3]) { crate::d::e(); }
-fn last() {}
-pub(crate) enum Kind<T> { One(T) }
-impl Deref for Type { type Target = u8; }
-"##;
-    let source = Source::new("src/net/deep.rs".into(), text.into());
-    let module = source.module();
-    assert_eq!(module, ["net", "deep"]);
-    let named: Vec<_> = crate_paths(&source.shipped, &module);
-    let named: Vec<_> = named.iter().map(|(line, name)| (*line, name.as_str())).collect();
-    assert_eq!(named, [(2, "codec"), (2, "net"), (3, "fd"), (5, "net")]);
-    let functions: Vec<_> =
-        functions(&source.code).into_iter().map(|(_, name, lines)| (name, lines)).collect();
-    assert_eq!(functions, [("life".into(), 1), ("only_tests".into(), 1), ("last".into(), 1)]);
-    assert_eq!(types(&source.shipped), [(10, "Kind".into())]);
-    assert_eq!(source.test_lines(), 3);
-}
-
-struct Source {
-    /// From the crate's root.
-    path: String,
-    text: String,
-    /// The text with comments and the insides of literals blanked out, line for line.
-    code: String,
-    /// The code with everything under `#[cfg(test)]` blanked out as well.
-    shipped: String,
-}
-
-impl Source {
-    fn new(path: String, text: String) -> Source {
-        let code = blank_comments_and_literals(&text);
-        let shipped = blank_tests(&code);
-        Source { path, text, code, shipped }
-    }
-
-    /// Wholly test code, though it does not say so itself.
-    fn is_test_file(&self) -> bool {
-        self.path.starts_with("src/tests/") || self.path.ends_with("tests.rs")
-    }
-
-    fn module(&self) -> Vec<String> {
-        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        let path = path.trim_end_matches("/mod");
-        if path == "lib" { Vec::new() } else { path.split('/').map(str::to_owned).collect() }
-    }
-
-    fn test_lines(&self) -> usize {
-        let is_test = |(code, shipped): &(&str, &str)| !code.trim().is_empty() && shipped.trim().is_empty();
-        let last = self.shipped.trim_end().lines().count();
-        let after = self.code.lines().count() - last;
-        self.code.lines().zip(self.shipped.lines()).take(last).filter(is_test).count() + after
-    }
-}
-
 fn none(rule: &str, wrong: &[String]) {
     assert!(wrong.is_empty(), "{rule}. Not so in {} places:\n  {}\n", wrong.len(), wrong.join("\n  "));
-}
-
-/// The top-level modules that code names through `crate` or `super`, each with its line.
-fn crate_paths(code: &str, module: &[String]) -> Vec<(usize, String)> {
-    let mut paths = paths_from("crate", code);
-    for at in words(code, "super") {
-        // Only the first of a run of them.
-        if code[..at].ends_with("super::") {
-            continue;
-        }
-        let supers = code[at..].split("::").take_while(|part| *part == "super").count();
-        let rest = &code[at + supers * "super::".len()..];
-        match module.len().checked_sub(supers) {
-            Some(1..) => paths.push((line_of(code, at), module[0].clone())),
-            _ => paths.extend(first_names(rest).into_iter().map(|name| (line_of(code, at), name))),
-        }
-    }
-    paths.sort();
-    paths
-}
-
-/// The names directly under `root`, wherever the code has `root::name` or `root::{name, …}`.
-fn paths_from(root: &str, code: &str) -> Vec<(usize, String)> {
-    let mut paths = Vec::new();
-    for at in words(code, root) {
-        let Some(rest) = code[at + root.len()..].strip_prefix("::") else { continue };
-        paths.extend(first_names(rest).into_iter().map(|name| (line_of(code, at), name)));
-    }
-    paths
-}
-
-/// `a` of `a::b`, `a` and `c` of `{a::b, c}`.
-fn first_names(rest: &str) -> Vec<String> {
-    let identifier = |text: &str| text.chars().take_while(|c| is_word(*c)).collect::<String>();
-    let Some(group) = rest.strip_prefix('{') else { return vec![identifier(rest)] };
-    let mut names = vec![identifier(group.trim_start())];
-    let mut depth = 0;
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => names.push(identifier(group[at + 1..].trim_start())),
-            _ => {}
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-/// Line and name of each type and trait that is defined. Associated types are not: they stand within an item.
-fn types(code: &str) -> Vec<(usize, String)> {
-    let mut types = Vec::new();
-    for keyword in ["struct", "enum", "union", "trait", "type"] {
-        for at in words(code, keyword) {
-            let before = code[..at].rsplit('\n').next().unwrap_or_default();
-            let name: String =
-                code[at + keyword.len()..].trim_start().chars().take_while(|c| is_word(*c)).collect();
-            let is_associated =
-                keyword == "type" && !["", "pub ", "pub(crate) ", "pub(super) "].contains(&before);
-            if name.starts_with(char::is_uppercase) && !is_associated {
-                types.push((line_of(code, at), name));
-            }
-        }
-    }
-    types
-}
-
-/// Line, name and number of lines of each function that has a body.
-fn functions(code: &str) -> Vec<(usize, String, usize)> {
-    let mut functions = Vec::new();
-    for at in words(code, "fn") {
-        let name: String = code[at + 2..].trim_start().chars().take_while(|c| is_word(*c)).collect();
-        let end = end_of_item(code, at);
-        if !name.is_empty() && code[..end].ends_with('}') {
-            functions.push((line_of(code, at), name, code[at..end].lines().count()));
-        }
-    }
-    functions
-}
-
-fn blank_tests(code: &str) -> String {
-    const ATTRIBUTE: &str = "#[cfg(test)]";
-    let mut shipped = code.to_owned();
-    while let Some(start) = shipped.find(ATTRIBUTE) {
-        let mut item = start + ATTRIBUTE.len();
-        // Further attributes belong to the same item.
-        while let Some(attribute) = shipped[item..].trim_start().strip_prefix("#[") {
-            item = shipped.len() - attribute.len() + attribute.find(']').map_or(0, |end| end + 1);
-        }
-        let end = end_of_item(&shipped, item);
-        let blank = blanked(&shipped[start..end]);
-        shipped.replace_range(start..end, &blank);
-    }
-    shipped
-}
-
-/// Behind the `;` or the closing brace that ends the item at `start`.
-fn end_of_item(code: &str, start: usize) -> usize {
-    let mut depth = 0;
-    for (at, c) in code[start..].char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        if (depth == 0 && (c == ';' || c == '}')) || depth < 0 {
-            return start + at + 1;
-        }
-    }
-    code.len()
-}
-
-/// Enough of Rust's lexical grammar to tell code from all else.
-fn blank_comments_and_literals(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let before = code.chars().next_back();
-        let is_raw =
-            |prefix: &str| rest.starts_with(prefix) && before.is_none_or(|c| !is_word(c) || c == 'b');
-        let len = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            block_comment(rest)
-        } else if is_raw("r\"") || is_raw("r#\"") || is_raw("r##\"") {
-            let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
-            let close = format!("\"{}", "#".repeat(hashes));
-            let open = 2 + hashes;
-            rest[open..].find(&close).map_or(rest.len(), |at| open + at + close.len())
-        } else if c == '"' {
-            quoted(rest, '"')
-        } else if c == '\'' && (rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'')) {
-            quoted(rest, '\'')
-        } else {
-            code.push(c);
-            rest = &rest[c.len_utf8()..];
-            continue;
-        };
-        code.push_str(&blanked(&rest[..len]));
-        rest = &rest[len..];
-    }
-    code
-}
-
-fn block_comment(text: &str) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    loop {
-        match text[at..].split_at_checked(2) {
-            Some(("/*", _)) => (depth, at) = (depth + 1, at + 2),
-            Some(("*/", _)) if depth == 1 => return at + 2,
-            Some(("*/", _)) => (depth, at) = (depth - 1, at + 2),
-            _ => match text[at..].chars().next() {
-                Some(c) => at += c.len_utf8(),
-                None => return at,
-            },
-        }
-    }
-}
-
-fn quoted(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// Blanks of the same length in bytes, with the same line ends.
-fn blanked(text: &str) -> String {
-    text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect()
-}
-
-/// Where `word` stands by itself.
-fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
-        let before = code[..*at].chars().next_back();
-        let behind = code[at + word.len()..].chars().next();
-        !before.is_some_and(is_word) && !behind.is_some_and(is_word)
-    })
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text[..at].matches('\n').count() + 1
-}
-
-/// All Rust files under a directory of the crate.
-fn sources(dir: &str) -> Vec<Source> {
-    let mut files = Vec::new();
-    walk(Path::new(dir), &mut files);
-    files.retain(|file| file.ends_with(".rs"));
-    assert!(!files.is_empty(), "no Rust files in {dir}");
-    files.into_iter().map(|file| Source::new(file.clone(), read(&file))).collect()
-}
-
-fn walk(path: &Path, files: &mut Vec<String>) {
-    if in_crate(path).is_dir() {
-        list(path).iter().for_each(|entry| walk(Path::new(entry), files));
-    } else {
-        files.push(path.to_str().expect("names are UTF-8").replace('\\', "/"));
-    }
-}
-
-/// What is in a directory, sorted, as paths from the crate's root. What the directory's owner left beside the
-/// crate's own files, such as installed packages, is not looked at.
-fn list(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(in_crate(dir)).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let mut names: Vec<String> = entries
-        .map(|entry| dir.join(entry.expect("readable").file_name()))
-        .map(|path| path.to_str().expect("names are UTF-8").replace('\\', "/"))
-        .filter(|path| !path.ends_with("node_modules") && !path.ends_with("__pycache__"))
-        .filter(|path| !["fuzz/target", "fuzz/artifacts", "fuzz/coverage"].contains(&&**path))
-        .collect();
-    names.sort();
-    names
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(in_crate(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn in_crate(path: impl AsRef<Path>) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
