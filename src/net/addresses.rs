@@ -84,7 +84,7 @@ impl Addresses {
             return;
         }
         if entry.paced <= now {
-            return self.forget(key);
+            return self.drop_entry(key);
         }
         entry.is_vacant = true;
         self.vacant.push_back((entry.paced, name));
@@ -131,10 +131,10 @@ impl Addresses {
             entry.is_vacant = true;
             return self.vacant.push_back((entry.paced, name));
         }
-        self.forget(key);
+        self.drop_entry(key);
     }
 
-    fn forget(&mut self, key: usize) {
+    fn drop_entry(&mut self, key: usize) {
         let entry = self.entries.remove(key);
         self.by_network.remove(&entry.network);
         if self.entries.is_empty() {

@@ -5,7 +5,7 @@ use super::failure::{io_failure, lost};
 use super::listener::Accepted;
 use super::reactor::Reactor;
 use super::stream::Stream;
-use super::{Admission, App, Phase};
+use super::{Admission, App, AppPhase};
 use crate::fd::Fd;
 use mio::Token;
 use std::io;
@@ -16,7 +16,7 @@ const TURNED_AWAY_MAX: usize = 32;
 
 impl<A: App> Reactor<A> {
     pub(super) fn accept_from_all(&mut self, now: Instant) {
-        if self.app.phase() != Phase::Serving {
+        if self.app.phase() != AppPhase::Serving {
             self.listeners.clear();
         }
         for number in 0..self.listeners.len() {

@@ -302,7 +302,7 @@ impl<S: SessionState> Connections<S> {
         self.note_reason(fd, reason);
         // The peer's end has to be seen.
         self.resume_for_user(fd);
-        self.resume(fd);
+        self.resume_for_protocol(fd);
         self.deadline(fd, self.limits.finish_timeout);
     }
 
@@ -360,14 +360,14 @@ impl<S: SessionState> Connections<S> {
         Some(self.now.saturating_duration_since(self.instant(heard)))
     }
 
-    /// Stops reading for the protocol, until [`Connections::resume`].
-    pub(crate) fn pause(&mut self, fd: Fd) {
+    /// Stops reading for the protocol, until [`Connections::resume_for_protocol`].
+    pub(crate) fn pause_for_protocol(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::HELD_BY_PROTOCOL);
         }
     }
 
-    /// Stops reading until [`Connections::resume`], and asks for [`App::drained`](super::App::drained).
+    /// Stops reading until [`Connections::resume_for_protocol`], and asks for [`App::drained`](super::App::drained).
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::HELD_BY_PROTOCOL);
@@ -376,7 +376,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Reads again for the protocol, beginning with what arrived meanwhile.
-    pub(crate) fn resume(&mut self, fd: Fd) {
+    pub(crate) fn resume_for_protocol(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         if connection.flags.take(Flags::HELD_BY_PROTOCOL) {
             self.catch_up(fd);
@@ -409,7 +409,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    pub(crate) fn is_paused(&self, fd: Fd) -> bool {
+    pub(crate) fn is_paused_for_protocol(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::HELD_BY_PROTOCOL))
     }
 

@@ -94,7 +94,7 @@ pub(crate) trait App {
     fn accept_failed(&mut self, error: io::Error);
     fn signal(&mut self, signal: signals::Signal);
     /// What the server as a whole is doing.
-    fn phase(&self) -> Phase;
+    fn phase(&self) -> AppPhase;
 }
 
 /// Whether a new connection is served, or told why it is not.
@@ -110,7 +110,7 @@ pub(crate) enum Admission {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum AppPhase {
     Serving,
     /// No more connections are accepted.
     Stopping,

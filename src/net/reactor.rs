@@ -9,7 +9,7 @@ use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::wire::Wire;
-use super::{App, Phase};
+use super::{App, AppPhase};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
@@ -132,7 +132,7 @@ impl<A: App> Reactor<A> {
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
         consider(connections.addresses.next().map(|at| connections.instant_of(at)));
         consider(self.app.next_timer());
-        if self.app.phase() == Phase::Serving {
+        if self.app.phase() == AppPhase::Serving {
             for listener in self.listeners.iter().filter(|listener| listener.is_pending) {
                 consider(Some(listener.retry_at.unwrap_or(now)));
             }

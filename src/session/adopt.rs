@@ -9,7 +9,7 @@ use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::follow_up::FollowUp;
-use crate::session::state::{Marks, Phase, Session, WebSocket};
+use crate::session::state::{ClosePhase, Marks, Session, WebSocket};
 
 impl Sessions {
     /// Moves the session to this WebSocket at the end of the turn. Returns false if that is not possible.
@@ -62,7 +62,8 @@ impl Sessions {
         let Some(other) = self.websocket_mut(websocket) else { return };
         let decoder = std::mem::take(&mut other.decoder);
         let (marks, round_trip) = (other.marks, other.round_trip);
-        let session = WebSocket { decoder, phase: Phase::Open, marks, format, spoke: 0, round_trip, route };
+        let session =
+            WebSocket { decoder, phase: ClosePhase::Open, marks, format, spoke: 0, round_trip, route };
         let is_taken_over = self.connections.take_over(fd, websocket);
         debug_assert!(is_taken_over, "both are open, and nothing is queued for the session");
         self.change_session(fd, |old| *old = Session::WebSocket(session));
@@ -79,7 +80,7 @@ impl Sessions {
         self.pause(fd);
         if !self.keep(fd, &kept) {
             let what = "no memory for input";
-            return self.fail(fd, close::TRY_AGAIN_LATER, what, Cause::Overload(what));
+            return self.finish_with_code(fd, close::TRY_AGAIN_LATER, what, Cause::Overload(what));
         }
         if is_paused && !is_session_paused {
             self.resume(fd);

@@ -135,8 +135,8 @@ impl Sessions {
         }
     }
 
-    /// Cuts off a body that is being written. Returns whether there was one.
-    pub(crate) fn cut_body(&mut self, fd: Fd) -> bool {
+    /// Finishes a connection without the end of the body that is being written. Returns whether there is one.
+    pub(crate) fn finish_in_body(&mut self, fd: Fd) -> bool {
         let is_one = self.waiting(fd).is_some_and(|waiting| waiting.body().is_some());
         if is_one {
             self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
@@ -144,8 +144,9 @@ impl Sessions {
         is_one
     }
 
-    /// Resets a connection if a FIN would make its unfinished body look complete. Returns whether it did.
-    pub(crate) fn reset_body(&mut self, fd: Fd, reason: &CloseReason) -> bool {
+    /// Kills a connection if a FIN would make the unfinished body that is being written look complete. Returns whether
+    /// it did.
+    pub(crate) fn kill_in_body(&mut self, fd: Fd, reason: &CloseReason) -> bool {
         let is_unended = |waiting: &&mut Waiting| {
             !waiting.is_answered
                 && waiting.body().is_some_and(|body| body.framing == ResponseFraming::UntilClose)

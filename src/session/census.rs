@@ -1,5 +1,5 @@
 //! Counts the established connections of each transport. A change of a connection's session goes through
-//! `change_session`, which keeps the counts; opening and forgetting one call `recount`.
+//! `change_session`, which keeps the counts; one that is opened, and one that is gone, are counted by `recount`.
 
 use super::info::Transport;
 use std::ops::Index;

@@ -3,7 +3,7 @@
 use super::Sessions;
 use super::formats::FormatId;
 use super::info::Transport;
-use super::state::{Marks, Phase, Session, WebSocket};
+use super::state::{ClosePhase, Marks, Session, WebSocket};
 use crate::codec::ws::Role;
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -38,7 +38,7 @@ impl Sessions {
         match &connection.session {
             // The common case, without a look at the others.
             Session::WebSocket(websocket)
-                if websocket.phase == Phase::Open && connection.life == Life::Open =>
+                if websocket.phase == ClosePhase::Open && connection.life == Life::Open =>
             {
                 Ok(Channel {
                     transport: Transport::WebSocket,
@@ -62,7 +62,7 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn set_phase(&mut self, fd: Fd, phase: Phase) {
+    pub(crate) fn set_phase(&mut self, fd: Fd, phase: ClosePhase) {
         self.change_session(fd, |session| {
             if let Session::WebSocket(websocket) = session {
                 websocket.phase = phase;

@@ -1,4 +1,7 @@
-//! Ending a connection, with a close handshake if its transport has one.
+//! How connections end, and the words for it, in all layers: to *close* is to begin the close handshake, or what a
+//! transport has in its place; to *finish*, to end once all output is sent; to *kill*, to end at once, whatever is
+//! lost. A connection that has ended is *gone*. Of the verbs that users have, `disconnect` and `close` close, `reset`
+//! and `end_session` kill.
 
 use crate::codec::ws::{Opcode, Role, close};
 use crate::error::{Cause, CloseReason, PushError, Side};
@@ -6,7 +9,7 @@ use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::info::Transport;
-use crate::session::state::{Note, Phase, Session};
+use crate::session::state::{ClosePhase, Note, Session};
 
 impl Sessions {
     /// Ends a connection at the application's request.
@@ -18,19 +21,27 @@ impl Sessions {
             close::NORMAL
         };
         let reason = &reason[..reason.floor_char_boundary(close::REASON_BYTES_MAX)];
-        self.close_for(fd, CloseReason::new(Side::Local, code, reason, Cause::Requested))
+        self.close(fd, CloseReason::new(Side::Local, code, reason, Cause::Requested))
     }
 
-    /// Begins the close handshake and waits for the peer's close frame; other transports end in their own way. Returns
+    /// Kills a connection at the application's request, and lets its peer see a reset.
+    pub(crate) fn reset(&mut self, fd: Fd) -> bool {
+        let Some(connection) = self.connections.get(fd) else { return false };
+        connection.stream.reset_on_close();
+        self.connections.kill(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+        true
+    }
+
+    /// Begins the close handshake and waits for the peer's close frame; what has no such handshake finishes. Returns
     /// false if the connection is gone or ending already.
-    pub(crate) fn close_for(&mut self, fd: Fd, reason: CloseReason) -> bool {
+    pub(crate) fn close(&mut self, fd: Fd, reason: CloseReason) -> bool {
         match self.transport(fd) {
             Ok(Transport::EventStream) => {
                 self.finish_stream(fd, reason);
                 true
             }
             Ok(Transport::LongPolling | Transport::Session) => {
-                self.close_after_output(fd, reason);
+                self.finish_session(fd, reason);
                 true
             }
             Ok(Transport::Tcp) => {
@@ -39,7 +50,7 @@ impl Sessions {
             }
             Ok(Transport::WebSocket) => {
                 self.write_close(fd, reason.code, &reason.text);
-                self.set_phase(fd, Phase::CloseSent);
+                self.set_phase(fd, ClosePhase::Sent);
                 // To see the peer's close frame.
                 self.resume(fd);
                 self.connections.note_reason(fd, reason);
@@ -50,10 +61,10 @@ impl Sessions {
                 if let Some(answering) = self.answering.as_mut().filter(|answering| answering.fd == fd) {
                     return !std::mem::replace(&mut answering.is_last, true);
                 }
-                if let Some(is_new) = self.close_after_answer(fd) {
+                if let Some(is_new) = self.finish_after_answer(fd) {
                     return is_new;
                 }
-                if reason.cause == Cause::Shutdown && self.close_parked(fd, &reason) {
+                if reason.cause == Cause::Shutdown && self.finish_parked(fd, &reason) {
                     return true;
                 }
                 if self.role(fd) == Role::Client {
@@ -61,7 +72,7 @@ impl Sessions {
                     self.connections.kill(fd, reason);
                     return true;
                 }
-                if self.reset_body(fd, &reason) {
+                if self.kill_in_body(fd, &reason) {
                     return true;
                 }
                 let was_open = self.connections.session_mut(fd).is_some();
@@ -72,9 +83,9 @@ impl Sessions {
         }
     }
 
-    /// Ends a connection that can't go on: sends a close frame with this code, then ends TCP without waiting for an
-    /// answer (RFC 6455 §7.1.7).
-    pub(crate) fn fail(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
+    /// Finishes a connection that can't go on. The last of its output is a close frame with this code, whose answer is
+    /// not waited for (RFC 6455 §7.1.7).
+    pub(crate) fn finish_with_code(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
         if cause == Cause::SlowConsumer {
             // It had its chance to read these. Their memory is better used for peers that read.
@@ -83,7 +94,7 @@ impl Sessions {
         match self.transport(fd) {
             Ok(Transport::WebSocket) => self.write_close(fd, code, text),
             Ok(Transport::EventStream) => return self.finish_stream(fd, reason),
-            Ok(Transport::LongPolling | Transport::Session) => return self.close_after_output(fd, reason),
+            Ok(Transport::LongPolling | Transport::Session) => return self.finish_session(fd, reason),
             _ => {}
         }
         self.finish(fd, reason);
@@ -91,16 +102,16 @@ impl Sessions {
 
     /// Ends a connection once its outbox is empty.
     pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
-        if self.reset_body(fd, &reason) {
+        if self.kill_in_body(fd, &reason) {
             return;
         }
-        self.stop_input(fd);
+        self.discard_input(fd);
         self.connections.finish(fd, reason);
     }
 
     /// Ignores everything that still comes from a connection, and drops its incomplete messages.
-    pub(crate) fn stop_input(&mut self, fd: Fd) {
-        self.set_phase(fd, Phase::Closed);
+    pub(crate) fn discard_input(&mut self, fd: Fd) {
+        self.set_phase(fd, ClosePhase::Done);
         if let Some(held_bytes) = self.change_session(fd, Session::drop_partial) {
             self.connections.inbound_bytes -= held_bytes;
         }

@@ -102,7 +102,7 @@ impl Sessions {
         let was_stalled = std::mem::replace(&mut stream.is_stalled, is_blocked);
         if was_stalled && is_blocked && !is_exempt {
             log::debug!("{fd}: does not read its events, giving up");
-            return self.fail(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
+            return self.finish_with_code(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
         }
         let sign = self.formats[stream.format].heartbeat();
         if !is_blocked {
@@ -121,7 +121,12 @@ impl Sessions {
             }
             Err(error) => {
                 log::error!("{fd}: no token, for the system has no random numbers: {error}");
-                self.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Overload("no randomness"));
+                self.finish_with_code(
+                    fd,
+                    close::INTERNAL_ERROR,
+                    "internal error",
+                    Cause::Overload("no randomness"),
+                );
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::net::fan_out::FanOut;
 use crate::session::Sessions;
 use crate::session::formats::FormatId;
 use crate::session::message::Message;
-use crate::session::state::{Marks, Phase, Session, WebSocket};
+use crate::session::state::{ClosePhase, Marks, Session, WebSocket};
 
 /// How many connections a message reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Others {
     #[inline(never)]
     fn judge(&mut self, fd: Fd, session: &Session, is_for_all: bool, is_kept: bool) -> Option<u8> {
         match session {
-            Session::WebSocket(websocket) if websocket.phase == Phase::Open => {
+            Session::WebSocket(websocket) if websocket.phase == ClosePhase::Open => {
                 self.note(fd, websocket, is_for_all, is_kept);
                 None
             }

@@ -8,7 +8,7 @@ use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::info::Transport;
 use crate::session::liveness::Liveness;
-use crate::session::state::{Marks, Phase, Session};
+use crate::session::state::{ClosePhase, Marks, Session};
 use std::time::Duration;
 
 impl Sessions {
@@ -23,7 +23,7 @@ impl Sessions {
     pub(crate) fn watch(&mut self, fd: Fd) {
         let note = self.liveness.note(self.connections.tick_now());
         let Some(websocket) = self.websocket_mut(fd) else { return self.watch_other(fd) };
-        if websocket.phase != Phase::Open {
+        if websocket.phase != ClosePhase::Open {
             return;
         }
         websocket.spoke = note;
@@ -81,7 +81,7 @@ impl Sessions {
         let idle_left = self.idle_left(fd);
         if idle_left.is_zero() {
             let reason = CloseReason::new(Side::Local, close::GOING_AWAY, "idle for too long", Cause::Idle);
-            self.close_for(fd, reason);
+            self.close(fd, reason);
             return;
         }
         let ping_interval = self.config.ping_interval;
@@ -112,7 +112,7 @@ impl Sessions {
                 return Some(pong_timeout);
             }
             log::debug!("{fd}: silent for {silence:?}, giving up");
-            self.fail(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
+            self.finish_with_code(fd, close::GOING_AWAY, "no answer to ping", Cause::Timeout);
             return None;
         }
         if silence < interval && !is_exempt {
@@ -146,7 +146,7 @@ impl Sessions {
     /// A connection's deadline has passed.
     pub(crate) fn expired(&mut self, fd: Fd) {
         match self.connections.session_mut(fd) {
-            Some(Session::WebSocket(websocket)) if websocket.phase == Phase::Open => self.heartbeat(fd),
+            Some(Session::WebSocket(websocket)) if websocket.phase == ClosePhase::Open => self.heartbeat(fd),
             Some(Session::WebSocket(_)) => self.close_expired(fd),
             Some(Session::Http(_)) => self.http_expired(fd),
             Some(Session::EventStream(_)) => self.keep_stream_alive(fd),

@@ -235,7 +235,7 @@ impl Sessions {
         if self.wait_expired(fd) {
             return;
         }
-        let is_paused = self.connections.is_paused(fd);
+        let is_paused = self.connections.is_paused_for_protocol(fd);
         let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         if self.connections.take_progress(fd) {
             let timeout = self.config.keep_alive_timeout;

@@ -40,7 +40,7 @@ impl Sessions {
     pub(crate) fn write_certain(&mut self, fd: Fd, run: Vec<u8>) {
         if let Err(Refused::Full(_)) = self.connections.write_owned(fd, &[], run, Quota::Control) {
             log::debug!("{fd}: the outbox is full, closing");
-            self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+            self.finish_with_code(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
         }
     }
 
@@ -63,7 +63,7 @@ impl Sessions {
         let held = self.connections.note(fd).map_or(0, |note| note.held_back.len());
         if held + run.len() > self.config.outbox_bytes_max || run.len() > room {
             log::debug!("{fd}: too much waits for the end of a message in parts, closing");
-            self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+            self.finish_with_code(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
             return Err(PushError::Full);
         }
         let note = self.connections.note_or_default(fd).ok_or(PushError::Gone)?;

@@ -73,8 +73,8 @@ use tokens::Tokens;
 /// - *in*: bytes of a connection become events (`websocket_step`, `request_end`, `tcp_read`, `judge_post`). The server
 ///   calls the handler with them;
 /// - *out*: a message, answer or notice is encoded and queued (`push`, `respond`, `tell`, `fan_out`);
-/// - *ends*: `close_for` begins the close handshake, `fail` reports an error to the peer, `end` closes once the outbox
-///   is empty;
+/// - *ends*: `close` begins the close handshake, `finish` ends a connection once its outbox is empty; the words are
+///   explained in `close.rs`;
 /// - *time*: `watch` sets a connection's deadline, `expired` handles it.
 ///
 /// ```text

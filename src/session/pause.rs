@@ -1,7 +1,6 @@
-//! Connections that are not read for a while, that are exempt from timeouts, or that are reset.
+//! Connections that are not read for a while, or that are exempt from timeouts.
 
-use crate::codec::ws::close;
-use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
@@ -59,13 +58,6 @@ impl Sessions {
         } else if connection.flags.take(Flags::PROTECTED) {
             self.watch(fd);
         }
-        true
-    }
-
-    pub(crate) fn reset(&mut self, fd: Fd) -> bool {
-        let Some(connection) = self.connections.get(fd) else { return false };
-        connection.stream.reset_on_close();
-        self.connections.kill(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         true
     }
 

@@ -130,7 +130,7 @@ impl Sessions {
                 self.stats.refusals.pushes += 1;
                 if policy == SlowConsumer::Close {
                     log::debug!("{fd}: the outbox is full, closing");
-                    self.fail(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+                    self.finish_with_code(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
                 }
                 PushError::Full
             }

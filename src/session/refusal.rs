@@ -35,7 +35,7 @@ impl Sessions {
             // A fault of the server or its handler: logged there.
             Refusal::AnswerTimeout | Refusal::Internal => {}
         }
-        if self.cut_body(fd) {
+        if self.finish_in_body(fd) {
             return;
         }
         let response = Response::text(refusal.status(), format!("{refusal}\n"));

@@ -203,9 +203,9 @@ impl Sessions {
         true
     }
 
-    /// Ends a session after everything that was pushed to it. Its carrier learns that there is an end to deliver. At a
-    /// shutdown the session ends at once if no request waits: no next request will come.
-    pub(crate) fn close_after_output(&mut self, fd: Fd, reason: CloseReason) {
+    /// Finishes a session. Its carrier learns that there is an end to deliver, after everything that was pushed. At a
+    /// shutdown the session is killed if no request waits: no next request will come.
+    pub(crate) fn finish_session(&mut self, fd: Fd, reason: CloseReason) {
         if self.socketless_mut(fd).is_none_or(|socketless| socketless.end.is_some()) {
             return;
         }
@@ -220,17 +220,17 @@ impl Sessions {
         self.connections.tell_has_output(fd);
     }
 
-    /// Ends a connection at a shutdown. If it waits for a session's output, the session ends first and the request is
-    /// answered. Returns whether it was waiting for one.
-    pub(crate) fn close_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
+    /// Finishes a connection at a shutdown. If it waits for a session's output, the session ends first and the request
+    /// is answered. Returns whether it was waiting for one.
+    pub(crate) fn finish_parked(&mut self, by: Fd, reason: &CloseReason) -> bool {
         let Some(waiting) = self.waiting(by) else { return false };
         let Some(session) = waiting.awaited.session() else { return false };
         waiting.is_last = true;
-        self.close_after_output(session, reason.clone());
+        self.finish_session(session, reason.clone());
         true
     }
 
-    /// Ends a session at once. If it was ending already, its earlier reason is kept.
+    /// Kills a session. If it was ending already, its earlier reason is kept.
     pub(crate) fn kill_session(&mut self, fd: Fd, reason: CloseReason) -> bool {
         let Some(socketless) = self.socketless_mut(fd) else { return false };
         // `end` stays set, because a session without it counts as established.

@@ -36,7 +36,7 @@ impl Session {
     #[inline]
     pub(crate) fn format(&self) -> Option<FormatId> {
         match self {
-            Session::WebSocket(websocket) if websocket.phase == Phase::Open => Some(websocket.format),
+            Session::WebSocket(websocket) if websocket.phase == ClosePhase::Open => Some(websocket.format),
             Session::EventStream(stream) if !stream.is_ended => Some(stream.format),
             Session::Socketless(socketless) if socketless.end.is_none() => Some(socketless.format),
             Session::Tcp(tcp) => Some(tcp.format),
@@ -350,7 +350,7 @@ pub(crate) struct Dialing {
 #[derive(Debug, Default)]
 pub(crate) struct WebSocket {
     pub(crate) decoder: Decoder,
-    pub(crate) phase: Phase,
+    pub(crate) phase: ClosePhase,
     pub(crate) marks: Marks,
     pub(crate) format: FormatId,
     /// When its last message came, as noted by `Liveness::note`.
@@ -390,7 +390,7 @@ impl WebSocket {
     /// Whether it can now take the bytes that all connections of its format share.
     #[inline]
     pub(crate) fn is_shared_now(&self) -> bool {
-        self.phase == Phase::Open && !self.marks.has(Marks::UNFINISHED) && !self.format.is_masked()
+        self.phase == ClosePhase::Open && !self.marks.has(Marks::UNFINISHED) && !self.format.is_masked()
     }
 }
 
@@ -435,13 +435,14 @@ pub(crate) struct Socketless {
 
 /// State of the close handshake (RFC 6455 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum ClosePhase {
     #[default]
     Open,
     /// This side's close frame is queued or sent; the peer's is awaited.
-    CloseSent,
-    /// Both close frames are sent, or there is no use in waiting for the peer's.
-    Closed,
+    Sent,
+    /// Both close frames are sent, or there is no use in waiting for the peer's. The connection is still there, until
+    /// its output is sent and TCP is ended.
+    Done,
 }
 
 /// Not checked with simulated streams, which need a tag beside their number.

@@ -47,9 +47,9 @@ impl Sessions {
         is_new
     }
 
-    /// If a connection's answer is on its way, ends the connection after it, and returns whether it was not ending
+    /// If a connection's answer is on its way, finishes the connection after it, and returns whether it was not ending
     /// already.
-    pub(crate) fn close_after_answer(&mut self, fd: Fd) -> Option<bool> {
+    pub(crate) fn finish_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
     }
@@ -74,7 +74,7 @@ impl Sessions {
     pub(crate) fn wait_on(&mut self, fd: Fd, held: Box<Held>) {
         let len = held.progress.waiting.map_or(0, |waiting| waiting.len);
         if held.bytes.len() - len > self.config.head_bytes_max {
-            self.connections.pause(fd);
+            self.connections.pause_for_protocol(fd);
         }
         self.hold(fd, held);
     }

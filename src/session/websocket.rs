@@ -8,7 +8,7 @@ use crate::net::connection::Flags;
 use crate::net::rate::Rates;
 use crate::session::Sessions;
 use crate::session::route::Route;
-use crate::session::state::{Marks, Phase, Session};
+use crate::session::state::{ClosePhase, Marks, Session};
 
 /// One read of a WebSocket: what is the same for all of its frames.
 pub(crate) struct WebSocketRead {
@@ -39,7 +39,7 @@ impl Sessions {
     #[inline]
     pub(crate) fn begin_websocket_read(&mut self, fd: Fd) -> Option<WebSocketRead> {
         let websocket = self.websocket_mut(fd)?;
-        if websocket.phase == Phase::Closed {
+        if websocket.phase == ClosePhase::Done {
             return None;
         }
         websocket.marks.set(Marks::PINGED, false);
@@ -60,7 +60,7 @@ impl Sessions {
         if connection.flags.has(Flags::HELD_BY_USER) {
             return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(ProtocolError::NoRoom) };
         }
-        let is_open = websocket.phase == Phase::Open;
+        let is_open = websocket.phase == ClosePhase::Open;
         match websocket.decoder.whole(bytes, &read.limits) {
             Ok(Some((used, event))) => {
                 if matches!(event, Event::Message(..)) {
@@ -164,18 +164,18 @@ impl Sessions {
             close::TRY_AGAIN_LATER => Cause::Overload(what),
             _ => Cause::Protocol(what),
         };
-        self.fail_for(fd, code, what, cause)
+        self.finish_for_fault(fd, code, what, cause)
     }
 
     pub(crate) fn rate_limited(&mut self, fd: Fd, what: &'static str) -> Option<Fault> {
         log::debug!("{fd}: {what}, closing");
-        self.fail_for(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
+        self.finish_for_fault(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
     }
 
-    /// Fails a connection because of what its peer did. Returns what the handler is to be told.
-    fn fail_for(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
+    /// Finishes a connection because of what its peer did. Returns what the handler is to be told.
+    fn finish_for_fault(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
         let is_open = self.is_established(fd);
-        self.fail(fd, code, what, cause);
+        self.finish_with_code(fd, code, what, cause);
         let is_peers = is_open && !matches!(cause, Cause::Overload(_));
         is_peers.then_some(Fault::Protocol { code, what })
     }

@@ -13,7 +13,7 @@ use crate::net::stream::Stream;
 use crate::net::table::Table;
 use crate::net::wheel::Wheel;
 use crate::net::wire::FilterKey;
-use crate::net::{App as _, Phase};
+use crate::net::{App as _, AppPhase};
 use crate::server::dispatch::Dispatch;
 use crate::sim::{self, wire};
 use mio::Token;
@@ -211,7 +211,7 @@ fn a_shutdown_tells_equal_shares_over_its_window() {
     // Nobody answers: the second, and the five of the timeout.
     let cut_off = begun + Duration::from_secs(6);
     clients.reactor.turn(cut_off, std::iter::empty());
-    assert_eq!(clients.reactor.app.phase(), Phase::Ended);
+    assert_eq!(clients.reactor.app.phase(), AppPhase::Ended);
     assert_eq!(clients.reactor.app.server.usage().connections, 0);
 }
 

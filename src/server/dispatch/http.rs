@@ -256,7 +256,7 @@ impl Dispatch {
 
     /// The client has read its answers: serves the requests that waited.
     pub(crate) fn http_drained(&mut self, fd: Fd) {
-        self.server.sessions.connections.resume(fd);
+        self.server.sessions.connections.resume_for_protocol(fd);
         let Some(held) = self.server.sessions.take_held(fd) else { return };
         self.server.sessions.begin_request_timeout(fd);
         self.serve_held(fd, held);
@@ -278,7 +278,7 @@ impl Dispatch {
         // The connection may have ended meanwhile.
         let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
         let Some(mut held) = self.server.sessions.take_held(fd) else { return };
-        self.server.sessions.connections.resume(fd);
+        self.server.sessions.connections.resume_for_protocol(fd);
         if let Err(refusal) = self.carry_out(fd, &held.bytes, &waiting, answer) {
             return self.server.sessions.refuse_request(fd, &held.bytes, refusal);
         }
@@ -292,7 +292,7 @@ impl Dispatch {
         let Some(waiting) = self.server.sessions.waiting(fd).copied() else { return };
         let Awaited::Body(body) = waiting.awaited else { return };
         let Some(held) = self.server.sessions.take_held(fd) else { return };
-        self.server.sessions.connections.resume(fd);
+        self.server.sessions.connections.resume_for_protocol(fd);
         self.server.sessions.conclude_body(fd, body.keep_alive && !waiting.is_last);
         self.serve_from(fd, held, Progress::default(), true);
     }

@@ -143,13 +143,13 @@ impl Dispatch {
     }
 
     /// Before the first turn.
-    pub(crate) fn start(&mut self) {
+    pub(crate) fn tell_started(&mut self) {
         self.call_all("on_start", |handler, server| handler.on_start(server));
         self.call_all("on_worker_start", |handler, server| handler.on_worker_start(server));
     }
 
     /// After the last turn.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn tell_stopped(&mut self) {
         self.server.tasks.close();
         self.call_all("on_worker_stop", |handler, server| handler.on_worker_stop(server));
         self.call_all("on_shutdown", |handler, server| handler.on_shutdown(server));
@@ -167,7 +167,7 @@ impl Dispatch {
             && let Some(session) = self.server.sessions.connections.session_mut(fd)
             && !matches!(session, Session::Http(_))
         {
-            self.server.sessions.fail(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
+            self.server.sessions.finish_with_code(fd, close::INTERNAL_ERROR, "internal error", Cause::Panic);
         }
         self.report(route, fd, &Fault::Panic { callback, message });
     }
@@ -434,12 +434,12 @@ impl App for Dispatch {
             || !connections.has_output.is_empty()
     }
 
-    fn phase(&self) -> net::Phase {
+    fn phase(&self) -> net::AppPhase {
         match self.server.stage {
-            Stage::Serving => net::Phase::Serving,
-            _ if self.server.sessions.connections.len() > 0 => net::Phase::Stopping,
-            _ if self.server.tasks.len() > 0 || self.has_deferred() => net::Phase::Stopping,
-            _ => net::Phase::Ended,
+            Stage::Serving => net::AppPhase::Serving,
+            _ if self.server.sessions.connections.len() > 0 => net::AppPhase::Stopping,
+            _ if self.server.tasks.len() > 0 || self.has_deferred() => net::AppPhase::Stopping,
+            _ => net::AppPhase::Ended,
         }
     }
 }

@@ -13,7 +13,7 @@ impl Dispatch {
                 log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
                 self.server.shutdown();
             }
-            Signal::Terminate => self.server.halt(),
+            Signal::Terminate => self.server.shutdown_at_once(),
             Signal::Hangup => {
                 let file = if self.server.reread.is_some() {
                     "the settings file is read again"

@@ -1,7 +1,7 @@
 //! A live server from outside: its loop called by the host program, or running on a thread of its own.
 
 use crate::net::reactor::Reactor;
-use crate::net::{App as _, Phase};
+use crate::net::{App as _, AppPhase};
 use crate::server::dispatch::Dispatch;
 use crate::server::{Handle, Server};
 use std::fmt;
@@ -44,7 +44,7 @@ pub struct EventLoop {
 
 impl EventLoop {
     pub(crate) fn new(mut reactor: Reactor<Dispatch>, addresses: Vec<SocketAddr>) -> EventLoop {
-        reactor.app.start();
+        reactor.app.tell_started();
         EventLoop { reactor, addresses }
     }
 
@@ -70,7 +70,7 @@ impl EventLoop {
         if self.has_ended() {
             // Mail that comes from now on would wait for ever.
             self.reactor.mailbox.close();
-            self.reactor.app.stop();
+            self.reactor.app.tell_stopped();
         }
         Ok(!self.has_ended())
     }
@@ -82,7 +82,7 @@ impl EventLoop {
     }
 
     fn has_ended(&self) -> bool {
-        self.reactor.app.phase() == Phase::Ended
+        self.reactor.app.phase() == AppPhase::Ended
     }
 
     /// Runs the loop until [`Server::shutdown`].

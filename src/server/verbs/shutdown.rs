@@ -52,7 +52,7 @@ impl Server {
             drain.next = index + 1;
             if let Some((fd, _)) = self.sessions.connections.at(index) {
                 let reason = CloseReason::new(Side::Local, code, "server shutdown", Cause::Shutdown);
-                self.sessions.close_for(fd, reason);
+                self.sessions.close(fd, reason);
                 share -= 1;
             }
         }
@@ -63,8 +63,8 @@ impl Server {
         };
     }
 
-    /// Waits for nothing any more.
-    pub(crate) fn halt(&mut self) {
+    /// Waits for nothing any more: what is left is killed in this turn.
+    pub(crate) fn shutdown_at_once(&mut self) {
         log::warn!("ending at once with {} connections", self.sessions.connections.len());
         self.stage = Stage::Stopping(self.sessions.connections.now());
     }
