@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const REMEMBERED_MAX: usize = 65_536;
 /// The most memory of one address: its places in the map, the slab and the queue, each with room for twice as many.
 pub(crate) const ADDRESS_BYTES: usize =
-    3 * size_of::<(Network, u32)>() + 2 * (size_of::<Entry>() + 8) + 2 * size_of::<(Duration, u32)>();
+    3 * size_of::<(NetworkKey, u32)>() + 2 * (size_of::<Tally>() + 8) + 2 * size_of::<(Duration, u32)>();
 /// After a quiet time an address may make as many handshakes at once as it may in this time: when a server comes back,
 /// all clients that share an address come back together.
 const BURST: Duration = Duration::from_secs(10);
@@ -18,14 +18,14 @@ const BURST: Duration = Duration::from_secs(10);
 /// An entry's name is its index + 1; 0 stands for "not counted".
 #[derive(Default)]
 pub(crate) struct Addresses {
-    by_network: HashMap<Network, u32>,
-    entries: Slab<Entry>,
+    by_network: HashMap<NetworkKey, u32>,
+    entries: Slab<Tally>,
     /// Entries without connections, roughly in the order in which they may be forgotten.
     vacant: VecDeque<(Duration, u32)>,
 }
 
-struct Entry {
-    network: Network,
+struct Tally {
+    network: NetworkKey,
     connections: u32,
     /// When all handshakes so far would be over at the allowed pace, counted from the server's start.
     paced: Duration,
@@ -33,17 +33,17 @@ struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Network {
+enum NetworkKey {
     V4([u8; 4]),
     V6([u8; 8]),
 }
 
-fn network(address: IpAddr) -> Network {
+fn network(address: IpAddr) -> NetworkKey {
     match address.to_canonical() {
-        IpAddr::V4(address) => Network::V4(address.octets()),
+        IpAddr::V4(address) => NetworkKey::V4(address.octets()),
         IpAddr::V6(address) => {
             let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            Network::V6([a, b, c, d, e, f, g, h])
+            NetworkKey::V6([a, b, c, d, e, f, g, h])
         }
     }
 }
@@ -54,7 +54,7 @@ impl Addresses {
         let network = network(address);
         let entries = &mut self.entries;
         let name = *self.by_network.entry(network).or_insert_with(|| {
-            let entry = Entry { network, connections: 0, paced: Duration::ZERO, is_vacant: false };
+            let entry = Tally { network, connections: 0, paced: Duration::ZERO, is_vacant: false };
             entries.insert(entry) as u32 + 1
         });
         let entry = &mut self.entries[name as usize - 1];

@@ -8,12 +8,12 @@ use super::failure::io_failure;
 use super::forwarded::Forwarded;
 use super::limits::Limits;
 use super::live::Live;
-use super::outboxes::Pool;
+use super::outboxes::OutboxPool;
 use super::rare::{Rares, SessionState};
 use super::rate::{Meter, Rates};
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
-use super::turns::Turns;
+use super::turns::TurnLengths;
 use super::wheel::{TICK, Wheel};
 use super::wire::FilterKey;
 use crate::config::{Config, SlowConsumer};
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Connections<S: SessionState> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
-    pub(super) pool: Pool,
+    pub(super) pool: OutboxPool,
     pub(super) addresses: Addresses,
     pub(crate) limits: Limits,
     /// How fast peers may send, by numbers of the app's; a number that is not here has the rates in `limits`.
@@ -58,7 +58,7 @@ pub(crate) struct Connections<S: SessionState> {
     pub(crate) crossings: Vec<(Fd, bool)>,
     /// Connections without a socket that have output, not yet reported to the app.
     pub(crate) has_output: Vec<Fd>,
-    pub(crate) turns: Turns,
+    pub(crate) turns: TurnLengths,
     pub(crate) traffic: Traffic,
     start: Instant,
     now: Instant,
@@ -95,7 +95,7 @@ impl<S: SessionState> Connections<S> {
         Connections {
             table: Table::new(0, expected),
             wheel: Wheel::new(expected.min(RESERVED_MAX)),
-            pool: Pool::default(),
+            pool: OutboxPool::default(),
             addresses: Addresses::default(),
             limits,
             rates: Vec::new(),
@@ -113,7 +113,7 @@ impl<S: SessionState> Connections<S> {
             forwarded: Forwarded::default(),
             crossings: Vec::new(),
             has_output: Vec::new(),
-            turns: Turns::default(),
+            turns: TurnLengths::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
             start: now.checked_sub(TICK).unwrap_or(now),

@@ -22,7 +22,7 @@ struct Queue<T> {
     open: bool,
 }
 
-struct Shared<T> {
+struct SharedQueue<T> {
     queue: Mutex<Queue<T>>,
     waker: Waker,
     items_max: usize,
@@ -30,18 +30,18 @@ struct Shared<T> {
 }
 
 /// The end that any thread may hold.
-pub(crate) struct Sender<T>(Arc<Shared<T>>);
+pub(crate) struct Sender<T>(Arc<SharedQueue<T>>);
 
 /// The reactor's end. Dropping it closes the mailbox.
-pub(crate) struct Mailbox<T>(Arc<Shared<T>>);
+pub(crate) struct Mailbox<T>(Arc<SharedQueue<T>>);
 
 pub(crate) fn mailbox<T>(waker: Waker, items_max: usize, bytes_max: usize) -> (Sender<T>, Mailbox<T>) {
     let queue = Mutex::new(Queue { mails: Vec::new(), bytes: 0, exempt: 0, last: None, open: true });
-    let shared = Arc::new(Shared { queue, waker, items_max, bytes_max });
+    let shared = Arc::new(SharedQueue { queue, waker, items_max, bytes_max });
     (Sender(shared.clone()), Mailbox(shared))
 }
 
-impl<T> Shared<T> {
+impl<T> SharedQueue<T> {
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
         // Nothing that can panic runs under the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +55,7 @@ impl<T> Clone for Sender<T> {
 }
 
 /// How a mail is counted.
-enum Place {
+enum Counted {
     /// With so many bytes, against the limits.
     Limited(usize),
     Exempt,
@@ -66,31 +66,31 @@ impl<T> Sender<T> {
     /// Puts a mail in whose payload has `bytes` bytes. A mail bigger than the whole mailbox is taken when the
     /// mailbox is empty: it would never fit otherwise.
     pub(crate) fn send(&self, mail: T, bytes: usize) -> Result<(), Undelivered<T>> {
-        self.deliver(mail, Place::Limited(bytes))
+        self.deliver(mail, Counted::Limited(bytes))
     }
 
     /// Puts a mail in that the limits do not count: their sender has a limit of its own.
     pub(crate) fn send_exempt(&self, mail: T) -> Result<(), Undelivered<T>> {
-        self.deliver(mail, Place::Exempt)
+        self.deliver(mail, Counted::Exempt)
     }
 
     /// Adds a mail that is never refused as too much. At most one such mail waits, after all others; a second one
     /// changes nothing.
     pub(crate) fn send_last(&self, mail: T) -> Result<(), Undelivered<T>> {
-        self.deliver(mail, Place::Last)
+        self.deliver(mail, Counted::Last)
     }
 
     /// A mail that is refused goes back to the sender, who drops it when the lock is free again: what it owns may send
     /// mail itself.
-    fn deliver(&self, mail: T, place: Place) -> Result<(), Undelivered<T>> {
+    fn deliver(&self, mail: T, counted: Counted) -> Result<(), Undelivered<T>> {
         let was_empty = {
             let mut queue = self.0.lock();
             if !queue.open {
                 return Err(Undelivered::Closed(mail));
             }
             let was_empty = queue.mails.is_empty() && queue.last.is_none();
-            match place {
-                Place::Limited(bytes) => {
+            match counted {
+                Counted::Limited(bytes) => {
                     let items = queue.mails.len() - queue.exempt;
                     let fits = items < self.0.items_max && queue.bytes + bytes <= self.0.bytes_max;
                     if !fits && items > 0 {
@@ -99,11 +99,11 @@ impl<T> Sender<T> {
                     queue.mails.push(mail);
                     queue.bytes += bytes;
                 }
-                Place::Exempt => {
+                Counted::Exempt => {
                     queue.mails.push(mail);
                     queue.exempt += 1;
                 }
-                Place::Last => queue.last = Some(mail),
+                Counted::Last => queue.last = Some(mail),
             }
             was_empty
         };

@@ -4,7 +4,7 @@ use super::outbox::{Outbox, Size};
 
 /// Counts the outboxes in use and keeps unused ones.
 #[derive(Debug, Default)]
-pub(crate) struct Pool {
+pub(crate) struct OutboxPool {
     #[expect(clippy::vec_box, reason = "connections hold boxes, so that an idle one costs a pointer")]
     spare: Vec<Box<Outbox>>,
     in_use: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Pool {
 /// Unused outboxes that are kept; more are freed, so that a burst has no lasting effect.
 pub(crate) const POOLED_MAX: usize = 64;
 
-impl Pool {
+impl OutboxPool {
     pub(crate) fn take(&mut self) -> Box<Outbox> {
         self.in_use += 1;
         let outbox = self.spare.pop().unwrap_or_default();

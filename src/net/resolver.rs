@@ -14,12 +14,12 @@ const ADDRESSES_MAX: usize = 16;
 
 /// A question, and whom to tell the answer.
 type Job = Box<dyn FnOnce() + Send>;
-type Shared = Arc<Mutex<Receiver<Job>>>;
+type Jobs = Arc<Mutex<Receiver<Job>>>;
 
 /// Threads are begun when they are needed, and end when this is dropped.
 #[derive(Default)]
 pub(crate) struct Resolver {
-    jobs: Option<(Sender<Job>, Shared)>,
+    jobs: Option<(Sender<Job>, Jobs)>,
     threads: usize,
 }
 

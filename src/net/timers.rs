@@ -16,12 +16,12 @@ pub struct TimerId {
 }
 
 pub(crate) struct Timers<T> {
-    slab: Slab<Timer<T>>,
+    slab: Slab<Armed<T>>,
     due: BinaryHeap<Reverse<(Instant, TimerId)>>,
     number: u64,
 }
 
-struct Timer<T> {
+struct Armed<T> {
     number: u64,
     period: Option<Duration>,
     /// `None` while it is being run.
@@ -42,7 +42,7 @@ impl<T> Timers<T> {
     /// Sets a timer, once or, with a period, again and again.
     pub(crate) fn set(&mut self, at: Instant, period: Option<Duration>, call: T) -> TimerId {
         self.number += 1;
-        let key = self.slab.insert(Timer { number: self.number, period, call: Some(call) });
+        let key = self.slab.insert(Armed { number: self.number, period, call: Some(call) });
         let id = TimerId { number: self.number, key };
         self.due.push(Reverse((at, id)));
         id

@@ -10,19 +10,19 @@ const STEPS: usize = 1 << STEPS_BITS;
 const BUCKETS: usize = 32 * STEPS;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Turns {
+pub(crate) struct TurnLengths {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
     longest: Duration,
 }
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO }
+impl Default for TurnLengths {
+    fn default() -> TurnLengths {
+        TurnLengths { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO }
     }
 }
 
-impl Turns {
+impl TurnLengths {
     pub(crate) fn record(&mut self, length: Duration) {
         self.counts[bucket(length)] += 1;
         self.count += 1;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_all_turns() {
-        let mut turns = Turns::default();
+        let mut turns = TurnLengths::default();
         assert_eq!(turns.all_but(1), Duration::ZERO);
         for _ in 0..999 {
             turns.record(Duration::from_micros(8));

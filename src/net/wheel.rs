@@ -19,14 +19,14 @@ pub(crate) struct Wheel {
     /// A bit for each slot that has a list, to find the next one without looking at all.
     filled: [u64; SLOTS / 64],
     /// By index.
-    links: Vec<Link>,
+    links: Vec<WheelLink>,
     /// Everything up to this tick has been looked at.
     now: u32,
     filed: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Link {
+struct WheelLink {
     previous: u32,
     next: u32,
     deadline: u32,
@@ -36,11 +36,11 @@ struct Link {
 
 impl Wheel {
     #[cfg(test)]
-    pub(crate) const LINK_BYTES: usize = size_of::<Link>();
+    pub(crate) const LINK_BYTES: usize = size_of::<WheelLink>();
 
     pub(crate) fn new(expected: usize) -> Wheel {
         let mut links = Vec::with_capacity(expected + 1);
-        links.push(Link::default());
+        links.push(WheelLink::default());
         Wheel { heads: Box::new([NONE; SLOTS]), filled: [0; SLOTS / 64], links, now: 1, filed: 0 }
     }
 
@@ -58,7 +58,7 @@ impl Wheel {
     /// Sets the deadline of `index`; one that is not later than now comes with the next tick.
     pub(crate) fn set(&mut self, index: u32, deadline: u32) {
         while self.links.len() <= index as usize {
-            self.links.push(Link::default());
+            self.links.push(WheelLink::default());
         }
         let deadline = deadline.max(self.now + 1);
         self.links[index as usize].deadline = deadline;
@@ -140,7 +140,7 @@ impl Wheel {
     }
 
     fn unfile(&mut self, index: u32) {
-        let Link { previous, next, tick, .. } = self.links[index as usize];
+        let WheelLink { previous, next, tick, .. } = self.links[index as usize];
         let slot = tick as usize % SLOTS;
         if previous == NONE {
             self.heads[slot] = next;

@@ -44,23 +44,8 @@ const UNLAYERED: [&str; 2] = ["bench", "fuzzing"];
 /// Names of mio's outside of `net`: preparing a server makes the poller and the waker, benches make up readiness.
 const MIO_ALLOWED: [(&str, &[&str]); 2] =
     [("src/server/start/prepared.rs", &["Poll", "Waker"]), ("src/bench.rs", &["Token"])];
-/// Names that several types have, and why.
-const SHARED_NAMES: [(&str, &str); 13] = [
-    ("Connection", "users see client::blocking::Connection, and never the reactor's"),
-    ("Turns", "what users are told, and what it is measured with"),
-    ("Prepared", "users see the message, and never the server that is about to start"),
-    ("Pool", "of threads, and of outboxes"),
-    ("Phase", "of a turn's end, and of a session"),
-    // One of them at least is private to its file.
-    ("Entry", "of a history; of the table of addresses"),
-    ("Kind", "of a connection; of an item in an outbox"),
-    ("Link", "users see that of a client; the others join slots of a list"),
-    ("Network", "users see that of the configuration; the other is a key of the table of addresses"),
-    ("Place", "in a history; in the mailbox"),
-    ("Shared", "what the two ends of a channel own together"),
-    ("Step", "what one step of a decoder gives"),
-    ("Timer", "what is due; an entry of the heap"),
-];
+/// A name that two types have: users see `client::blocking::Connection`, and never the reactor's.
+const SHARED_NAME: &str = "Connection";
 const SOCKET_TYPES: [&str; 7] =
     ["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "UnixDatagram", "socket2"];
 
@@ -175,13 +160,12 @@ fn each_type_has_a_name_of_its_own() {
             found.entry(name).or_default().push(format!("{}:{line}", source.path));
         }
     }
-    let is_shared = |name: &str| SHARED_NAMES.iter().any(|(shared, _)| *shared == name);
     let wrong: Vec<_> = found
         .iter()
-        .filter(|(name, places)| places.len() > 1 && !is_shared(name))
+        .filter(|(name, places)| (places.len() > 1) != (*name == SHARED_NAME))
         .map(|(name, places)| format!("{name}: {}", places.join(", ")))
         .collect();
-    none("Each type has a name of its own (or a reason in SHARED_NAMES in this file)", &wrong);
+    none("Each type has a name of its own (but SHARED_NAME in this file)", &wrong);
 }
 
 /// The server's own long polling shows that what applications have for transports of their own is enough.

@@ -17,7 +17,7 @@ use crate::session::state::{Awaited, Held, Progress, Waiting};
 use std::time::Duration;
 
 /// What was done with the bytes at the start of the input.
-enum Step {
+enum HttpStep {
     /// There is no complete request yet.
     More,
     /// A request of this many bytes was answered.
@@ -104,18 +104,18 @@ impl Dispatch {
                 return Some((start, progress));
             }
             match self.step(fd, &mut bytes[start..], &mut progress) {
-                Ok(Step::More) => {
+                Ok(HttpStep::More) => {
                     if is_new {
                         self.server.sessions.begin_request_timeout(fd);
                     }
                     return Some((start, progress));
                 }
-                Ok(Step::Later(timeout)) => {
+                Ok(HttpStep::Later(timeout)) => {
                     self.server.sessions.connections.deadline(fd, timeout);
                     return Some((start, progress));
                 }
-                Ok(Step::Begun(used)) => return Some((start + used, progress)),
-                Ok(Step::Done(used)) => {
+                Ok(HttpStep::Begun(used)) => return Some((start + used, progress)),
+                Ok(HttpStep::Done(used)) => {
                     start += used;
                     (progress, is_new) = (Progress::default(), true);
                 }
@@ -127,9 +127,9 @@ impl Dispatch {
         }
     }
 
-    fn step(&mut self, fd: Fd, bytes: &mut [u8], progress: &mut Progress) -> Result<Step, Refusal> {
+    fn step(&mut self, fd: Fd, bytes: &mut [u8], progress: &mut Progress) -> Result<HttpStep, Refusal> {
         let sessions = &mut self.server.sessions;
-        let Some(end) = sessions.request_end(fd, bytes, progress)? else { return Ok(Step::More) };
+        let Some(end) = sessions.request_end(fd, bytes, progress)? else { return Ok(HttpStep::More) };
         let (head_bytes, rest) = bytes.split_at_mut(end.head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");
@@ -141,7 +141,7 @@ impl Dispatch {
         if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
             sessions.stats.requests += 1;
             sessions.respond(fd, script, head.method == "HEAD", head.keeps_alive());
-            return Ok(Step::Done(end.len()));
+            return Ok(HttpStep::Done(end.len()));
         }
         let listener = sessions.listener(fd);
         let router = sessions.paths.router();
@@ -153,15 +153,15 @@ impl Dispatch {
             }
             Some(None) => {
                 sessions.not_found(fd, &head)?;
-                return Ok(Step::Done(end.len()));
+                return Ok(HttpStep::Done(end.len()));
             }
         };
         let request = Request { fd, head, body, params, route };
         if sessions.is_post(route, &request.head) {
             self.take_post(&request)?;
-            return Ok(Step::Done(end.len()));
+            return Ok(HttpStep::Done(end.len()));
         }
-        let Some(awaited) = self.hand_over(route, &request)? else { return Ok(Step::Done(end.len())) };
+        let Some(awaited) = self.hand_over(route, &request)? else { return Ok(HttpStep::Done(end.len())) };
         let waiting = Waiting {
             route,
             head_len: end.head_len,
@@ -177,9 +177,9 @@ impl Dispatch {
         });
         let config = &self.server.sessions.config;
         Ok(match awaited {
-            Awaited::Body(_) => Step::Begun(end.len()),
-            Awaited::Poll(_) | Awaited::Output(_) => Step::Later(config.poll_hold),
-            Awaited::Handshake | Awaited::Response => Step::Later(config.request_timeout),
+            Awaited::Body(_) => HttpStep::Begun(end.len()),
+            Awaited::Poll(_) | Awaited::Output(_) => HttpStep::Later(config.poll_hold),
+            Awaited::Handshake | Awaited::Response => HttpStep::Later(config.request_timeout),
         })
     }
 

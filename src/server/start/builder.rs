@@ -13,7 +13,7 @@ use crate::server::api::handler::{Callbacks, Handler, every_callback};
 #[cfg(any(test, feature = "sim"))]
 use crate::server::dispatch::Dispatch;
 use crate::server::start::event_loop::{EventLoop, Running};
-use crate::server::start::prepared::{Factory, Parts, Prepared, TcpListen, invalid};
+use crate::server::start::prepared::{Factory, Parts, PreparedServer, TcpListen, invalid};
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
@@ -283,14 +283,14 @@ impl Builder {
         self.prepare_unbound()?.build()
     }
 
-    fn prepare(self) -> io::Result<Prepared> {
+    fn prepare(self) -> io::Result<PreparedServer> {
         if self.addresses.is_empty() && self.tcp.is_empty() {
             return Err(invalid("no address to listen on: call listen first"));
         }
         self.parts()?.prepare(true)
     }
 
-    fn prepare_unbound(self) -> io::Result<Prepared> {
+    fn prepare_unbound(self) -> io::Result<PreparedServer> {
         self.parts()?.prepare(false)
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Parts {
 }
 
 /// A server for which everything that can fail has been done. It can still be moved to another thread.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedServer {
     config: Config,
     signals: Option<Signals>,
     reread: Option<Reread>,
@@ -65,7 +65,7 @@ pub(crate) struct Prepared {
 
 impl Parts {
     /// Does everything that can fail. `binds`: binds the addresses too.
-    pub(crate) fn prepare(self, binds: bool) -> io::Result<Prepared> {
+    pub(crate) fn prepare(self, binds: bool) -> io::Result<PreparedServer> {
         let config = self.config;
         for (listener, framing, _) in &self.tcp {
             let address = &listener.address;
@@ -97,7 +97,7 @@ impl Parts {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, mailbox) = mailbox(waker, config.mailbox_items_max, config.mailbox_bytes_max);
         let (framings, tcp) = self.tcp.into_iter().map(|(_, framing, factory)| (framing, factory)).unzip();
-        Ok(Prepared {
+        Ok(PreparedServer {
             signals: if self.takes_signals { Some(Signals::new()?) } else { None },
             config,
             reread: self.reread,
@@ -117,7 +117,7 @@ impl Parts {
     }
 }
 
-impl Prepared {
+impl PreparedServer {
     pub(crate) fn build(self) -> io::Result<EventLoop> {
         let addresses = self.addresses.clone();
         Ok(EventLoop::new(self.reactor()?, addresses))

@@ -42,7 +42,7 @@ struct Member {
 #[derive(Debug)]
 struct Seat {
     fd: Fd,
-    links: Vec<Link>,
+    links: Vec<GroupLink>,
     /// The position of each group in `links`, once they are many.
     #[expect(
         clippy::box_collection,
@@ -52,7 +52,7 @@ struct Seat {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct GroupLink {
     group: u32,
     /// The position of this membership in the group's members.
     member: u32,
@@ -139,7 +139,7 @@ impl Groups {
         let member = self.count(group) as u32;
         let seat = self.seat_mut(fd);
         let link = seat.links.len() as u32;
-        seat.push(Link { group, member });
+        seat.push(GroupLink { group, member });
         self.groups[group as usize].members.push(Member { index: fd.index(), link });
         self.memberships += 1;
         member as usize + 1
@@ -231,7 +231,7 @@ impl Seat {
         }
     }
 
-    fn push(&mut self, link: Link) {
+    fn push(&mut self, link: GroupLink) {
         self.links.push(link);
         if let Some(by_group) = &mut self.by_group {
             by_group.insert(link.group, self.links.len() as u32 - 1);

@@ -57,9 +57,9 @@ pub(crate) type Done = Arc<dyn Fn(TaskId, Result<TaskOutput, TaskError>) + Send 
 pub(crate) type Work = Box<dyn FnOnce() -> TaskOutput + Send>;
 
 /// When it is dropped, each of its threads ends once its work is done.
-pub(crate) struct Pool(Arc<Shared>);
+pub(crate) struct ThreadPool(Arc<Workers>);
 
-struct Shared {
+struct Workers {
     done: Done,
     state: Mutex<State>,
     /// There is a job, or one thread too many.
@@ -75,10 +75,10 @@ struct State {
     is_open: bool,
 }
 
-impl Pool {
-    pub(crate) fn new(threads_max: usize, done: Done) -> Pool {
+impl ThreadPool {
+    pub(crate) fn new(threads_max: usize, done: Done) -> ThreadPool {
         let state = State { jobs: VecDeque::new(), threads: 0, threads_max, idle: 0, is_open: true };
-        Pool(Arc::new(Shared { done, state: Mutex::new(state), changed: Condvar::new() }))
+        ThreadPool(Arc::new(Workers { done, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
     /// Queues work. If there is no thread to do it, the work is dropped and this fails.
@@ -122,14 +122,14 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.0.lock().is_open = false;
         self.0.changed.notify_all();
     }
 }
 
-impl Shared {
+impl Workers {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

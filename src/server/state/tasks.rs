@@ -1,13 +1,13 @@
 //! Slow work, done on other threads: which tasks there are, and who is told of their results.
 
-use crate::server::state::pool::{Done, Pool, TaskError, TaskId, Work};
+use crate::server::state::pool::{Done, TaskError, TaskId, ThreadPool, Work};
 use std::collections::HashMap;
 
 /// All tasks without a result yet. `F` is who gets the result.
 pub(crate) struct Tasks<F> {
     finishes: HashMap<TaskId, F>,
     /// `None` until there is a task.
-    pool: Option<Pool>,
+    pool: Option<ThreadPool>,
     count: u64,
     is_closed: bool,
 }
@@ -45,7 +45,7 @@ impl<F> Tasks<F> {
         }
         self.count += 1;
         let id = TaskId::new(self.count);
-        let pool = self.pool.get_or_insert_with(|| Pool::new(threads, done()));
+        let pool = self.pool.get_or_insert_with(|| ThreadPool::new(threads, done()));
         pool.add(id, work).map_err(|error| TaskError::NoThread(error.kind()))?;
         self.finishes.insert(id, finish);
         Ok(id)
@@ -65,7 +65,7 @@ impl<F> Tasks<F> {
     pub(crate) fn abandon(&self) -> (Vec<TaskId>, Vec<Work>) {
         let mut ids: Vec<_> = self.finishes.keys().copied().collect();
         ids.sort_unstable();
-        let work = self.pool.iter().flat_map(Pool::take).map(|(_, work)| work).collect();
+        let work = self.pool.iter().flat_map(ThreadPool::take).map(|(_, work)| work).collect();
         (ids, work)
     }
 }
