@@ -131,6 +131,8 @@ impl<'a> Files<'a> {
 fn ranges(code: &str, keyword: &str, is_meant: impl Fn(&str, &str) -> bool) -> Vec<(usize, usize)> {
     let items = words(code, keyword).map(|at| (at, end_of_item(code, at)));
     let before = |at: usize| code[..at].rsplit(['\n', ';', '}']).next().unwrap_or_default().trim_start();
+    // Not the `use<'a>` of a type.
+    let items = items.filter(|(at, _)| code[at + keyword.len()..].starts_with(' '));
     items.filter(|(at, end)| is_meant(before(*at), &code[*at..*end])).collect()
 }
 
