@@ -137,6 +137,36 @@ fn a_host_can_turn_the_loop_itself() {
     client.join().expect("a good client");
 }
 
+struct Ticked(&'static str, mpsc::Sender<&'static str>);
+
+impl Handler for Ticked {
+    fn on_timer(&mut self, _: &mut Server, _: TimerId) {
+        self.1.send(self.0).expect("the test waits");
+    }
+}
+
+#[test]
+fn what_a_host_begins_between_two_polls_belongs_to_the_servers_own_handler() {
+    let (told, ticks) = mpsc::channel();
+    let other = told.clone();
+    let mut event_loop = Server::builder()
+        .listen("127.0.0.1:0")
+        .handler(move || Ticked("own", told.clone()))
+        .route("/other", move || Ticked("other", other.clone()))
+        .build()
+        .expect("a free port");
+    event_loop.server().timer(Duration::ZERO);
+    let patience = Patience::new();
+    let ticked = loop {
+        patience.check("the timer");
+        event_loop.poll(Some(Duration::from_millis(10))).expect("the poller works");
+        if let Ok(ticked) = ticks.try_recv() {
+            break ticked;
+        }
+    };
+    assert_eq!(ticked, "own");
+}
+
 #[test]
 fn poll_returns_after_its_timeout_at_the_latest() {
     let mut event_loop = echo().listen("127.0.0.1:0").build().expect("a free port");

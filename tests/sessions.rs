@@ -263,3 +263,23 @@ fn a_session_that_is_ending_lives_on_only_if_its_client_takes_something() {
     }
     assert!(!alive(lazy), "it only says that it is there");
 }
+
+#[test]
+fn the_first_reason_counts_however_a_session_ends_then() {
+    type End = fn(&Live, Fd);
+    let ends: [End; 3] = [
+        |live, fd| assert!(live.ask(move |server| server.end_session(fd, Side::Local, 1000, ""))),
+        |live, fd| assert!(live.ask(move |server| server.reset(fd))),
+        |live, _| live.handle.shutdown().expect("the server takes mail"),
+    ];
+    for end in ends {
+        let (told, ended) = mpsc::channel();
+        let builder = opening(|config| config.shutdown_timeout = Duration::from_millis(50));
+        let live = Live::start(builder.on_close(move |_, fd, reason| drop(told.send((fd, reason.clone())))));
+        let (_client, fd) = open_session(&live);
+        assert!(live.ask(move |server| server.disconnect(fd, 4000, "enough")));
+        end(&live, fd);
+        let (closed, reason) = ended.recv().expect("it ends");
+        assert_eq!((closed, reason.code, &*reason.text), (fd, 4000, "enough"), "{reason:?}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::fd::Fd;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -120,7 +120,10 @@ impl Stream {
 
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Stream::Socket(socket) => Ok(rustix::io::writev(socket, slices)?),
+            // Unlike writev, this has a flag against the signal.
+            Stream::Socket(socket) => {
+                Ok(rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), SEND_FLAGS)?)
+            }
             Stream::Socketless => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(stream) => stream.write_vectored(slices),

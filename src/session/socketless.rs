@@ -212,6 +212,8 @@ impl Sessions {
         if reason.cause == Cause::Shutdown && self.parked(fd).is_none() {
             return self.connections.kill(fd, reason);
         }
+        // However it ends now, this is why.
+        self.connections.note_reason(fd, reason.clone());
         self.change_session(fd, |session| {
             if let Session::Socketless(socketless) = session {
                 socketless.end = Some(Box::new(reason));
@@ -232,11 +234,11 @@ impl Sessions {
 
     /// Kills a session. If it was ending already, its earlier reason is kept.
     pub(crate) fn kill_session(&mut self, fd: Fd, reason: CloseReason) -> bool {
-        let Some(socketless) = self.socketless_mut(fd) else { return false };
-        // `end` stays set, because a session without it counts as established.
-        let reason = socketless.end.as_deref().cloned().unwrap_or(reason);
-        self.connections.kill(fd, reason);
-        true
+        let is_one = self.socketless(fd).is_some();
+        if is_one {
+            self.connections.kill(fd, reason);
+        }
+        is_one
     }
 
     /// Its client gave no sign for too long.

@@ -15,8 +15,6 @@ pub(crate) struct WebSocketRead {
     pub(crate) route: Route,
     /// It speaks `swio.1`.
     pub(crate) is_labelled: bool,
-    /// When its last message before this read came, as noted by `Liveness::note`.
-    pub(crate) spoke: u8,
     limits: MessageLimits,
     rates: Rates,
 }
@@ -44,11 +42,11 @@ impl Sessions {
         }
         websocket.marks.set(Marks::PINGED, false);
         let route = websocket.route;
-        let (is_labelled, spoke) = (websocket.format.is_labelled(), websocket.spoke);
+        let is_labelled = websocket.format.is_labelled();
         let (mut limits, rates) = self.limits(route);
         // The labels before a payload are not for the handler.
         limits.in_parts &= !is_labelled;
-        Some(WebSocketRead { route, is_labelled, spoke, limits, rates })
+        Some(WebSocketRead { route, is_labelled, limits, rates })
     }
 
     /// Decodes the next message, control frame, or part of one from the start of `bytes`, which are not empty.
@@ -63,7 +61,8 @@ impl Sessions {
         let is_open = websocket.phase == ClosePhase::Open;
         match websocket.decoder.whole(bytes, &read.limits) {
             Ok(Some((used, event))) => {
-                if matches!(event, Event::Message(..)) {
+                // Of a labelled message it is not known yet whether it is only a sign of life.
+                if matches!(event, Event::Message(..)) && !read.is_labelled {
                     websocket.spoke = self.liveness.note(connection.heard);
                 }
                 if !connection.meter.take_messages(1, &read.rates) {
@@ -83,6 +82,14 @@ impl Sessions {
                 step => step,
             },
             Err(error) => Step::Broken(error),
+        }
+    }
+
+    /// Notes that a message came, for the idle timeout.
+    pub(crate) fn note_message(&mut self, fd: Fd) {
+        let Some(connection) = self.connections.open_mut(fd) else { return };
+        if let Session::WebSocket(websocket) = &mut connection.session {
+            websocket.spoke = self.liveness.note(connection.heard);
         }
     }
 

@@ -11,21 +11,18 @@ use crate::session::frame::Frame;
 use crate::session::route::Route;
 
 impl Dispatch {
-    /// Takes a frame of `swio.1`. `spoke`: when the last frame came that was more than a sign of life.
-    pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8], spoke: u8) {
+    /// Takes a frame of `swio.1`.
+    pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8]) {
         let (query, payload) = PageCommand::split(frame);
-        match self.server.sessions.parse_command(query) {
+        let command = self.server.sessions.parse_command(query);
+        if !matches!(command, Ok(PageCommand::Ping)) {
+            self.server.sessions.note_message(fd);
+        }
+        match command {
             Ok(PageCommand::Send) => self.deliver(route, Frame::new(fd, opcode, payload)),
             // A WebSocket has a frame for it.
             Ok(PageCommand::Close { .. }) => self.bad_command(route, fd, CommandError::CloseOnWebSocket),
-            Ok(command) => {
-                if let (PageCommand::Ping, Some(websocket)) =
-                    (&command, self.server.sessions.websocket_mut(fd))
-                {
-                    websocket.spoke = spoke;
-                }
-                self.run_command(route, fd, &command);
-            }
+            Ok(command) => self.run_command(route, fd, &command),
             Err(error) => self.bad_command(route, fd, error),
         }
     }

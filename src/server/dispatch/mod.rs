@@ -200,7 +200,9 @@ impl App for Dispatch {
         match admission {
             Admission::Welcome => {
                 self.server.sessions.accept_http(fd, listener);
-                self.call("on_connect", Route::ROOT, None, |handler, server| handler.on_connect(server, fd));
+                self.call("on_connect", Route::ROOT, Some(fd), |handler, server| {
+                    handler.on_connect(server, fd)
+                });
             }
             Admission::MemoryFull => self.server.sessions.refuse(fd, Refusal::MemoryFull),
             Admission::ServerFull => self.server.sessions.refuse(fd, Refusal::ServerFull),

@@ -4,6 +4,7 @@ use crate::net::reactor::Reactor;
 use crate::net::{App as _, AppPhase};
 use crate::server::dispatch::Dispatch;
 use crate::server::{Handle, Server};
+use crate::session::route::Route;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -94,9 +95,12 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The server, between two polls. What is pushed is written during the next one.
+    /// The server, between two polls. What is pushed is written during the next one. Timers, tasks and watches that
+    /// are begun here belong to the server's own handler, as those of [`Handle::run`] do.
     pub fn server(&mut self) -> &mut Server {
-        &mut self.reactor.app.server
+        let server = &mut self.reactor.app.server;
+        server.route = Route::ROOT;
+        server
     }
 
     /// A handle to the server, for other threads.
