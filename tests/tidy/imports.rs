@@ -9,8 +9,8 @@ type Module = Vec<String>;
 /// All files of the crate but for its tests.
 pub(crate) struct Files<'a> {
     files: BTreeMap<Module, &'a Source>,
-    /// What a file has from another by `pub use`: its name there, and where it is defined, as far as the next file.
-    passed_on: BTreeMap<(Module, String), (Module, String)>,
+    /// What a file has from another by `pub use`, and from which.
+    passed_on: BTreeMap<(Module, String), Module>,
 }
 
 /// A file names another, or itself.
@@ -32,9 +32,7 @@ impl<'a> Files<'a> {
         let mut passed_on = BTreeMap::new();
         for source in files.files.values() {
             let imports = files.imports(source).into_iter().filter(|import| import.is_passed_on);
-            passed_on.extend(
-                imports.map(|import| ((source.module(), import.name.clone()), (import.of, import.name))),
-            );
+            passed_on.extend(imports.map(|import| ((source.module(), import.name), import.of)));
         }
         files.passed_on = passed_on;
         files
@@ -104,9 +102,9 @@ impl<'a> Files<'a> {
                 if import.is_passed_on && words(&used, &import.name).next().is_none() {
                     continue;
                 }
-                let (mut of, mut name) = (import.of, import.name);
-                while let Some((next, as_there)) = self.passed_on.get(&(of.clone(), name.clone())) {
-                    (of, name) = (next.clone(), as_there.clone());
+                let (mut of, name) = (import.of, import.name);
+                while let Some(next) = self.passed_on.get(&(of.clone(), name.clone())) {
+                    of = next.clone();
                 }
                 if of != source.module() {
                     let place = format!("{}:{}: {}::{name}", source.path, import.line, of.join("::"));
