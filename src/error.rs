@@ -89,10 +89,12 @@ impl fmt::Display for JoinError {
             JoinError::Gone => "no such connection (any more)",
             JoinError::Closing => "the connection is closing",
             JoinError::NotOpen => "the connection is not open yet, or speaks nothing but HTTP",
-            JoinError::NameLength => "the name is empty or too long",
-            JoinError::DataLength => "what is said about the user is too long",
-            JoinError::ConnectionFull => "the connection is in too many topics",
-            JoinError::TopicsFull => "there are too many topics",
+            JoinError::NameLength => {
+                "the topic's name or the user id is empty, or longer than topic_bytes_max or uid_bytes_max"
+            }
+            JoinError::DataLength => "the user's data is longer than user_data_bytes_max",
+            JoinError::ConnectionFull => "the connection is in topics_per_connection_max topics already",
+            JoinError::TopicsFull => "there are topics_max topics already",
             JoinError::NoRandomness => "the system gives no random numbers",
         })
     }
@@ -173,8 +175,9 @@ impl fmt::Display for Cause {
 ///
 /// let reason = CloseReason::new(Side::Peer, 1001, "going away", Cause::Requested);
 /// assert_eq!(reason.to_string(), "closed by the peer, 1001 \"going away\"");
-/// let reason = CloseReason::new(Side::Local, 1009, "message too big", Cause::TooBig("message too big"));
-/// assert_eq!(reason.to_string(), "closed by this side, 1009 (too big: message too big)");
+/// let what = "message over message_bytes_max";
+/// let reason = CloseReason::new(Side::Local, 1009, what, Cause::TooBig(what));
+/// assert_eq!(reason.to_string(), "closed by this side, 1009 (too big: message over message_bytes_max)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -257,6 +260,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Panic { callback, message } => write!(f, "{callback} panicked: {message}"),
+            // The peer is told the same by these codes (RFC 6455 §7.4.1).
+            Fault::Protocol { code: code @ (1008 | 1009), what } => {
+                write!(f, "the peer exceeded a limit ({code}): {what}")
+            }
             Fault::Protocol { code, what } => write!(f, "the peer broke the protocol ({code}): {what}"),
             Fault::Accept(error) => write!(f, "accept failed: {error}"),
             Fault::Connect { url, cause, text } if text.is_empty() => {
@@ -265,7 +272,7 @@ impl fmt::Display for Fault {
             // The system's error text says it all.
             Fault::Connect { url, cause: Cause::Io(_), text } => write!(f, "can't connect to {url}: {text}"),
             Fault::Connect { url, cause, text } => write!(f, "can't connect to {url}: {cause}: {text}"),
-            Fault::Settings(error) => write!(f, "the settings were not taken over: {error}"),
+            Fault::Settings(error) => write!(f, "the settings were not applied: {error}"),
         }
     }
 }

@@ -157,19 +157,33 @@ fn a_foreign_page_is_refused_by_its_origin() {
 
 #[test]
 fn a_list_of_origins_lets_in_these_and_no_others() {
-    let allowed = vec!["https://one.example".to_owned(), "http://localhost:8080".to_owned()];
+    let allowed = ["https://one.example", "http://localhost:8080"].map(str::to_owned).into();
     let live = Live::start(Server::builder().configure(|config| config.origins = Origins::List(allowed)));
-    for origin in ["https://one.example", "http://localhost:8080"] {
+    // The server's own are let in with any list.
+    for origin in ["https://one.example", "http://localhost:8080", "http://test"] {
         let mut client = live.client();
         client.send(upgrade_with(&format!("Origin: {origin}\r\n")));
         client.expect_101();
     }
     for origin in
-        ["http://one.example", "https://one.example.evil", "http://localhost", "http://test", "null"]
+        ["http://one.example", "https://one.example.evil", "http://localhost", "http://test:81", "null"]
     {
         let answer = refused(&live, upgrade_with(&format!("Origin: {origin}\r\n")));
         assert_eq!(answer.status, 403, "{origin}");
+        let told = format!("origin \"{origin}\" is not allowed (Config::origins)\n");
+        assert_eq!(answer.text(), told);
     }
+    // Whatever it is, what is told of it is short and printable.
+    let answer = refused(&live, upgrade_with(&format!("Origin: \"\t\u{e9}{}\r\n", "x".repeat(200))));
+    let told = format!("origin \"\\\"\\t\\xc3\\xa9{}\" is not allowed (Config::origins)\n", "x".repeat(88));
+    assert_eq!((answer.status, answer.text()), (403, &*told));
+    let answer = refused(&live, upgrade_with("Sec-Fetch-Site: cross-site\r\n"));
+    assert_eq!(answer.text(), "pages of other sites are not allowed (Config::origins)\n");
+    let list = Origins::List(vec!["null".into()]);
+    let of_files = Live::start(Server::builder().configure(|config| config.origins = list));
+    let mut client = of_files.client();
+    client.send(upgrade_with("Origin: null\r\n"));
+    client.expect_101();
     let any = Live::start(Server::builder().configure(|config| config.origins = Origins::Any));
     let mut client = any.client();
     client.send(upgrade_with("Origin: null\r\n"));

@@ -73,11 +73,12 @@ fn sighup_reads_the_settings_again() {
     process.write("message_bytes_max = 2000\nbacklogg = 3");
     process.signal(Signal::HUP);
     let told = process.line();
-    assert!(told.starts_with("settings: the settings were not taken over: "), "{told}");
+    assert!(told.starts_with("settings: the settings were not applied: "), "{told}");
     assert!(told.ends_with("again.toml:2: backlogg is not known: is it backlog?"), "{told}");
     client.text(&"x".repeat(1_025));
     client.until_close(1009);
-    assert_eq!(process.line(), "settings: the peer broke the protocol (1009): message too big");
+    let told = "settings: the peer exceeded a limit (1009): message over message_bytes_max";
+    assert_eq!(process.line(), told);
     process.write("");
     process.signal(Signal::HUP);
     assert_eq!(process.line(), "settings: a message may have 2097152 bytes now");

@@ -145,13 +145,13 @@ fn huge_packages_arrive_whole_up_to_the_limit() {
         });
         assert_eq!(
             log.next(),
-            Told::Error(Some(fd), "the peer broke the protocol (1009): package too big".into())
+            Told::Error(Some(fd), "the peer exceeded a limit (1009): package over message_bytes_max".into())
         );
         drop(client);
         let (_, reason) = log.close();
         assert_eq!(
             (reason.by, reason.code, reason.cause),
-            (Side::Local, 1009, Cause::TooBig("package too big"))
+            (Side::Local, 1009, Cause::TooBig("package over message_bytes_max"))
         );
         still_serving(&live);
     }
@@ -539,7 +539,7 @@ fn rates_count_packages_and_bytes() {
             match log.next() {
                 Told::Receive(..) => packages += 1,
                 Told::Error(_, text) => {
-                    assert!(text.starts_with("the peer broke the protocol (1008)"), "{text}")
+                    assert!(text.starts_with("the peer exceeded a limit (1008)"), "{text}")
                 }
                 Told::Close(_, reason) => break reason.cause,
                 Told::Connect(_) => unreachable!("only one connects"),

@@ -71,7 +71,8 @@ pub struct Client {
 impl Client {
     /// A client for the server at a URL such as `ws://example.com:9501/chat?room=1`. If the URL is wrong,
     /// [`run`](Client::run), `start` and so on return the error. For each attempt the host name is looked up on another
-    /// thread, and all its addresses are tried in turn. For TLS (`wss://`) use a proxy.
+    /// thread, and all its addresses are tried in turn. `wss://` is not supported
+    /// yet: connect through a local TLS proxy such as stunnel.
     pub fn connect(url: impl Into<String>) -> Client {
         Client {
             url: url.into(),

@@ -141,7 +141,7 @@ impl PackageError {
 
     pub(crate) fn what(self) -> &'static str {
         match self {
-            PackageError::TooBig => "package too big",
+            PackageError::TooBig => "package over message_bytes_max",
             PackageError::LengthTooShort => "length shorter than its own head",
             PackageError::NoRoom => "no memory for partial packages",
         }

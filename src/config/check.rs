@@ -16,8 +16,10 @@ use std::time::Duration;
 ///     .expect_err("nobody could wait");
 /// assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 /// assert_eq!(error.to_string(), "backlog must be at least 1");
+/// // Where `main` returns it, it can be read too.
+/// assert_eq!(format!("{error:?}"), "Custom { kind: InvalidInput, error: backlog must be at least 1 }");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConfigError {
     key: String,
@@ -67,6 +69,13 @@ impl fmt::Display for ConfigError {
             write!(f, "{} ", self.key)?;
         }
         f.write_str(&self.what)
+    }
+}
+
+/// As [`Display`](fmt::Display): where `main` returns it, `Debug` is what its user reads.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

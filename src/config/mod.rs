@@ -53,8 +53,9 @@ pub enum Origins {
     /// because browsers send cookies with cross-site handshakes too: it is the defence against CSRF.
     #[default]
     Same,
-    /// Pages of these origins, written as browsers write them: `https://example.com`, `http://localhost:8080`, without
-    /// a path or a trailing slash.
+    /// Pages of these origins, and those of [`Same`](Origins::Same). Written as browsers write them:
+    /// `https://example.com`, `http://localhost:8080`, without a path or a trailing slash. A page that was opened from
+    /// a file has the origin `null`.
     List(Vec<String>),
     /// Any page.
     Any,

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What an operator asks for by a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// SIGTERM or SIGINT.
-    Terminate,
+    /// By the signal of this name.
+    Terminate(&'static str),
     /// SIGHUP.
     Hangup,
 }
@@ -59,7 +59,11 @@ impl Signals {
         if let Some(process) = &*lock() {
             process.is_untaken.store(false, Ordering::SeqCst);
         }
-        let signal = |number| if number == SIGHUP { Signal::Hangup } else { Signal::Terminate };
+        let signal = |number| match number {
+            SIGHUP => Signal::Hangup,
+            SIGINT => Signal::Terminate("SIGINT"),
+            _ => Signal::Terminate("SIGTERM"),
+        };
         self.0.pending().map(signal).collect()
     }
 }

@@ -64,6 +64,7 @@ use paths::Paths;
 use policy::Policy;
 use route::Route;
 use state::Session;
+use std::time::Instant;
 use tokens::Tokens;
 
 /// All connections with their protocol state, and everything that serves all of them alike.
@@ -101,6 +102,8 @@ pub(crate) struct Sessions {
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
+    /// When the log last warned of an origin.
+    pub(crate) origin_warned: Option<Instant>,
     /// Work for the server once the current callback has returned.
     pub(crate) follow_ups: Vec<FollowUp>,
 }
@@ -134,6 +137,7 @@ impl Sessions {
             paths,
             spare: Spare::default(),
             answering: None,
+            origin_warned: None,
             follow_ups: Vec::new(),
         }
     }

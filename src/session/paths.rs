@@ -139,6 +139,7 @@ impl Paths {
     pub(crate) fn widest(&self, config: &Config) -> Config {
         let mut widest = config.clone();
         for policy in &self.policies {
+            widest.event_streams |= policy.event_streams;
             widest.long_polling |= policy.long_polling;
             widest.message_bytes_max = widest.message_bytes_max.max(policy.message_bytes_max);
             widest.body_bytes_max = widest.body_bytes_max.max(policy.body_bytes_max);

@@ -8,10 +8,15 @@ use std::fmt;
 
 /// The script for pages, `swio.js`. With it a page writes `new Swio(url)` and gets the interface of a WebSocket,
 /// topics to subscribe to, and sessions that resume, over WebSocket, event stream and long polling alike. It needs
-/// nothing else. [`Builder::script`](crate::Builder::script) serves it; use this constant to serve it by other means.
+/// nothing else. [`Builder::script`](crate::Builder::script) serves it; use this text to serve it by other means.
 ///
-/// It has 27 KB, or 8 KB if a proxy compresses it. Its types and descriptions are in the crate's `src/page/swio.d.ts`.
-pub const SCRIPT: &str = include_str!("../page/swio.js");
+/// It has 27 KB, or 8 KB if a proxy compresses it. What it offers to pages, in the crate's `src/page/swio.d.ts`:
+///
+/// ```ts
+#[doc = include_str!("../page/swio.d.ts")]
+/// ```
+// A static: of a constant the documentation would show the whole value.
+pub static SCRIPT: &str = include_str!("../page/swio.js");
 
 /// Where the script is served.
 #[derive(Debug)]

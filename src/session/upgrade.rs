@@ -45,13 +45,7 @@ impl Sessions {
             true => Some(handshake::check(&request.head)?),
             false => None,
         };
-        handshake::check_origin(&request.head, &self.policy(request.route).origins).inspect_err(|_| {
-            let (fd, origin) = (request.fd, request.header("origin").unwrap_or("not text"));
-            log::debug!(
-                "{fd}: a page of {origin:?} asks for {:?}",
-                request.header("host").unwrap_or_default()
-            );
-        })?;
+        handshake::check_origin(&request.head, &self.policy(request.route).origins)?;
         let Some(accept) = accept else {
             let is_poll = self.is_poll(request.route, &request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });

@@ -91,7 +91,7 @@ impl Refusal {
             Refusal::TooManyHeaders => "too many headers",
             Refusal::BodyTooBig => "request body too big",
             Refusal::RequestTimeout => "the request took too long",
-            Refusal::Origin => "origin not allowed",
+            Refusal::Origin => "pages of other sites are not allowed (Config::origins)",
             Refusal::NotFound => "nothing is at this path",
             Refusal::NoRoom => "no memory for partial requests",
             Refusal::NotNow => "not now",

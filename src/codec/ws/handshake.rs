@@ -79,10 +79,11 @@ pub(crate) fn check_origin(head: &Head<'_>, allowed: &Origins) -> Result<(), Ref
         return Err(Refusal::Origin);
     }
     let origin = std::str::from_utf8(origin).map_err(|_| Refusal::Origin)?;
+    let is_own = head.value("host").is_some_and(|host| is_same_authority(origin, host));
     let is_allowed = match allowed {
         Origins::Any => true,
-        Origins::List(list) => list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
-        Origins::Same => head.value("host").is_some_and(|host| is_same_authority(origin, host)),
+        Origins::Same => is_own,
+        Origins::List(list) => is_own || list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
     };
     if is_allowed { Ok(()) } else { Err(Refusal::Origin) }
 }
@@ -205,6 +206,7 @@ mod tests {
         let list = Origins::List(vec!["https://b.example".into()]);
         assert!(judge("a", "Origin: https://b.example\r\n", &list));
         assert!(!judge("a", "Origin: http://b.example\r\n", &list));
+        assert!(judge("a:81", "Origin: http://a:81\r\n", &list), "the server's own pages too");
         assert!(judge("a", "Origin: null\r\n", &Origins::Any));
         for (site, is_foreign) in
             [("none", false), ("same-origin", false), ("same-site", true), ("cross-site", true)]

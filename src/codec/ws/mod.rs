@@ -100,7 +100,7 @@ impl ProtocolError {
             ProtocolError::CloseTooShort => "close payload of one byte",
             ProtocolError::CloseCode => "close code not allowed",
             ProtocolError::InvalidUtf8 => "text is not UTF-8",
-            ProtocolError::MessageTooBig => "message too big",
+            ProtocolError::MessageTooBig => "message over message_bytes_max",
             ProtocolError::TooManyFragments => "too many fragments",
             ProtocolError::NoRoom => "no memory for partial messages",
         }

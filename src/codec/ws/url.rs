@@ -28,7 +28,7 @@ impl fmt::Display for UrlError {
             UrlError::NotPrintable => "blanks and control characters have to be percent-encoded",
             UrlError::NotAscii => "only ASCII: names in punycode (xn--), paths percent-encoded",
             UrlError::Scheme => "a URL begins with ws://",
-            UrlError::Tls => "TLS is left to a proxy: wss:// is not spoken here",
+            UrlError::Tls => "wss:// is not supported yet; connect through a local TLS proxy such as stunnel",
             UrlError::Fragment => "a WebSocket URL has no fragment (#)",
             UrlError::Credentials => "credentials do not belong in the URL: send an Authorization header",
             UrlError::NoHost => "no host",

@@ -9,11 +9,11 @@ use crate::session::route::Route;
 impl Dispatch {
     pub(super) fn signalled(&mut self, signal: Signal) {
         match signal {
-            Signal::Terminate if self.server.stage == Stage::Serving => {
-                log::info!("asked to end by SIGTERM or SIGINT; a second one ends at once");
+            Signal::Terminate(name) if self.server.stage == Stage::Serving => {
+                log::info!("shutting down on {name}; a second signal ends at once");
                 self.server.shutdown();
             }
-            Signal::Terminate => self.server.shutdown_at_once(),
+            Signal::Terminate(_) => self.server.shutdown_at_once(),
             Signal::Hangup => {
                 let file = if self.server.reread.is_some() {
                     "the settings file is read again"

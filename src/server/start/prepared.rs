@@ -93,6 +93,12 @@ impl Parts {
             listeners.iter().map(|listener| listener.socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
         let script = self.script.map(Script::new).transpose();
         let script = script.map_err(|error| invalid(error.to_string()))?;
+        let widest = paths.widest(&config);
+        if script.is_some() && !(widest.event_streams || widest.long_polling) {
+            log::warn!(
+                "pages have no fallback where WebSockets do not get through: neither event_streams nor long_polling is on"
+            );
+        }
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, mailbox) = mailbox(waker, config.mailbox_items_max, config.mailbox_bytes_max);
@@ -176,6 +182,11 @@ fn bind(address: &str, protocol: u16, config: &Config, listeners: &mut Vec<Liste
             format!("can't listen on {address:?}: {error}; expected HOST:PORT, such as 127.0.0.1:9501");
         io::Error::new(error.kind(), what)
     };
+    if let Some((scheme, rest)) = address.split_once("://") {
+        let what =
+            format!("can't listen on {address:?}: write the address without {scheme}://, such as {rest:?}");
+        return Err(invalid(what));
+    }
     for address in address.to_socket_addrs().map_err(wrong)? {
         listeners.push(listener::bind(address, protocol, config).map_err(named)?);
     }
