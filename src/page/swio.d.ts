@@ -10,7 +10,8 @@ export as namespace Swio;
  *
  * ```js
  * const swio = new Swio("/");
- * swio.onmessage = ({ data }) => show(data);
+ * // Messages of topics come here too.
+ * swio.onmessage = ({ data, topic }) => { if (!topic) show(data); };
  * swio.subscribe("news").onmessage = ({ data }) => showNews(data);
  * swio.send("hello");
  * ```
@@ -25,7 +26,7 @@ export as namespace Swio;
 declare class Swio extends EventTarget {
   /**
    * `url`: as for WebSocket, or http(s), or relative to the page. The server gets its query. Throws if it is not such a
-   * URL, or if a transport is unknown.
+   * URL, or if an option or a transport is unknown.
    */
   constructor(url: string | URL, options?: Swio.Options);
 
@@ -50,12 +51,14 @@ declare class Swio extends EventTarget {
 
   /** The session is open: the first time, and after each reconnect. */
   onopen: ((event: Event) => void) | null;
+  /** A message without an event name. Those of topics too, after the subscription has got them: look at `topic`. */
   onmessage: ((event: Swio.MessageEvent) => void) | null;
   /**
    * The session was lost, all transports failed, or this is the final end. Browsers do not tell a page why a connection
-   * could not be opened, except with long polling: if the server refused it, the code is 1006 and the reason is
-   * `status 403`, or whatever the status was. To turn a page away for good, accept it and disconnect it with a code of
-   * 4000 or more.
+   * could not be opened, except with long polling. If it is the last transport, the code is 1006 and the reason is
+   * `status 403`, or whatever the server's status was, or `no long polling at this URL` if some other page is there. If
+   * the server does not allow the page's origin, browsers do not tell that either: the reason is empty. To turn a page
+   * away for good, accept it and disconnect it with a code of 4000 or more.
    */
   onclose: ((event: Swio.CloseEvent) => void) | null;
   onerror: ((event: Event) => void) | null;

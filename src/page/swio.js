@@ -232,7 +232,7 @@
         } else if (status === 408 && ++late === 3) {
           // The line is too slow for it, and what is behind it would wait for as long as the session lives.
           return this.lose(1006, "", false);
-        } else if (status === 0 || status === 408 || status === 429 || status >= 500) {
+        } else if (status === 0 || status === 200 || status === 408 || status === 429 || status >= 500) {
           if (status === 429) post.isInDoubt = wasInDoubt;
           await this.pause(failures++);
           if (this.isOver) return;
@@ -252,7 +252,7 @@
       return url;
     }
 
-    // An answer, or one of status 0 where none came.
+    // An answer, or one of status 0 where none came. One of status 200 without a body is somebody else's.
     async request(url, ms, init = {}) {
       const abort = new AbortController();
       const stop = () => abort.abort();
@@ -261,8 +261,8 @@
       try {
         const answer = await fetch(url, { credentials: "include", cache: "no-store", ...init, signal: abort.signal });
         return { status: answer.status, body: answer.status === 200 ? await answer.json() : undefined };
-      } catch {
-        return { status: 0 };
+      } catch (error) {
+        return { status: error instanceof SyntaxError ? 200 : 0 };
       } finally {
         clearTimeout(timer);
         this.abort.signal.removeEventListener("abort", stop);
@@ -371,7 +371,7 @@
       while (!this.isOver) {
         const { status, body } = await this.request(this.url(next), hold);
         if (this.isOver) return;
-        if (body) {
+        if (Array.isArray(body?.messages)) {
           failures = 0;
           if (this.session === undefined) {
             this.session = body.session;
@@ -389,7 +389,8 @@
         const isRefused = status >= 400 && status < 500 && status !== 429 && status !== 408;
         if (this.session === undefined || isRefused || isLasting) {
           if (!isRefused) this.leave();
-          return this.lose(1006, isRefused ? `status ${status}` : "", false);
+          const isForeign = status === 200 && this.session === undefined;
+          return this.lose(1006, isRefused ? `status ${status}` : isForeign ? "no long polling at this URL" : "", false);
         }
         await this.pause(failures++);
       }
@@ -422,6 +423,9 @@
   class Swio extends Target {
     constructor(url, options = {}) {
       super(["open", "message", "close", "error", "gap"]);
+      const known = Object.keys(DEFAULTS);
+      const unknown = Object.keys(options).find((name) => !known.includes(name));
+      if (unknown !== undefined) throw new TypeError(`options: some of ${known.join(", ")}, and not "${unknown}"`);
       const given = Object.entries(options).filter(([, value]) => value !== undefined);
       this._options = { ...DEFAULTS, ...Object.fromEntries(given) };
       const { transports } = this._options;

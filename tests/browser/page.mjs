@@ -412,6 +412,32 @@ const TESTS = {
     assert.deepEqual(seen, { type: 'close', code: 1006, reason, wasClean: false, willReconnect: false });
   },
 
+  async 'a page that asks where something else is, is told so'(page, transport) {
+    if (transport !== 'long-polling') return;
+    const reasons = [];
+    for (const body of ['<!doctype html>', '{"other":1}']) {
+      await page.route(/swio=poll/, (route) => route.fulfill({ status: 200, body }));
+      reasons.push(await page.evaluate(async () => {
+        if (swio.readyState !== Swio.CLOSED) await done();
+        window.swio = new Swio('/', { transports: ['long-polling'], attempts: 0 });
+        listen(swio, ['open', 'close']);
+        return (await next()).reason;
+      }));
+      await page.unroute(/swio=poll/);
+    }
+    assert.deepEqual(reasons, Array(2).fill('no long polling at this URL'));
+  },
+
+  async 'a page whose origin is not allowed is told nothing by the browser'(page, transport) {
+    const seen = await page.evaluate(async ([url, transport]) => {
+      await done();
+      window.swio = new Swio(url, { transports: [transport], attempts: 0 });
+      listen(swio, ['open', 'close']);
+      return next();
+    }, [`http://${server.matching(/^listening (.*)/)[1][1]}`, transport]);
+    assert.deepEqual(seen, { type: 'close', code: 1006, reason: '', wasClean: false, willReconnect: false });
+  },
+
   async 'what can never work is an error at once'(page, transport) {
     const seen = await page.evaluate((transport) => {
       const thrown = (call) => {
@@ -427,6 +453,7 @@ const TESTS = {
         () => new Swio('file:///page.html'),
         () => new Swio('/', { transports: [transport, 'sse'] }),
         () => new Swio('/', { transports: [] }),
+        () => new Swio('/', { transport }),
         () => swio.subscribe(''),
         () => swio.subscribe('\u00fc'.repeat(513)),
       ].map(thrown);
@@ -436,6 +463,9 @@ const TESTS = {
       return { errors, numbers };
     }, transport);
     const names = 'websocket, event-stream, long-polling';
+    const options =
+      'transports, connectTimeout, silenceTimeout, answerTimeout, waitMin, waitMax, attempts, queueBytesMax, ' +
+      'lastEventIds, reconnect';
     const schemes = 'begins with neither ws:, wss:, http: nor https:';
     assert.deepEqual(seen, {
       errors: [
@@ -443,6 +473,7 @@ const TESTS = {
         `SyntaxError: file:///page.html ${schemes}`,
         `TypeError: transports: some of ${names}, and not "${transport},sse"`,
         `TypeError: transports: some of ${names}, and not ""`,
+        `TypeError: options: some of ${options}, and not "transport"`,
         'TypeError: the name of a topic has 1 to 1024 bytes, and not 0',
         'TypeError: the name of a topic has 1 to 1024 bytes, and not 1026',
       ],

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,11 @@ const PROXIES = [
     expected: 'websocket',
   },
   { name: 'knows no WebSockets', lines: '', expected: 'event-stream' },
+  {
+    name: 'is set up as docs/DEPLOY.md has it',
+    config: readFileSync('docs/DEPLOY.md', 'utf8').match(/```nginx\n(.*?)```/s)[1],
+    expected: 'websocket',
+  },
   {
     name: 'knows no WebSockets and keeps back what it can',
     lines: 'proxy_ignore_headers X-Accel-Buffering; proxy_buffering on;',
@@ -99,10 +104,12 @@ process.on('exit', () => {
 server = await Server.start();
 const ports = [];
 const servers = [];
-for (const { lines } of PROXIES) {
+for (const { lines, config } of PROXIES) {
   const port = await freePort();
   ports.push(port);
-  servers.push(`server { listen 127.0.0.1:${port}; location / {
+  // Here, and without TLS.
+  const here = config?.replace('127.0.0.1:9501', server.host).replace('443 ssl', `127.0.0.1:${port}`).replace(/^ *ssl_.*/gm, '');
+  servers.push(here ?? `server { listen 127.0.0.1:${port}; location / {
     proxy_pass http://${server.host}; proxy_set_header Host $http_host; ${lines} } }`);
 }
 nginx = await startNginx(directory, servers);

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::time::Duration;
-use swio::{Fd, Frame, Handshake, History, Message, Origins, Request, Response, Server};
+use swio::{Fd, Frame, Handshake, History, ListenOptions, Message, Origins, Request, Response, Server};
 
 const PAGE: &str = "<!doctype html><title>swio</title><script src=\"/swio.js\"></script>";
 
@@ -16,6 +16,8 @@ fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
     let event_loop = Server::builder()
         .listen(address)
+        // For its own pages alone.
+        .listen(ListenOptions::new("127.0.0.1:0").origins(Origins::Same))
         .configure(|config| {
             (config.event_streams, config.long_polling) = (true, true);
             // Pages behind proxies and on another port are let in as well.
