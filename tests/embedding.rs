@@ -22,6 +22,18 @@ fn a_server_without_an_address_does_not_start() {
     assert!(error.to_string().contains("listen"), "{error}");
 }
 
+#[test]
+fn an_address_is_no_url() {
+    for listen in ["ws://127.0.0.1:9501", "http://127.0.0.1:9501"] {
+        let error = Server::builder().listen(listen).start().expect_err(listen).to_string();
+        assert!(
+            error.starts_with(&format!("can't listen on {listen:?}: write the address without ")),
+            "{error}"
+        );
+        assert!(error.ends_with("://, such as \"127.0.0.1:9501\""), "{error}");
+    }
+}
+
 #[derive(Default)]
 struct Nothing;
 

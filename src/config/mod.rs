@@ -146,11 +146,11 @@ pub struct Config {
     /// with `swio=poll&session=TOKEN&cursor=N`, where N is the `cursor` of the last response. It gets a response as
     /// soon as there are messages: each is `{"text":".."}` or `{"binary":"BASE64"}`, with the message's `topic`,
     /// `event` and `id` if it has them; up to 64 KiB (or one longer message) at a time. An object without text and
-    /// binary is a notice of the protocol of pages (docs/PROTOCOL.md): `{"position":"ID"}` says where the client is in
-    /// histories. Messages that N does not acknowledge are sent again. If two requests wait, the newer one counts, and
-    /// the older one gets a response without messages. A response with `closed`, such as `{"code":1000,"reason":""}`,
-    /// is the last. A session that has ended is 404, an impossible cursor 400. Clients send messages by POST, as with
-    /// [`event_streams`](Config::event_streams).
+    /// binary is a notice of the protocol of pages (docs/PROTOCOL.md): `{"position":"TOPIC","id":"ID"}` says where the
+    /// client is in the history of a topic. Messages that N does not acknowledge are sent again. If two requests wait,
+    /// the newer one counts, and the older one gets a response without messages. A response with `closed`, such as
+    /// `{"code":1000,"reason":""}`, is the last. A session that has ended is 404, an impossible cursor 400. Clients send
+    /// messages by POST, as with [`event_streams`](Config::event_streams).
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
     /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) where no request came for
@@ -264,8 +264,8 @@ pub struct Config {
     /// [`Cause::Timeout`](crate::Cause::Timeout). Default 20 s.
     pub pong_timeout: Duration,
     /// How long a client may send no message, nor part of one; pongs do not count. Then a WebSocket is closed with
-    /// 1001, and raw TCP is ended. It may take up to 4 % longer. `None`, the default: clients may listen without ever
-    /// sending.
+    /// 1001, and raw TCP is disconnected. It may take up to 4 % longer. `None`, the default: clients may listen without
+    /// ever sending.
     pub idle_timeout: Option<Duration>,
     /// Whether nothing is read from a new connection until [`confirm`](crate::Server::confirm) is called: Swoole's
     /// `enable_delay_receive`. Default false.

@@ -100,7 +100,7 @@ impl RouteOptions {
 }
 
 /// The address of a listener, and what the connections that come in by it have of their own in place of what
-/// [`Config`] says for the whole server. What a [route](RouteOptions) sets goes before what is set here.
+/// [`Config`] says for the whole server. A [route's](RouteOptions) settings take precedence.
 ///
 /// ```
 /// use swio::{Framing, ListenOptions, Origins, Server};

@@ -20,7 +20,7 @@ const LIKENESS_MIN: f64 = 0.8;
 const ELSEWHERE: &str = include_str!("elsewhere.md");
 
 impl Config {
-    /// Reads settings from TOML. Settings that it does not name have their defaults.
+    /// With the feature `toml`: reads settings from TOML. Settings that it does not name have their defaults.
     ///
     /// Each key is a field's name. A duration is a number of seconds, or a text with a unit: `"250 ms"`, `"25 s"`, `"5
     /// min"`, `"1 h"`. A size (a field with `bytes` or `watermark` in its name) is a number of bytes, or a text such as

@@ -39,7 +39,7 @@ use crate::session::message::Message;
 ///         // Binary messages have no form here: clients with this envelope do not get them.
 ///         let Some(text) = message.as_str() else { return };
 ///         let topic = message.topic().unwrap_or_default();
-///         out.text(&format!("{{\"channel\":{topic:?},\"data\":{text:?}}}"));
+///         out.text(&serde_json::json!({ "channel": topic, "data": text }).to_string());
 ///     }
 /// }
 ///
@@ -94,7 +94,8 @@ impl<'a> Packets<'a> {
     }
 
     /// Adds bytes: a binary frame of a WebSocket, an event `binary` with base64 on an event stream,
-    /// `{"binary":"BASE64"}` in the answer to a poll, a package of raw TCP.
+    /// `{"binary":"BASE64"}` in the answer to a poll, a package of raw TCP, or bytes in the
+    /// [output](crate::Output) of a session without a socket.
     pub fn binary(&mut self, bytes: &[u8]) {
         self.put(Opcode::Binary, bytes);
     }

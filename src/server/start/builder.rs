@@ -29,8 +29,9 @@ use std::io;
 /// [`build`](Builder::build) then starts it.
 ///
 /// Behaviour is given either as closures (`on_open`, `on_message` and so on) or as one [`Handler`] with state of its
-/// own. If a callback is given twice, the last one counts. Closures are `Clone + Send`; state that several of them
-/// share, or that is not `Send`, belongs in a `Handler`.
+/// own. If a callback is given twice, the last one counts. Closures are `Clone + Send`, and do not share variables: a
+/// clone of some state in each of them is a separate state in each. What several callbacks use, or what is not `Send`,
+/// belongs in a `Handler`.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -137,8 +138,8 @@ impl Builder {
         self
     }
 
-    /// Reads limits and timeouts from a TOML file, as [`Config::from_toml`] describes, at start and whenever
-    /// [`Server::reload_settings`] is called. Values in the file take precedence; for all others
+    /// With the feature `toml`: reads limits and timeouts from a TOML file, as [`Config::from_toml`] describes, at
+    /// start and whenever [`Server::reload_settings`] is called. Values in the file take precedence; for all others
     /// [`configure`](Builder::configure) gives the defaults, in whatever order the two are called.
     ///
     /// ```no_run

@@ -12,6 +12,9 @@ impl Server {
     /// it (code and reason are then for `on_close` alone). Nothing more is delivered from it. Returns true if it was
     /// not ending already.
     ///
+    /// A [session without a socket](Server::open_session) stays until you have told its client and call
+    /// [`end_session`](Server::end_session), or until its timeout. The code and reason given here are kept.
+    ///
     /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. A reason of
     /// more than 123 bytes is cut off.
     pub fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {

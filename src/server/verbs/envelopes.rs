@@ -19,8 +19,8 @@ impl Server {
     }
 
     /// Gives an established connection another envelope, for everything that is pushed to it from now on. For clients
-    /// that say only after the handshake which protocol they speak, and for raw TCP, in
-    /// [`on_connect`](crate::Handler::on_connect).
+    /// that say only after the handshake which protocol they speak, for [sessions](Server::open_session) without a
+    /// socket, and for raw TCP, in [`on_connect`](crate::Handler::on_connect).
     ///
     /// # Errors
     /// [`PushError::Gone`], [`PushError::Closing`] or [`PushError::NotOpen`] if the connection is not established;

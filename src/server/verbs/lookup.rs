@@ -26,8 +26,9 @@ impl Server {
         self.sessions.census.all()
     }
 
-    /// All established connections that others opened, of every kind, in the order of the table. To push meanwhile,
-    /// collect them first, or use [`Server::connections_page`].
+    /// All established connections opened by clients, of every kind, in the order of the table. They borrow the server:
+    /// to push to each, collect them first, or use [`Server::connections_page`]. To push the same to all,
+    /// [broadcast](Server::broadcast).
     ///
     /// ```no_run
     /// # use swio::Server;

@@ -6,7 +6,7 @@ use crate::server::Server;
 
 impl Server {
     /// Changes limits and timeouts of the running server. What connections have begun with stays as it was: a running
-    /// timeout goes on, and no connection that was accepted is ended. `on_reload` is called at the end of the turn.
+    /// timeout goes on, and no connection that was accepted is closed. `on_reload` is called at the end of the turn.
     ///
     /// # Errors
     /// If a value can't work, or differs in what is used only at start (`backlog`, `read_buffer_bytes`, the mailbox's
@@ -28,8 +28,8 @@ impl Server {
         self.replace_config(new)
     }
 
-    /// Reads the file that [`Builder::settings`](crate::Builder::settings) was given again, which needs the feature
-    /// `toml`. This undoes changes by [`reload`](Server::reload). The file is read on this thread.
+    /// With the feature `toml`: reads the file that [`Builder::settings`](crate::Builder::settings) was given again.
+    /// This undoes changes by [`reload`](Server::reload). The file is read on this thread.
     ///
     /// # Errors
     /// As for [`reload`](Server::reload); also if the file can't be read, or there is none.

@@ -22,9 +22,12 @@ use std::time::Duration;
 ///                              acknowledge_output ◄── the client has it ◄──────┘
 /// ```
 ///
+/// After [`disconnect`](Server::disconnect) the session stays until you have told its client and call
+/// [`end_session`](Server::end_session), or until its timeout. The code and reason of `disconnect` are kept.
+///
 /// ```
 /// use std::time::Duration;
-/// use swio::{Fd, Handler, Reply, Request, Response, Server};
+/// use swio::{Fd, Handler, Reply, Request, Response, Server, Side};
 ///
 /// /// `GET /` opens a session and returns its name; `GET /?s=NAME` waits for messages.
 /// struct Polling;
@@ -49,6 +52,13 @@ use std::time::Duration;
 ///         let Some(output) = server.read_output(fd, 64 << 10) else { return };
 ///         let lines: Vec<_> = output.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
 ///         let (text, count) = (lines.join("\n"), output.len());
+///         // The session was disconnected, and the client has all else.
+///         if let (0, Some(end)) = (count, output.end) {
+///             let (code, text) = (end.code, format!("{} {}\n", end.code, end.text));
+///             server.respond(by, Response::text(410, text));
+///             server.end_session(fd, Side::Local, code, "");
+///             return;
+///         }
 ///         // A real gateway waits until the client says that it has them.
 ///         server.acknowledge_output(fd, count);
 ///         server.respond(by, Response::text(200, text));
@@ -62,6 +72,11 @@ impl Server {
     /// belongs to the handler of the request. It ends with [`Cause::Timeout`] if it is not
     /// [touched](Server::touch_session) for `timeout` (to 64 ms, at most 49 days). `None` if there is no room for it:
     /// the limit of connections, of all or of the address, is reached, or memory is nearly used up.
+    ///
+    /// Nobody is asked about it: neither [`on_handshake`](crate::Handler::on_handshake) nor
+    /// [`Config::origins`](crate::Config::origins) is consulted, and [`on_open`](crate::Handler::on_open) is not
+    /// called. Check first who asks, and do right after this what you would do in `on_open`: join topics, bind the
+    /// user, [set its envelope](Server::set_envelope).
     pub fn open_session(&mut self, request: &Request<'_>, timeout: Duration) -> Option<Fd> {
         let socketless = Socketless::new(request.route, self.remote_addr(request.fd), timeout);
         self.sessions.open_socketless(request.fd, socketless)
@@ -94,7 +109,8 @@ impl Server {
     }
 
     /// The connection whose request waits for the output of this session, if there is one:
-    /// [`respond`](Server::respond) to it.
+    /// [`respond`](Server::respond) to it. If another request comes to wait for the same session, this one is answered
+    /// with 409.
     pub fn parked_request(&mut self, fd: Fd) -> Option<Fd> {
         self.sessions.parked(fd)
     }

@@ -62,18 +62,18 @@ impl Server {
     ///     .on_open(|server, request| {
     ///         let fd = request.fd;
     ///         // Tell everybody who comes who is here.
-    ///         let here: Vec<String> = server
+    ///         let here: Vec<_> = server
     ///             .users_in_with_data("lobby")
-    ///             .map(|(uid, data)| format!("{{\"id\":{uid:?},\"info\":{}}}", data.unwrap_or("null")))
+    ///             .map(|(uid, name)| serde_json::json!({ "id": uid, "name": name }))
     ///             .collect();
-    ///         server.push(fd, format!("[{}]", here.join(","))).ok();
-    ///         server.bind_with(fd, "ada", r#"{"name":"Ada Lovelace"}"#).ok();
+    ///         server.push(fd, serde_json::json!(here).to_string()).ok();
+    ///         server.bind_with(fd, "ada", "Ada Lovelace").ok();
     ///         server.join(fd, "lobby").ok();
     ///     })
     ///     .on_presence(|server, event| {
-    ///         let name = if event.kind == Presence::Joined { "member_added" } else { "member_removed" };
-    ///         let info = event.data.unwrap_or("null");
-    ///         server.publish(event.topic, format!("{{\"event\":{name:?},\"info\":{info}}}")).send();
+    ///         let kind = if event.kind == Presence::Joined { "member_added" } else { "member_removed" };
+    ///         let told = serde_json::json!({ "event": kind, "id": event.uid, "name": event.data });
+    ///         server.publish(event.topic, told.to_string()).send();
     ///     })
     ///     .run()
     /// # .unwrap();
