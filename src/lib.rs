@@ -26,7 +26,7 @@
 //! within, so there is no lock to take and no order to guess. Callbacks should be quick, because everybody else waits
 //! meanwhile: [`Server::task`] does long work on another thread and calls back with its result.
 //!
-//! Behaviour is given as closures or, if it has state of its own, as one type that implements [`Handler`].
+//! Behaviour is given as closures or, if several callbacks share state, as one type that implements [`Handler`].
 //!
 //! | You want to | Use |
 //! |---|---|
@@ -37,7 +37,7 @@
 //! | command the server from other programs and languages | [`Command`], [`Server::execute`], [`Handle::ask`] |
 //! | have rooms | [`Server::join`], [`Server::publish`], [`Server::members`] |
 //! | know whose connection it is, and who is where | [`Server::bind`], [`Server::push_to_user`], [`Server::users_in`] |
-//! | say more of a user than its name | [`Server::bind_with`], [`Server::set_user_data`], [`Server::users_in_with_data`] |
+//! | attach data to a user | [`Server::bind_with`], [`Server::set_user_data`], [`Server::users_in_with_data`] |
 //! | hear who comes and goes, or which topics are in use | [`Builder::on_presence`], [`Builder::on_topic`], [`Watches`] |
 //! | do something later, or again and again | [`Server::after`], [`Server::every`], [`Server::timer`] |
 //! | do work that takes long | [`Server::task`], [`Server::offload`] |
@@ -51,7 +51,7 @@
 //! | serve a page | [`Builder::on_request`], [`Response`], or [`Reply::Later`] |
 //! | answer with a body that is written piece by piece | [`Reply::Stream`], [`Server::write_body`] |
 //! | give a client a deadline | [`Server::set_deadline`], [`Builder::on_deadline`] |
-//! | bring clients up to date that come back | [`Server::keep_history`], [`Server::recover`] |
+//! | bring returning clients up to date | [`Server::keep_history`], [`Server::recover`] |
 //! | give pages reconnect, and fallback to what the network lets through | [`Builder::script`], [`SCRIPT`] |
 //! | let pages subscribe to topics | [`Builder::on_subscribe`], [`Subscription`], and `docs/PROTOCOL.md` for how they ask |
 //! | answer a subscription later, or with data | [`Subscription::later`], [`Server::answer_subscribe`], [`Subscription::data`] |
@@ -83,13 +83,13 @@
 //! - **Memory is bounded.** Heads, bodies, messages, fragments, outboxes and the mailbox have limits
 //!   ([`Config`]), checked before the excess is kept, and there is one sum for all of it ([`MemoryBound`]), which is
 //!   logged at start. An idle connection owns no buffer.
-//! - **A peer that breaks the protocol** is told how, by status or close code, and ended; nobody else
-//!   notices.
+//! - **A peer that breaks the protocol** is told how, by status or close code, and disconnected; nobody
+//!   else notices.
 //! - **A panic in a callback** costs at most the connection that was served: a WebSocket gets close code 1011, a
 //!   request or handshake 500. In `on_close`, a timer or [`Handle::run`] it costs no connection; an `every` timer
 //!   that panics is cancelled. [`on_error`](Builder::on_error) is told. This needs `panic = "unwind"`, the
 //!   default.
-//! - **A silent peer** is pinged and, if it stays silent, ended: [`Config::ping_interval`],
+//! - **A silent peer** is pinged and, if it stays silent, disconnected: [`Config::ping_interval`],
 //!   [`Config::pong_timeout`]. One whose network was cut lived on for 45 s by the defaults, 48 s with output waiting
 //!   for it; without pings the system ended it, after 76 s and 60 s (`tests/half_open.rs`).
 //!
@@ -100,9 +100,10 @@
 //! # Security
 //!
 //! Browsers let any page open a WebSocket or event stream to any server, or post to it, and send the server's cookies
-//! along, so the default is to let in pages of the same origin only: see [`Origins`]. Programs that are no browsers
-//! name no origin and are let in; [`on_handshake`](Builder::on_handshake) is the place to ask them who they are. TLS is
-//! left to a proxy in front.
+//! along. So the default is that only pages of the same origin can open a WebSocket, event stream or session, and post
+//! to one: see [`Origins`]. Plain requests are not checked: [`on_request`](Builder::on_request) is called whoever asks.
+//! Clients other than browsers send no origin and are admitted; [`on_handshake`](Builder::on_handshake) is the place to
+//! ask them who they are. TLS is left to a proxy in front.
 //!
 //! # Limits
 //!
@@ -121,7 +122,7 @@
 //!
 //! # Logging
 //!
-//! Through the [`log`] crate: `info` for start and end, `warn` for what an operator should see, `debug` for
+//! Through the [log](https://docs.rs/log) crate: `info` for start and end, `warn` for what an operator should see, `debug` for
 //! what peers do wrong and why connections end. There is nothing for each message.
 //!
 //! # Layout of the source
@@ -149,10 +150,12 @@ compile_error!("swio is for Unix: its sockets, signals and limit of open files a
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("swio needs a 64-bit target: an fd is a token of the poller");
 
-/// The page's examples are compiled.
+/// Their examples are compiled.
 #[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/SWOOLE.md")]
-struct SwoolePage;
+#[doc = include_str!("../docs/DEPLOY.md")]
+struct Documents;
 
 #[cfg(feature = "sim")]
 #[doc(hidden)]
