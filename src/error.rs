@@ -90,7 +90,7 @@ impl fmt::Display for JoinError {
             JoinError::Closing => "the connection is closing",
             JoinError::NotOpen => "the connection is not open yet, or speaks nothing but HTTP",
             JoinError::NameLength => {
-                "the topic's name or the user id is empty, or longer than topic_bytes_max or uid_bytes_max"
+                "the name is empty or longer than topic_bytes_max (of a user id: uid_bytes_max)"
             }
             JoinError::DataLength => "the user's data is longer than user_data_bytes_max",
             JoinError::ConnectionFull => "the connection is in topics_per_connection_max topics already",

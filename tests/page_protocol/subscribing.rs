@@ -20,8 +20,14 @@ fn pages_subscribe_to_what_the_handler_lets_them() {
         assert!(again.ends_with("-1"), "{again}");
         for (topic, reason) in [
             ("secret", "not allowed"),
-            (&*"x".repeat(300), "the name is empty or too long"),
-            (&*"x".repeat(1024), "the name is empty or too long"),
+            (
+                &*"x".repeat(300),
+                "the name is empty or longer than topic_bytes_max (of a user id: uid_bytes_max)",
+            ),
+            (
+                &*"x".repeat(1024),
+                "the name is empty or longer than topic_bytes_max (of a user id: uid_bytes_max)",
+            ),
         ] {
             page.command(&format!("swio=subscribe&topic={topic}"), "");
             page.expect(&told(&[("denied", topic), ("reason", reason)]));

@@ -175,7 +175,7 @@ impl Handle {
         self.execute(Command::StartBody { fd, head })
     }
 
-    /// [`Server::write_body`] from another thread. If the connection has no room for it, the connection is ended; to
+    /// [`Server::write_body`] from another thread. If the connection has no room for it, it is closed; to
     /// write it again instead, [`ask`](Handle::ask).
     ///
     /// # Errors
