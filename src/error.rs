@@ -93,8 +93,8 @@ impl fmt::Display for JoinError {
                 "the name is empty or longer than topic_bytes_max (of a user id: uid_bytes_max)"
             }
             JoinError::DataLength => "the user's data is longer than user_data_bytes_max",
-            JoinError::ConnectionFull => "the connection is in topics_per_connection_max topics already",
-            JoinError::TopicsFull => "there are topics_max topics already",
+            JoinError::ConnectionFull => "the connection is in too many topics (topics_per_connection_max)",
+            JoinError::TopicsFull => "there are too many topics (topics_max)",
             JoinError::NoRandomness => "the system gives no random numbers",
         })
     }

@@ -34,7 +34,8 @@ fn pages_subscribe_to_what_the_handler_lets_them() {
         }
         page.subscribe("third");
         page.command("swio=subscribe&topic=fourth", "");
-        page.expect(&told(&[("denied", "fourth"), ("reason", "the connection is in too many topics")]));
+        let reason = "the connection is in too many topics (topics_per_connection_max)";
+        page.expect(&told(&[("denied", "fourth"), ("reason", reason)]));
         // Left, whether it was in it or not.
         for topic in ["a", "a", "never"] {
             page.command(&format!("swio=unsubscribe&topic={topic}"), "");
