@@ -463,8 +463,8 @@ fn lines_of(child: &mut Child) -> Receiver<String> {
     lines
 }
 
-/// Where nobody listens, for now. On Linux, where all of 127/8 is this machine, nobody else looks for a port there: each
-/// call has an address of its own.
+/// Where nobody listens, for now. On Linux all of 127/8 is this machine: each call has an address of its own, where
+/// nobody else looks for a port.
 fn free_address() -> String {
     static CALLS: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
