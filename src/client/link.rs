@@ -5,7 +5,7 @@ use crate::error::{CloseReason, Fault, PushError};
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
-use crate::server::state::clients::ClientId;
+use crate::server::state::outgoing::ClientId;
 use crate::session::frame::Frame;
 use crate::session::message::Message;
 use std::fmt;
@@ -90,25 +90,25 @@ impl ClientCallbacks {
         let ClientCallbacks { open: None, message: None, ping: None, pong: None, close: None, error: None } =
             self
         else {
-            return Some(Box::new(Own { client, callbacks: self }));
+            return Some(Box::new(ClientHandler { client, callbacks: self }));
         };
         None
     }
 }
 
 /// The handler that calls one client's callbacks.
-struct Own {
+struct ClientHandler {
     client: ClientId,
     callbacks: ClientCallbacks,
 }
 
-impl Own {
+impl ClientHandler {
     fn link<'s>(&self, server: &'s mut Server, fd: Option<Fd>) -> Link<'s> {
         Link { server, client: self.client, fd }
     }
 }
 
-impl Handler for Own {
+impl Handler for ClientHandler {
     fn on_client_open(&mut self, server: &mut Server, fd: Fd, answer: &Answer<'_>) {
         let mut link = self.link(server, Some(fd));
         if let Some(call) = &mut self.callbacks.open {

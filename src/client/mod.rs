@@ -29,7 +29,7 @@ use crate::error::{CloseReason, Fault, PushError};
 use crate::server::Handle;
 use crate::server::Server;
 use crate::server::start::event_loop::EventLoop;
-use crate::server::state::clients::{Backoff, ClientId, ClientTarget};
+use crate::server::state::outgoing::{Backoff, ClientId, ClientTarget};
 use crate::session::frame::Frame;
 use crate::session::message::Message;
 use link::ClientCallbacks;

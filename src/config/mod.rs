@@ -10,6 +10,7 @@ mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
+pub(crate) use settings::Reread;
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
 

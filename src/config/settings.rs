@@ -2,6 +2,10 @@
 //! `Config` that is missing here is a compile error.
 
 use super::Config;
+use super::check::ConfigError;
+
+/// Reads the settings file again.
+pub(crate) type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
 
 /// One line for each field: `live` if a running server can change it, `fixed` if it is only used at start.
 macro_rules! every_setting {

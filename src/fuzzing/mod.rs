@@ -8,11 +8,11 @@ mod texts;
 pub use server::server;
 pub use texts::{fd, forwarded_header, last_event_id, url};
 
-use crate::codec::command::{self, PageCommand};
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{BodyFraming, HEADERS_MAX};
 use crate::codec::http::{Answer, Head, forwarded};
 use crate::codec::labels::{self, Labels};
+use crate::codec::page_command::{self, PageCommand};
 use crate::codec::tcp::{Framer, PackageError, PackageLimits, PartialPackage};
 use crate::codec::unit;
 use crate::codec::ws::handshake_client::Ask;
@@ -191,7 +191,7 @@ fn look_at(head: &Head<'_>) {
     assert!(head.target == "*" || head.path().starts_with('/'), "{}", head.target);
     form_urlencoded::parse(query.as_bytes()).for_each(drop);
     percent_encoding::percent_decode_str(head.path()).decode_utf8().ok();
-    if command::is_one(query) {
+    if page_command::is_one(query) {
         PageCommand::parse(query.as_bytes()).ok();
     }
     head.keeps_alive();

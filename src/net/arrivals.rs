@@ -1,7 +1,7 @@
 //! New connections: those that listeners accept, and those that this side begins.
 
 use super::connection::{Flags, Life};
-use super::failure::{io_failure, lost};
+use super::failure::{connection_lost, io_failure};
 use super::listener::Accepted;
 use super::reactor::Reactor;
 use super::stream::Stream;
@@ -28,8 +28,8 @@ impl<A: App> Reactor<A> {
                 budget -= 1;
                 match self.listeners[number].accept(now) {
                     Accepted::Stream(stream, address) => {
-                        let protocol = self.listeners[number].protocol;
-                        self.admit(Stream::Socket(stream), protocol, Some(address.ip()));
+                        let listener = self.listeners[number].number;
+                        self.admit(Stream::Socket(stream), listener, Some(address.ip()));
                     }
                     Accepted::None | Accepted::Skipped => {}
                     Accepted::BackOff(error) => {
@@ -42,17 +42,17 @@ impl<A: App> Reactor<A> {
     }
 
     /// Adds a new connection to the table, or refuses it.
-    pub(crate) fn admit(&mut self, stream: Stream, protocol: u16, address: Option<std::net::IpAddr>) {
+    pub(crate) fn admit(&mut self, stream: Stream, listener: u16, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {
             connections.turn_away(fd);
             if connections.turned_away > TURNED_AWAY_MAX {
-                return connections.kill(fd, lost());
+                return connections.kill(fd, connection_lost());
             }
         }
         if self.watch(fd) {
-            self.app.accepted(fd, protocol, admission);
+            self.app.accepted(fd, listener, admission);
         } else if admission == Admission::Welcome {
             // The app must not be told of the end of a connection that it was not told of.
             self.app.connections().turn_away(fd);

@@ -40,7 +40,7 @@ impl Span {
 pub(crate) struct Batch {
     /// What single connections get, and those of many who get the most common form.
     first: Lane,
-    /// Found by their key, from 1 on.
+    /// Found by their form, from 1 on.
     others: Vec<Lane>,
     /// Bytes in those.
     others_len: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Batch {
 
 #[derive(Debug, Default)]
 struct Lane {
-    key: u8,
+    form: u8,
     bytes: Vec<u8>,
     /// Spans that end at this place or before it may belong to several connections.
     shared: u32,
@@ -90,15 +90,15 @@ impl Batch {
         self.first.add(0, parts)
     }
 
-    /// Adds `run` for any number of connections that get the form with this key. The most common form is 0.
-    pub(crate) fn add_shared(&mut self, key: u8, run: &[u8]) -> Span {
-        if key == 0 {
+    /// Adds `run` for any number of connections that get this form. The most common form is 0.
+    pub(crate) fn add_shared(&mut self, form: u8, run: &[u8]) -> Span {
+        if form == 0 {
             let span = self.first.add(0, [run, &[]]);
             self.first.shared = span.end;
             return span;
         }
-        let at = self.others.iter().position(|lane| lane.key == key).unwrap_or_else(|| {
-            self.others.push(Lane { key, ..Lane::default() });
+        let at = self.others.iter().position(|lane| lane.form == form).unwrap_or_else(|| {
+            self.others.push(Lane { form, ..Lane::default() });
             self.others.len() - 1
         });
         self.others_len += run.len();

@@ -29,7 +29,7 @@ pub(crate) struct Connection<S> {
     /// What its bytes pass through between here and the socket.
     pub(crate) filter: FilterKey,
     /// What happens to messages that don't fit in its outbox; `None`: the server's policy.
-    pub(crate) policy: Option<SlowConsumer>,
+    pub(crate) slow_consumer: Option<SlowConsumer>,
     pub(crate) life: Life,
     pub(crate) flags: Flags,
 }
@@ -64,11 +64,11 @@ impl Flags {
     /// In the list of connections to write to in the next turn: it has had its share of this one.
     pub(crate) const YIELDED: u16 = 1 << 3;
     /// The protocol wants no input now.
-    pub(crate) const HELD_BY_PROTOCOL: u16 = 1 << 4;
+    pub(crate) const PAUSED_BY_PROTOCOL: u16 = 1 << 4;
     /// The user has paused it.
-    pub(crate) const HELD_BY_USER: u16 = 1 << 5;
-    pub(crate) const HELD: u16 = Flags::HELD_BY_PROTOCOL | Flags::HELD_BY_USER;
-    /// It became readable while it was held.
+    pub(crate) const PAUSED_BY_USER: u16 = 1 << 5;
+    pub(crate) const PAUSED: u16 = Flags::PAUSED_BY_PROTOCOL | Flags::PAUSED_BY_USER;
+    /// It became readable while it was paused.
     pub(crate) const MISSED: u16 = 1 << 6;
     /// The app is to be told when the outbox is empty.
     pub(crate) const WANTS_DRAINED: u16 = 1 << 7;

@@ -57,7 +57,7 @@ pub(crate) struct Connections<S: SessionState> {
     /// Outboxes that reached the high watermark (true), or after that the low one, not yet reported to the app.
     pub(crate) crossings: Vec<(Fd, bool)>,
     /// Connections without a socket that have output, not yet reported to the app.
-    pub(crate) has_output: Vec<Fd>,
+    pub(crate) with_output: Vec<Fd>,
     pub(crate) turns: TurnLengths,
     pub(crate) traffic: Traffic,
     start: Instant,
@@ -112,7 +112,7 @@ impl<S: SessionState> Connections<S> {
             rares: Rares::default(),
             forwarded: Forwarded::default(),
             crossings: Vec::new(),
-            has_output: Vec::new(),
+            with_output: Vec::new(),
             turns: TurnLengths::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
@@ -137,7 +137,7 @@ impl<S: SessionState> Connections<S> {
             address: 0,
             meter: Meter::default(),
             filter: FilterKey::NONE,
-            policy: None,
+            slow_consumer: None,
             life: Life::Open,
             flags: Flags::default(),
         })?;
@@ -283,9 +283,9 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Sets what happens to messages that don't fit; `None`: the server's policy. False if the connection is gone.
-    pub(crate) fn set_policy(&mut self, fd: Fd, policy: Option<SlowConsumer>) -> bool {
+    pub(crate) fn set_slow_consumer(&mut self, fd: Fd, slow_consumer: Option<SlowConsumer>) -> bool {
         let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
-        connection.map(|connection| connection.policy = policy).is_some()
+        connection.map(|connection| connection.slow_consumer = slow_consumer).is_some()
     }
 
     /// Ends a connection after its queued output is sent. Input is discarded from now on.
@@ -303,7 +303,7 @@ impl<S: SessionState> Connections<S> {
         // The peer's end has to be seen.
         self.resume_for_user(fd);
         self.resume_for_protocol(fd);
-        self.deadline(fd, self.limits.finish_timeout);
+        self.expire_in(fd, self.limits.finish_timeout);
     }
 
     /// The peer has announced that it sends no more: [`Connections::finish`] then waits for nothing.
@@ -331,7 +331,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Sets the connection's one deadline, replacing the one it has.
-    pub(crate) fn deadline(&mut self, fd: Fd, after: Duration) {
+    pub(crate) fn expire_in(&mut self, fd: Fd, after: Duration) {
         if self.table.get(fd).is_none() {
             return;
         }
@@ -363,14 +363,14 @@ impl<S: SessionState> Connections<S> {
     /// Stops reading for the protocol, until [`Connections::resume_for_protocol`].
     pub(crate) fn pause_for_protocol(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::HELD_BY_PROTOCOL);
+            connection.flags.set(Flags::PAUSED_BY_PROTOCOL);
         }
     }
 
     /// Stops reading until [`Connections::resume_for_protocol`], and asks for [`App::drained`](super::App::drained).
     pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
         if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::HELD_BY_PROTOCOL);
+            connection.flags.set(Flags::PAUSED_BY_PROTOCOL);
             connection.flags.set(Flags::WANTS_DRAINED);
         }
     }
@@ -378,7 +378,7 @@ impl<S: SessionState> Connections<S> {
     /// Reads again for the protocol, beginning with what arrived meanwhile.
     pub(crate) fn resume_for_protocol(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::HELD_BY_PROTOCOL) {
+        if connection.flags.take(Flags::PAUSED_BY_PROTOCOL) {
             self.catch_up(fd);
         }
     }
@@ -386,15 +386,15 @@ impl<S: SessionState> Connections<S> {
     /// Reads again from a connection that the user had paused.
     pub(crate) fn resume_for_user(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::HELD_BY_USER) {
+        if connection.flags.take(Flags::PAUSED_BY_USER) {
             self.catch_up(fd);
         }
     }
 
-    /// Reads what arrived meanwhile in the next turn, unless the connection is still held for another reason.
+    /// Reads what arrived meanwhile in the next turn, unless the connection is still paused for another reason.
     fn catch_up(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::HELD) && connection.flags.take(Flags::MISSED) {
+        if !connection.flags.has(Flags::PAUSED) && connection.flags.take(Flags::MISSED) {
             self.carry(fd);
         }
     }
@@ -402,15 +402,15 @@ impl<S: SessionState> Connections<S> {
     /// Notices the error of a socket that is not being read.
     pub(super) fn kill_if_failed(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
-        if connection.flags.has(Flags::HELD)
+        if connection.flags.has(Flags::PAUSED)
             && let Some(error) = connection.stream.take_error()
         {
             self.kill(fd, io_failure(&error));
         }
     }
 
-    pub(crate) fn is_paused_for_protocol(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::HELD_BY_PROTOCOL))
+    pub(crate) fn is_paused_by_protocol(&self, fd: Fd) -> bool {
+        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED_BY_PROTOCOL))
     }
 
     pub(super) fn carry(&mut self, fd: Fd) {

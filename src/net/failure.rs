@@ -12,6 +12,6 @@ pub(super) fn io_failure(error: &io::Error) -> CloseReason {
     CloseReason::new(Side::Peer, 1006, "", cause)
 }
 
-pub(super) fn lost() -> CloseReason {
+pub(super) fn connection_lost() -> CloseReason {
     CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
 }

@@ -23,9 +23,9 @@ pub(crate) struct FanOut {
     pub(crate) refused: Vec<(Fd, Refused)>,
 }
 
-/// What all connections get that ask for this key.
+/// What all connections get that ask for this form.
 struct FormRun {
-    key: u8,
+    form: u8,
     /// `None` where it can't be made.
     bytes: Option<Bytes>,
     /// Where it is in the batch, if it is.
@@ -50,8 +50,8 @@ impl Runs {
         self.first.iter_mut().chain(&mut self.others)
     }
 
-    fn find(&mut self, key: u8) -> Option<usize> {
-        self.all_mut().position(|run| run.key == key)
+    fn find(&mut self, form: u8) -> Option<usize> {
+        self.all_mut().position(|run| run.form == form)
     }
 
     fn add(&mut self, run: FormRun) -> usize {
@@ -74,7 +74,7 @@ impl Runs {
 /// The run that the last connection asked for.
 #[derive(Clone, Copy)]
 struct Current {
-    key: u16,
+    form: u16,
     /// Its place among the runs.
     number: usize,
     /// `NOT_BATCHED` where it does not go by way of the batch.
@@ -82,14 +82,14 @@ struct Current {
     span: Span,
 }
 
-const NO_KEY: u16 = 1 << 8;
+const NO_FORM: u16 = 1 << 8;
 /// More than a span may have, and little enough that a span's length can be added.
 const NOT_BATCHED: usize = usize::MAX / 2;
 
 impl<S: SessionState> Connections<S> {
-    /// Queues a run for each open connection at one of these places in the table. `choose` gives the key of the run
-    /// that a connection gets, or `None` where it gets none; `encode` makes the run of a key, and is called once for
-    /// each key that was given. `encode` gives `None` where the message has no such form.
+    /// Queues a run for each open connection at one of these places in the table. `choose` gives the form of the run
+    /// that a connection gets, or `None` where it gets none; `encode` makes the run of a form, and is called once for
+    /// each form that was given. `encode` gives `None` where the message has no such form.
     pub(crate) fn fan_out(
         &mut self,
         delivery: Delivery,
@@ -99,16 +99,16 @@ impl<S: SessionState> Connections<S> {
     ) -> FanOut {
         let early_bytes = self.early_bytes();
         let mut runs = Runs::default();
-        let mut current = Current { key: NO_KEY, number: 0, len: NOT_BATCHED, span: Span::default() };
+        let mut current = Current { form: NO_FORM, number: 0, len: NOT_BATCHED, span: Span::default() };
         let mut result = FanOut::default();
         for index in indices {
             let Some((fd, mut connection)) = self.table.at_mut(index) else { continue };
             if connection.life != Life::Open {
                 continue;
             }
-            let Some(key) = choose(fd, connection) else { continue };
-            if u16::from(key) != current.key {
-                current = self.switch(&mut runs, key, delivery, &mut encode);
+            let Some(form) = choose(fd, connection) else { continue };
+            if u16::from(form) != current.form {
+                current = self.switch(&mut runs, form, delivery, &mut encode);
                 // What was written out to make room may have ended it.
                 let Some((_, still)) = self.table.at_mut(index) else { continue };
                 if still.life != Life::Open {
@@ -138,21 +138,21 @@ impl<S: SessionState> Connections<S> {
         result
     }
 
-    /// Finds the run of a key, or has it made, and sees to it that it is in the batch where it goes that way.
+    /// Finds the run of a form, or has it made, and sees to it that it is in the batch where it goes that way.
     #[inline(never)]
     fn switch(
         &mut self,
         runs: &mut Runs,
-        key: u8,
+        form: u8,
         delivery: Delivery,
         encode: &mut impl FnMut(u8) -> Option<Bytes>,
     ) -> Current {
         let number =
-            runs.find(key).unwrap_or_else(|| runs.add(FormRun { key, bytes: encode(key), span: None }));
+            runs.find(form).unwrap_or_else(|| runs.add(FormRun { form, bytes: encode(form), span: None }));
         let len = runs.at(number).bytes().len();
         // What has a key of its own is never written together with others.
         if len == 0 || len >= self.early_bytes() || delivery.key.is_some() {
-            return Current { key: key.into(), number, len: NOT_BATCHED, span: Span::default() };
+            return Current { form: form.into(), number, len: NOT_BATCHED, span: Span::default() };
         }
         let span = match runs.at(number).span {
             Some(span) => span,
@@ -161,11 +161,11 @@ impl<S: SessionState> Connections<S> {
                     runs.all_mut().for_each(|run| run.span = None);
                 }
                 let run = runs.at(number);
-                let span = self.batch.add_shared(key, run.bytes());
+                let span = self.batch.add_shared(form, run.bytes());
                 run.span = Some(span);
                 span
             }
         };
-        Current { key: key.into(), number, len, span }
+        Current { form: form.into(), number, len, span }
     }
 }

@@ -43,7 +43,7 @@ impl<S: SessionState> Connections<S> {
     /// and there is memory for them.
     pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
         let len = parts[0].len() + parts[1].len();
-        let (policy, has_room) = (self.policy(fd, quota).0, self.has_room(len));
+        let (policy, has_room) = (self.slow_consumer(fd, quota).0, self.has_room(len));
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
         let mut wire = Wire::of(&mut connection.stream, connection.filter);
         let (mut written, mut is_blocked) = (0, false);
@@ -93,7 +93,7 @@ impl<S: SessionState> Connections<S> {
             connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED);
         if is_held_up && from != FlushFrom::Queueing {
             if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
-                self.has_output.push(fd);
+                self.with_output.push(fd);
             }
             return Written::Blocked;
         }
@@ -137,7 +137,7 @@ impl<S: SessionState> Connections<S> {
         connection.flags.set(Flags::BLOCKED);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
-        outbox.copy([&self.batch.get(span)[written..], &[]], true);
+        outbox.push_copy([&self.batch.get(span)[written..], &[]], true);
         outbox.pin();
         self.pool.changed(before, outbox.size());
         self.note_crossing(fd);

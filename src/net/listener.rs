@@ -18,8 +18,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
-    /// The protocol that is spoken there: a number of the app's.
-    pub(crate) protocol: u16,
+    /// The app's number for it.
+    pub(crate) number: u16,
     /// Connections may be waiting for which no further edge will come.
     pub(crate) is_pending: bool,
     /// Not tried again before this.
@@ -39,7 +39,7 @@ pub(crate) enum Accepted {
 
 /// Binds a listener. The address can be reused at once after a restart, and accepted sockets have Nagle's algorithm off
 /// where the system lets them inherit that.
-pub(crate) fn bind(address: SocketAddr, protocol: u16, config: &Config) -> io::Result<Listener> {
+pub(crate) fn bind(address: SocketAddr, number: u16, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if cfg!(target_os = "linux") {
@@ -60,7 +60,7 @@ pub(crate) fn bind(address: SocketAddr, protocol: u16, config: &Config) -> io::R
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
     let socket = TcpListener::from_std(socket.into());
-    Ok(Listener { socket, protocol, is_pending: false, retry_at: None })
+    Ok(Listener { socket, number, is_pending: false, retry_at: None })
 }
 
 /// Lets the system find out that a peer is gone. Accepted sockets inherit this from their listener.

@@ -33,7 +33,6 @@ mod socketless;
 pub(crate) mod stream;
 pub(crate) mod table;
 mod take_over;
-pub(crate) mod timers;
 pub(crate) mod turns;
 pub(crate) mod wheel;
 pub(crate) mod wire;
@@ -53,8 +52,8 @@ pub(crate) trait App {
 
     fn connections(&mut self) -> &mut connections::Connections<Self::Session>;
 
-    /// A connection was accepted by a listener for `protocol`, and is in the table.
-    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission);
+    /// A connection was accepted by the listener with this number, and is in the table.
+    fn accepted(&mut self, fd: Fd, listener: u16, admission: Admission);
     /// A connection that the app began is established.
     fn connected(&mut self, fd: Fd);
     /// Which of [`Connections::rates`](connections::Connections::rates) a connection has; asked only if there are
@@ -87,7 +86,7 @@ pub(crate) trait App {
     fn run_timers(&mut self, now: Instant);
 
     /// Runs the callbacks that were deferred. Called until all connections are flushed and reaped.
-    fn notify(&mut self);
+    fn run_deferred(&mut self);
     /// Whether callbacks are still deferred: then the next turn is due at once.
     fn has_deferred(&self) -> bool;
 

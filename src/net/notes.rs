@@ -91,7 +91,7 @@ impl<S: SessionState> Connections<S> {
             return false;
         }
         let left = self.instant(ends_by).saturating_duration_since(self.now());
-        self.deadline(fd, timeout.min(left));
+        self.expire_in(fd, timeout.min(left));
         true
     }
 

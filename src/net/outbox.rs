@@ -192,7 +192,7 @@ impl Outbox {
     }
 
     /// Appends a copy of `parts`, which belong together. `is_exact`: allocates no spare room.
-    pub(crate) fn copy(&mut self, parts: [&[u8]; 2], is_exact: bool) {
+    pub(crate) fn push_copy(&mut self, parts: [&[u8]; 2], is_exact: bool) {
         let len = parts[0].len() + parts[1].len();
         self.bytes += len;
         let has_room = |run: &Run| run.kind == Kind::Tail && run.bytes().len() + len <= TAIL_BYTES;
@@ -216,14 +216,14 @@ impl Outbox {
     }
 
     /// Appends `head` and `body`, which belong together, without copying the body.
-    pub(crate) fn own(&mut self, head: &[u8], mut body: Vec<u8>) {
-        self.copy([head, &[]], true);
+    pub(crate) fn push_owned(&mut self, head: &[u8], mut body: Vec<u8>) {
+        self.push_copy([head, &[]], true);
         body.shrink_to_fit();
         let run = self.run(Bytes::Own(body), Kind::Joined { head: head.len() });
         self.append(run);
     }
 
-    pub(crate) fn share(&mut self, bytes: Encoded) {
+    pub(crate) fn push_shared(&mut self, bytes: Encoded) {
         let run = self.run(Bytes::Shared(bytes), Kind::Whole);
         self.append(run);
     }
@@ -241,7 +241,7 @@ impl Outbox {
 
     /// Appends a message that may be dropped or replaced, or puts it in the place of the one with its key. True if
     /// there was one.
-    pub(crate) fn message(&mut self, bytes: Bytes, terms: Terms) -> bool {
+    pub(crate) fn push_message(&mut self, bytes: Bytes, terms: Terms) -> bool {
         let mut run = self.run(bytes, Kind::Message(terms));
         let Some(at) = terms.key.and_then(|key| self.find(key)) else {
             self.append(run);
@@ -317,7 +317,7 @@ impl Outbox {
 
     /// Inserts `bytes` before everything that is neither pinned nor partly written, in place of an urgent run that
     /// already waits there.
-    pub(crate) fn urgent(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn push_urgent(&mut self, bytes: Vec<u8>) {
         let mut at = self.pinned.max(self.begun());
         while self.runs.get(at).is_some_and(Run::is_joined) {
             at += 1;

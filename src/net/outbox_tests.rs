@@ -173,16 +173,16 @@ fn random_operations_agree_with_the_naive_outbox() {
             let cut = random.below(data.len() as u64 + 1) as usize;
             match random.below(13) {
                 0 | 1 => {
-                    outbox.copy([&data[..cut], &data[cut..]], random.chance(30));
+                    outbox.push_copy([&data[..cut], &data[cut..]], random.chance(30));
                     naive.copy(&data);
                 }
                 2 => {
-                    outbox.own(&data[..cut], data[cut..].to_vec());
+                    outbox.push_owned(&data[..cut], data[cut..].to_vec());
                     naive.copy(&data[..cut]);
                     naive.push(&data[cut..], Kind::Joined { head: cut });
                 }
                 3 => {
-                    outbox.share(data.as_slice().into());
+                    outbox.push_shared(data.as_slice().into());
                     naive.push(&data, Kind::Whole);
                 }
                 4..=6 => {
@@ -191,13 +191,13 @@ fn random_operations_agree_with_the_naive_outbox() {
                     let run =
                         if of_own { Bytes::Own(data.clone()) } else { Bytes::Shared(data.as_slice().into()) };
                     let cost = terms.key.map(|key| outbox.cost_of(key));
-                    let is_replaced = outbox.message(run, terms);
+                    let is_replaced = outbox.push_message(run, terms);
                     assert_eq!(is_replaced, naive.message(&data, terms));
                     assert_eq!(is_replaced, cost.is_some_and(|cost| cost > 0));
                     happened[0] += u64::from(is_replaced);
                 }
                 7 => {
-                    outbox.urgent(data.clone());
+                    outbox.push_urgent(data.clone());
                     naive.urgent(&data);
                 }
                 8 => {
@@ -249,7 +249,7 @@ fn a_queue_of_many_small_messages_gives_its_memory_back_as_it_shrinks() {
     let mut outbox = Outbox::default();
     let terms = Terms { may_drop: true, key: None };
     for _ in 0..10_000 {
-        outbox.message(Bytes::Own(vec![7]), terms);
+        outbox.push_message(Bytes::Own(vec![7]), terms);
     }
     assert_eq!(outbox.drop_oldest(outbox.cost() - RUN_BYTES - 1, None), Some(9_999));
     assert!(outbox.runs.capacity() <= 2 + QUEUE_SPARE, "{}", outbox.runs.capacity());
@@ -263,15 +263,15 @@ fn each_of_many_keys_is_found_where_it_waits() {
     let latest = |key| Terms { may_drop: false, key: Some(key) };
     let mut outbox = Outbox::default();
     for key in 0..KEYS {
-        assert!(!outbox.message(Bytes::Own(vec![1; 2]), latest(key)));
+        assert!(!outbox.push_message(Bytes::Own(vec![1; 2]), latest(key)));
         // Runs in between, and urgent ones with numbers of their neighbours.
-        outbox.copy([b"x", b""], false);
-        outbox.urgent(vec![0; 3]);
+        outbox.push_copy([b"x", b""], false);
+        outbox.push_urgent(vec![0; 3]);
         outbox.pinned = (outbox.pinned + 1) % outbox.runs.len();
     }
     for key in (0..KEYS).rev() {
         let before = outbox.find(key).expect("it waits");
-        assert!(outbox.message(Bytes::Own(vec![2; 4]), latest(key)));
+        assert!(outbox.push_message(Bytes::Own(vec![2; 4]), latest(key)));
         let at = outbox.find(key).expect("it waits");
         assert_eq!((at, outbox.runs[at].bytes()), (before, &[2; 4][..]));
         assert_eq!(outbox.runs[at].terms(), Some(latest(key)));
@@ -284,11 +284,11 @@ fn each_of_many_keys_is_found_where_it_waits() {
 #[test]
 fn what_is_not_begun_is_discarded_frame_by_frame() {
     let mut outbox = Outbox::default();
-    outbox.copy([b"one", b""], false);
-    outbox.own(b"two:", vec![b'2'; 5_000]);
-    outbox.copy([b"three", b""], false);
-    outbox.share([b'4'; 3_000][..].into());
-    outbox.message(Bytes::Own(b"five".to_vec()), Terms { may_drop: true, key: Some(5) });
+    outbox.push_copy([b"one", b""], false);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+    outbox.push_copy([b"three", b""], false);
+    outbox.push_shared([b'4'; 3_000][..].into());
+    outbox.push_message(Bytes::Own(b"five".to_vec()), Terms { may_drop: true, key: Some(5) });
     let left = |outbox: &Outbox| outbox.unwritten().collect::<Vec<_>>().concat();
     // Within the first, whose tail has the head of the second.
     outbox.skip(1);
@@ -296,23 +296,23 @@ fn what_is_not_begun_is_discarded_frame_by_frame() {
     assert_eq!((left(&outbox), outbox.bytes()), (b"ne".to_vec(), 2));
     assert_eq!((outbox.messages, outbox.droppable, outbox.keys.len()), (0, 0, 0));
     // Between two frames nothing stays.
-    outbox.own(b"two:", vec![b'2'; 5_000]);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
     outbox.skip(2);
     outbox.discard_unbegun();
     assert_eq!((left(&outbox), outbox.runs.len()), (Vec::new(), 0));
     // Within a head, and within a body whose head is written.
     for (written, rest) in [(2, 5_002), (4, 5_000), (1_004, 4_000)] {
-        outbox.own(b"two:", vec![b'2'; 5_000]);
-        outbox.copy([b"three", b""], false);
+        outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+        outbox.push_copy([b"three", b""], false);
         outbox.skip(written);
         outbox.discard_unbegun();
         assert_eq!(outbox.bytes(), rest);
         outbox.skip(rest);
     }
     // Begun by another way.
-    outbox.copy([b"the rest of one", b""], false);
+    outbox.push_copy([b"the rest of one", b""], false);
     outbox.pin();
-    outbox.own(b"two:", vec![b'2'; 5_000]);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
     outbox.discard_unbegun();
     assert_eq!(left(&outbox), b"the rest of one");
     assert_eq!(outbox.size().held, EMPTY_BYTES + RUN_BYTES + outbox.capacity);

@@ -28,7 +28,7 @@ impl<S: SessionState> Connections<S> {
             return match rest {
                 0 => Ok(()),
                 rest if rest < len || !terms.stand_alone() => self.queue(fd, |outbox| {
-                    outbox.copy(unwritten(parts, len - rest), true);
+                    outbox.push_copy(unwritten(parts, len - rest), true);
                     // Its beginning is on the wire: nothing may come in between.
                     outbox.pin();
                 }),
@@ -44,7 +44,7 @@ impl<S: SessionState> Connections<S> {
         if terms.stand_alone() {
             return self.queue_message(fd, Bytes::Own(parts.concat()), terms);
         }
-        self.queue(fd, |outbox| outbox.copy(parts, quota == Quota::Exempt))
+        self.queue(fd, |outbox| outbox.push_copy(parts, quota == Quota::Exempt))
     }
 
     /// Handles the common case in one look-up: little output for an open connection with little queued. False if it is
@@ -89,7 +89,7 @@ impl<S: SessionState> Connections<S> {
         }
         if rest > 0 {
             self.queue(fd, |outbox| {
-                outbox.own(head, body);
+                outbox.push_owned(head, body);
                 outbox.skip(len - rest);
             })?;
         }
@@ -140,7 +140,7 @@ impl<S: SessionState> Connections<S> {
             // Not by way of the batch: others' spans point into it.
             return match terms.stand_alone() {
                 true => self.queue_message(fd, Bytes::Own(run.to_vec()), terms),
-                false => self.queue(fd, |outbox| outbox.copy([run, &[]], false)),
+                false => self.queue(fd, |outbox| outbox.push_copy([run, &[]], false)),
             };
         }
         let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota)? } else { len };
@@ -152,7 +152,7 @@ impl<S: SessionState> Connections<S> {
             return self.queue_message(fd, Bytes::Shared(shared), terms);
         }
         self.queue(fd, |outbox| {
-            outbox.share(shared);
+            outbox.push_shared(shared);
             outbox.skip(len - rest);
         })
     }
@@ -167,7 +167,7 @@ impl<S: SessionState> Connections<S> {
         if connection.life != Life::Open {
             return Err(Refused::Closing);
         }
-        self.queue(fd, |outbox| outbox.urgent(run.to_vec()))
+        self.queue(fd, |outbox| outbox.push_urgent(run.to_vec()))
     }
 
     /// Forbids urgent runs to overtake what is queued now.
@@ -197,7 +197,7 @@ impl<S: SessionState> Connections<S> {
         {
             return Err(Refused::Gone);
         }
-        let (policy, key) = self.policy(fd, quota);
+        let (policy, key) = self.slow_consumer(fd, quota);
         let may_drop = matches!(quota, Quota::Message(_)) && policy == SlowConsumer::DropOldest;
         let terms = Terms { may_drop, key };
         let beyond = match quota {
@@ -221,11 +221,11 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// What happens to a write that does not fit, and its key. Only messages can be dropped.
-    pub(crate) fn policy(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
-        let own = || self.table.get(fd).and_then(|connection| connection.policy);
+    pub(crate) fn slow_consumer(&self, fd: Fd, quota: Quota) -> (SlowConsumer, Option<u64>) {
+        let own = || self.table.get(fd).and_then(|connection| connection.slow_consumer);
         match quota {
             Quota::Message(delivery) => {
-                (delivery.policy.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
+                (delivery.slow_consumer.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
             }
             Quota::Control => (SlowConsumer::DropNewest, None),
             Quota::Limited => (own().unwrap_or(self.limits.slow_consumer), None),
@@ -281,7 +281,7 @@ impl<S: SessionState> Connections<S> {
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
         if !span.is_empty() {
-            outbox.copy([self.batch.get(span), &[]], true);
+            outbox.push_copy([self.batch.get(span), &[]], true);
             outbox.pin();
         }
         put(outbox);
@@ -317,7 +317,7 @@ impl<S: SessionState> Connections<S> {
 
     fn queue_message(&mut self, fd: Fd, bytes: Bytes, terms: Terms) -> Result<(), Refused> {
         let mut is_replaced = false;
-        self.queue(fd, |outbox| is_replaced = outbox.message(bytes, terms))?;
+        self.queue(fd, |outbox| is_replaced = outbox.push_message(bytes, terms))?;
         if is_replaced {
             self.count_replaced(fd);
         }

@@ -17,7 +17,7 @@ pub(crate) enum Quota {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivery {
     /// In place of the connection's own.
-    pub(crate) policy: Option<SlowConsumer>,
+    pub(crate) slow_consumer: Option<SlowConsumer>,
     /// A newer message with the same key takes its place.
     pub(crate) key: Option<u64>,
 }

@@ -2,7 +2,7 @@
 //! of these is due. A turn gets the time and the readiness from outside, so that a test can control both.
 
 use super::connection::{Flags, Life};
-use super::failure::{io_failure, lost};
+use super::failure::{connection_lost, io_failure};
 use super::flush::{FlushFrom, Written};
 use super::listener::Listener;
 use super::mailbox::Mailbox;
@@ -224,7 +224,7 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED) {
                 return;
             }
-            if connection.flags.has(Flags::HELD) {
+            if connection.flags.has(Flags::PAUSED) {
                 connection.flags.set(Flags::MISSED);
                 return;
             }
@@ -268,7 +268,7 @@ impl<A: App> Reactor<A> {
             Life::Open => self.app.peer_ended(fd),
             // The outbox can still be sent: the peer ended only its own side.
             Life::Finishing | Life::Dead => {}
-            Life::Connecting | Life::Lingering => connections.kill(fd, lost()),
+            Life::Connecting | Life::Lingering => connections.kill(fd, connection_lost()),
         }
     }
 
@@ -299,10 +299,10 @@ impl<A: App> Reactor<A> {
         if connection.life == Life::Finishing {
             let is_over = connection.flags.has(Flags::PEER_ENDED) || connection.flags.has(Flags::PEER_DONE);
             if is_over || Wire::of(&mut connection.stream, connection.filter).shutdown_write().is_err() {
-                return connections.kill(fd, lost());
+                return connections.kill(fd, connection_lost());
             }
             connection.life = Life::Lingering;
-            connections.deadline(fd, connections.limits.linger_timeout);
+            connections.expire_in(fd, connections.limits.linger_timeout);
         } else if connection.flags.take(Flags::WANTS_DRAINED) {
             self.app.drained(fd);
         }
@@ -324,7 +324,7 @@ impl<A: App> Reactor<A> {
                     connections.kill(fd, CloseReason::new(Side::Local, 1006, "", Cause::Timeout));
                 }
                 Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
-                Life::Finishing | Life::Lingering => connections.kill(fd, lost()),
+                Life::Finishing | Life::Lingering => connections.kill(fd, connection_lost()),
                 Life::Dead => {}
             }
         }
@@ -334,7 +334,7 @@ impl<A: App> Reactor<A> {
     /// Flushes and reaps until neither causes more work: `on_close` may push, a flush may fail.
     fn settle(&mut self) {
         loop {
-            self.app.notify();
+            self.app.run_deferred();
             self.watch_new();
             self.flush_dirty();
             let dead = std::mem::take(&mut self.app.connections().dead);
@@ -366,6 +366,6 @@ impl<A: App> Reactor<A> {
         if connection.flags.has(Flags::TURNED_AWAY) {
             return;
         }
-        self.app.gone(fd, connection.session, note, reason.unwrap_or_else(lost));
+        self.app.gone(fd, connection.session, note, reason.unwrap_or_else(connection_lost));
     }
 }

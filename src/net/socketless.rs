@@ -66,7 +66,7 @@ impl<S: SessionState> Connections<S> {
 
     /// Reports to the app, as if for new output, that the connection has something to take.
     pub(crate) fn tell_has_output(&mut self, fd: Fd) {
-        self.has_output.push(fd);
+        self.with_output.push(fd);
     }
 }
 

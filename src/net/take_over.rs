@@ -10,7 +10,7 @@ use crate::fd::Fd;
 
 /// What is true of a socket, whichever connection has it.
 const OF_THE_SOCKET: u16 = Flags::BLOCKED
-    | Flags::HELD
+    | Flags::PAUSED
     | Flags::MISSED
     | Flags::HUNG_UP
     | Flags::PEER_ENDED

@@ -10,24 +10,23 @@ pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod verbs;
 
-use crate::config::Config;
+use crate::config::{Config, Reread};
 use crate::fd::Fd;
 use crate::net::mailbox::Sender;
-use crate::net::timers::{TimerId, Timers};
 use crate::session::Sessions;
 use crate::session::route::Route;
-use state::clients::{ClientId, Outgoing};
 use state::command::Command;
 use state::history::Histories;
 use state::outcome::Outcome;
+use state::outgoing::{ClientId, Outgoing};
 use state::pool::{TaskError, TaskId, TaskOutput};
 use state::presence::Presence;
 use state::returning::Returning;
 use state::rooms::{Rooms, TopicEvent};
-use state::settings::Reread;
 use state::stage::Stage;
 use state::subscription::Questions;
 use state::tasks::Tasks;
+use state::timers::{TimerId, Timers};
 use std::any::Any;
 use std::collections::HashMap;
 use std::io;
@@ -96,7 +95,7 @@ pub(crate) enum Timer {
 }
 
 /// What handlers are told because of a verb. A verb never calls a handler itself, so this waits until the callback
-/// that called the verb has returned.
+/// that called the verb has returned. The sessions' `FollowUp`s, which are due then too, come first.
 pub(crate) enum Deferred {
     /// [`Server::defer`].
     Call(Route, Box<dyn FnOnce(&mut Server)>),

@@ -33,7 +33,7 @@ impl Sessions {
             Some(Session::WebSocket(other)) => {
                 other.role() == Role::Server
                     && !other.marks.has(Marks::UNFINISHED)
-                    && self.formats[other.format].notice().is_none()
+                    && !self.formats[other.format].has_labels()
             }
             _ => false,
         };

@@ -12,7 +12,7 @@ use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::follow_up::FollowUp;
 use crate::session::route::Route;
-use crate::session::state::{Awaited, BodyOut, Session, Waiting};
+use crate::session::state::{Awaited, BodyOut, Waiting};
 use std::time::Duration;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -36,7 +36,7 @@ impl Sessions {
         self.connections.note_or_default(fd)?.writer = Some(route);
         self.stats.responses += 1;
         self.connections.begin_crossings(fd);
-        self.connections.deadline(fd, self.body_timeout());
+        self.connections.expire_in(fd, self.body_timeout());
         Some(BodyOut { framing, keep_alive })
     }
 
@@ -78,7 +78,7 @@ impl Sessions {
         }
         // If the peer takes nothing, queueing more for it is no sign of life.
         if self.connections.get(fd).is_some_and(|connection| !connection.flags.has(Flags::BLOCKED)) {
-            self.connections.deadline(fd, self.body_timeout());
+            self.connections.expire_in(fd, self.body_timeout());
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Sessions {
         if !keep_alive {
             self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
-        self.connections.deadline(fd, self.config.keep_alive_timeout);
+        self.connections.expire_in(fd, self.config.keep_alive_timeout);
     }
 
     /// Nothing was written for too long, or the client does not read.
@@ -123,7 +123,7 @@ impl Sessions {
         let reads_on = self.connections.take_progress(fd);
         let Some(connection) = self.connections.get(fd) else { return };
         if reads_on || connection.flags.has(Flags::PROTECTED) {
-            return self.connections.deadline(fd, self.body_timeout());
+            return self.connections.expire_in(fd, self.body_timeout());
         }
         let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         if connection.flags.has(Flags::BLOCKED) {
@@ -159,16 +159,6 @@ impl Sessions {
         }
         self.connections.kill(fd, reason.clone());
         true
-    }
-
-    /// The route whose handler is told that a connection's outbox is full, or empty again.
-    pub(crate) fn writer(&mut self, fd: Fd) -> Option<Route> {
-        match self.connections.session_mut(fd)? {
-            Session::Http(http) => {
-                http.waiting().filter(|waiting| waiting.body().is_some()).map(|waiting| waiting.route)
-            }
-            session => session.route(),
-        }
     }
 
     /// The body that is being written.

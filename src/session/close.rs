@@ -54,7 +54,7 @@ impl Sessions {
                 // To see the peer's close frame.
                 self.resume(fd);
                 self.connections.note_reason(fd, reason);
-                self.connections.deadline(fd, self.config.close_timeout);
+                self.connections.expire_in(fd, self.config.close_timeout);
                 true
             }
             Err(PushError::NotOpen) => {

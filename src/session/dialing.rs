@@ -88,6 +88,6 @@ impl Sessions {
     pub(crate) fn await_peer_end(&mut self, fd: Fd, reason: CloseReason) {
         self.discard_input(fd);
         self.connections.note_reason(fd, reason);
-        self.connections.deadline(fd, self.config.close_timeout);
+        self.connections.expire_in(fd, self.config.close_timeout);
     }
 }

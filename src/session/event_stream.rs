@@ -108,7 +108,7 @@ impl Sessions {
         if !is_blocked {
             self.connections.write(fd, [sign, &[]], Quota::Control).ok();
         }
-        self.connections.deadline(fd, jittered(interval, fd));
+        self.connections.expire_in(fd, jittered(interval, fd));
     }
 }
 

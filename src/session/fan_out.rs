@@ -57,7 +57,7 @@ impl Others {
             if !is_for_all {
                 self.outgoing.push(fd);
             }
-        } else if is_unfinished && is_kept && websocket.format.is_labelled() {
+        } else if is_unfinished && is_kept && websocket.format.has_labelled_frames() {
             self.waiting.push(fd);
         } else {
             self.unfinished += usize::from(is_unfinished);

@@ -1,4 +1,5 @@
-//! Work that the server does for a verb once the current callback has returned: a verb never calls a handler itself.
+//! What the sessions ask of the server once the current callback has returned. It is done before the server's own
+//! `Deferred`, what handlers are told because of a verb: an answer that was given is sent before they hear more.
 
 use crate::codec::http::Response;
 use crate::fd::Fd;
@@ -27,5 +28,5 @@ pub(crate) enum FollowUp {
         is_paused: bool,
     },
     /// A request has waited for the output of a session for as long as it may.
-    Held(Fd, Fd),
+    WaitedOut(Fd, Fd),
 }

@@ -55,13 +55,13 @@ impl FormatId {
 
     /// Whether these are the frames of `swio.1`, which begin with labels in both directions.
     #[inline]
-    pub(crate) fn is_labelled(self) -> bool {
+    pub(crate) fn has_labelled_frames(self) -> bool {
         self == FormatId::LABELLED
     }
 
     /// What the first frame of a message that is pushed in parts begins with: no labels, if it could have some.
     pub(crate) fn head_of_parts(self) -> &'static [u8] {
-        if self.is_labelled() { b"\n" } else { b"" }
+        if self.has_labelled_frames() { b"\n" } else { b"" }
     }
 
     /// Whether it can be changed to one with an envelope: the client has not agreed to another form.
@@ -131,12 +131,17 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// How notices are encoded; `None` if the clients get no notices, and may not subscribe.
+    /// How notices are encoded; `None` if the clients get none.
     pub(crate) fn notice(&self) -> Option<fn(Notice<'_>) -> Vec<u8>> {
         match self.content {
             FormatContent::Labelled(labelling) => Some(labelling.notice),
             _ => None,
         }
+    }
+
+    /// Whether the clients are told what happened, and where in a topic they are: only these may subscribe.
+    pub(crate) fn has_labels(&self) -> bool {
+        matches!(self.content, FormatContent::Labelled(_))
     }
 
     /// Whether the encoding can contain the topic.
@@ -146,7 +151,7 @@ impl Format {
 
     /// What shows the network that an event stream is in use.
     pub(crate) fn heartbeat(&self) -> &'static [u8] {
-        if self.notice().is_some() { labels::HEARTBEAT } else { sse::COMMENT }
+        if self.has_labels() { labels::HEARTBEAT } else { sse::COMMENT }
     }
 
     /// The bytes of a message in this format; `None` if it has no form here.

@@ -21,7 +21,7 @@ impl Sessions {
 
     /// Starts to watch an established connection, as if it had just sent something.
     pub(crate) fn watch(&mut self, fd: Fd) {
-        let note = self.liveness.note(self.connections.tick_now());
+        let note = self.liveness.coarse(self.connections.tick_now());
         let Some(websocket) = self.websocket_mut(fd) else { return self.watch_other(fd) };
         if websocket.phase != ClosePhase::Open {
             return;
@@ -31,7 +31,7 @@ impl Sessions {
         let ping = self.config.ping_interval.map(|interval| jittered(interval, fd));
         // If neither is set, the deadline passes at once and without effect, and replaces the previous one.
         let first = ping.into_iter().chain(self.config.idle_timeout).min().unwrap_or_default();
-        self.connections.deadline(fd, first);
+        self.connections.expire_in(fd, first);
     }
 
     fn watch_other(&mut self, fd: Fd) {
@@ -42,7 +42,7 @@ impl Sessions {
             Ok(Transport::Tcp) => self.config.idle_timeout,
             _ => return,
         };
-        self.connections.deadline(fd, first.unwrap_or_default());
+        self.connections.expire_in(fd, first.unwrap_or_default());
     }
 
     /// Watches all connections again, after a change of the configuration.
@@ -61,7 +61,7 @@ impl Sessions {
             return Duration::MAX;
         };
         // A server that this side connected to may be silent for as long as it likes.
-        if connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED)
+        if connection.flags.has(Flags::PAUSED_BY_USER | Flags::PROTECTED)
             || connection.session.role() == Role::Client
         {
             return Duration::MAX;
@@ -93,7 +93,7 @@ impl Sessions {
             None => idle_left,
         };
         if next < Duration::MAX {
-            self.connections.deadline(fd, next);
+            self.connections.expire_in(fd, next);
         }
     }
 
@@ -103,7 +103,7 @@ impl Sessions {
         let silence = self.connections.silence(fd)?;
         let reads_on = self.connections.take_progress(fd);
         let connection = self.connections.open_mut(fd)?;
-        let is_exempt = connection.flags.has(Flags::HELD_BY_USER | Flags::PROTECTED);
+        let is_exempt = connection.flags.has(Flags::PAUSED_BY_USER | Flags::PROTECTED);
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
         if websocket.marks.has(Marks::PINGED) && !is_exempt {

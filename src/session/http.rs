@@ -40,6 +40,25 @@ impl RequestEnd {
     }
 }
 
+/// How a response is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseMode {
+    /// To a HEAD request: the head alone.
+    pub(crate) is_head: bool,
+    /// If not, the connection ends after it.
+    pub(crate) keep_alive: bool,
+}
+
+impl ResponseMode {
+    /// The whole response, and then the end of the connection.
+    pub(crate) const LAST: ResponseMode = ResponseMode { is_head: false, keep_alive: false };
+
+    /// As the request with this head asks for.
+    pub(crate) fn to(head: &Head<'_>) -> ResponseMode {
+        ResponseMode { is_head: head.method == "HEAD", keep_alive: head.keeps_alive() }
+    }
+}
+
 impl Sessions {
     /// Takes the held bytes of requests. They no longer count as held.
     pub(crate) fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
@@ -68,16 +87,6 @@ impl Sessions {
         }
     }
 
-    /// The route for paths that have none of their own, on this connection.
-    pub(crate) fn listener(&self, fd: Fd) -> Route {
-        self.connections.note(fd).and_then(|note| note.listener).unwrap_or_default()
-    }
-
-    /// The route whose policy applies to a path on this connection.
-    pub(crate) fn policy_at(&self, fd: Fd, path: &str) -> Route {
-        self.paths.policy_at(self.listener(fd), path)
-    }
-
     /// The connection no longer speaks HTTP.
     pub(crate) fn forget_listener(&mut self, fd: Fd) {
         let note = self.connections.note_mut(fd);
@@ -99,7 +108,7 @@ impl Sessions {
     /// they are written.
     pub(crate) fn may_serve(&mut self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
-        if connection.flags.has(Flags::HELD_BY_USER) {
+        if connection.flags.has(Flags::PAUSED_BY_USER) {
             return false;
         }
         let is_unread = connection.queued_bytes() > UNREAD_ANSWERS_MAX;
@@ -111,7 +120,7 @@ impl Sessions {
 
     pub(crate) fn begin_request_timeout(&mut self, fd: Fd) {
         let timeout = self.config.request_timeout;
-        self.connections.deadline(fd, timeout);
+        self.connections.expire_in(fd, timeout);
     }
 
     pub(crate) fn hold(&mut self, fd: Fd, held: Box<Held>) {
@@ -133,7 +142,7 @@ impl Sessions {
             return Ok(None);
         }
         let (head_len, body) = progress.body.as_mut().expect("the head is whole");
-        let body_len = body.end(&bytes[*head_len..], self.policy(progress.policy).body_bytes_max)?;
+        let body_len = body.end(&bytes[*head_len..], self.policy(progress.policy_route).body_bytes_max)?;
         Ok(body_len.map(|body_len| RequestEnd { head_len: *head_len, body_len }))
     }
 
@@ -159,12 +168,12 @@ impl Sessions {
         if len > config.head_bytes_max {
             return Err(Refusal::HeadTooBig);
         }
-        progress.policy = self.policy_at(fd, head.path());
+        progress.policy_route = self.policy_route(fd, head.path());
         let body = if handshake::is_attempt(&head) {
             // A body is refused later, along with other breaches of the handshake's rules.
             Body::Length(0)
         } else {
-            let body = Body::new(head.framing()?, self.policy(progress.policy).body_bytes_max)?;
+            let body = Body::new(head.framing()?, self.policy(progress.policy_route).body_bytes_max)?;
             let is_waiting = head.is_1_1 && head.lists("expect", "100-continue") && bytes.len() == len;
             if is_waiting && !matches!(body, Body::Length(0)) {
                 let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -176,18 +185,13 @@ impl Sessions {
         Ok(true)
     }
 
-    pub(crate) fn respond(&mut self, fd: Fd, response: Response, is_head: bool, keep_alive: bool) {
-        self.respond_within(fd, response, is_head, keep_alive, Quota::Limited);
+    /// Writes a response now. [`Sessions::respond`] answers a request that waits.
+    pub(crate) fn write_response(&mut self, fd: Fd, response: Response, mode: ResponseMode) {
+        self.write_response_within(fd, response, mode, Quota::Limited);
     }
 
-    pub(crate) fn respond_within(
-        &mut self,
-        fd: Fd,
-        response: Response,
-        is_head: bool,
-        keep_alive: bool,
-        quota: Quota,
-    ) {
+    fn write_response_within(&mut self, fd: Fd, response: Response, mode: ResponseMode, quota: Quota) {
+        let ResponseMode { is_head, keep_alive } = mode;
         let status = response.status();
         let now = self.connections.now();
         let (head, body) = response.encode(&Exchange { is_head, keep_alive, date: self.date.text(now) });
@@ -205,7 +209,7 @@ impl Sessions {
         }
         // The time to read the answer and then to send the next request.
         let timeout = self.config.keep_alive_timeout;
-        self.connections.deadline(fd, timeout);
+        self.connections.expire_in(fd, timeout);
     }
 
     pub(crate) fn not_found(&mut self, fd: Fd, head: &Head<'_>) -> Result<(), Refusal> {
@@ -214,7 +218,7 @@ impl Sessions {
         }
         self.stats.refusals.not_found += 1;
         let response = Response::text(404, format!("{}\n", Refusal::NotFound));
-        self.respond(fd, response, head.method == "HEAD", head.keeps_alive());
+        self.write_response(fd, response, ResponseMode::to(head));
         Ok(())
     }
 
@@ -223,23 +227,25 @@ impl Sessions {
     pub(crate) fn conclude_poll(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last;
         let response = cors::permit(&request.head, response);
-        self.respond_within(request.fd, response, false, keep_alive, Quota::Control);
+        let mode = ResponseMode { is_head: false, keep_alive };
+        self.write_response_within(request.fd, response, mode, Quota::Control);
     }
 
     pub(crate) fn conclude(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last && response.status() != 426;
-        self.respond(request.fd, response, request.method() == "HEAD", keep_alive);
+        let mode = ResponseMode { keep_alive, ..ResponseMode::to(&request.head) };
+        self.write_response(request.fd, response, mode);
     }
 
     pub(crate) fn http_expired(&mut self, fd: Fd) {
         if self.wait_expired(fd) {
             return;
         }
-        let is_paused = self.connections.is_paused_for_protocol(fd);
+        let is_paused = self.connections.is_paused_by_protocol(fd);
         let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
         if self.connections.take_progress(fd) {
             let timeout = self.config.keep_alive_timeout;
-            self.connections.deadline(fd, timeout);
+            self.connections.expire_in(fd, timeout);
         } else if is_paused {
             log::debug!("{fd}: does not read its answers");
             self.connections.kill(fd, timeout);

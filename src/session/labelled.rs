@@ -15,7 +15,7 @@ impl Sessions {
     /// unfinished, it gets this message after that one.
     pub(crate) fn push_in_order(&mut self, fd: Fd, message: Message<'_>) -> Result<(), PushError> {
         let channel = self.channel(fd)?;
-        if !channel.is_unfinished || self.formats[channel.format].notice().is_none() {
+        if !channel.is_unfinished || !self.formats[channel.format].has_labels() {
             return self.push_to(fd, channel, message);
         }
         let run = self.formats.run(channel.format, &message).ok_or(PushError::Unsendable)?;

@@ -13,25 +13,25 @@ pub(crate) struct Liveness {
     /// Signs the server's own pings, so that a pong that answers one of them can be recognised.
     key: RandomState,
     /// The last message of a connection is noted in one byte: its tick, shifted right by this many bits.
-    coarse: u32,
+    shift: u32,
 }
 
 impl Liveness {
     pub(crate) fn new(config: &Config) -> Liveness {
         let ticks = config.idle_timeout.unwrap_or_default().as_millis() / TICK.as_millis();
         // At most 128 units per timeout: a byte holds twice as many.
-        Liveness { key: RandomState::new(), coarse: (128 - (ticks >> 7).leading_zeros()).min(31) }
+        Liveness { key: RandomState::new(), shift: (128 - (ticks >> 7).leading_zeros()).min(31) }
     }
 
     /// The time of a message, as it is noted in a byte.
-    pub(crate) fn note(&self, tick: u32) -> u8 {
-        (tick >> self.coarse) as u8
+    pub(crate) fn coarse(&self, tick: u32) -> u8 {
+        (tick >> self.shift) as u8
     }
 
     /// How much time has passed since, at least: the result is less than two units too small, and never too large.
     pub(crate) fn since(&self, note: u8, tick: u32) -> Duration {
-        let units = self.note(tick).wrapping_sub(note).saturating_sub(1);
-        TICK * (u32::from(units) << self.coarse)
+        let units = self.coarse(tick).wrapping_sub(note).saturating_sub(1);
+        TICK * (u32::from(units) << self.shift)
     }
 
     /// The payload of a ping that is sent at this time: the time and a check value.
@@ -71,7 +71,7 @@ mod tests {
             let liveness = liveness(timeout);
             let ticks = (timeout.as_millis() / TICK.as_millis()) as u32;
             for begun in [1, 77, 123_456_789] {
-                let note = liveness.note(begun);
+                let note = liveness.coarse(begun);
                 let mut over = begun;
                 while liveness.since(note, over) < timeout {
                     over += 1.max(ticks / 1_000);

@@ -85,7 +85,7 @@ impl<'a> Message<'a> {
     /// }
     /// ```
     pub fn slow_consumer(mut self, policy: SlowConsumer) -> Message<'a> {
-        self.delivery.policy = Some(policy);
+        self.delivery.slow_consumer = Some(policy);
         self
     }
 

@@ -35,6 +35,7 @@ pub(crate) mod push;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod route;
+pub(crate) mod routing;
 #[cfg(feature = "serde")]
 pub(crate) mod scalars;
 pub(crate) mod script;
@@ -146,16 +147,6 @@ impl Sessions {
     #[inline]
     pub(crate) fn policy(&self, route: Route) -> &Policy {
         self.paths.policy(route)
-    }
-
-    /// The route whose limits apply to what a connection sends.
-    pub(crate) fn limits_of(&self, fd: Fd) -> Route {
-        let session = self.connections.get(fd).map(|connection| &connection.session);
-        match session.and_then(Session::route) {
-            Some(route) if route.is_outgoing() => Route::ROOT,
-            Some(route) => route,
-            None => self.listener(fd),
-        }
     }
 
     /// Changes a connection's session and keeps the counts up to date.

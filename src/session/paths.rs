@@ -117,6 +117,11 @@ impl Paths {
         Ok(())
     }
 
+    /// How many routes there are at start.
+    pub(crate) fn len(&self) -> usize {
+        self.plan.len()
+    }
+
     /// The route of connections that come by this listener for HTTP with options.
     pub(crate) fn listener(&self, number: usize) -> Route {
         let (tcp, routes) = (self.plan.tcp.len(), self.plan.routes.len());
@@ -166,7 +171,7 @@ impl Paths {
 
     /// The route whose policy applies to a path: the path's own if it has one and policies differ, else the
     /// listener's.
-    pub(crate) fn policy_at(&self, listener: Route, path: &str) -> Route {
+    pub(crate) fn policy_route(&self, listener: Route, path: &str) -> Route {
         match &self.router {
             Some(router) if self.policies.len() > 1 => {
                 router.at(path).map_or(listener, |matched| self.route(listener, *matched.value))
@@ -273,7 +278,7 @@ mod tests {
         let mut seen = vec![Route::ROOT, Route::tcp(0), Route::tcp(1)];
         for (listener, expected) in [(Route::ROOT, 50), (listeners[0], 20), (listeners[1], 30)] {
             assert_eq!((paths.framing_of(listener), max(&paths, listener)), (None, expected));
-            let routes = ["/a", "/b", "/c"].map(|path| paths.policy_at(listener, path));
+            let routes = ["/a", "/b", "/c"].map(|path| paths.policy_route(listener, path));
             assert_eq!(routes.map(|route| max(&paths, route)), [40, expected, expected]);
             assert_eq!(routes[2], listener);
             seen.extend([listener, routes[0], routes[1]]);
@@ -296,7 +301,7 @@ mod tests {
     fn without_options_there_is_one_policy_for_all() {
         let plan = Plan { routes: vec![("/a".into(), Overrides::default())], ..Plan::default() };
         let paths = Paths::new(plan, &Config::default()).expect("valid");
-        assert_eq!((paths.policies.len(), paths.policy_at(Route::ROOT, "/a")), (1, Route::ROOT));
+        assert_eq!((paths.policies.len(), paths.policy_route(Route::ROOT, "/a")), (1, Route::ROOT));
         assert_eq!(paths.route(Route::ROOT, 0), Route::new(1).expect("few"));
     }
 }

@@ -14,7 +14,7 @@ impl Sessions {
             return false;
         }
         let Some(connection) = self.connections.open_mut(fd) else { return false };
-        connection.flags.set(Flags::HELD_BY_USER);
+        connection.flags.set(Flags::PAUSED_BY_USER);
         let Some(note) = self.connections.note_or_default(fd) else { return false };
         match &mut note.pause {
             Some(pause) => std::mem::take(&mut pause.is_ending),

@@ -1,14 +1,15 @@
 //! Messages and commands from clients that can only be pushed to: each is a `POST` that names its session by a token.
 //! A post with a number is taken once, however often it is sent.
 
-use crate::codec::command::{self, CommandError, PageCommand};
 use crate::codec::http::{Head, Response};
+use crate::codec::page_command::{self, CommandError, PageCommand};
 use crate::codec::ws::{Opcode, handshake, utf8};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
 use crate::session::cors;
+use crate::session::http::ResponseMode;
 use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::route::Route;
@@ -54,7 +55,7 @@ impl Sessions {
         let policy = self.policy(route);
         (policy.event_streams || policy.long_polling)
             && matches!(head.method, "POST" | "OPTIONS")
-            && command::is_one(head.query().unwrap_or_default())
+            && page_command::is_one(head.query().unwrap_or_default())
     }
 
     /// Answers a preflight (WHATWG Fetch §4.8) with what may be posted.
@@ -68,7 +69,8 @@ impl Sessions {
 
     /// Answers a post.
     pub(crate) fn answer_post(&mut self, request: &Request<'_>, response: Response) {
-        self.respond(request.fd, cors::permit(&request.head, response), false, request.head.keeps_alive());
+        let mode = ResponseMode { is_head: false, ..ResponseMode::to(&request.head) };
+        self.write_response(request.fd, cors::permit(&request.head, response), mode);
     }
 
     /// Judges a post. Returns what the handler is to be told of.
@@ -104,7 +106,7 @@ impl Sessions {
                 self.finish_stream(fd, reason);
                 Ok(Posted::Done)
             }
-            _ if self.formats[channel.format].notice().is_none() => {
+            _ if !self.formats[channel.format].has_labels() => {
                 Err(NotTaken(409, "not on a stream without labels"))
             }
             command => Ok(Posted::Command(self.admit_post(fd, number)?, fd, command)),
@@ -114,7 +116,7 @@ impl Sessions {
     /// Checks whether the body is a message that may be taken. Returns its kind.
     fn judge_message(&mut self, fd: Fd, request: &Request<'_>) -> Result<Opcode, NotTaken> {
         // The session's own limit: another path may have a larger one.
-        let bytes_max = self.policy(self.route_of(fd)).message_bytes_max;
+        let bytes_max = self.policy(self.limits_route(fd)).message_bytes_max;
         let refusals = &mut self.stats.refusals;
         if request.body.len() > bytes_max {
             refusals.message_too_big += 1;
@@ -147,7 +149,7 @@ impl Sessions {
         let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let route = connection.session.route().ok_or(UNKNOWN)?;
-        if connection.flags.has(Flags::HELD_BY_USER) {
+        if connection.flags.has(Flags::PAUSED_BY_USER) {
             return Err(NotTaken(503, "paused"));
         }
         connection.hear(heard);
@@ -167,13 +169,8 @@ impl Sessions {
     /// page that another path lets in can't use it.
     pub(crate) fn find_session(&mut self, token: &str, head: &Head<'_>) -> Option<Fd> {
         let fd = self.tokens.find(token)?;
-        let origins = &self.policy(self.route_of(fd)).origins;
+        let origins = &self.policy(self.limits_route(fd)).origins;
         handshake::check_origin(head, origins).is_ok().then_some(fd)
-    }
-
-    /// The route of a connection, or the root if it is not established.
-    fn route_of(&self, fd: Fd) -> Route {
-        self.connections.get(fd).and_then(|connection| connection.session.route()).unwrap_or_default()
     }
 
     /// The number of the last message that was posted for a session.

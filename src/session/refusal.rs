@@ -6,6 +6,7 @@ use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::cors;
+use crate::session::http::ResponseMode;
 use std::time::Duration;
 
 /// A refused origin is logged as a warning only so often: anybody can ask again and again.
@@ -61,7 +62,7 @@ impl Sessions {
             Some(head) if self.is_of_page(fd, &head) => cors::permit(&head, response),
             _ => response,
         };
-        self.respond(fd, response, false, false);
+        self.write_response(fd, response, ResponseMode::LAST);
     }
 
     /// What is told of an origin that may not connect, to its developer and to the operator. In printable ASCII, for a
@@ -79,7 +80,7 @@ impl Sessions {
     }
 
     fn is_of_page(&self, fd: Fd, head: &Head<'_>) -> bool {
-        let route = self.policy_at(fd, head.path());
+        let route = self.policy_route(fd, head.path());
         (self.is_post(route, head) || self.is_handshake(route, head))
             && handshake::check_origin(head, &self.policy(route).origins).is_ok()
     }

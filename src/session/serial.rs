@@ -45,7 +45,7 @@ impl Serialize for Message<'_> {
             self.labels().map(label).filter(|label| !label.is_empty())
         };
         let (event, id) = (label(|labels| &labels.event), label(|labels| &labels.id));
-        let (latest, policy) = (self.delivery().key, self.delivery().policy);
+        let (latest, policy) = (self.delivery().key, self.delivery().slow_consumer);
         let all = !serializer.is_human_readable();
         let present = [true, event.is_some(), id.is_some(), latest.is_some(), policy.is_some()];
         let count = if all { 6 } else { present.into_iter().filter(|is_present| *is_present).count() };

@@ -108,7 +108,7 @@ impl Sessions {
             connection.hear(heard);
         }
         if lives_on {
-            self.connections.deadline(fd, self.socketless_timeout(fd));
+            self.connections.expire_in(fd, self.socketless_timeout(fd));
         }
         true
     }
@@ -164,7 +164,7 @@ impl Sessions {
             if let Some(socketless) = self.socketless_mut(fd) {
                 socketless.taken = taken;
             }
-            self.connections.deadline(fd, self.socketless_timeout(fd));
+            self.connections.expire_in(fd, self.socketless_timeout(fd));
         }
         true
     }
@@ -184,7 +184,7 @@ impl Sessions {
         {
             match awaited {
                 Awaited::Output(_) => self.respond_last(by, UNKNOWN.response()),
-                _ => self.respond_later(by, UNKNOWN.response()),
+                _ => self.respond(by, UNKNOWN.response()),
             };
         }
     }
@@ -233,7 +233,7 @@ impl Sessions {
     }
 
     /// Kills a session. If it was ending already, its earlier reason is kept.
-    pub(crate) fn kill_session(&mut self, fd: Fd, reason: CloseReason) -> bool {
+    pub(crate) fn kill_socketless(&mut self, fd: Fd, reason: CloseReason) -> bool {
         let is_one = self.socketless(fd).is_some();
         if is_one {
             self.connections.kill(fd, reason);
@@ -250,11 +250,11 @@ impl Sessions {
             return self.watch(fd);
         }
         log::debug!("{fd}: its client is gone");
-        self.kill_session(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
+        self.kill_socketless(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
     }
 
     /// A session is over: releases its memory.
-    pub(crate) fn free_session(&mut self, fd: Fd, mut socketless: Socketless) {
+    pub(crate) fn free_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
         self.tokens.revoke(fd);
         let len = socketless.taken.len();
         self.connections.uncharge_taken(&mut socketless.taken, len);

@@ -252,7 +252,7 @@ pub(crate) struct Progress {
     /// The length of the head and the state of the body, once the head is complete.
     pub(crate) body: Option<(usize, Body)>,
     /// The route that limits the length of the body, once the head is complete.
-    pub(crate) policy: Route,
+    pub(crate) policy_route: Route,
     /// The request was given to a callback, which answers it later.
     pub(crate) waiting: Option<Waiting>,
 }

@@ -29,7 +29,7 @@ pub(crate) enum TcpRead {
 
 impl Sessions {
     /// Accepts a new connection; false if it may not stay.
-    pub(crate) fn accept_tcp(&mut self, fd: Fd, listener: u8, admission: Admission) -> bool {
+    pub(crate) fn accept_tcp(&mut self, fd: Fd, framing: u8, admission: Admission) -> bool {
         if admission != Admission::Welcome {
             log::debug!("{fd}: turned away: {admission:?}");
             let reason =
@@ -37,7 +37,7 @@ impl Sessions {
             self.connections.finish(fd, reason);
             return false;
         }
-        let tcp = RawTcp { route: Route::tcp(listener), format: FormatId::of_listener(listener) };
+        let tcp = RawTcp { route: Route::tcp(framing), format: FormatId::of_listener(framing) };
         self.change_session(fd, |session| *session = Session::Tcp(tcp));
         self.watch(fd);
         if self.policy(tcp.route).delay_receive {
@@ -50,7 +50,7 @@ impl Sessions {
     pub(crate) fn tcp_read(&mut self, fd: Fd, bytes: &[u8]) -> TcpRead {
         let room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
-        if connection.flags.has(Flags::HELD_BY_USER) {
+        if connection.flags.has(Flags::PAUSED_BY_USER) {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(PackageError::NoRoom) };
         }
         let route = connection.session.route().unwrap_or_default();
@@ -67,13 +67,13 @@ impl Sessions {
                     Err(error) => TcpRead::Broken(error),
                 }
             }
-            Session::TcpHeld(_) => self.held_bytes(fd, bytes, &limits),
+            Session::TcpHeld(_) => self.read_held(fd, bytes, &limits),
             _ => TcpRead::Stop,
         }
     }
 
     /// Takes more bytes of an incomplete package.
-    fn held_bytes(&mut self, fd: Fd, bytes: &[u8], limits: &PackageLimits) -> TcpRead {
+    fn read_held(&mut self, fd: Fd, bytes: &[u8], limits: &PackageLimits) -> TcpRead {
         let Some(Session::TcpHeld(held)) = self.connections.session_mut(fd) else { return TcpRead::Stop };
         let tcp = held.tcp;
         let before = held.partial.held_bytes();

@@ -7,7 +7,6 @@ use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::follow_up::{FollowUp, LateAnswer};
 use crate::session::request::{Handshake, Verdict};
-use crate::session::route::Route;
 use crate::session::state::{Awaited, Held, Session, Waiting};
 
 impl Sessions {
@@ -18,7 +17,7 @@ impl Sessions {
         self.answer_waiting(fd, |awaited| awaited == Awaited::Handshake, LateAnswer::Handshake(handshake))
     }
 
-    pub(crate) fn respond_later(&mut self, fd: Fd, response: Response) -> bool {
+    pub(crate) fn respond(&mut self, fd: Fd, response: Response) -> bool {
         let meant = |awaited| matches!(awaited, Awaited::Response | Awaited::Output(_) | Awaited::Poll(_));
         self.answer_waiting(fd, meant, LateAnswer::Response(response))
     }
@@ -29,7 +28,7 @@ impl Sessions {
         if let Some(waiting) = self.waiting(fd) {
             waiting.is_last = true;
         }
-        self.respond_later(fd, response)
+        self.respond(fd, response)
     }
 
     /// Answers a request that waits for what is `meant`.
@@ -52,14 +51,6 @@ impl Sessions {
     pub(crate) fn finish_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
-    }
-
-    /// The route of a connection now: of its session, or of the request that waits on it.
-    pub(crate) fn route(&mut self, fd: Fd) -> Option<Route> {
-        match self.connections.session_mut(fd)? {
-            Session::Http(http) => http.waiting().map(|waiting| waiting.route),
-            session => session.route(),
-        }
     }
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
@@ -88,7 +79,7 @@ impl Sessions {
         }
         match awaited {
             Awaited::Output(session) | Awaited::Poll(session) => {
-                self.follow_ups.push(FollowUp::Held(fd, session));
+                self.follow_ups.push(FollowUp::WaitedOut(fd, session));
             }
             Awaited::Body(_) => self.body_expired(fd),
             Awaited::Handshake | Awaited::Response => {

@@ -42,7 +42,7 @@ impl Sessions {
         }
         websocket.marks.set(Marks::PINGED, false);
         let route = websocket.route;
-        let is_labelled = websocket.format.is_labelled();
+        let is_labelled = websocket.format.has_labelled_frames();
         let (mut limits, rates) = self.limits(route);
         // The labels before a payload are not for the handler.
         limits.in_parts &= !is_labelled;
@@ -55,7 +55,7 @@ impl Sessions {
         // Looked up again for each message, because a callback may have ended the connection.
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
-        if connection.flags.has(Flags::HELD_BY_USER) {
+        if connection.flags.has(Flags::PAUSED_BY_USER) {
             return if self.keep(fd, bytes) { Step::Stop } else { Step::Broken(ProtocolError::NoRoom) };
         }
         let is_open = websocket.phase == ClosePhase::Open;
@@ -63,7 +63,7 @@ impl Sessions {
             Ok(Some((used, event))) => {
                 // Of a labelled message it is not known yet whether it is only a sign of life.
                 if matches!(event, Event::Message(..)) && !read.is_labelled {
-                    websocket.spoke = self.liveness.note(connection.heard);
+                    websocket.spoke = self.liveness.coarse(connection.heard);
                 }
                 if !connection.meter.take_messages(1, &read.rates) {
                     return Step::TooFast;
@@ -89,7 +89,7 @@ impl Sessions {
     pub(crate) fn note_message(&mut self, fd: Fd) {
         let Some(connection) = self.connections.open_mut(fd) else { return };
         if let Session::WebSocket(websocket) = &mut connection.session {
-            websocket.spoke = self.liveness.note(connection.heard);
+            websocket.spoke = self.liveness.coarse(connection.heard);
         }
     }
 
@@ -121,7 +121,7 @@ impl Sessions {
         let step = websocket.decoder.piece(bytes, &read.limits, &mut self.spare);
         let held = websocket.decoder.held_bytes();
         // A peer that uploads is not idle, however long the upload takes.
-        websocket.spoke = self.liveness.note(connection.heard);
+        websocket.spoke = self.liveness.coarse(connection.heard);
         let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
         let inbound = &mut self.connections.inbound_bytes;
         *inbound = *inbound + held - before;

@@ -15,9 +15,9 @@ fn a_listener_is_noted_while_its_connections_speak_http_and_only_where_it_has_op
     let limited = ListenOptions::new("nowhere").message_bytes_max(10);
     let mut reactor = Server::builder().listen("nowhere").listen(limited).simulate().expect("valid");
     let listener = reactor.app.server.sessions.paths.listener(0).number() as u16;
-    let mut connect = |protocol: u16, bytes: &[u8]| {
+    let mut connect = |listener: u16, bytes: &[u8]| {
         let (stream, number) = sim::socket();
-        reactor.admit(Stream::Sim(stream), protocol, None);
+        reactor.admit(Stream::Sim(stream), listener, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         let is_noted =
             |sessions: &Sessions| sessions.connections.note(fd).is_some_and(|note| note.listener.is_some());
@@ -32,7 +32,7 @@ fn a_listener_is_noted_while_its_connections_speak_http_and_only_where_it_has_op
         reactor.turn(Instant::now(), [ready].into_iter());
         reactor.turn(Instant::now(), std::iter::empty());
         let sessions = &reactor.app.server.sessions;
-        (noted, is_noted(sessions), sessions.policy(sessions.limits_of(fd)).message_bytes_max)
+        (noted, is_noted(sessions), sessions.policy(sessions.limits_route(fd)).message_bytes_max)
     };
     let all = crate::Config::default().message_bytes_max;
     assert_eq!(connect(0, b"GET "), (false, false, all));

@@ -36,7 +36,7 @@ fn connection(generation: u32) -> Connection<()> {
         address: 0,
         meter: Meter::default(),
         filter: FilterKey::NONE,
-        policy: None,
+        slow_consumer: None,
         life: Life::Open,
         flags: Flags::default(),
     }

@@ -3,12 +3,12 @@
 use crate::codec::http::{Answer, Response};
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
-use crate::net::timers::TimerId;
 use crate::server::Server;
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
 use crate::server::state::subscription::{SubscribeRequest, Subscription};
+use crate::server::state::timers::TimerId;
 use crate::server::state::watches::Watches;
 use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Reply, Request};

@@ -19,7 +19,7 @@ impl Dispatch {
         let key = handshake_client::key(server.sessions.random.bytes());
         let request = client.target.ask.encode(client.key.insert(key));
         server.sessions.connections.write(fd, [request.as_bytes(), &[]], Quota::Exempt).ok();
-        server.sessions.connections.deadline(fd, server.sessions.config.connect_timeout);
+        server.sessions.connections.expire_in(fd, server.sessions.config.connect_timeout);
     }
 
     /// More bytes of the answer arrived.

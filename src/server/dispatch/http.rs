@@ -9,7 +9,7 @@ use crate::server::api::handler::Handler;
 use crate::server::dispatch::{Dispatch, polling};
 use crate::session::Answering;
 use crate::session::follow_up::LateAnswer;
-use crate::session::http::Speaks;
+use crate::session::http::{ResponseMode, Speaks};
 use crate::session::posting::UNKNOWN;
 use crate::session::request::{Reply, Request};
 use crate::session::route::{Params, Route};
@@ -111,7 +111,7 @@ impl Dispatch {
                     return Some((start, progress));
                 }
                 Ok(HttpStep::Later(timeout)) => {
-                    self.server.sessions.connections.deadline(fd, timeout);
+                    self.server.sessions.connections.expire_in(fd, timeout);
                     return Some((start, progress));
                 }
                 Ok(HttpStep::Begun(used)) => return Some((start + used, progress)),
@@ -140,10 +140,10 @@ impl Dispatch {
         }
         if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
             sessions.stats.requests += 1;
-            sessions.respond(fd, script, head.method == "HEAD", head.keeps_alive());
+            sessions.write_response(fd, script, ResponseMode::to(&head));
             return Ok(HttpStep::Done(end.len()));
         }
-        let listener = sessions.listener(fd);
+        let listener = sessions.listener_route(fd);
         let router = sessions.paths.router();
         let matched = router.as_ref().map(|router| router.at(head.path()).ok());
         let (route, params) = match &matched {

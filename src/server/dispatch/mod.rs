@@ -1,12 +1,12 @@
 //! From the reactor to the handlers: finding the session that bytes are for, and guarding every callback.
 
-pub(crate) mod clients;
-pub(crate) mod commands;
 pub(crate) mod dialing;
+pub(crate) mod handlers;
 pub(crate) mod http;
+pub(crate) mod outgoing;
+pub(crate) mod page_commands;
 pub(crate) mod polling;
 pub(crate) mod posting;
-pub(crate) mod routes;
 pub(crate) mod signals;
 pub(crate) mod tasks;
 pub(crate) mod tcp;
@@ -33,7 +33,7 @@ use crate::session::posting::UNKNOWN;
 use crate::session::route::Route;
 use crate::session::script::Script;
 use crate::session::state::{Note, Session};
-use routes::{Routes, Served};
+use handlers::{Handlers, Served};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,14 +43,14 @@ use std::time::Instant;
 /// server.
 pub(crate) struct Dispatch {
     pub(crate) server: Server,
-    pub(crate) routes: Routes,
+    pub(crate) handlers: Handlers,
     pub(crate) script: Option<Script>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(server: Server, routes: Routes, script: Option<Script>) -> Dispatch {
-        let mut dispatch = Dispatch { server, routes, script };
-        for route in dispatch.routes.all() {
+    pub(crate) fn new(server: Server, handlers: Handlers, script: Option<Script>) -> Dispatch {
+        let mut dispatch = Dispatch { server, handlers, script };
+        for route in dispatch.handlers.all() {
             dispatch.ask_for_watches(route);
         }
         dispatch
@@ -65,7 +65,7 @@ impl Dispatch {
         fd: Option<Fd>,
         call: impl FnOnce(&mut dyn Handler, &mut Server) -> R,
     ) -> Option<R> {
-        let Served { route: owner, handler } = self.routes.served(route);
+        let Served { route: owner, handler } = self.handlers.served(route);
         self.server.route = *owner;
         // Unwind safety: every method leaves the server in a valid state, and the handler is responsible for its own.
         let result = catch_unwind(AssertUnwindSafe(|| call(&mut **handler, &mut self.server)));
@@ -74,7 +74,7 @@ impl Dispatch {
 
     /// Calls every handler.
     fn call_all(&mut self, callback: &'static str, mut call: impl FnMut(&mut dyn Handler, &mut Server)) {
-        for route in self.routes.all() {
+        for route in self.handlers.all() {
             self.call(callback, route, None, &mut call);
         }
     }
@@ -112,7 +112,7 @@ impl Dispatch {
     }
 
     /// A request has waited for the output of a session for as long as it may.
-    fn held(&mut self, by: Fd, session: Fd) {
+    fn waited_out(&mut self, by: Fd, session: Fd) {
         if self.server.sessions.parked(session) != Some(by) {
             // Its session has ended, or another request waits for it.
             self.server.respond(by, UNKNOWN.response());
@@ -174,7 +174,7 @@ impl Dispatch {
 
     /// Tells the handler of a fault. A panic in `on_error` itself is only logged, or this would never end.
     pub(super) fn report(&mut self, route: Route, fd: Option<Fd>, fault: &Fault) {
-        let Served { route: owner, handler } = self.routes.served(route);
+        let Served { route: owner, handler } = self.handlers.served(route);
         self.server.route = *owner;
         let told = catch_unwind(AssertUnwindSafe(|| handler.on_error(&mut self.server, fd, fault)));
         if let Err(panic) = told {
@@ -192,8 +192,8 @@ impl App for Dispatch {
         &mut self.server.sessions.connections
     }
 
-    fn accepted(&mut self, fd: Fd, protocol: u16, admission: Admission) {
-        let listener = Route::new(protocol.into()).expect("a listener has the number of a route");
+    fn accepted(&mut self, fd: Fd, listener: u16, admission: Admission) {
+        let listener = Route::new(listener.into()).expect("a listener has the number of a route");
         if let Some(framing) = self.server.sessions.paths.framing_of(listener) {
             return self.tcp_accepted(fd, framing, admission);
         }
@@ -215,7 +215,7 @@ impl App for Dispatch {
     }
 
     fn rates_number(&self, fd: Fd) -> usize {
-        self.server.sessions.limits_of(fd).number()
+        self.server.sessions.limits_route(fd).number()
     }
 
     /// This server chose to connect to these peers.
@@ -286,7 +286,7 @@ impl App for Dispatch {
             Session::EventStream(stream) => stream.route,
             Session::Socketless(socketless) => {
                 let (route, parked) = (socketless.route, socketless.parked);
-                self.server.sessions.free_session(fd, *socketless);
+                self.server.sessions.free_socketless(fd, *socketless);
                 self.server.sessions.answer_parked(fd, parked);
                 route
             }
@@ -350,7 +350,7 @@ impl App for Dispatch {
                 }
                 Timer::Deadline(setter, fd) => {
                     self.server.deadlines.remove(&fd);
-                    let route = self.server.sessions.route(fd).unwrap_or(setter);
+                    let route = self.server.sessions.handler_route(fd).unwrap_or(setter);
                     self.call("on_deadline", route, Some(fd), |handler, server| {
                         handler.on_deadline(server, fd);
                     });
@@ -371,9 +371,9 @@ impl App for Dispatch {
         self.report(Route::ROOT, None, &Fault::Accept(error));
     }
 
-    fn notify(&mut self) {
+    fn run_deferred(&mut self) {
         for (fd, is_full) in std::mem::take(&mut self.server.sessions.connections.crossings) {
-            let Some(route) = self.server.sessions.writer(fd) else { continue };
+            let Some(route) = self.server.sessions.buffer_route(fd) else { continue };
             match is_full {
                 true => self.call("on_buffer_full", route, Some(fd), |handler, server| {
                     handler.on_buffer_full(server, fd);
@@ -383,7 +383,7 @@ impl App for Dispatch {
                 }),
             };
         }
-        for fd in std::mem::take(&mut self.server.sessions.connections.has_output) {
+        for fd in std::mem::take(&mut self.server.sessions.connections.with_output) {
             // It may have been read meanwhile.
             if self.server.sessions.has_output(fd) {
                 self.output(fd);
@@ -396,7 +396,7 @@ impl App for Dispatch {
                 FollowUp::Answered(fd, answer) => self.answered(fd, answer),
                 FollowUp::BodyEnded(fd) => self.body_ended(fd),
                 FollowUp::Resumed(fd) => self.resumed(fd),
-                FollowUp::Held(by, session) => self.held(by, session),
+                FollowUp::WaitedOut(by, session) => self.waited_out(by, session),
                 FollowUp::Adopted { session, websocket, is_paused } => {
                     self.server.sessions.take_over(session, websocket, is_paused);
                 }
@@ -433,7 +433,7 @@ impl App for Dispatch {
         !self.server.deferred.is_empty()
             || !self.server.sessions.follow_ups.is_empty()
             || !connections.crossings.is_empty()
-            || !connections.has_output.is_empty()
+            || !connections.with_output.is_empty()
     }
 
     fn phase(&self) -> net::AppPhase {

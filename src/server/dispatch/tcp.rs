@@ -7,9 +7,9 @@ use crate::session::route::Route;
 use crate::session::tcp::TcpRead;
 
 impl Dispatch {
-    pub(super) fn tcp_accepted(&mut self, fd: Fd, listener: u8, admission: Admission) {
-        if self.server.sessions.accept_tcp(fd, listener, admission) {
-            self.call("on_connect", Route::tcp(listener), Some(fd), |handler, server| {
+    pub(super) fn tcp_accepted(&mut self, fd: Fd, framing: u8, admission: Admission) {
+        if self.server.sessions.accept_tcp(fd, framing, admission) {
+            self.call("on_connect", Route::tcp(framing), Some(fd), |handler, server| {
                 handler.on_connect(server, fd)
             });
         }

@@ -6,6 +6,7 @@ use crate::codec::ws::handshake;
 use crate::server::dispatch::{Dispatch, polling};
 use crate::session::cors;
 use crate::session::event_stream;
+use crate::session::http::ResponseMode;
 
 use crate::session::info::Transport;
 use crate::session::request::{Acceptance, Handshake, Request, Verdict};
@@ -42,7 +43,7 @@ impl Dispatch {
                     Offer::WebSocket { .. } => response,
                     Offer::EventStream | Offer::LongPolling => cors::permit(&request.head, response),
                 };
-                self.server.sessions.respond(request.fd, response, false, false);
+                self.server.sessions.write_response(request.fd, response, ResponseMode::LAST);
                 return Ok(());
             }
             Verdict::Accept(acceptance) if !is_last => acceptance,
@@ -82,7 +83,7 @@ impl Dispatch {
         if !sessions.switch(route, request, (accept, subprotocol), &acceptance, format) {
             return Ok(());
         }
-        match format.is_labelled() {
+        match format.has_labelled_frames() {
             true => self.open_returning(route, request),
             false => {
                 let fd = request.fd;

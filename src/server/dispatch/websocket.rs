@@ -39,7 +39,7 @@ impl Dispatch {
             Event::Message(opcode, payload) => {
                 match read.is_labelled {
                     false => self.deliver(read.route, Frame::new(fd, opcode, payload.bytes(input))),
-                    true => self.take_frame(read.route, fd, opcode, payload.bytes(input)),
+                    true => self.page_frame(read.route, fd, opcode, payload.bytes(input)),
                 }
                 if let Payload::Owned(bytes) = payload {
                     self.server.sessions.spare.put(bytes);

@@ -3,6 +3,7 @@
 use crate::codec::http::Answer;
 use crate::codec::tcp::Framing;
 use crate::config::Config;
+use crate::config::Reread;
 use crate::config::options::{ListenOptions, RouteOptions};
 use crate::error::{CloseReason, Fault};
 use crate::fd::Fd;
@@ -13,11 +14,10 @@ use crate::server::api::handler::{Callbacks, Handler, every_callback};
 #[cfg(any(test, feature = "sim"))]
 use crate::server::dispatch::Dispatch;
 use crate::server::start::event_loop::{EventLoop, Running};
-use crate::server::start::prepared::{Factory, Parts, PreparedServer, TcpListen, invalid};
+use crate::server::start::prepared::{Blueprint, Factory, PreparedServer, TcpListen, invalid};
 use crate::server::state::pool::{TaskError, TaskId};
 use crate::server::state::presence::PresenceEvent;
 use crate::server::state::rooms::TopicEvent;
-use crate::server::state::settings::Reread;
 use crate::server::state::subscription::{SubscribeRequest, Subscription};
 use crate::session::frame::Frame;
 use crate::session::request::{Handshake, Reply, Request};
@@ -288,14 +288,14 @@ impl Builder {
         if self.addresses.is_empty() && self.tcp.is_empty() {
             return Err(invalid("no address to listen on: call listen first"));
         }
-        self.parts()?.prepare(true)
+        self.blueprint()?.prepare(true)
     }
 
     fn prepare_unbound(self) -> io::Result<PreparedServer> {
-        self.parts()?.prepare(false)
+        self.blueprint()?.prepare(false)
     }
 
-    fn parts(mut self) -> io::Result<Parts> {
+    fn blueprint(mut self) -> io::Result<Blueprint> {
         let reread = self.reread();
         match &reread {
             Some(reread) => self.config = reread()?,
@@ -311,7 +311,7 @@ impl Builder {
         let root = self.factory.unwrap_or_else(|| {
             Box::new(move || Box::new(closures.iter().fold(Callbacks::new(), |all, install| install(all))))
         });
-        Ok(Parts {
+        Ok(Blueprint {
             config: self.config,
             reread,
             addresses: self.addresses,

@@ -3,6 +3,7 @@
 
 use crate::codec::tcp::Framing;
 use crate::config::Config;
+use crate::config::Reread;
 use crate::config::options::{ListenOptions, RouteOptions};
 use crate::net::connections::Connections;
 use crate::net::limits::{Limits, OTHER_FILES};
@@ -12,13 +13,13 @@ use crate::net::reactor::{Reactor, WAKER};
 use crate::net::signals::Signals;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
-use crate::server::dispatch::routes::Routes;
+use crate::server::dispatch::handlers::Handlers;
 use crate::server::start::event_loop::EventLoop;
-use crate::server::state::settings::Reread;
 use crate::server::{Handle, Mail, Server};
 use crate::session::Sessions;
 use crate::session::formats::{Formats, TCP_LISTENERS_MAX};
 use crate::session::paths::{Named, Paths, Plan};
+use crate::session::route::Route;
 use crate::session::script::Script;
 use mio::{Poll, Waker};
 use std::io;
@@ -32,7 +33,7 @@ pub(crate) type Factory = Box<dyn Fn() -> Box<dyn Handler> + Send>;
 pub(crate) type TcpListen = (ListenOptions, Framing, Option<Factory>);
 
 /// What a server is made of.
-pub(crate) struct Parts {
+pub(crate) struct Blueprint {
     pub(crate) config: Config,
     pub(crate) reread: Option<Reread>,
     pub(crate) addresses: Vec<ListenOptions>,
@@ -63,7 +64,7 @@ pub(crate) struct PreparedServer {
     mailbox: Mailbox<Mail>,
 }
 
-impl Parts {
+impl Blueprint {
     /// Does everything that can fail. `binds`: binds the addresses too.
     pub(crate) fn prepare(self, binds: bool) -> io::Result<PreparedServer> {
         let config = self.config;
@@ -85,8 +86,8 @@ impl Parts {
         if binds {
             let http = self.addresses.iter().zip(numbered(&paths, &self.addresses));
             let tcp = self.tcp.iter().map(|(listener, ..)| listener).zip(1..);
-            for (listener, protocol) in http.chain(tcp) {
-                bind(&listener.address, protocol, &config, &mut listeners)?;
+            for (listener, number) in http.chain(tcp) {
+                bind(&listener.address, number, &config, &mut listeners)?;
             }
         }
         let addresses =
@@ -132,9 +133,10 @@ impl PreparedServer {
     pub(crate) fn reactor(self) -> io::Result<Reactor<Dispatch>> {
         let limits = Limits::new(&self.paths.widest(&self.config));
         let connections_max = limits.connections_max;
-        let is_tcp = |listener: &Listener| (1..=self.tcp.len()).contains(&listener.protocol.into());
         for (listener, address) in self.listeners.iter().zip(&self.addresses) {
-            let what = if is_tcp(listener) { "raw TCP" } else { "HTTP and WebSockets" };
+            let route = Route::new(listener.number.into()).unwrap_or_default();
+            let is_tcp = self.paths.framing_of(route).is_some();
+            let what = if is_tcp { "raw TCP" } else { "HTTP and WebSockets" };
             log::info!("listening on {address} for {what}");
         }
         let read_buffer_bytes = self.config.read_buffer_bytes;
@@ -150,8 +152,9 @@ impl PreparedServer {
         let root = (self.root)();
         let tcp = self.tcp.into_iter().map(|factory| factory.map(|factory| factory())).collect();
         let paths = self.routes.into_iter().map(|factory| factory()).collect();
-        let routes = Routes::new(root, tcp, paths, self.listeners_with_options);
-        let dispatch = Dispatch::new(server, routes, self.script);
+        let handlers = Handlers::new(root, tcp, paths, self.listeners_with_options);
+        debug_assert_eq!(handlers.routes_len(), server.sessions.paths.len(), "each route has its handler");
+        let dispatch = Dispatch::new(server, handlers, self.script);
         Reactor::new(dispatch, self.poll, self.listeners, self.mailbox, self.signals, read_buffer_bytes)
     }
 }
@@ -174,7 +177,7 @@ fn numbered(paths: &Paths, listeners: &[ListenOptions]) -> Vec<u16> {
 }
 
 /// Binds every address of a name: `localhost` may have two.
-fn bind(address: &str, protocol: u16, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
+fn bind(address: &str, number: u16, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address:?}: {error}"));
     let wrong = |error: io::Error| {
@@ -188,7 +191,7 @@ fn bind(address: &str, protocol: u16, config: &Config, listeners: &mut Vec<Liste
         return Err(invalid(what));
     }
     for address in address.to_socket_addrs().map_err(wrong)? {
-        listeners.push(listener::bind(address, protocol, config).map_err(named)?);
+        listeners.push(listener::bind(address, number, config).map_err(named)?);
     }
     Ok(())
 }

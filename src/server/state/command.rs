@@ -1,6 +1,8 @@
 //! What can be asked of a server from elsewhere, as plain data. Each verb is carried out in one place,
 //! `Server::execute`, for other threads, processes and languages alike.
 
+mod sending;
+
 use crate::codec::http::{Response, ResponseHead};
 use crate::codec::ws::Opcode;
 use crate::config::SlowConsumer;

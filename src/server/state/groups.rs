@@ -27,7 +27,7 @@ struct Group {
     name: Rc<str>,
     members: Vec<Member>,
     /// How often it was held, to stay even without members.
-    holds: u32,
+    pins: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Groups {
             return group;
         }
         let name: Rc<str> = name.into();
-        let group = self.groups.insert(Group { name: name.clone(), members: Vec::new(), holds: 0 }) as u32;
+        let group = self.groups.insert(Group { name: name.clone(), members: Vec::new(), pins: 0 }) as u32;
         self.ids.insert(name, group);
         group
     }
@@ -146,7 +146,7 @@ impl Groups {
     }
 
     /// Takes a connection out of a group. Returns how many members are left; `None` if it was not in it. A group
-    /// without members and holds is removed.
+    /// without members and pins is removed.
     pub(crate) fn remove(&mut self, fd: Fd, group: u32) -> Option<usize> {
         let key = self.key(fd.index())?;
         let seat = self.seats.get_mut(key).filter(|seat| seat.fd == fd)?;
@@ -177,17 +177,17 @@ impl Groups {
 
     /// Keeps a group, with or without members, until it is released as often as it was held.
     pub(crate) fn pin(&mut self, group: u32) {
-        self.groups[group as usize].holds += 1;
+        self.groups[group as usize].pins += 1;
     }
 
     pub(crate) fn unpin(&mut self, group: u32) {
-        self.groups[group as usize].holds -= 1;
+        self.groups[group as usize].pins -= 1;
         self.forget_unused(group);
     }
 
     fn forget_unused(&mut self, group: u32) {
-        let Group { name, members, holds } = &self.groups[group as usize];
-        if !members.is_empty() || *holds > 0 {
+        let Group { name, members, pins } = &self.groups[group as usize];
+        if !members.is_empty() || *pins > 0 {
             return;
         }
         self.ids.remove(name);
@@ -264,7 +264,7 @@ mod tests {
     #[derive(Default)]
     struct Model {
         members: HashMap<String, HashSet<Fd>>,
-        holds: HashMap<String, usize>,
+        pins: HashMap<String, usize>,
     }
 
     impl Model {
@@ -274,7 +274,7 @@ mod tests {
         }
 
         fn check(&self, groups: &Groups, fds: &[Fd]) {
-            let names: HashSet<&String> = self.members.keys().chain(self.holds.keys()).collect();
+            let names: HashSet<&String> = self.members.keys().chain(self.pins.keys()).collect();
             assert_eq!(groups.len(), names.len());
             assert_eq!(groups.memberships(), self.members.values().map(HashSet::len).sum::<usize>());
             for name in names {
@@ -299,7 +299,7 @@ mod tests {
         }
     }
 
-    /// Random joins, leaves, closes with a new connection in the slot, holds and releases.
+    /// Random joins, leaves, closes with a new connection in the slot, pins and unpins.
     fn run(seed: u64, connections: u32, names: u64, steps: usize) {
         let mut random = Random::new(seed);
         let (mut groups, mut model) = (Groups::default(), Model::default());
@@ -340,18 +340,18 @@ mod tests {
                 94..97 => {
                     if let Some(group) = groups.find(&name) {
                         groups.pin(group);
-                        *model.holds.entry(name).or_default() += 1;
+                        *model.pins.entry(name).or_default() += 1;
                     }
                 }
                 _ => {
-                    if let Some(holds) = model.holds.get_mut(&name) {
-                        *holds -= 1;
+                    if let Some(pins) = model.pins.get_mut(&name) {
+                        *pins -= 1;
                         groups.unpin(groups.find(&name).expect("held"));
                     }
                 }
             }
             model.members.retain(|_, members| !members.is_empty());
-            model.holds.retain(|_, holds| *holds > 0);
+            model.pins.retain(|_, pins| *pins > 0);
             if step % 50 == 0 {
                 model.check(&groups, &fds);
             }

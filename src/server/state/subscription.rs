@@ -2,7 +2,7 @@
 //! each connection and, by the memory for incomplete messages, for all of them.
 
 use crate::fd::Fd;
-use crate::net::timers::TimerId;
+use crate::server::state::timers::TimerId;
 use std::collections::HashMap;
 use std::rc::Rc;
 

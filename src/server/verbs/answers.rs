@@ -37,7 +37,7 @@ impl Server {
     /// # .unwrap();
     /// ```
     pub fn respond(&mut self, fd: Fd, response: Response) -> bool {
-        self.sessions.respond_later(fd, response)
+        self.sessions.respond(fd, response)
     }
     /// Begins a response with a body that is written piece by piece, to a request that
     /// [`on_request`](crate::Handler::on_request) left open with [`Reply::Later`](crate::Reply::Later). Returns true

@@ -89,6 +89,6 @@ impl Server {
     /// }
     /// ```
     pub fn set_slow_consumer(&mut self, fd: Fd, policy: impl Into<Option<SlowConsumer>>) -> bool {
-        self.sessions.connections.set_policy(fd, policy.into())
+        self.sessions.connections.set_slow_consumer(fd, policy.into())
     }
 }

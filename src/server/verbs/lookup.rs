@@ -89,7 +89,7 @@ impl Server {
                 }
                 _ => None,
             },
-            is_paused: connection.flags.has(Flags::HELD_BY_USER),
+            is_paused: connection.flags.has(Flags::PAUSED_BY_USER),
             is_protected: connection.flags.has(Flags::PROTECTED),
             uid: self.uid(fd).map(Box::from),
             lost: self.sessions.connections.lost(fd),

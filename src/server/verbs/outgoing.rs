@@ -4,7 +4,7 @@
 use crate::codec::ws::close;
 use crate::fd::Fd;
 use crate::server::api::handler::Handler;
-use crate::server::state::clients::{ClientId, ClientTarget, OutgoingClient};
+use crate::server::state::outgoing::{ClientId, ClientTarget, OutgoingClient};
 use crate::server::{Deferred, Server};
 use std::any::Any;
 use std::io;

@@ -111,9 +111,7 @@ impl Server {
     /// The positions of a client that opens a session by this request.
     pub(crate) fn positions(&self, fd: Fd, request: &Request<'_>) -> Positions {
         match self.sessions.channel(fd) {
-            Ok(channel) if self.sessions.formats[channel.format].notice().is_some() => {
-                Positions::in_query(request)
-            }
+            Ok(channel) if self.sessions.formats[channel.format].has_labels() => Positions::in_query(request),
             _ => Positions::overall(request.last_event_id().as_deref()),
         }
     }
@@ -186,8 +184,7 @@ impl Server {
     /// Whether it is an event stream without notices: its transport has fields and events for what they say.
     fn is_plain_stream(&self, fd: Fd) -> bool {
         self.sessions.channel(fd).is_ok_and(|channel| {
-            channel.transport == Transport::EventStream
-                && self.sessions.formats[channel.format].notice().is_none()
+            channel.transport == Transport::EventStream && !self.sessions.formats[channel.format].has_labels()
         })
     }
 
@@ -223,7 +220,8 @@ impl Server {
             _ => Message::binary(&*entry.bytes),
         };
         // A message that is dropped to make room for the next one would be lost silently.
-        let policy = match self.sessions.connections.policy(fd, Quota::Message(Delivery::default())).0 {
+        let policy = match self.sessions.connections.slow_consumer(fd, Quota::Message(Delivery::default())).0
+        {
             SlowConsumer::DropOldest => SlowConsumer::DropNewest,
             policy => policy,
         };

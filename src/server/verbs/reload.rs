@@ -58,7 +58,7 @@ impl Server {
         for warning in new.warnings() {
             log::warn!("{warning}");
         }
-        let is_watch_another = (new.ping_interval, new.idle_timeout)
+        let must_watch_again = (new.ping_interval, new.idle_timeout)
             != (self.sessions.config.ping_interval, self.sessions.config.idle_timeout);
         let task_threads = new.task_threads;
         self.sessions.reload(new)?;
@@ -70,7 +70,7 @@ impl Server {
                 log::info!("changed: {}; memory: at most {}", keys.join(", "), self.memory_bound());
             }
         }
-        if is_watch_another {
+        if must_watch_again {
             self.sessions.watch_all();
         }
         self.deferred.push(Deferred::Reloaded);

@@ -1,7 +1,7 @@
 //! The user's timers, and deadlines of connections.
 
 use crate::fd::Fd;
-use crate::net::timers::TimerId;
+use crate::server::state::timers::TimerId;
 use crate::server::{Server, Timer, later};
 use std::time::{Duration, Instant};
 

@@ -151,7 +151,7 @@ impl Simulation {
             count: Cell::new(0),
             rooms: rooms.clone(),
         };
-        reactor.app.routes.replace_root(Box::new(handler));
+        reactor.app.handlers.replace_root(Box::new(handler));
         reactor.app.ask_for_watches(Route::ROOT);
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
@@ -246,8 +246,8 @@ impl Simulation {
     fn admit(&mut self, script: Script, visitor: Option<usize>) -> usize {
         let (stream, number) = sim::socket();
         self.reactor.app.connections().set_now(self.now);
-        let protocol = if let Kind::Tcp(framing) = script.kind { u16::from(framing) + 1 } else { 0 };
-        self.reactor.admit(Stream::Sim(stream), protocol, None);
+        let listener = if let Kind::Tcp(framing) = script.kind { u16::from(framing) + 1 } else { 0 };
+        self.reactor.admit(Stream::Sim(stream), listener, None);
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
         self.by_fd.insert(fd, self.clients.len());
@@ -420,7 +420,7 @@ impl Simulation {
             }
             client.check_read(&self.reactor.app.server);
             let is_told = client.pending.is_none() && self.reactor.app.server.usage().pending == 0;
-            let is_paused = connection.flags.has(Flags::HELD);
+            let is_paused = connection.flags.has(Flags::PAUSED);
             if is_told && !is_paused && wire(client.wire, |wire| wire.fin && wire.readable.is_empty()) {
                 assert!(
                     connection.flags.has(Flags::PEER_ENDED),

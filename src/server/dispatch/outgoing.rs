@@ -5,7 +5,7 @@ use crate::fd::Fd;
 use crate::server::Deferred;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
-use crate::server::state::clients::ClientId;
+use crate::server::state::outgoing::ClientId;
 use crate::server::state::stage::Stage;
 use crate::session::route::Route;
 use crate::session::state::{Dialing, Session};
@@ -19,7 +19,7 @@ impl Dispatch {
         let Some(client) = self.server.outgoing.client_mut(id) else { return };
         client.retry = None;
         if let Some(handler) = handler {
-            let Some(route) = self.routes.add_client(handler).map(Route::outgoing) else {
+            let Some(route) = self.handlers.add_client(handler).map(Route::outgoing) else {
                 let what = Cause::Overload("too many clients with callbacks of their own");
                 client.target.backoff = None;
                 return self.attempt_failed(id, what, "".into());
@@ -75,7 +75,7 @@ impl Dispatch {
                     client.fd = Some(fd);
                     self.server.outgoing.fds.insert(fd, id);
                     let timeout = self.server.sessions.config.connect_timeout;
-                    return self.server.sessions.connections.deadline(fd, timeout);
+                    return self.server.sessions.connections.expire_in(fd, timeout);
                 }
                 Err(error) => (cause, text) = (Cause::Io(error.kind()), error.to_string().into()),
             }
@@ -145,7 +145,7 @@ impl Dispatch {
     pub(crate) fn end_client(&mut self, id: ClientId) {
         let Some(client) = self.server.outgoing.clients.remove(&id) else { return };
         if client.owns_route {
-            let handler = self.routes.remove_client(client.route);
+            let handler = self.handlers.remove_client(client.route);
             self.ask_for_watches(client.route);
             self.call("a client's end", Route::ROOT, None, |_, _| drop(handler));
         }

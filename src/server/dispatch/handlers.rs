@@ -3,7 +3,7 @@
 use crate::server::api::handler::{Handler, Nothing};
 use crate::session::route::Route;
 
-pub(crate) struct Routes {
+pub(crate) struct Handlers {
     handlers: Vec<Served>,
     /// The handler of each route, by the route's number. Several routes may have one handler, and differ in limits
     /// alone.
@@ -18,7 +18,7 @@ pub(crate) struct Served {
     pub(crate) handler: Box<dyn Handler>,
 }
 
-impl Routes {
+impl Handlers {
     /// In the order of `Paths`: the root, raw TCP (`None`: the root's handler too), paths, and the root and all paths
     /// again for each listener that has options.
     pub(crate) fn new(
@@ -26,25 +26,25 @@ impl Routes {
         tcp: Vec<Option<Box<dyn Handler>>>,
         paths: Vec<Box<dyn Handler>>,
         listeners: usize,
-    ) -> Routes {
-        let mut routes = Routes { handlers: Vec::new(), numbers: Vec::new(), free: Vec::new() };
-        routes.add(root);
+    ) -> Handlers {
+        let mut handlers = Handlers { handlers: Vec::new(), numbers: Vec::new(), free: Vec::new() };
+        handlers.add(root);
         for handler in tcp {
             match handler {
-                Some(handler) => drop(routes.add(handler)),
-                None => routes.numbers.push(0),
+                Some(handler) => drop(handlers.add(handler)),
+                None => handlers.numbers.push(0),
             }
         }
-        let first = routes.numbers.len();
+        let first = handlers.numbers.len();
         for handler in paths {
-            routes.add(handler);
+            handlers.add(handler);
         }
-        let paths = routes.numbers[first..].to_vec();
+        let paths = handlers.numbers[first..].to_vec();
         for _ in 0..listeners {
-            routes.numbers.push(0);
-            routes.numbers.extend(&paths);
+            handlers.numbers.push(0);
+            handlers.numbers.extend(&paths);
         }
-        routes
+        handlers
     }
 
     /// Gives a handler a route; `None` if there are too many.
@@ -68,6 +68,11 @@ impl Routes {
         let (route, handler) = (*route, std::mem::replace(handler, Box::new(Nothing)));
         self.free.push(route);
         handler
+    }
+
+    /// How many routes there are.
+    pub(crate) fn routes_len(&self) -> usize {
+        self.numbers.len()
     }
 
     #[inline]
@@ -97,15 +102,15 @@ mod tests {
 
     #[test]
     fn routes_that_differ_in_their_limits_alone_have_one_handler() {
-        let mut routes = Routes::new(nobody(), vec![None, Some(nobody())], vec![nobody(), nobody()], 2);
+        let mut handlers = Handlers::new(nobody(), vec![None, Some(nobody())], vec![nobody(), nobody()], 2);
         let owners: Vec<usize> =
-            (0..11).map(|number| routes.served(Route::new(number).expect("few")).route.number()).collect();
+            (0..11).map(|number| handlers.served(Route::new(number).expect("few")).route.number()).collect();
         assert_eq!(owners, [0, 0, 2, 3, 4, 0, 3, 4, 0, 3, 4]);
-        assert_eq!(routes.all().iter().map(|route| route.number()).collect::<Vec<_>>(), [0, 2, 3, 4]);
-        let client = routes.add_client(nobody()).expect("few");
-        assert_eq!((client.number(), routes.served(client.outgoing()).route), (11, client));
-        routes.remove_client(client.outgoing());
-        assert_eq!(routes.add_client(nobody()), Some(client));
-        assert_eq!(routes.add_client(nobody()).map(Route::number), Some(12));
+        assert_eq!(handlers.all().iter().map(|route| route.number()).collect::<Vec<_>>(), [0, 2, 3, 4]);
+        let client = handlers.add_client(nobody()).expect("few");
+        assert_eq!((client.number(), handlers.served(client.outgoing()).route), (11, client));
+        handlers.remove_client(client.outgoing());
+        assert_eq!(handlers.add_client(nobody()), Some(client));
+        assert_eq!(handlers.add_client(nobody()).map(Route::number), Some(12));
     }
 }

@@ -146,6 +146,6 @@ impl Server {
     /// client was told, and this says that it was. Returns false if this is no such session.
     pub fn end_session(&mut self, fd: Fd, by: Side, code: u16, reason: &str) -> bool {
         let reason = CloseReason::new(by, code, reason, Cause::Requested);
-        self.sessions.kill_session(fd, reason)
+        self.sessions.kill_socketless(fd, reason)
     }
 }

@@ -3,7 +3,7 @@
 use crate::codec::ws::handshake_client::Ask;
 use crate::fd::Fd;
 use crate::net::resolver::Resolver;
-use crate::net::timers::TimerId;
+use crate::server::state::timers::TimerId;
 use crate::session::route::Route;
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! What clients ask for beside sending messages, by frames of `swio.1` and by `POST` alike: to be in topics, and a
 //! sign of life.
 
-use crate::codec::command::{CommandError, PageCommand};
+use crate::codec::page_command::{CommandError, PageCommand};
 use crate::codec::ws::Opcode;
 use crate::fd::Fd;
 use crate::server::dispatch::Dispatch;
@@ -12,7 +12,7 @@ use crate::session::route::Route;
 
 impl Dispatch {
     /// Takes a frame of `swio.1`.
-    pub(crate) fn take_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8]) {
+    pub(crate) fn page_frame(&mut self, route: Route, fd: Fd, opcode: Opcode, frame: &[u8]) {
         let (query, payload) = PageCommand::split(frame);
         let command = self.server.sessions.parse_command(query);
         if !matches!(command, Ok(PageCommand::Ping)) {
