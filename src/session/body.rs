@@ -113,7 +113,7 @@ impl Sessions {
             self.connections.tidy_note(fd);
         }
         if !keep_alive {
-            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         self.connections.expire_in(fd, self.config.keep_alive_timeout);
     }

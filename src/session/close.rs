@@ -4,7 +4,7 @@
 //! and `end_session` kill.
 
 use crate::codec::ws::{Opcode, Role, close};
-use crate::error::{Cause, CloseReason, PushError, Side};
+use crate::error::{Cause, CloseReason, Fault, PushError, Side};
 use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
@@ -72,11 +72,8 @@ impl Sessions {
                     self.connections.kill(fd, reason);
                     return true;
                 }
-                if self.kill_in_body(fd, &reason) {
-                    return true;
-                }
                 let was_open = self.connections.session_mut(fd).is_some();
-                self.connections.finish(fd, reason);
+                self.finish(fd, reason);
                 was_open
             }
             Ok(Transport::Http) | Err(_) => false,
@@ -100,19 +97,55 @@ impl Sessions {
         self.finish(fd, reason);
     }
 
+    /// The peer broke the protocol or exceeded a limit. Returns what the handler is to be told.
+    pub(crate) fn broken(&mut self, fd: Fd, code: u16, what: &'static str) -> Option<Fault> {
+        log::debug!("{fd}: {what}, closing with {code}");
+        let refusals = &mut self.stats.refusals;
+        match code {
+            close::TOO_BIG => refusals.message_too_big += 1,
+            close::INVALID_PAYLOAD => refusals.invalid_utf8 += 1,
+            close::TRY_AGAIN_LATER => refusals.inbound_full += 1,
+            _ => refusals.protocol += 1,
+        }
+        let cause = match code {
+            close::TOO_BIG => Cause::TooBig(what),
+            close::TRY_AGAIN_LATER => Cause::Overload(what),
+            _ => Cause::Protocol(what),
+        };
+        self.finish_for_fault(fd, code, what, cause)
+    }
+
+    pub(crate) fn rate_limited(&mut self, fd: Fd, what: &'static str) -> Option<Fault> {
+        log::debug!("{fd}: {what}, closing");
+        self.finish_for_fault(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
+    }
+
+    /// Finishes a connection because of what its peer did. Returns what the handler is to be told.
+    fn finish_for_fault(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
+        let is_open = self.is_established(fd);
+        self.finish_with_code(fd, code, what, cause);
+        let is_peers = is_open && !matches!(cause, Cause::Overload(_));
+        is_peers.then_some(Fault::Protocol { code, what })
+    }
+
+    /// Finishes a connection whose peer does not read what it is sent.
+    pub(crate) fn close_slow(&mut self, fd: Fd, what: &'static str) {
+        log::debug!("{fd}: {what}, closing");
+        self.finish_with_code(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+    }
+
     /// Ends a connection once its outbox is empty.
     pub(crate) fn finish(&mut self, fd: Fd, reason: CloseReason) {
         if self.kill_in_body(fd, &reason) {
             return;
         }
-        self.discard_input(fd);
+        self.end_input(fd);
         self.connections.finish(fd, reason);
     }
 
     /// Ignores everything that still comes from a connection, and drops its incomplete messages.
-    pub(crate) fn discard_input(&mut self, fd: Fd) {
-        self.set_phase(fd, ClosePhase::Done);
-        if let Some(held_bytes) = self.change_session(fd, Session::drop_partial) {
+    pub(crate) fn end_input(&mut self, fd: Fd) {
+        if let Some(held_bytes) = self.change_session(fd, Session::end_input) {
             self.connections.inbound_bytes -= held_bytes;
         }
     }
@@ -124,7 +157,7 @@ impl Sessions {
         self.connections.write(fd, [frame.as_slice(), &[]], Quota::Exempt).ok();
     }
 
-    /// A connection is gone: updates the counts, and the memory that counts as held.
+    /// A connection is gone: updates the counts, and the memory that counts as held, and revokes its token.
     pub(crate) fn note_gone(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
         self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.census.recount(session.counted_as(), None);
@@ -134,7 +167,7 @@ impl Sessions {
             Cause::Idle => self.stats.refusals.idle += 1,
             _ => {}
         }
-        if let Session::EventStream(_) = session {
+        if let Session::EventStream(_) | Session::Socketless(_) = session {
             self.tokens.revoke(fd);
         }
     }

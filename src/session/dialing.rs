@@ -86,7 +86,7 @@ impl Sessions {
 
     /// Both close frames are sent. The peer is the server, so it is the one to end TCP (RFC 6455 §7.1.1).
     pub(crate) fn await_peer_end(&mut self, fd: Fd, reason: CloseReason) {
-        self.discard_input(fd);
+        self.end_input(fd);
         self.connections.note_reason(fd, reason);
         self.connections.expire_in(fd, self.config.close_timeout);
     }

@@ -97,6 +97,17 @@ impl Sessions {
         }
     }
 
+    /// Exempts a connection from the timeouts that end silent ones, or ends the exemption.
+    pub(crate) fn protect(&mut self, fd: Fd, is_protected: bool) -> bool {
+        let Some(connection) = self.connections.open_mut(fd) else { return false };
+        if is_protected {
+            connection.flags.set(Flags::PROTECTED);
+        } else if connection.flags.take(Flags::PROTECTED) {
+            self.watch(fd);
+        }
+        true
+    }
+
     /// Returns when to check again; `None` if the peer was given up.
     fn check_pulse(&mut self, fd: Fd, interval: Duration, idle_left: Duration) -> Option<Duration> {
         let pong_timeout = self.config.pong_timeout;

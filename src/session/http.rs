@@ -67,6 +67,17 @@ impl Sessions {
         Some(held)
     }
 
+    /// Adds `more` to what is held, or refuses the request if there is no room for it.
+    pub(crate) fn keep_or_refuse(&mut self, fd: Fd, mut held: Box<Held>, more: &[u8]) -> Option<Box<Held>> {
+        if held.keep(more, self.connections.inbound_room()) {
+            return Some(held);
+        }
+        // A body may be on its way, and no refusal may be written into it.
+        self.hold(fd, held);
+        self.refuse(fd, Refusal::NoRoom);
+        None
+    }
+
     pub(crate) fn http_mut(&mut self, fd: Fd) -> Option<&mut Http> {
         match self.connections.session_mut(fd)? {
             Session::Http(http) => Some(http),
@@ -205,7 +216,7 @@ impl Sessions {
         }
         self.stats.responses += 1;
         if !keep_alive {
-            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
         }
         // The time to read the answer and then to send the next request.
         let timeout = self.config.keep_alive_timeout;

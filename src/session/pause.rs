@@ -1,4 +1,4 @@
-//! Connections that are not read for a while, or that are exempt from timeouts.
+//! Connections that are not read for a while, because the application says so.
 
 use crate::error::PushError;
 use crate::fd::Fd;
@@ -49,16 +49,6 @@ impl Sessions {
     /// How many bytes of a paused connection were read and not decoded.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
         self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
-    }
-
-    pub(crate) fn protect(&mut self, fd: Fd, is_protected: bool) -> bool {
-        let Some(connection) = self.connections.open_mut(fd) else { return false };
-        if is_protected {
-            connection.flags.set(Flags::PROTECTED);
-        } else if connection.flags.take(Flags::PROTECTED) {
-            self.watch(fd);
-        }
-        true
     }
 
     /// Keeps the rest of a read until the pause is over. Returns whether there is room for it.

@@ -1,9 +1,9 @@
 //! Sending to one connection, and what happens if its outbox is full. Sending to many is in `fan_out`.
 
 use crate::codec::ws::header::{ControlFrame, EncodedHeader};
-use crate::codec::ws::{Opcode, Role, close, header, mask, utf8};
+use crate::codec::ws::{Opcode, Role, header, mask, utf8};
 use crate::config::SlowConsumer;
-use crate::error::{Cause, PushError};
+use crate::error::PushError;
 use crate::fd::Fd;
 use crate::net::outbox::Bytes;
 use crate::net::quota::{Quota, Refused};
@@ -56,25 +56,13 @@ impl Sessions {
         let is_alone = message.prepared().is_none();
         if channel.format == FormatId::PLAIN && is_alone || channel.format.is_masked() {
             let (opcode, quota) = (message.opcode(), Quota::Message(message.delivery()));
-            return self.push_frame(fd, channel.format, opcode, message.into_bytes(), quota);
+            // A WebSocket frame, without a copy of the payload.
+            let written = self.write_frame(fd, channel.format, opcode, message.into_bytes(), quota);
+            written.map_err(|refused| self.refused(fd, refused))?;
+            self.stats.messages_sent += 1;
+            return Ok(());
         }
         self.push_run(fd, channel, message)
-    }
-
-    /// Pushes a WebSocket frame, without a copy of the payload.
-    #[inline(always)]
-    fn push_frame(
-        &mut self,
-        fd: Fd,
-        format: FormatId,
-        opcode: Opcode,
-        bytes: Cow<'_, [u8]>,
-        quota: Quota,
-    ) -> Result<(), PushError> {
-        let written = self.write_frame(fd, format, opcode, bytes, quota);
-        written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
-        Ok(())
     }
 
     /// Pushes the bytes that a message is in the channel's format.
@@ -129,12 +117,22 @@ impl Sessions {
             Refused::Full(policy) => {
                 self.stats.refusals.pushes += 1;
                 if policy == SlowConsumer::Close {
-                    log::debug!("{fd}: the outbox is full, closing");
-                    self.finish_with_code(fd, close::TRY_AGAIN_LATER, "slow consumer", Cause::SlowConsumer);
+                    self.close_slow(fd, "the outbox is full");
                 }
                 PushError::Full
             }
         }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, fd: Fd, bytes: &[u8]) -> Result<(), PushError> {
+        match self.transport(fd) {
+            Ok(Transport::LongPolling | Transport::Session) => return Err(PushError::Unsendable),
+            Ok(_) | Err(PushError::NotOpen) => {}
+            Err(error) => return Err(error),
+        }
+        let written = self.connections.write(fd, [bytes, &[]], Quota::Limited);
+        written.map_err(|refused| self.refused(fd, refused))
     }
 
     pub(crate) fn write_masked(

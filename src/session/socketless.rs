@@ -254,8 +254,7 @@ impl Sessions {
     }
 
     /// A session is over: releases its memory.
-    pub(crate) fn free_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
-        self.tokens.revoke(fd);
+    pub(crate) fn free_socketless(&mut self, mut socketless: Socketless) {
         let len = socketless.taken.len();
         self.connections.uncharge_taken(&mut socketless.taken, len);
     }

@@ -114,12 +114,15 @@ impl Session {
         }
     }
 
-    /// Drops incomplete messages, because nothing will be added to them. Returns how much memory they took.
-    pub(crate) fn drop_partial(&mut self) -> usize {
+    /// Nothing that still comes counts: drops incomplete messages, and takes no more. Returns how much memory they took.
+    pub(crate) fn end_input(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
             Session::Http(http) => http.held = None,
-            Session::WebSocket(websocket) => websocket.decoder = Decoder::default(),
+            Session::WebSocket(websocket) => {
+                websocket.phase = ClosePhase::Done;
+                websocket.decoder = Decoder::default();
+            }
             Session::EventStream(stream) => stream.is_ended = true,
             Session::Socketless(_) | Session::TcpEnded(_) => {}
             Session::Tcp(tcp) => *self = Session::TcpEnded(tcp.route),
@@ -148,7 +151,8 @@ pub(crate) struct Note {
     pub(crate) text: Option<utf8::Validator>,
     /// Frames deferred until the message that is pushed in parts ends.
     pub(crate) held_back: Vec<u8>,
-    /// The route whose handler is writing a response body to it.
+    /// The route whose handler is writing a response body to it. `buffer_route` tells that too, but not once the
+    /// connection is ending: its request is dropped then, and this handler still has to be told of the end.
     pub(crate) writer: Option<Route>,
     /// The listener that accepted it, while it speaks HTTP and if the listener has options of its own.
     pub(crate) listener: Option<Route>,
@@ -353,7 +357,7 @@ pub(crate) struct WebSocket {
     pub(crate) phase: ClosePhase,
     pub(crate) marks: Marks,
     pub(crate) format: FormatId,
-    /// When its last message came, as noted by `Liveness::note`.
+    /// When its last message came, as noted by `Liveness::coarse`.
     pub(crate) spoke: u8,
     /// Round trip of the last ping that was answered, in ms.
     pub(crate) round_trip: Option<NonZeroU16>,

@@ -1,8 +1,8 @@
 //! The bytes of a WebSocket: decoded into events for the handler; what the protocol itself can answer is answered here
 //! (RFC 6455 §5, §7).
 
-use crate::codec::ws::{Event, MessageLimits, Opcode, ProtocolError, Role, close};
-use crate::error::{Cause, CloseReason, Fault, Side};
+use crate::codec::ws::{Event, MessageLimits, Opcode, ProtocolError, Role};
+use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::net::rate::Rates;
@@ -154,36 +154,5 @@ impl Sessions {
             return self.await_peer_end(fd, reason);
         }
         self.finish(fd, reason);
-    }
-
-    /// The peer broke the protocol or exceeded a limit. Returns what the handler is to be told.
-    pub(crate) fn broken(&mut self, fd: Fd, code: u16, what: &'static str) -> Option<Fault> {
-        log::debug!("{fd}: {what}, closing with {code}");
-        let refusals = &mut self.stats.refusals;
-        match code {
-            close::TOO_BIG => refusals.message_too_big += 1,
-            close::INVALID_PAYLOAD => refusals.invalid_utf8 += 1,
-            close::TRY_AGAIN_LATER => refusals.inbound_full += 1,
-            _ => refusals.protocol += 1,
-        }
-        let cause = match code {
-            close::TOO_BIG => Cause::TooBig(what),
-            close::TRY_AGAIN_LATER => Cause::Overload(what),
-            _ => Cause::Protocol(what),
-        };
-        self.finish_for_fault(fd, code, what, cause)
-    }
-
-    pub(crate) fn rate_limited(&mut self, fd: Fd, what: &'static str) -> Option<Fault> {
-        log::debug!("{fd}: {what}, closing");
-        self.finish_for_fault(fd, close::POLICY_VIOLATION, what, Cause::RateLimited(what))
-    }
-
-    /// Finishes a connection because of what its peer did. Returns what the handler is to be told.
-    fn finish_for_fault(&mut self, fd: Fd, code: u16, what: &'static str, cause: Cause) -> Option<Fault> {
-        let is_open = self.is_established(fd);
-        self.finish_with_code(fd, code, what, cause);
-        let is_peers = is_open && !matches!(cause, Cause::Overload(_));
-        is_peers.then_some(Fault::Protocol { code, what })
     }
 }

@@ -35,23 +35,15 @@ impl Dispatch {
                 if let Some((start, progress)) = self.serve(fd, bytes, Progress::default(), true) {
                     let mut held = Box::<Held>::default();
                     held.progress = progress;
-                    if held.keep(&bytes[start..], self.server.sessions.connections.inbound_room()) {
+                    if let Some(mut held) = self.server.sessions.keep_or_refuse(fd, held, &bytes[start..]) {
                         held.condense();
                         self.server.sessions.hold(fd, held);
-                    } else {
-                        // A body may be on its way, in which no refusal may stand.
-                        self.server.sessions.hold(fd, held);
-                        self.server.sessions.refuse(fd, Refusal::NoRoom);
                     }
                 }
             }
-            Some(mut held) => {
-                if held.keep(bytes, self.server.sessions.connections.inbound_room()) {
+            Some(held) => {
+                if let Some(held) = self.server.sessions.keep_or_refuse(fd, held, bytes) {
                     self.serve_held(fd, held);
-                } else {
-                    // A body may be on its way, and no refusal may be written into it.
-                    self.server.sessions.hold(fd, held);
-                    self.server.sessions.refuse(fd, Refusal::NoRoom);
                 }
             }
         }

@@ -286,7 +286,7 @@ impl App for Dispatch {
             Session::EventStream(stream) => stream.route,
             Session::Socketless(socketless) => {
                 let (route, parked) = (socketless.route, socketless.parked);
-                self.server.sessions.free_socketless(fd, *socketless);
+                self.server.sessions.free_socketless(*socketless);
                 self.server.sessions.answer_parked(fd, parked);
                 route
             }
