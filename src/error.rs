@@ -23,8 +23,8 @@ pub enum PushError {
     Full,
     /// The payload can't be sent with this opcode: text that is not UTF-8, a control frame over 125 bytes,
     /// or an opcode that is not a message's (to close, use [`disconnect`](crate::Server::disconnect)). On raw TCP: what
-    /// its [`Framing`](crate::Framing) can't carry. To a response body:
-    /// more than its [`content_length`](crate::ResponseHead::content_length).
+    /// its [`Framing`](crate::Framing) can't carry. To a response body: more than its
+    /// [`content_length`](crate::ResponseHead::content_length).
     Unsendable,
     /// A message that is pushed in parts ([`push_part`](crate::Server::push_part)) is not finished, and no other
     /// message may come between its parts (RFC 6455 §5.4).
@@ -199,6 +199,11 @@ impl CloseReason {
     /// Makes a reason, for tests of your handlers.
     pub fn new(by: Side, code: u16, text: &str, cause: Cause) -> CloseReason {
         CloseReason { by, code, text: text.into(), cause }
+    }
+
+    /// Of a connection that ends without a close frame.
+    pub(crate) fn without_frame(by: Side, cause: Cause) -> CloseReason {
+        CloseReason::new(by, 1006, "", cause)
     }
 }
 

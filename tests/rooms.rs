@@ -207,6 +207,7 @@ fn a_user_of_several_tabs_is_one_and_gets_each_push_in_all() {
         assert_eq!(server.client_info(two).and_then(|info| info.uid).as_deref(), Some("ada"));
         assert_eq!(server.push_to_user("nobody", "?"), Reach::default());
         let reach = server.push_to_user("ada", "in both tabs");
+        assert_eq!(server.for_user("ada", "in the second").except(one).send().queued, 1);
         server.push(three, "end").expect("it is open");
         reach
     });
@@ -214,6 +215,9 @@ fn a_user_of_several_tabs_is_one_and_gets_each_push_in_all() {
     rooms.live.handle.push_to_user("ada", "from outside").expect("there is room");
     for tab in [&mut first, &mut second] {
         assert_eq!(tab.read_frame().payload, b"in both tabs");
+    }
+    assert_eq!(second.read_frame().payload, b"in the second");
+    for tab in [&mut first, &mut second] {
         assert_eq!(tab.read_frame().payload, b"from outside");
     }
     assert_eq!(other.read_frame().payload, b"end");

@@ -221,7 +221,7 @@ impl Connection {
                     self.await_end();
                     return CloseReason::new(Side::Local, code, reason, Cause::Requested);
                 }
-                Ok(_) => return CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout),
+                Ok(_) => return CloseReason::without_frame(Side::Local, Cause::Timeout),
                 Err(ended) => return ended,
             }
         }
@@ -246,7 +246,7 @@ impl Connection {
                 self.start = 0;
                 match self.stream.read(&mut self.buffer, deadline) {
                     Ok(0) => {
-                        return Err(self.end(CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Lost)));
+                        return Err(self.end(CloseReason::without_frame(Side::Peer, Cause::Lost)));
                     }
                     Ok(len) => self.end = len,
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -296,9 +296,7 @@ impl Connection {
     fn write(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
         let written = self.stream.write_all(bytes, self.config.pong_timeout);
         written.map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => {
-                self.end(CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer))
-            }
+            io::ErrorKind::TimedOut => self.end(CloseReason::without_frame(Side::Local, Cause::SlowConsumer)),
             _ => self.failed(&error),
         })
     }
@@ -314,7 +312,7 @@ impl Connection {
     }
 
     fn failed(&mut self, error: &io::Error) -> CloseReason {
-        self.end(CloseReason::new(Side::Peer, close::ABNORMAL, "", Cause::Io(error.kind())))
+        self.end(CloseReason::without_frame(Side::Peer, Cause::Io(error.kind())))
     }
 
     /// Waits for the server to end TCP, as RFC 6455 §7.1.1 wants it.

@@ -27,7 +27,7 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// The id that event streams without labels are told; `None` where there is none.
+    /// The id that event streams without labels are told; `None` if there is none.
     pub(crate) fn stream_id(&self) -> Option<&str> {
         [&self.overall_id, &self.id].into_iter().find(|id| !id.is_empty()).map(|id| &**id)
     }

@@ -110,7 +110,7 @@ pub struct Config {
     /// client that offers only others gets 400. Default: none, and then none is chosen.
     pub subprotocols: Vec<String>,
     /// Whether clients may speak `swio.1`, the protocol of pages (docs/PROTOCOL.md): WebSockets that offer it as a
-    /// subprotocol, and event streams that ask for it with `protocol=swio.1`. Where not, they are treated as clients
+    /// subprotocol, and event streams that ask for it with `protocol=swio.1`. If not, they are treated as clients
     /// that have not: no subprotocol is chosen for that, and they get the payload alone. The script for pages needs it.
     /// Long polling has labels and notices in any case. Default true.
     pub page_protocol: bool,
@@ -154,7 +154,7 @@ pub struct Config {
     /// messages by POST, as with [`event_streams`](Config::event_streams).
     ///
     /// What waits for the client counts towards [`outbox_bytes_max`](Config::outbox_bytes_max) until it is sent. The
-    /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) where no request came for
+    /// session ends with [`Cause::Timeout`](crate::Cause::Timeout) if no request came for
     /// [`poll_hold`](Config::poll_hold) and [`poll_grace`](Config::poll_grace).
     ///
     /// All requests of a session must reach the process that has it: together with

@@ -8,7 +8,7 @@ use crate::net::App as _;
 use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::server::dispatch::Dispatch;
-use crate::session::info::Usage;
+use crate::server::state::report::Usage;
 use crate::sim::{self, SimWire};
 use crate::{Builder, Frame, Framing, LengthType, Server};
 use std::time::{Duration, Instant};

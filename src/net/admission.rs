@@ -37,9 +37,7 @@ impl<S: SessionState> Connections<S> {
         }
         Some((fd, admission))
     }
-}
 
-impl<S: SessionState> Connections<S> {
     /// Whether one more connection with a socket is allowed.
     pub(super) fn has_room_for_socket(&self) -> bool {
         let len = self.len() - self.turned_away;

@@ -45,7 +45,7 @@ impl BlockingStream {
         }
     }
 
-    /// Writes all. `TimedOut` where the peer reads nothing for so long; part of it may be written then.
+    /// Writes all. `TimedOut` if the peer reads nothing for so long; part of it may be written then.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
         self.0.set_write_timeout(Some(patience.max(Duration::from_millis(1))))?;
         while !bytes.is_empty() {

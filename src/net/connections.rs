@@ -122,7 +122,7 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Puts a new connection in; `None` where the table can't grow.
+    /// Puts a new connection in; `None` if the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
         let now = self.tick_now;
         let is_socketless = matches!(stream, Stream::Socketless);
@@ -160,9 +160,7 @@ impl<S: SessionState> Connections<S> {
         self.unwatched.push(fd);
         Ok(fd)
     }
-}
 
-impl<S: SessionState> Connections<S> {
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
@@ -234,6 +232,10 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// The session of an open connection.
+    pub(crate) fn session(&self, fd: Fd) -> Option<&S> {
+        self.get(fd).filter(|connection| connection.life == Life::Open).map(|connection| &connection.session)
+    }
+
     pub(crate) fn session_mut(&mut self, fd: Fd) -> Option<&mut S> {
         self.open_mut(fd).map(|connection| &mut connection.session)
     }

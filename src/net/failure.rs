@@ -9,9 +9,9 @@ pub(super) fn io_failure(error: &io::Error) -> CloseReason {
         io::ErrorKind::TimedOut => Cause::Timeout,
         kind => Cause::Io(kind),
     };
-    CloseReason::new(Side::Peer, 1006, "", cause)
+    CloseReason::without_frame(Side::Peer, cause)
 }
 
 pub(super) fn connection_lost() -> CloseReason {
-    CloseReason::new(Side::Peer, 1006, "", Cause::Lost)
+    CloseReason::without_frame(Side::Peer, Cause::Lost)
 }

@@ -1,5 +1,5 @@
 //! One pass over many connections: each gets one of several runs of bytes, or none. A run is made when the first
-//! connection asks for it, and goes into the batch once. Where the batch has to be written out in the middle of the
+//! connection asks for it, and goes into the batch once. If the batch has to be written out in the middle of the
 //! pass, the runs that are still asked for are put into it again.
 
 use super::batch::Span;
@@ -26,7 +26,7 @@ pub(crate) struct FanOut {
 /// What all connections get that ask for this form.
 struct FormRun {
     form: u8,
-    /// `None` where it can't be made.
+    /// `None` if it can't be made.
     bytes: Option<Bytes>,
     /// Where it is in the batch, if it is.
     span: Option<Span>,
@@ -77,7 +77,7 @@ struct Current {
     form: u16,
     /// Its place among the runs.
     number: usize,
-    /// `NOT_BATCHED` where it does not go by way of the batch.
+    /// `NOT_BATCHED` if it does not go by way of the batch.
     len: usize,
     span: Span,
 }
@@ -88,8 +88,8 @@ const NOT_BATCHED: usize = usize::MAX / 2;
 
 impl<S: SessionState> Connections<S> {
     /// Queues a run for each open connection at one of these places in the table. `choose` gives the form of the run
-    /// that a connection gets, or `None` where it gets none; `encode` makes the run of a form, and is called once for
-    /// each form that was given. `encode` gives `None` where the message has no such form.
+    /// that a connection gets, or `None` if it gets none; `encode` makes the run of a form, and is called once for
+    /// each form that was given. `encode` gives `None` if the message has no such form.
     pub(crate) fn fan_out(
         &mut self,
         delivery: Delivery,
@@ -138,7 +138,7 @@ impl<S: SessionState> Connections<S> {
         result
     }
 
-    /// Finds the run of a form, or has it made, and sees to it that it is in the batch where it goes that way.
+    /// Finds the run of a form, or has it made, and sees to it that it is in the batch if it goes that way.
     #[inline(never)]
     fn switch(
         &mut self,

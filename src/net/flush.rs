@@ -192,7 +192,7 @@ impl<S: SessionState> Connections<S> {
 
 /// There is no room even to tell the peer why: half of its last frame may be on the wire.
 fn no_room() -> CloseReason {
-    CloseReason::new(Side::Local, 1006, "", Cause::SlowConsumer)
+    CloseReason::without_frame(Side::Local, Cause::SlowConsumer)
 }
 
 /// What remains of two parts that belong together after the first `written` bytes.

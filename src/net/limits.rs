@@ -72,9 +72,7 @@ impl Limits {
             linger_timeout: config.linger_timeout,
         }
     }
-}
 
-impl Limits {
     pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(address))
     }

@@ -38,7 +38,7 @@ pub(crate) enum Accepted {
 }
 
 /// Binds a listener. The address can be reused at once after a restart, and accepted sockets have Nagle's algorithm off
-/// where the system lets them inherit that.
+/// if the system lets them inherit that.
 pub(crate) fn bind(address: SocketAddr, number: u16, config: &Config) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

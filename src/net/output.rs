@@ -109,7 +109,7 @@ impl<S: SessionState> Connections<S> {
         EARLY_BYTES.min(self.limits.outbox_bytes_max)
     }
 
-    /// Sees to it that the batch stays small, whatever one callback writes. True where it was cleared for that: then
+    /// Sees to it that the batch stays small, whatever one callback writes. True if it was cleared for that: then
     /// no span from before is valid.
     pub(super) fn make_room(&mut self, len: usize) -> bool {
         if self.batch.len() + len <= self.limits.batch_bytes_max {
@@ -126,7 +126,7 @@ impl<S: SessionState> Connections<S> {
         true
     }
 
-    /// Queues a run that others may get too: where it has to wait and is large, it becomes shared.
+    /// Queues a run that others may get too: if it has to wait and is large, it becomes shared.
     pub(super) fn write_shared(
         &mut self,
         fd: Fd,

@@ -2,14 +2,16 @@
 
 use crate::config::SlowConsumer;
 
-/// Whether a write counts against the limits. Control frames do not: they tell a peer, and its user, what is wrong.
+/// How a write counts against the limits of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quota {
+    /// Refused if there is no room for it.
     Limited,
-    /// Limited; where there is no room, the policy decides what becomes of it.
+    /// Limited too. If there is no room, [`SlowConsumer`] says what becomes of it.
     Message(Delivery),
-    /// There is a little room beyond the limits for these.
+    /// There is a little room beyond the limits for these: pings, pongs and notices.
     Control,
+    /// Always taken. For what ends a connection, or is the answer to a request within limits of its own.
     Exempt,
 }
 

@@ -36,7 +36,7 @@ impl RareNote for () {
 pub(crate) struct Rare<N> {
     /// Why the connection is ending.
     pub(super) reason: Option<CloseReason>,
-    /// The tick by which it has to be gone, where it is ending.
+    /// The tick by which it has to be gone, if it is ending.
     pub(super) ends_by: u32,
     pub(super) lost: Lost,
     pub(super) note: N,

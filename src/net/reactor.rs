@@ -321,7 +321,7 @@ impl<A: App> Reactor<A> {
             match life {
                 Life::Open => self.app.expired(fd),
                 Life::Connecting => {
-                    connections.kill(fd, CloseReason::new(Side::Local, 1006, "", Cause::Timeout));
+                    connections.kill(fd, CloseReason::without_frame(Side::Local, Cause::Timeout));
                 }
                 Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
                 Life::Finishing | Life::Lingering => connections.kill(fd, connection_lost()),

@@ -1,4 +1,4 @@
-//! Names to addresses. The system's resolver blocks, for seconds where a name server is away, so it is asked on a few
+//! Names to addresses. The system's resolver blocks, for seconds if a name server is away, so it is asked on a few
 //! threads of their own.
 
 use std::io;

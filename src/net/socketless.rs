@@ -27,9 +27,7 @@ impl<S: SessionState> Connections<S> {
         connection.address = address;
         fd
     }
-}
 
-impl<S: SessionState> Connections<S> {
     /// Moves what is queued for a connection without a socket to `taken`, in whole units, as every run written to it
     /// is: until that has `bytes_max`, but a unit at least. `len_of_first` tells the length of the unit that bytes
     /// begin with. It counts as queued until it is [released](Connections::uncharge_taken).
@@ -75,8 +73,7 @@ fn size_of_taken(taken: &Vec<u8>) -> Size {
 }
 
 /// Appends whole units of `runs` to `taken`, up to a length of `bytes_max`; if `taken` is empty, at least the first
-/// unit, whatever its length. A unit may go on in the next run, but the bytes that tell
-/// its length may not.
+/// unit, whatever its length. A unit may go on in the next run, but the bytes that tell its length may not.
 fn take_units<'a>(
     runs: impl Iterator<Item = &'a [u8]> + Clone,
     taken: &mut Vec<u8>,
@@ -84,7 +81,7 @@ fn take_units<'a>(
     bytes_max: usize,
 ) {
     let (mut end, mut left) = (taken.len(), 0);
-    // How much is taken is found first, for the memory is to be exact.
+    // Found first, so that exactly the memory that is needed is reserved.
     'runs: for mut run in runs.clone() {
         loop {
             let step = run.len().min(left);

@@ -41,7 +41,7 @@ impl<S> Table<S> {
         }
     }
 
-    /// Puts a connection in, made for the generation that it is given; `None` where the table can't grow.
+    /// Puts a connection in, made for the generation that it is given; `None` if the table can't grow.
     pub(crate) fn insert(&mut self, connection: impl FnOnce(u32) -> Connection<S>) -> Option<Fd> {
         let key = self.slots.vacant_key();
         if key >= Fd::INDEX_MAX as usize {

@@ -30,7 +30,7 @@ struct WheelLink {
     previous: u32,
     next: u32,
     deadline: u32,
-    /// The tick it is filed under, `NONE` where it is not.
+    /// The tick it is filed under, `NONE` if it is not.
     tick: u32,
 }
 

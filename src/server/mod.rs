@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The live server: what every callback receives first.
 ///
@@ -66,6 +66,7 @@ pub struct Server {
     /// The timers of connections that have a deadline of the user's.
     deadlines: HashMap<Fd, TimerId>,
     handle: Handle,
+    started_at: SystemTime,
     stage: Stage,
     /// The route whose callback runs, or ran last.
     route: Route,
@@ -103,7 +104,7 @@ pub(crate) enum Deferred {
     Reloaded,
     TasksAbandoned,
     /// A client is to connect, or to end if it was stopped. The first time it comes with its own handler, if it has
-    /// one: a `Box<dyn Handler>`.
+    /// one: a `Box<dyn Handler>`. Its type is not named, because this file may not know `api`, where handlers are.
     Dial(ClientId, Option<Box<dyn Any>>),
     /// Handlers are told first, then connections.
     BeforeShutdown,
@@ -167,6 +168,7 @@ impl Server {
             timers: Timers::default(),
             deadlines: HashMap::new(),
             handle,
+            started_at: SystemTime::now(),
             stage: Stage::Serving,
             route: Route::ROOT,
             deferred: Vec::new(),

@@ -4,7 +4,6 @@
 
 use crate::codec::http::response::Exchange;
 use crate::codec::http::{Head, ResponseFraming, ResponseHead};
-use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
@@ -34,7 +33,7 @@ impl Sessions {
         let (bytes, framing) = response.encode(head.is_1_1, &about);
         self.connections.write(fd, [&bytes, &[]], Quota::Exempt).ok()?;
         self.connections.note_or_default(fd)?.writer = Some(route);
-        self.stats.responses += 1;
+        self.counters.responses += 1;
         self.connections.begin_crossings(fd);
         self.connections.expire_in(fd, self.body_timeout());
         Some(BodyOut { framing, keep_alive })
@@ -89,7 +88,7 @@ impl Sessions {
         match framing {
             ResponseFraming::Length(left @ 1..) => {
                 log::warn!("{fd}: a body was ended {left} bytes before its length");
-                self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+                self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
                 return false;
             }
             ResponseFraming::Chunked
@@ -113,7 +112,7 @@ impl Sessions {
             self.connections.tidy_note(fd);
         }
         if !keep_alive {
-            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
         }
         self.connections.expire_in(fd, self.config.keep_alive_timeout);
     }
@@ -125,7 +124,7 @@ impl Sessions {
         if reads_on || connection.flags.has(Flags::PROTECTED) {
             return self.connections.expire_in(fd, self.body_timeout());
         }
-        let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        let timeout = CloseReason::without_frame(Side::Local, Cause::Timeout);
         if connection.flags.has(Flags::BLOCKED) {
             log::debug!("{fd}: does not read the body of its answer");
             self.connections.kill(fd, timeout);
@@ -139,7 +138,7 @@ impl Sessions {
     pub(crate) fn finish_in_body(&mut self, fd: Fd) -> bool {
         let is_one = self.waiting(fd).is_some_and(|waiting| waiting.body().is_some());
         if is_one {
-            self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
         }
         is_one
     }

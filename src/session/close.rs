@@ -28,7 +28,7 @@ impl Sessions {
     pub(crate) fn reset(&mut self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
         connection.stream.reset_on_close();
-        self.connections.kill(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+        self.connections.kill(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
         true
     }
 
@@ -100,7 +100,7 @@ impl Sessions {
     /// The peer broke the protocol or exceeded a limit. Returns what the handler is to be told.
     pub(crate) fn broken(&mut self, fd: Fd, code: u16, what: &'static str) -> Option<Fault> {
         log::debug!("{fd}: {what}, closing with {code}");
-        let refusals = &mut self.stats.refusals;
+        let refusals = &mut self.counters.refusals;
         match code {
             close::TOO_BIG => refusals.message_too_big += 1,
             close::INVALID_PAYLOAD => refusals.invalid_utf8 += 1,
@@ -162,9 +162,9 @@ impl Sessions {
         self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
         self.census.recount(session.counted_as(), None);
         match reason.cause {
-            Cause::SlowConsumer => self.stats.refusals.slow_consumer += 1,
-            Cause::Timeout if session.role() == Role::Server => self.stats.refusals.timeout += 1,
-            Cause::Idle => self.stats.refusals.idle += 1,
+            Cause::SlowConsumer => self.counters.refusals.slow_consumer += 1,
+            Cause::Timeout if session.role() == Role::Server => self.counters.refusals.timeout += 1,
+            Cause::Idle => self.counters.refusals.idle += 1,
             _ => {}
         }
         if let Session::EventStream(_) | Session::Socketless(_) = session {

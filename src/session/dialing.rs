@@ -15,18 +15,21 @@ impl Sessions {
     pub(crate) fn collect_answer(&mut self, fd: Fd, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         let room = self.connections.inbound_room();
         let Some(Session::Dialing(dialing)) = self.connections.session_mut(fd) else { return None };
-        let mut held = dialing.held.take().unwrap_or_default();
-        if !held.bytes.is_empty() {
-            self.connections.inbound_bytes -= held.held_bytes();
-        }
+        let mut held = match dialing.held.take() {
+            Some(held) => {
+                self.connections.inbound_bytes -= held.held_bytes();
+                held
+            }
+            None => Box::default(),
+        };
         if !held.keep(bytes, room) {
             self.kill_dialing(fd, Cause::Overload("no memory for partial answers"), "");
             return None;
         }
         loop {
             let is_http = held.bytes.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected);
-            let is_whole = head::has_end(&held.bytes[held.progress.searched.saturating_sub(3)..]);
-            held.progress.searched = held.bytes.len();
+            let is_whole = head::has_end(&held.bytes[held.searched.saturating_sub(3)..]);
+            held.searched = held.bytes.len();
             if !is_http {
                 self.kill_dialing(fd, AnswerError::NotHttp.into(), "");
                 return None;
@@ -39,8 +42,7 @@ impl Sessions {
                 self.kill_dialing(fd, AnswerError::Malformed.into(), "");
                 return None;
             };
-            held.progress.judged += len;
-            if held.progress.judged > self.config.head_bytes_max {
+            if held.interim_len + len > self.config.head_bytes_max {
                 self.kill_dialing(fd, Cause::TooBig("the head of the answer"), "");
                 return None;
             }
@@ -50,10 +52,7 @@ impl Sessions {
                     return Some((head.to_vec(), rest.to_vec()));
                 }
                 // RFC 9110 §15.2: interim responses. All of them together may be as long as one head.
-                100..=199 => {
-                    held.consume(len);
-                    held.progress.searched = 0;
-                }
+                100..=199 => held.pass_interim(len),
                 status => {
                     self.kill_dialing(fd, Cause::Refused(status), &answer.summary());
                     return None;
@@ -80,7 +79,7 @@ impl Sessions {
     }
 
     pub(crate) fn dialing_expired(&mut self, fd: Fd) {
-        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        let reason = CloseReason::without_frame(Side::Local, Cause::Timeout);
         self.connections.kill(fd, reason);
     }
 

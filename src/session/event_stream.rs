@@ -57,7 +57,7 @@ impl Sessions {
         let stream = EventStream { route, format, ..EventStream::default() };
         self.change_session(fd, |session| *session = Session::EventStream(stream));
         self.forget_listener(fd);
-        self.stats.opened += 1;
+        self.counters.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);
         if wants_token(request) {
@@ -110,9 +110,7 @@ impl Sessions {
         }
         self.connections.expire_in(fd, jittered(interval, fd));
     }
-}
 
-impl Sessions {
     fn tell_token(&mut self, fd: Fd) {
         match self.tokens.issue(fd) {
             Ok(token) => {

@@ -140,7 +140,7 @@ impl Sessions {
     /// Counts the results of a pass, and closes slow consumers if their policy says so.
     fn settle(&mut self, result: FanOut) -> Reach {
         let FanOut { queued, empty, unsendable, refused } = result;
-        self.stats.messages_sent += queued as u64;
+        self.counters.messages_sent += queued as u64;
         if unsendable > 0 {
             log::debug!("a message has no form for {unsendable} of its receivers, and is not sent to them");
         }

@@ -274,9 +274,7 @@ impl Formats {
             None => format.encode(message).map(Bytes::Own),
         }
     }
-}
 
-impl Formats {
     /// The framing of raw TCP in this format.
     pub(crate) fn framer(&self, id: FormatId) -> &Framer {
         match &self[id].carrier {

@@ -142,12 +142,12 @@ impl Sessions {
         let ping = self.liveness.ping(fd, self.connections.millis());
         let frame = self.control_frame(fd, Opcode::Ping, &ping);
         self.connections.write(fd, [frame.as_slice(), &[]], Quota::Control).ok();
-        self.stats.pings_sent += 1;
+        self.counters.pings_sent += 1;
     }
 
     /// Notes the round trip, if the pong answers one of the server's own pings.
     pub(crate) fn note_pong(&mut self, fd: Fd, data: &[u8]) {
-        self.stats.pongs_received += 1;
+        self.counters.pongs_received += 1;
         let round_trip = self.liveness.round_trip(fd, data, self.connections.millis());
         if let (Some(_), Some(websocket)) = (round_trip, self.websocket_mut(fd)) {
             websocket.round_trip = round_trip;
@@ -174,7 +174,7 @@ impl Sessions {
             return;
         }
         log::debug!("{fd}: the close frame was not answered in time");
-        let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        let reason = CloseReason::without_frame(Side::Local, Cause::Timeout);
         self.connections.kill(fd, reason);
     }
 }

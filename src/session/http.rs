@@ -4,7 +4,7 @@ use crate::codec::http::body::Body;
 use crate::codec::http::head::{self, HEADERS_MAX, Head};
 use crate::codec::http::response::Exchange;
 use crate::codec::http::{BadRequest, Refusal, Response};
-use crate::codec::ws::{close, handshake};
+use crate::codec::ws::handshake;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -212,11 +212,11 @@ impl Sessions {
         };
         if let Err(refused) = written {
             log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
-            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer));
+            return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::SlowConsumer));
         }
-        self.stats.responses += 1;
+        self.counters.responses += 1;
         if !keep_alive {
-            return self.finish(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Requested));
+            return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
         }
         // The time to read the answer and then to send the next request.
         let timeout = self.config.keep_alive_timeout;
@@ -227,7 +227,7 @@ impl Sessions {
         if handshake::is_attempt(head) {
             return Err(Refusal::NotFound);
         }
-        self.stats.refusals.not_found += 1;
+        self.counters.refusals.not_found += 1;
         let response = Response::text(404, format!("{}\n", Refusal::NotFound));
         self.write_response(fd, response, ResponseMode::to(head));
         Ok(())
@@ -253,7 +253,7 @@ impl Sessions {
             return;
         }
         let is_paused = self.connections.is_paused_by_protocol(fd);
-        let timeout = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout);
+        let timeout = CloseReason::without_frame(Side::Local, Cause::Timeout);
         if self.connections.take_progress(fd) {
             let timeout = self.config.keep_alive_timeout;
             self.connections.expire_in(fd, timeout);

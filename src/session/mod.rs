@@ -10,6 +10,7 @@ pub(crate) mod census;
 pub(crate) mod channel;
 pub(crate) mod close;
 pub(crate) mod cors;
+pub(crate) mod counters;
 pub(crate) mod date;
 pub(crate) mod dialing;
 pub(crate) mod envelope;
@@ -19,6 +20,7 @@ pub(crate) mod follow_up;
 pub(crate) mod formats;
 pub(crate) mod frame;
 pub(crate) mod heartbeat;
+pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod info;
 pub(crate) mod liveness;
@@ -56,10 +58,10 @@ use crate::net::connections::Connections;
 use crate::net::limits::Limits;
 use crate::random::Random;
 use census::Census;
+use counters::Counters;
 use date::Date;
 use follow_up::FollowUp;
 use formats::Formats;
-use info::Stats;
 use liveness::Liveness;
 use paths::Paths;
 use policy::Policy;
@@ -74,7 +76,7 @@ use tokens::Tokens;
 ///
 /// - *in*: bytes of a connection become events (`websocket_step`, `request_end`, `tcp_read`, `judge_post`). The server
 ///   calls the handler with them;
-/// - *out*: a message, answer or notice is encoded and queued (`push`, `respond`, `tell`, `fan_out`);
+/// - *out*: a message, answer or notice is encoded and queued (`push`, `write_response`, `tell`, `fan_out`);
 /// - *ends*: `close` begins the close handshake, `finish` ends a connection once its outbox is empty; the words are
 ///   explained in `close.rs`;
 /// - *time*: `watch` sets a connection's deadline, `expired` handles it.
@@ -92,8 +94,7 @@ pub(crate) struct Sessions {
     pub(crate) connections: Connections<Session>,
     pub(crate) config: Config,
     pub(crate) census: Census,
-    /// Counters of this layer. Counts of other layers are added when the statistics are asked for.
-    pub(crate) stats: Stats,
+    pub(crate) counters: Counters,
     pub(crate) date: Date,
     pub(crate) liveness: Liveness,
     pub(crate) random: Random,
@@ -129,7 +130,7 @@ impl Sessions {
             connections,
             config,
             census: Census::default(),
-            stats: Stats::new(),
+            counters: Counters::default(),
             date: Date::default(),
             liveness,
             random: Random::default(),

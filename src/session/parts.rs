@@ -47,7 +47,7 @@ impl Sessions {
             self.connections.write(fd, [&head, bytes], Quota::Limited)
         };
         written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += u64::from(finish);
+        self.counters.messages_sent += u64::from(finish);
         if let Some(websocket) = self.websocket_mut(fd) {
             websocket.marks.set(Marks::UNFINISHED, !finish);
             self.note_text(fd, text.filter(|_| !finish));
@@ -78,8 +78,8 @@ impl Sessions {
             return self.push_to(fd, channel, message);
         }
         let run = self.formats.run(channel.format, &message).ok_or(PushError::Unsendable)?;
-        self.hold_back(fd, run.as_slice()).inspect_err(|_| self.stats.refusals.pushes += 1)?;
-        self.stats.messages_sent += 1;
+        self.hold_back(fd, run.as_slice()).inspect_err(|_| self.counters.refusals.pushes += 1)?;
+        self.counters.messages_sent += 1;
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Sessions {
             match self.hold_back(fd, run.as_slice()) {
                 Ok(()) => reach.queued += 1,
                 Err(_) => {
-                    self.stats.refusals.pushes += 1;
+                    self.counters.refusals.pushes += 1;
                     reach.refused += 1;
                 }
             }

@@ -94,7 +94,7 @@ impl Sessions {
             PageCommand::Send => {
                 let opcode = self.judge_message(fd, request)?;
                 let route = self.admit_post(fd, number)?;
-                self.stats.messages_received += 1;
+                self.counters.messages_received += 1;
                 Ok(Posted::Message(route, fd, opcode))
             }
             // Nothing is in the way of a client that goes.
@@ -117,7 +117,7 @@ impl Sessions {
     fn judge_message(&mut self, fd: Fd, request: &Request<'_>) -> Result<Opcode, NotTaken> {
         // The session's own limit: another path may have a larger one.
         let bytes_max = self.policy(self.limits_route(fd)).message_bytes_max;
-        let refusals = &mut self.stats.refusals;
+        let refusals = &mut self.counters.refusals;
         if request.body.len() > bytes_max {
             refusals.message_too_big += 1;
             return Err(NotTaken(413, "message too big"));
@@ -154,7 +154,7 @@ impl Sessions {
         }
         connection.hear(heard);
         if !connection.meter.take_messages(1, &self.paths.policy(route).rates) {
-            self.stats.refusals.message_rate += 1;
+            self.counters.refusals.message_rate += 1;
             return Err(NotTaken(429, "too many messages a second"));
         }
         if let (Some(number), Some(posted)) = (number, connection.session.posted_mut()) {
@@ -162,9 +162,7 @@ impl Sessions {
         }
         Ok(route)
     }
-}
 
-impl Sessions {
     /// The session with this token, for a page that may use it. The session's own path decides which origins may: a
     /// page that another path lets in can't use it.
     pub(crate) fn find_session(&mut self, token: &str, head: &Head<'_>) -> Option<Fd> {

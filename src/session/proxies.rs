@@ -32,7 +32,7 @@ impl Sessions {
             return Err(Refusal::AddressFull);
         }
         if !self.connections.admit_handshake(fd) {
-            self.stats.refusals.handshake_rate += 1;
+            self.counters.refusals.handshake_rate += 1;
             return Err(Refusal::HandshakeRate);
         }
         Ok(())

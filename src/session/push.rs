@@ -35,7 +35,7 @@ impl Sessions {
         if opcode.is_control() {
             let written = self.write_frame(fd, channel.format, opcode, bytes.into(), Quota::Control);
             written.map_err(|refused| self.refused(fd, refused))?;
-            self.stats.pings_sent += u64::from(opcode == Opcode::Ping);
+            self.counters.pings_sent += u64::from(opcode == Opcode::Ping);
             return Ok(());
         }
         let format = self.formats[channel.format].bare;
@@ -59,7 +59,7 @@ impl Sessions {
             // A WebSocket frame, without a copy of the payload.
             let written = self.write_frame(fd, channel.format, opcode, message.into_bytes(), quota);
             written.map_err(|refused| self.refused(fd, refused))?;
-            self.stats.messages_sent += 1;
+            self.counters.messages_sent += 1;
             return Ok(());
         }
         self.push_run(fd, channel, message)
@@ -87,11 +87,11 @@ impl Sessions {
             Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
         };
         written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
+        self.counters.messages_sent += 1;
         Ok(())
     }
 
-    /// Queues a WebSocket frame, masked where this side is the client.
+    /// Queues a WebSocket frame, masked if this side is the client.
     #[inline]
     fn write_frame(
         &mut self,
@@ -115,7 +115,7 @@ impl Sessions {
             Refused::Gone => PushError::Gone,
             Refused::Closing => PushError::Closing,
             Refused::Full(policy) => {
-                self.stats.refusals.pushes += 1;
+                self.counters.refusals.pushes += 1;
                 if policy == SlowConsumer::Close {
                     self.close_slow(fd, "the outbox is full");
                 }

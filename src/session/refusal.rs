@@ -29,7 +29,7 @@ impl Sessions {
             _ => refusal.to_string(),
         };
         log::debug!("{fd}: {what}, answering {}", refusal.status());
-        let refusals = &mut self.stats.refusals;
+        let refusals = &mut self.counters.refusals;
         match refusal {
             Refusal::BadRequest(_) => refusals.bad_request += 1,
             Refusal::HeadTooBig | Refusal::TooManyHeaders => refusals.head_too_big += 1,

@@ -35,17 +35,17 @@ impl Sessions {
     }
 
     /// The route whose handler a connection has now: that of its session, or of the request that waits on it.
-    pub(crate) fn handler_route(&mut self, fd: Fd) -> Option<Route> {
+    pub(crate) fn handler_route(&self, fd: Fd) -> Option<Route> {
         self.session_or_waiting(fd, |_| true)
     }
 
     /// The route whose handler is told that a connection's outbox is full, or empty again.
-    pub(crate) fn buffer_route(&mut self, fd: Fd) -> Option<Route> {
+    pub(crate) fn buffer_route(&self, fd: Fd) -> Option<Route> {
         self.session_or_waiting(fd, |waiting| waiting.body().is_some())
     }
 
-    fn session_or_waiting(&mut self, fd: Fd, counts: impl FnOnce(&Waiting) -> bool) -> Option<Route> {
-        match self.connections.session_mut(fd)? {
+    fn session_or_waiting(&self, fd: Fd, counts: impl FnOnce(&Waiting) -> bool) -> Option<Route> {
+        match self.connections.session(fd)? {
             Session::Http(http) => {
                 http.waiting().filter(|waiting| counts(waiting)).map(|waiting| waiting.route)
             }

@@ -3,7 +3,6 @@
 
 use crate::codec::http::Response;
 use crate::codec::unit;
-use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -74,7 +73,7 @@ impl Sessions {
         let kind = session.counted_as();
         let fd = self.connections.insert_socketless(by, session)?;
         self.census.recount(None, kind);
-        self.stats.opened += 1;
+        self.counters.opened += 1;
         self.watch(fd);
         Some(fd)
     }
@@ -121,8 +120,8 @@ impl Sessions {
         connection.hear(heard);
         let is_within = connection.meter.take_messages(1, &self.paths.policy(route).rates);
         match is_within {
-            true => self.stats.messages_received += 1,
-            false => self.stats.refusals.message_rate += 1,
+            true => self.counters.messages_received += 1,
+            false => self.counters.refusals.message_rate += 1,
         }
         is_within
     }
@@ -170,9 +169,10 @@ impl Sessions {
     }
 
     /// The connection whose request waits for a session's output.
-    pub(crate) fn parked(&mut self, fd: Fd) -> Option<Fd> {
+    pub(crate) fn parked(&self, fd: Fd) -> Option<Fd> {
         let by = self.socketless(fd)?.parked?;
-        let waiting = self.waiting(by)?;
+        let Session::Http(http) = self.connections.session(by)? else { return None };
+        let waiting = http.waiting()?;
         (waiting.awaited.session() == Some(fd) && !waiting.is_answered).then_some(by)
     }
 
@@ -250,7 +250,7 @@ impl Sessions {
             return self.watch(fd);
         }
         log::debug!("{fd}: its client is gone");
-        self.kill_socketless(fd, CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Timeout));
+        self.kill_socketless(fd, CloseReason::without_frame(Side::Local, Cause::Timeout));
     }
 
     /// A session is over: releases its memory.

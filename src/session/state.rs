@@ -2,6 +2,7 @@
 //! needs only while something is incomplete is boxed.
 
 use super::formats::FormatId;
+use super::held::{HeldAnswer, append_within};
 use super::info::Transport;
 use super::route::Route;
 use crate::codec::http::ResponseFraming;
@@ -204,7 +205,11 @@ pub(crate) struct Held {
 
 impl Http {
     /// The request that is answered later.
-    pub(crate) fn waiting(&mut self) -> Option<&mut Waiting> {
+    pub(crate) fn waiting(&self) -> Option<&Waiting> {
+        self.held.as_ref()?.progress.waiting.as_ref()
+    }
+
+    pub(crate) fn waiting_mut(&mut self) -> Option<&mut Waiting> {
         self.held.as_mut()?.progress.waiting.as_mut()
     }
 }
@@ -219,14 +224,7 @@ impl Held {
 
     /// Appends `more` if everything then fits into `room` bytes of memory. Returns whether it did.
     pub(crate) fn keep(&mut self, more: &[u8], room: usize) -> bool {
-        let (needed, capacity) = (self.bytes.len() + more.len(), self.bytes.capacity());
-        let Some(spare) = room.checked_sub(Held::OWN_BYTES + needed) else { return false };
-        if needed > capacity {
-            // Do not reserve much of the memory that connections share.
-            self.bytes.reserve_exact((2 * capacity).min(needed + spare / 8).max(needed) - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(more);
-        true
+        room.checked_sub(Held::OWN_BYTES).is_some_and(|room| append_within(&mut self.bytes, more, room))
     }
 
     /// Calls `call` with the head of the waiting request.
@@ -348,7 +346,7 @@ impl HeldPackage {
 #[derive(Debug, Default)]
 pub(crate) struct Dialing {
     /// The beginning of an answer that is incomplete.
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) held: Option<Box<HeldAnswer>>,
 }
 
 #[derive(Debug, Default)]

@@ -107,15 +107,13 @@ impl Sessions {
             && !matches!(self.formats.framer(format), Framer::None)
             && !connection.meter.take_messages(1, &self.paths.policy(route).rates)
         {
-            self.stats.refusals.message_rate += 1;
+            self.counters.refusals.message_rate += 1;
             return false;
         }
-        self.stats.messages_received += 1;
+        self.counters.messages_received += 1;
         true
     }
-}
 
-impl Sessions {
     /// Pushes a package without copying its payload, if the framing leaves the payload as it is.
     pub(crate) fn push_package(
         &mut self,
@@ -143,7 +141,7 @@ impl Sessions {
             }
         };
         written.map_err(|refused| self.refused(fd, refused))?;
-        self.stats.messages_sent += 1;
+        self.counters.messages_sent += 1;
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl Sessions {
             && !(policy.event_streams && event_stream::is_asked(head))
     }
 
-    /// Whether a request asks for more than one answer.
+    /// Whether a request is a handshake: for a WebSocket, an event stream, or a session of long polling.
     pub(crate) fn is_handshake(&self, route: Route, head: &Head<'_>) -> bool {
         handshake::is_attempt(head)
             || self.policy(route).event_streams && event_stream::is_asked(head)
@@ -107,7 +107,7 @@ impl Sessions {
         let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));
         self.forget_listener(fd);
-        self.stats.opened += 1;
+        self.counters.opened += 1;
         self.connections.begin_crossings(fd);
         self.watch(fd);
         true

@@ -55,7 +55,7 @@ impl Sessions {
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {
         match self.connections.session_mut(fd)? {
-            Session::Http(http) => http.waiting(),
+            Session::Http(http) => http.waiting_mut(),
             _ => None,
         }
     }

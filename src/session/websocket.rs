@@ -135,7 +135,7 @@ impl Sessions {
 
     /// RFC 6455 §5.5.3. If the peer does not read, only the newest pong is kept for it.
     pub(crate) fn answer_ping(&mut self, fd: Fd, payload: &[u8]) {
-        self.stats.pings_received += 1;
+        self.counters.pings_received += 1;
         let frame = self.control_frame(fd, Opcode::Pong, payload);
         self.connections.write_urgent(fd, frame.as_slice()).ok();
     }

@@ -6,8 +6,8 @@ use crate::session::fan_out::{Reach, Scope};
 use crate::session::message::Message;
 use std::rc::Rc;
 
-/// A message that is about to be sent to every established connection, or to every one in a topic; see
-/// [`broadcast`](Server::broadcast) and [`publish`](Server::publish).
+/// A message that is about to be sent to every established connection, or to every one in a topic or of a user; see
+/// [`broadcast`](Server::broadcast), [`publish`](Server::publish) and [`for_user`](Server::for_user).
 #[must_use = "it goes out when it is sent"]
 #[derive(Debug)]
 pub struct Broadcast<'s, 'm> {

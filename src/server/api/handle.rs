@@ -235,7 +235,7 @@ impl Handle {
         self.send(Mail::Errand(Errand::Message(Box::new(message))), size_of::<T>())
     }
 
-    /// A task's result. Where the server has ended, nobody waits for it.
+    /// A task's result. If the server has ended, nobody waits for it.
     pub(crate) fn finished(&self, id: TaskId, result: Result<TaskOutput, TaskError>) {
         self.0.send_exempt(Mail::Errand(Errand::Finished(id, result))).ok();
     }

@@ -199,6 +199,7 @@ pub trait Handler {
     /// are called. Asked once, before [`on_start`](Handler::on_start); [`Server::watch`](crate::Server::watch) changes
     /// it later. The default is none: a handler that has one of the two methods names its topics here. [`Callbacks`]
     /// and the builder's closures watch all topics for those of the two that they have.
+    ///
     /// ```
     /// use swio::{Handler, PresenceEvent, Server, Watches};
     ///

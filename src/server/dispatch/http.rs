@@ -2,11 +2,10 @@
 
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::http::{Refusal, Response};
-use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
-use crate::server::dispatch::{Dispatch, polling};
+use crate::server::dispatch::Dispatch;
 use crate::session::Answering;
 use crate::session::follow_up::LateAnswer;
 use crate::session::http::{ResponseMode, Speaks};
@@ -131,7 +130,7 @@ impl Dispatch {
             sessions.note_forwarded(fd, &head);
         }
         if let Some(script) = self.script.as_ref().and_then(|script| script.answer(&head)) {
-            sessions.stats.requests += 1;
+            sessions.counters.requests += 1;
             sessions.write_response(fd, script, ResponseMode::to(&head));
             return Ok(HttpStep::Done(end.len()));
         }
@@ -189,28 +188,10 @@ impl Dispatch {
         })
     }
 
-    /// Takes a request of a long-polling session. Returns the session whose output it waits for, if it is not answered
-    /// at once.
-    fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
-        let sessions = &mut self.server.sessions;
-        handshake::check_origin(&request.head, &sessions.policy(request.route).origins)?;
-        let session = sessions.find_session(token, &request.head).ok_or(UNKNOWN);
-        let response = match session.and_then(|fd| polling::take(&mut self.server, fd, request)) {
-            Ok(Reply::Output(fd)) if self.server.sessions.wait_for_output(fd, request.fd) => {
-                return Ok(Some(fd));
-            }
-            Ok(Reply::Now(response)) => response,
-            Ok(_) => UNKNOWN.response(),
-            Err(refused) => refused.response(),
-        };
-        self.server.sessions.conclude_poll(request, response, false);
-        Ok(None)
-    }
-
     /// Asks the handler for the answer. Returns what the request waits for, if it is not answered at once.
     fn answer(&mut self, route: Route, request: &Request<'_>) -> Result<Option<Awaited>, Refusal> {
         let fd = request.fd;
-        self.server.sessions.stats.requests += 1;
+        self.server.sessions.counters.requests += 1;
         let (reply, is_last) =
             self.ask(route, fd, "on_request", |handler, server| handler.on_request(server, request));
         let sessions = &mut self.server.sessions;

@@ -8,6 +8,7 @@ pub(crate) mod page_commands;
 pub(crate) mod polling;
 pub(crate) mod posting;
 pub(crate) mod signals;
+pub(crate) mod socketless;
 pub(crate) mod tasks;
 pub(crate) mod tcp;
 pub(crate) mod upgrade;
@@ -20,7 +21,7 @@ use super::state::presence::PresenceEvent;
 use super::state::stage::Stage;
 use super::state::subscription::Subscription;
 use super::{Deferred, Errand, Mail, OnOutcome, Server, Timer};
-use crate::codec::http::{Refusal, Response};
+use crate::codec::http::Refusal;
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Fault, Side};
 use crate::fd::Fd;
@@ -29,7 +30,6 @@ use crate::net::signals::Signal;
 use crate::net::{self, Admission, App};
 use crate::panics::{discard, message_of};
 use crate::session::follow_up::FollowUp;
-use crate::session::posting::UNKNOWN;
 use crate::session::route::Route;
 use crate::session::script::Script;
 use crate::session::state::{Note, Session};
@@ -99,31 +99,6 @@ impl Dispatch {
         }
     }
 
-    /// A session without a socket has output, is ending, or a request has waited for its output for as long as it may.
-    fn output(&mut self, fd: Fd) {
-        let Some(socketless) = self.server.sessions.socketless_mut(fd) else { return };
-        let route = socketless.route;
-        match socketless.is_poll {
-            true => polling::on_output(&mut self.server, fd),
-            false => {
-                self.call("on_output", route, Some(fd), |handler, server| handler.on_output(server, fd));
-            }
-        }
-    }
-
-    /// A request has waited for the output of a session for as long as it may.
-    fn waited_out(&mut self, by: Fd, session: Fd) {
-        if self.server.sessions.parked(session) != Some(by) {
-            // Its session has ended, or another request waits for it.
-            self.server.respond(by, UNKNOWN.response());
-            return;
-        }
-        self.output(session);
-        if self.server.sessions.parked(session) == Some(by) {
-            self.server.sessions.respond_last(by, Response::new(204));
-        }
-    }
-
     /// A command from another thread, which may wait for the outcome.
     fn command(&mut self, command: Command, on_outcome: Option<OnOutcome>) {
         let fd = command.fd();
@@ -157,7 +132,7 @@ impl Dispatch {
 
     fn panicked(&mut self, callback: &'static str, route: Route, fd: Option<Fd>, panic: Box<dyn Any + Send>) {
         let message = message_of(panic);
-        self.server.sessions.stats.refusals.panics += 1;
+        self.server.sessions.counters.refusals.panics += 1;
         match fd {
             Some(fd) => log::error!("{fd}: {callback} panicked: {message}"),
             None => log::error!("{callback} panicked: {message}"),
@@ -244,7 +219,7 @@ impl App for Dispatch {
             }
             None => return,
         }
-        self.server.sessions.stats.refusals.byte_rate += 1;
+        self.server.sessions.counters.refusals.byte_rate += 1;
     }
 
     fn peer_ended(&mut self, fd: Fd) {

@@ -4,12 +4,16 @@
 
 use crate::codec::http::{Refusal, Response};
 use crate::codec::poll::PollBody;
+use crate::codec::ws::{close, handshake};
 use crate::error::{CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
+use crate::server::dispatch::Dispatch;
 use crate::session::formats::FormatId;
+use crate::session::info::Transport;
 use crate::session::posting::{NotTaken, UNKNOWN};
-use crate::session::request::{Reply, Request};
+use crate::session::request::{Acceptance, Request};
+use crate::session::route::Route;
 use crate::session::state::Socketless;
 use crate::session::tokens::Token;
 
@@ -18,12 +22,50 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 const BAD_CURSOR: NotTaken = NotTaken(400, "bad cursor");
 
+/// The part of the dispatcher: it finds the session of a request, and answers the request or lets it wait.
+impl Dispatch {
+    /// Opens a long-polling session.
+    pub(super) fn open_poll(
+        &mut self,
+        route: Route,
+        request: &Request<'_>,
+        acceptance: &Acceptance,
+    ) -> Result<(), Refusal> {
+        // The handler may have ended the connection meanwhile.
+        if self.server.sessions.http_mut(request.fd).is_none() {
+            return Ok(());
+        }
+        let format = self.server.sessions.choose_format(Transport::LongPolling, acceptance, false)?;
+        let (fd, token) = open(&mut self.server, request, format)?;
+        self.open_returning(route, &Request { fd, ..*request });
+        let mut response = answer(&mut self.server, fd, Some(&token));
+        for (name, value) in &acceptance.headers {
+            response = response.header(name.clone(), value.clone());
+        }
+        self.server.sessions.conclude_poll(request, response, false);
+        Ok(())
+    }
+
+    /// Takes a request of a long-polling session. Returns the session whose output it waits for, if it is not answered
+    /// at once.
+    pub(super) fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
+        let sessions = &mut self.server.sessions;
+        handshake::check_origin(&request.head, &sessions.policy(request.route).origins)?;
+        let session = sessions.find_session(token, &request.head).ok_or(UNKNOWN);
+        let taken = session.and_then(|fd| Ok((fd, take(&mut self.server, fd, request)?)));
+        let response = match taken {
+            Ok((_, Some(response))) => response,
+            Ok((fd, None)) if self.server.sessions.wait_for_output(fd, request.fd) => return Ok(Some(fd)),
+            Ok((_, None)) => UNKNOWN.response(),
+            Err(refused) => refused.response(),
+        };
+        self.server.sessions.conclude_poll(request, response, false);
+        Ok(None)
+    }
+}
+
 /// Opens the session of a client whose handshake was accepted. Returns its fd and its token.
-pub(super) fn open(
-    server: &mut Server,
-    request: &Request<'_>,
-    format: FormatId,
-) -> Result<(Fd, String), Refusal> {
+fn open(server: &mut Server, request: &Request<'_>, format: FormatId) -> Result<(Fd, String), Refusal> {
     // Drawn before the session is opened: an open session would have to be told of its end.
     let token = Token::draw().map_err(|error| {
         log::error!("no session, for the system has no random numbers: {error}");
@@ -36,8 +78,9 @@ pub(super) fn open(
     Ok((fd, server.sessions.tokens.give(fd, token)))
 }
 
-/// Takes a request of the session `fd`: drops what it says that its client has, and answers it or lets it wait.
-pub(super) fn take(server: &mut Server, fd: Fd, request: &Request<'_>) -> Result<Reply, NotTaken> {
+/// Takes a request of the session `fd`: drops what it says that its client has. Returns the answer, if there is output
+/// for it already.
+fn take(server: &mut Server, fd: Fd, request: &Request<'_>) -> Result<Option<Response>, NotTaken> {
     let cursor = request.query_param("cursor").and_then(|cursor| cursor.parse::<u64>().ok());
     let cursor = cursor.ok_or(BAD_CURSOR)?;
     let acknowledged = server.acknowledged_output(fd).ok_or(UNKNOWN)?;
@@ -50,10 +93,7 @@ pub(super) fn take(server: &mut Server, fd: Fd, request: &Request<'_>) -> Result
     if let Some(older) = server.parked_request(fd) {
         server.respond(older, encode(&PollBody { cursor, ..PollBody::default() }));
     }
-    Ok(match server.sessions.has_output(fd) {
-        true => answer(server, fd, None).into(),
-        false => Reply::Output(fd),
-    })
+    Ok(server.sessions.has_output(fd).then(|| answer(server, fd, None)))
 }
 
 /// Something was queued for a session, it is ending, or a request has waited for long enough.
@@ -76,7 +116,7 @@ pub(super) fn on_goodbye(server: &mut Server, fd: Fd, reason: &CloseReason) {
 
 /// All messages that the client does not have yet, as far as they fit into an answer. The last answer of an ended
 /// session also ends the session. The first answer has the session's token.
-pub(super) fn answer(server: &mut Server, fd: Fd, token: Option<&str>) -> Response {
+fn answer(server: &mut Server, fd: Fd, token: Option<&str>) -> Response {
     let config = server.config();
     let bytes_max = ANSWER_BYTES_MAX.min(config.outbox_bytes_max);
     let hold = token.map(|_| config.poll_hold.as_millis());
@@ -92,7 +132,7 @@ pub(super) fn answer(server: &mut Server, fd: Fd, token: Option<&str>) -> Respon
     });
     if end.is_some() {
         // The reason that it is ending for stays.
-        server.end_session(fd, Side::Local, 1000, "");
+        server.end_session(fd, Side::Local, close::NORMAL, "");
     }
     response
 }

@@ -7,7 +7,7 @@ use crate::server::{Finish, Server};
 use crate::session::route::Route;
 
 impl Dispatch {
-    /// Tells what became of a task; of one that was abandoned that is told already.
+    /// Tells what became of a task. Of one that was abandoned its handler has heard already: the result is dropped.
     pub(crate) fn task_finished(&mut self, id: TaskId, result: Result<TaskOutput, TaskError>) {
         match self.server.tasks.take(id) {
             Some(Finish::Call(route, call)) => {

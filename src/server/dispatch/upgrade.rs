@@ -3,13 +3,12 @@
 use crate::codec::http::Refusal;
 use crate::codec::labels::PROTOCOL;
 use crate::codec::ws::handshake;
-use crate::server::dispatch::{Dispatch, polling};
+use crate::server::dispatch::Dispatch;
 use crate::session::cors;
 use crate::session::event_stream;
 use crate::session::http::ResponseMode;
-
 use crate::session::info::Transport;
-use crate::session::request::{Acceptance, Handshake, Request, Verdict};
+use crate::session::request::{Handshake, Request, Verdict};
 use crate::session::route::Route;
 use crate::session::upgrade::Offer;
 
@@ -38,7 +37,7 @@ impl Dispatch {
     ) -> Result<(), Refusal> {
         let acceptance = match verdict {
             Verdict::Refuse(response) => {
-                self.server.sessions.stats.refusals.handshake += 1;
+                self.server.sessions.counters.refusals.handshake += 1;
                 let response = match offer {
                     Offer::WebSocket { .. } => response,
                     Offer::EventStream | Offer::LongPolling => cors::permit(&request.head, response),
@@ -90,28 +89,6 @@ impl Dispatch {
                 self.call("on_open", route, Some(fd), |handler, server| handler.on_open(server, request));
             }
         }
-        Ok(())
-    }
-
-    /// Opens a long-polling session.
-    fn open_poll(
-        &mut self,
-        route: Route,
-        request: &Request<'_>,
-        acceptance: &Acceptance,
-    ) -> Result<(), Refusal> {
-        // The handler may have ended the connection meanwhile.
-        if self.server.sessions.http_mut(request.fd).is_none() {
-            return Ok(());
-        }
-        let format = self.server.sessions.choose_format(Transport::LongPolling, acceptance, false)?;
-        let (fd, token) = polling::open(&mut self.server, request, format)?;
-        self.open_returning(route, &Request { fd, ..*request });
-        let mut response = polling::answer(&mut self.server, fd, Some(&token));
-        for (name, value) in &acceptance.headers {
-            response = response.header(name.clone(), value.clone());
-        }
-        self.server.sessions.conclude_poll(request, response, false);
         Ok(())
     }
 

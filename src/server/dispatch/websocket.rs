@@ -26,7 +26,7 @@ impl Dispatch {
                 Step::Stop => return,
                 Step::Broken(error) => return self.broken(read.route, fd, error.close_code(), error.what()),
                 Step::TooFast => {
-                    self.server.sessions.stats.refusals.message_rate += 1;
+                    self.server.sessions.counters.refusals.message_rate += 1;
                     return self.rate_limited(read.route, fd, "too many messages a second");
                 }
             }
@@ -68,7 +68,7 @@ impl Dispatch {
 
     #[inline]
     pub(super) fn deliver(&mut self, route: Route, frame: Frame<'_>) {
-        self.server.sessions.stats.messages_received += u64::from(frame.finish);
+        self.server.sessions.counters.messages_received += u64::from(frame.finish);
         self.call("on_message", route, Some(frame.fd), |handler, server| handler.on_message(server, frame));
     }
 

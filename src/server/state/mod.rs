@@ -7,6 +7,7 @@ pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod pool;
 pub(crate) mod presence;
+pub(crate) mod report;
 pub(crate) mod returning;
 pub(crate) mod rooms;
 pub(crate) mod stage;

@@ -3,9 +3,10 @@
 use crate::config::ConfigError;
 use crate::error::{JoinError, PushError};
 use crate::fd::Fd;
+use crate::server::state::report::{MemoryBound, Stats, Turns, Usage};
 use crate::server::state::returning::Recovered;
 use crate::session::fan_out::Reach;
-use crate::session::info::{ClientInfo, MemoryBound, Stats, Turns, Usage};
+use crate::session::info::ClientInfo;
 
 /// The outcome of a [`Command`](crate::Command).
 #[derive(Clone, Debug)]

@@ -130,11 +130,12 @@ pub(crate) struct Question {
     /// The id of the last message of the topic that the client has.
     pub(crate) last_id: Option<Box<str>>,
     /// Expires when the answer is late.
-    timer: TimerId,
+    pub(crate) timer: TimerId,
 }
 
 impl Question {
-    fn bytes(&self) -> usize {
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
         QUESTION_BYTES + self.topic.len() + self.last_id.as_deref().map_or(0, str::len)
     }
 }
@@ -165,8 +166,8 @@ impl Questions {
         bytes
     }
 
-    /// Takes a question out. Returns it, its timer, and how many bytes it took.
-    pub(crate) fn take(&mut self, fd: Fd, topic: &str) -> Option<(Question, TimerId, usize)> {
+    /// Takes a question out.
+    pub(crate) fn take(&mut self, fd: Fd, topic: &str) -> Option<Question> {
         let questions = self.of.get_mut(&fd)?;
         let at = questions.iter().position(|question| *question.topic == *topic)?;
         let question = questions.swap_remove(at);
@@ -174,8 +175,7 @@ impl Questions {
             self.of.remove(&fd);
             self.shrink();
         }
-        let (timer, bytes) = (question.timer, question.bytes());
-        Some((question, timer, bytes))
+        Some(question)
     }
 
     /// The topics that a connection has asked for.

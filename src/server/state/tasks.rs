@@ -9,18 +9,24 @@ pub(crate) struct Tasks<F> {
     /// `None` until there is a task.
     pool: Option<ThreadPool>,
     count: u64,
+    started: u64,
     is_closed: bool,
 }
 
 impl<F> Default for Tasks<F> {
     fn default() -> Tasks<F> {
-        Tasks { finishes: HashMap::new(), pool: None, count: 0, is_closed: false }
+        Tasks { finishes: HashMap::new(), pool: None, count: 0, started: 0, is_closed: false }
     }
 }
 
 impl<F> Tasks<F> {
     pub(crate) fn len(&self) -> usize {
         self.finishes.len()
+    }
+
+    /// How many were started since the server was.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
     }
 
     pub(crate) fn set_threads_max(&self, threads_max: usize) {
@@ -48,6 +54,7 @@ impl<F> Tasks<F> {
         let pool = self.pool.get_or_insert_with(|| ThreadPool::new(threads, done()));
         pool.add(id, work).map_err(|error| TaskError::NoThread(error.kind()))?;
         self.finishes.insert(id, finish);
+        self.started += 1;
         Ok(id)
     }
 

@@ -1,6 +1,5 @@
 //! Commands, the verbs as data: each is carried out here, whoever sends it.
 
-use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::server::Server;
@@ -94,7 +93,7 @@ impl Server {
         };
         let outcome = self.execute(command);
         if let (Some(fd), Outcome::PushRefused(PushError::Full)) = (whole, &outcome) {
-            let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::SlowConsumer);
+            let reason = CloseReason::without_frame(Side::Local, Cause::SlowConsumer);
             self.sessions.finish(fd, reason);
         }
         outcome

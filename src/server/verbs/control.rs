@@ -62,7 +62,8 @@ impl Server {
     }
 
     /// Starts to read from a connection that was accepted with [`delay_receive`](crate::Config::delay_receive). The
-    /// [`request_timeout`](crate::Config::request_timeout) starts again. Returns false if it does not wait for that.
+    /// [`request_timeout`](crate::Config::request_timeout) starts again. The same as [`resume`](Server::resume), by the
+    /// name that Swoole has for it: it also ends a [`pause`](Server::pause). Returns false if it is not paused.
     pub fn confirm(&mut self, fd: Fd) -> bool {
         self.resume(fd)
     }

@@ -4,7 +4,8 @@ use crate::codec::ws::Role;
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
 use crate::server::Server;
-use crate::session::info::{ClientInfo, Refusals, Stats, Status, Transport, Turns, Usage};
+use crate::server::state::report::{Stats, Turns, Usage};
+use crate::session::info::{ClientInfo, Refusals, Status, Transport};
 use crate::session::state::Session;
 use std::fmt;
 use std::net::SocketAddr;
@@ -109,7 +110,9 @@ impl Server {
     /// ```
     pub fn stats(&self) -> Stats {
         let traffic = &self.sessions.connections.traffic;
+        let counters = &self.sessions.counters;
         Stats {
+            started_at: self.started_at,
             connections: self.sessions.connections.len(),
             websockets: self.sessions.census[Transport::WebSocket],
             tcp: self.sessions.census[Transport::Tcp],
@@ -118,16 +121,24 @@ impl Server {
             sessions: self.sessions.census[Transport::Session],
             accepted: traffic.accepted,
             closed: traffic.closed,
+            opened: counters.opened,
+            requests: counters.requests,
+            responses: counters.responses,
+            messages_received: counters.messages_received,
+            messages_sent: counters.messages_sent,
             bytes_received: traffic.bytes_received,
             bytes_sent: traffic.bytes_sent,
+            tasks: self.tasks.started(),
+            pings_sent: counters.pings_sent,
+            pings_received: counters.pings_received,
+            pongs_received: counters.pongs_received,
             lost: self.sessions.connections.lost_by_all(),
             refusals: Refusals {
                 server_full: traffic.server_full,
                 memory_full: traffic.memory_full,
                 address_full: traffic.address_full,
-                ..self.sessions.stats.refusals
+                ..counters.refusals
             },
-            ..self.sessions.stats
         }
     }
 

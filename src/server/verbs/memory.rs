@@ -17,7 +17,7 @@ use crate::net::table::{RESERVED_MAX, Table};
 use crate::server::Mail;
 use crate::server::Server;
 use crate::server::state::command::Command;
-use crate::session::info::MemoryBound;
+use crate::server::state::report::MemoryBound;
 use crate::session::state::{Note, Session, Socketless};
 
 /// A map may have room for twice as many entries as it holds, with an eighth of it empty, and one byte for each.

@@ -1,4 +1,5 @@
-//! What users do with a server, one group of methods per file.
+//! What users do with a server, one group of methods per file. Two verbs are with the types that they need:
+//! `Server::broadcast` in `api/broadcast.rs`, and `Server::connect` in `client/mod.rs`.
 
 pub(crate) mod answers;
 pub(crate) mod commands;

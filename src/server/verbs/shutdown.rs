@@ -1,7 +1,6 @@
 //! The end of a server: when connections are told, and how long the server waits for them. Many are told in steps,
 //! because clients that all lose their connection at once all come back at once.
 
-use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason, Side};
 use crate::server::state::stage::{Drain, Stage};
 use crate::server::{Deferred, Server, later};
@@ -92,7 +91,7 @@ impl Server {
         self.abandon_tasks();
         for index in self.sessions.connections.live().iter(1) {
             let Some((fd, _)) = self.sessions.connections.at(index) else { continue };
-            let reason = CloseReason::new(Side::Local, close::ABNORMAL, "", Cause::Shutdown);
+            let reason = CloseReason::without_frame(Side::Local, Cause::Shutdown);
             self.sessions.connections.kill(fd, reason);
         }
     }

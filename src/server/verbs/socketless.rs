@@ -111,7 +111,7 @@ impl Server {
     /// The connection whose request waits for the output of this session, if there is one:
     /// [`respond`](Server::respond) to it. If another request comes to wait for the same session, this one is answered
     /// with 409.
-    pub fn parked_request(&mut self, fd: Fd) -> Option<Fd> {
+    pub fn parked_request(&self, fd: Fd) -> Option<Fd> {
         self.sessions.parked(fd)
     }
 

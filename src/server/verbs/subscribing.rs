@@ -75,9 +75,9 @@ impl Server {
 
     /// A client no longer waits for the answer to a question. Returns the id that it sent, if it asked.
     pub(crate) fn take_question(&mut self, fd: Fd, topic: &str) -> Option<Option<Box<str>>> {
-        let (question, timer, bytes) = self.questions.take(fd, topic)?;
-        self.timers.cancel(timer);
-        self.sessions.connections.inbound_bytes -= bytes;
+        let question = self.questions.take(fd, topic)?;
+        self.timers.cancel(question.timer);
+        self.sessions.connections.inbound_bytes -= question.bytes();
         Some(question.last_id)
     }
 

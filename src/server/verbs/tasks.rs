@@ -64,9 +64,7 @@ impl Server {
             let handle = handle.clone();
             Arc::new(move |id, result| handle.finished(id, result))
         };
-        let id = self.tasks.add(Box::new(move || Box::new(work()) as TaskOutput), finish, limits, done)?;
-        self.sessions.stats.tasks += 1;
-        Ok(id)
+        self.tasks.add(Box::new(move || Box::new(work()) as TaskOutput), finish, limits, done)
     }
 
     /// The shutdown no longer waits for tasks.

@@ -163,12 +163,22 @@ impl Server {
     /// }
     /// ```
     pub fn push_to_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Reach {
-        self.for_user(uid, message.into()).send()
+        self.for_user(uid, message).send()
     }
 
-    pub(crate) fn for_user<'a>(&mut self, uid: &str, message: Message<'a>) -> Broadcast<'_, 'a> {
+    /// Like [`push_to_user`](Server::push_to_user), but some connections can be left out. Call
+    /// [`send`](Broadcast::send) on the result.
+    ///
+    /// ```no_run
+    /// # use swio::{Frame, Server};
+    /// fn sync_my_other_tabs(server: &mut Server, frame: Frame<'_>) {
+    ///     let Some(uid) = server.uid(frame.fd).map(str::to_owned) else { return };
+    ///     server.for_user(&uid, frame.data).except(frame.fd).send();
+    /// }
+    /// ```
+    pub fn for_user<'a>(&mut self, uid: &str, message: impl Into<Message<'a>>) -> Broadcast<'_, 'a> {
         let target = self.rooms.users.find(uid).map_or(Target::Nobody, Target::User);
-        Broadcast::new(self, target, message)
+        Broadcast::new(self, target, message.into())
     }
 
     /// The users in a topic, each once, in no order: those with a connection in it, and those who had one less than

@@ -150,9 +150,7 @@ impl Visitor {
         self.unanswered = None;
         self.next_number = self.next_number.map(|_| 1);
     }
-}
 
-impl Visitor {
     /// It forgets where it was, or believes to be where this id says.
     fn lose_place(&mut self, any: String, random: &mut Random) {
         if self.has_one_position() {
