@@ -100,7 +100,7 @@ fn list_headers_of_a_handshake_may_be_repeated_and_in_any_case() {
 #[test]
 fn a_body_on_a_handshake_is_refused() {
     let live = silent();
-    for lines in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 0\r\n"] {
+    for lines in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
         for body in ["", "hello", "5\r\nhello\r\n0\r\n\r\n"] {
             let answer = refused(&live, upgrade_with(lines) + body);
             assert_eq!(answer.status, 400, "{lines:?} {body:?}");

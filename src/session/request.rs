@@ -94,12 +94,11 @@ impl<'a> Request<'a> {
     }
 
     /// The cookies in order, with names and values as sent (RFC 6265 §5.4), but without quotes around a value. There
-    /// is no common encoding of values: decode what your program has encoded.
+    /// is no common encoding of values: decode what your program has encoded. A cookie that is not UTF-8 is left out.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let lines = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-        let lines = lines.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
-            let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
+        let pairs = self.head.members("cookie", b';').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| {
+            let (name, value) = (name.trim_end_matches([' ', '\t']), value.trim_start_matches([' ', '\t']));
             let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             (name, unquoted.unwrap_or(value))
         })

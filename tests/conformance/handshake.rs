@@ -61,6 +61,17 @@ pub(crate) fn requests_accepted() -> Vec<Row> {
         accepts("4.2.1 (4)", "Upgrade in any case", connection("uPGRADE")),
         accepts("4.2.1 (4)", "Upgrade among others", connection("keep-alive, Upgrade")),
         accepts("4.2.1 (4)", "Upgrade on a second line", connection("keep-alive\r\nConnection: Upgrade")),
+        row(
+            "4.1 (7)",
+            "the key of the RFC's example, whose pad bits are not zero",
+            [
+                changed(KEY_LINE, "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n"),
+                Status(101),
+                Header("sec-websocket-accept", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+                Alive,
+            ],
+        ),
+        accepts("4.2.1", "a length of 0, which is no body", with_lines("Content-Length: 0\r\n")),
         accepts("4.2.1 (5)", "blanks around the key", changed("Key: d", "Key: \t d")),
         accepts("4.2.1 (7)", "an origin that is allowed", with_lines("Origin: http://good.example\r\n")),
         accepts("4.2.1 (7)", "clients without an origin are no browsers", with_lines("")),

@@ -91,7 +91,7 @@ impl<'a> Head<'a> {
     }
 
     /// The values of all lines with this name.
-    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
@@ -100,14 +100,22 @@ impl<'a> Head<'a> {
         self.values(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Lines that are not UTF-8
-    /// are left out.
+    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Members that are not
+    /// UTF-8 are left out.
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.members(name, b',').filter(|member| !member.is_empty())
+    }
+
+    /// What is between the separators of all lines with this name, without blanks around it, as far as it is UTF-8.
+    pub(crate) fn members<'n>(
+        &self,
+        name: &'n str,
+        separator: u8,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.values(name)
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|line| line.split(','))
+            .flat_map(move |line| line.split(move |byte| *byte == separator))
+            .filter_map(|member| std::str::from_utf8(member).ok())
             .map(|member| member.trim_matches([' ', '\t']))
-            .filter(|member| !member.is_empty())
     }
 
     pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
@@ -255,6 +263,15 @@ mod tests {
         ] {
             assert_eq!(status(&bytes), expected, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_member_that_is_no_text_takes_no_other_with_it() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nX: a, \xe7, b\r\nX: \xff\r\nX: c\r\n\r\n";
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(bytes, &mut headers).expect("a good head").expect("a whole head");
+        assert_eq!(head.list("x").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(head.value("x"), None);
     }
 
     #[test]
