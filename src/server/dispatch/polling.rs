@@ -3,6 +3,7 @@
 //! on the same functions of [`Server`] as an application's own transport: see `Server::open_session`.
 
 use crate::codec::http::{Refusal, Response};
+use crate::codec::number;
 use crate::codec::poll::PollBody;
 use crate::error::{CloseReason, Side};
 use crate::fd::Fd;
@@ -38,7 +39,7 @@ pub(super) fn open(
 
 /// Takes a request of the session `fd`: drops what it says that its client has, and answers it or lets it wait.
 pub(super) fn take(server: &mut Server, fd: Fd, request: &Request<'_>) -> Result<Reply, NotTaken> {
-    let cursor = request.query_param("cursor").and_then(|cursor| cursor.parse::<u64>().ok());
+    let cursor = request.query_param("cursor").and_then(|cursor| number::canonical::<u64>(&cursor));
     let cursor = cursor.ok_or(BAD_CURSOR)?;
     let acknowledged = server.acknowledged_output(fd).ok_or(UNKNOWN)?;
     // A lower cursor was acknowledged before and its messages are dropped; a higher one was never sent.
