@@ -183,7 +183,9 @@ pub use codec::http::{Answer, Response, ResponseHead};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::options::{ListenOptions, RouteOptions};
-pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
+pub use config::{
+    Config, ConfigError, ForwardedHeader, Hosts, Network, Origins, ParseNetworkError, SlowConsumer,
+};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::lost::Lost;

@@ -179,6 +179,7 @@ impl Sessions {
         if len > config.head_bytes_max {
             return Err(Refusal::HeadTooBig);
         }
+        self.check_host(fd, &head)?;
         progress.policy_route = self.policy_route(fd, head.path());
         let body = if handshake::is_attempt(&head) {
             // A body is refused later, along with other breaches of the handshake's rules.

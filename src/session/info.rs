@@ -184,6 +184,8 @@ pub struct Refusals {
     pub bad_request: u64,
     /// Handshakes of pages that [`origins`](crate::Config::origins) does not allow.
     pub origin: u64,
+    /// Requests for hosts that [`hosts`](crate::Config::hosts) does not let in.
+    pub host: u64,
     /// Requests for paths without a [route](crate::Builder::route).
     pub not_found: u64,
     /// Handshakes that `on_handshake` refused.

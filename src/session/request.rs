@@ -25,6 +25,12 @@ impl<'a> Request<'a> {
         self.head.method
     }
 
+    /// The host that the request is for, with the port if one was sent: that of the target where it has one, and then
+    /// `Host` does not count (RFC 9112 §3.2.2). `None` or empty if the client names none.
+    pub fn host(&self) -> Option<&'a str> {
+        self.head.host().map(|host| host.text)
+    }
+
     /// The path without the query, as sent: still percent-encoded.
     pub fn path(&self) -> &'a str {
         self.head.path()

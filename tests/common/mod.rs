@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use swio::{Builder, CloseReason, Fd, Handle, Opcode, Running, Server};
+use swio::{Builder, CloseReason, Fd, Handle, Hosts, Opcode, Running, Server};
 
 /// How long anything may take. Generous, for loaded machines: only a failing test waits for so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -48,7 +48,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Its clients may name any host, unless the test says otherwise.
     pub(crate) fn start(builder: Builder) -> Live {
+        let builder = builder.configure(|config| {
+            if config.hosts == Hosts::Auto {
+                config.hosts = Hosts::Any;
+            }
+        });
+        Live::start_strict(builder)
+    }
+
+    /// The same with the hosts that the builder has.
+    pub(crate) fn start_strict(builder: Builder) -> Live {
         let running = builder.listen("127.0.0.1:0").start().expect("a free port");
         let (address, handle) = (running.addresses()[0], running.handle());
         let tcp = running.addresses()[1..].to_vec();

@@ -2,7 +2,6 @@
 
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::http::{Refusal, Response};
-use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
@@ -153,6 +152,10 @@ impl Dispatch {
             self.take_post(&request)?;
             return Ok(HttpStep::Done(end.len()));
         }
+        if sessions.is_preflight(route, &request.head) {
+            self.take_preflight(&request)?;
+            return Ok(HttpStep::Done(end.len()));
+        }
         let Some(awaited) = self.hand_over(route, &request)? else { return Ok(HttpStep::Done(end.len())) };
         let waiting = Waiting {
             route,
@@ -193,8 +196,8 @@ impl Dispatch {
     /// at once.
     fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
         let sessions = &mut self.server.sessions;
-        handshake::check_origin(&request.head, &sessions.policy(request.route).origins)?;
-        let session = sessions.find_session(token, &request.head).ok_or(UNKNOWN);
+        sessions.check_origin(request.fd, &request.head, request.route)?;
+        let session = sessions.find_session(token, request.fd, &request.head).ok_or(UNKNOWN);
         let response = match session.and_then(|fd| polling::take(&mut self.server, fd, request)) {
             Ok(Reply::Output(fd)) if self.server.sessions.wait_for_output(fd, request.fd) => {
                 return Ok(Some(fd));
