@@ -76,9 +76,9 @@ pub struct Config {
     /// address; of these, WebSockets, event streams and sessions of long polling count under the client's. Default
     /// 1,024: a large office, or the gateway of a mobile network, is one address.
     pub connections_per_address_max: Option<u32>,
-    /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address,
-    /// with a burst of ten seconds' worth; beyond it the client gets 429. Default 100, so that 1,000 clients behind one
-    /// address may reconnect at once.
+    /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address, and
+    /// of connections to listeners for raw TCP, with a burst of ten seconds' worth; beyond it the client gets 429, and
+    /// raw TCP is ended. Default 100, so that 1,000 clients behind one address may reconnect at once.
     pub handshakes_per_address_max: Option<u32>,
     /// Reverse proxies whose word about the client's address is believed. A connection from one of them is not counted
     /// under the proxy's own address. If a request has the [`forwarded_header`](Config::forwarded_header), the client

@@ -193,7 +193,8 @@ pub struct Refusals {
     /// Messages and requests for which there was no room within
     /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
     pub inbound_full: u64,
-    /// Handshakes over [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
+    /// Handshakes, and connections to raw TCP, over
+    /// [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
     pub handshake_rate: u64,
     /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
     pub message_rate: u64,

