@@ -96,14 +96,13 @@ fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     if digits > SIZE_DIGITS_MAX {
         return Err(TOO_BIG);
     }
-    let blanks = bytes[digits..].iter().take_while(|byte| b" \t".contains(byte)).count();
-    match bytes.get(digits + blanks) {
-        _ if digits == 0 && !bytes.is_empty() => return Err(MALFORMED),
-        None | Some(b';') => {}
-        Some(b'\r') if blanks == 0 => {}
-        Some(_) => return Err(MALFORMED),
+    if digits == 0 && !bytes.is_empty() {
+        return Err(MALFORMED);
     }
     let Some(extension) = line(&bytes[digits..])? else { return Ok(None) };
+    if !extension.is_empty() && !extension.trim_ascii_start().starts_with(b";") {
+        return Err(MALFORMED);
+    }
     let size = std::str::from_utf8(&bytes[..digits]).expect("hexadecimal digits");
     let len = usize::from_str_radix(size, 16).expect("few hexadecimal digits");
     let start = digits + extension.len() + 2;
@@ -226,7 +225,7 @@ mod tests {
             b"-1\r\n",
             b"3 \r\nabc\r\n",
             b"3 x\r\nabc\r\n",
-            b"3x",
+            b"3x\r\n",
             // Where one reader sees the end of a line and another does not.
             b"3;\nabc\r\n",
             b"3;x\ny\r\nabc\r\n",
