@@ -56,7 +56,8 @@ fn is_host(text: &str) -> bool {
     while let Some(byte) = bytes.next() {
         let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
         let mut is_hex = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
-        if !is_plain && !(byte == b'%' && is_hex() && is_hex()) {
+        let is_encoded = byte == b'%' && is_hex() && is_hex();
+        if !is_plain && !is_encoded {
             return false;
         }
     }
