@@ -114,7 +114,9 @@ impl FromStr for Fd {
     type Err = ParseFdError;
 
     fn from_str(text: &str) -> Result<Fd, ParseFdError> {
-        text.parse::<u64>().ok().and_then(Fd::from_u64).ok_or(ParseFdError)
+        // As it is shown, in no other form.
+        let number = text.parse().ok().filter(|_| !text.starts_with(['+', '0']));
+        number.and_then(Fd::from_u64).ok_or(ParseFdError)
     }
 }
 
@@ -314,7 +316,7 @@ mod tests {
             assert_eq!(Fd::from_u64(value), None);
             assert_eq!(value.to_string().parse::<Fd>(), Err(ParseFdError));
         }
-        for text in ["", "-1", "x", "1.0", "18446744073709551616"] {
+        for text in ["", "-1", "+1", "01", "x", "1.0", "18446744073709551616"] {
             assert_eq!(text.parse::<Fd>(), Err(ParseFdError), "{text}");
         }
     }

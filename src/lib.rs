@@ -62,6 +62,7 @@
 //! | talk to devices or netcat, without WebSockets | [`Builder::listen_tcp`], [`Framing`], [`Builder::on_receive`] |
 //! | give one such listener a handler of its own | [`Builder::listen_tcp_with`] |
 //! | connect to another server | [`Client`], [`Server::connect`], [`client::blocking`] |
+//! | say which pages and which hosts are let in | [`Origins`], [`Hosts`] |
 //! | change limits, at start or later | [`Builder::configure`], [`Server::reload`], [`Config`] |
 //! | know what is going on (metrics) | [`Server::client_info`], [`Server::stats`], [`Server::usage`], [`Server::turns`] |
 //!
@@ -103,7 +104,9 @@
 //! along. So the default is that only pages of the same origin can open a WebSocket, event stream or session, and post
 //! to one: see [`Origins`]. Plain requests are not checked: [`on_request`](Builder::on_request) is called whoever asks.
 //! Clients other than browsers send no origin and are admitted; [`on_handshake`](Builder::on_handshake) is the place to
-//! ask them who they are. TLS is left to a proxy in front.
+//! ask them who they are. A page can also have a name server say that its own host is this machine: servers that only
+//! this machine can reach answer for no foreign host, unless a proxy on it passes one on ([`Hosts`]). TLS is left to a
+//! proxy in front.
 //!
 //! # Limits
 //!
@@ -183,7 +186,8 @@ pub use codec::http::{Answer, Response, ResponseHead};
 pub use codec::tcp::{Framing, LengthType};
 pub use codec::ws::Opcode;
 pub use config::options::{ListenOptions, RouteOptions};
-pub use config::{Config, ConfigError, ForwardedHeader, Network, Origins, ParseNetworkError, SlowConsumer};
+pub use config::{Config, ConfigError, ForwardedHeader, Network, ParseNetworkError, SlowConsumer};
+pub use config::{Hosts, Origins};
 pub use error::{Cause, CloseReason, Fault, JoinError, PushError, Side};
 pub use fd::{Fd, FdMap, ParseFdError};
 pub use net::lost::Lost;

@@ -158,3 +158,25 @@ fn addresses_without_connections_are_forgotten_in_time() {
     }
     live.until("nothing is left", |server| (server.usage() == Usage::default()).then_some(()));
 }
+
+#[test]
+fn an_ipv4_client_has_one_address_whichever_family_is_listened_on() {
+    let Ok(running) = telling().listen("[::]:0").start() else { return };
+    let port = running.addresses()[0].port();
+    let mut client = Client::connect(([127, 0, 0, 1], port).into());
+    let own = client.stream.local_addr().expect("connected").to_string();
+    assert_eq!(page(&mut client, ""), own);
+    assert_eq!(page(&mut client, "X-Forwarded-For: ::ffff:192.0.2.1\r\n"), "192.0.2.1:0");
+    client.send(UPGRADE);
+    assert_eq!(client.expect_101().header("X-You"), Some(&*own));
+    let (sender, told) = std::sync::mpsc::channel();
+    let look = move |server: &mut Server| {
+        let fd = server.connections().next().expect("it is open");
+        sender.send(server.client_info(fd).expect("it is open").local_addr).ok();
+    };
+    running.handle().run(look).expect("it runs");
+    let expected = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(told.recv_timeout(DEADLINE), Ok(Some(expected)));
+    running.handle().shutdown().expect("it runs");
+    running.join().expect("a good end");
+}

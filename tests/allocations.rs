@@ -173,7 +173,7 @@ impl Pair {
         client.set_nodelay(true).expect("sockets can");
         let mut pair = Pair { server, client, buffer: vec![0; 256 << 10] };
         const UPGRADE: &[u8] =
-            b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         pair.exchange(UPGRADE, |answer| answer.ends_with(b"\r\n\r\n"));
         pair

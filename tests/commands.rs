@@ -114,7 +114,7 @@ fn a_topic_is_kept_and_recovered_by_command() {
     expect(&live, keep("news"), Outcome::Done);
     // An event stream is told the ids.
     let mut stream = live.client();
-    stream.send("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    stream.send("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     expect(&live, Command::Join { fd: events.open(), topic: topic() }, Outcome::Bool(true));
     for message in ["one", "two", "three"] {
         expect(&live, Command::Publish { topic: topic(), message: message.into(), except: vec![] }, reach(1));
@@ -236,7 +236,7 @@ fn a_piece_without_room_ends_its_connection_only_if_nobody_is_told() {
         config.slow_consumer = SlowConsumer::DropNewest;
     }));
     let mut page = live.client();
-    page.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    page.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let page_fd = waiting.recv_timeout(DEADLINE).expect("a request");
     let _socket = live.open();
     let socket_fd = events.open();
@@ -376,7 +376,7 @@ fn answers_are_given_by_command() {
             }),
     );
     let mut client = live.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let fd = waiting.recv_timeout(DEADLINE).expect("a request");
     expect(&live, Command::AnswerHandshake { fd, handshake: Handshake::accept() }, Outcome::Bool(false));
     expect(&live, Command::Respond { fd, response: Response::text(200, "late") }, Outcome::Bool(true));

@@ -664,6 +664,6 @@ fn a_handler_without_methods_serves() {
     client.expect(PONG, b"?");
     drop(client);
     let mut client = live.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.answer().status, 426);
 }

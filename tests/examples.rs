@@ -125,8 +125,9 @@ fn sse_is_a_room_over_plain_http_that_remembers() {
     let example = Example::run("sse", &[]);
     let stream = |lines: &str| {
         let mut stream = BufReader::new(example.connect());
-        let head =
-            format!("GET /?swio=stream HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n{lines}\r\n");
+        let head = format!(
+            "GET /?swio=stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{lines}\r\n"
+        );
         stream.get_mut().write_all(head.as_bytes()).expect("sent");
         stream
     };
@@ -142,8 +143,9 @@ fn sse_is_a_room_over_plain_http_that_remembers() {
     let token = session.split('"').nth(3).expect("a token").to_owned();
     let say = |text: &str| {
         let len = text.len();
-        let head =
-            format!("POST /?swio=send&session={token} HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\n");
+        let head = format!(
+            "POST /?swio=send&session={token} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n"
+        );
         let mut poster = example.connect();
         poster.write_all(format!("{head}Connection: close\r\n\r\n{text}").as_bytes()).expect("sent");
         let mut answer = String::new();
@@ -326,7 +328,7 @@ fn client_class_says_hello_and_leaves_or_says_why_not() {
 fn long_poll_holds_until_there_is_a_message() {
     let program = Example::program("long_poll");
     let mut held = program.connect();
-    write!(held, "GET /?since=0 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+    write!(held, "GET /?since=0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
     // Another request is answered meanwhile; this one waits.
     held.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
     assert!(held.read(&mut [0]).is_err(), "it was not held");
@@ -353,7 +355,7 @@ fn long_poll_holds_until_there_is_a_message() {
 fn event_stream_goes_on_with_each_message() {
     let program = Example::program("event_stream");
     let mut stream = BufReader::new(program.connect());
-    let head = "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n";
+    let head = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     stream.get_mut().write_all(head.as_bytes()).expect("sent");
     let mut line = String::new();
     while line != "\r\n" {
@@ -446,8 +448,9 @@ impl Example {
     fn ask(&self, what: &str, body: &str) -> String {
         let mut stream = self.connect();
         let len = body.len();
-        let head =
-            format!("{what} HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n");
+        let head = format!(
+            "{what} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all((head + body).as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer and its end");

@@ -69,7 +69,7 @@ fn clients_that_read_as_fast_as_they_can_leave_the_others_their_turn() {
     let _busy = [(); 2].map(|()| {
         let mut client = live.client();
         Busy::with(move || {
-            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3));
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
             for _ in 0..3 {
                 assert_eq!(client.answer().body.len(), 4 << 20);
             }
@@ -120,9 +120,9 @@ fn a_loop_with_nothing_to_do_sleeps() {
         let mut blocked = Client::connect_narrow(address).handshake();
         blocked.text("much, please");
         let mut paused = Client::connect_narrow(address);
-        paused.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3));
+        paused.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
         let mut half_closed = Client::connect_narrow(address);
-        half_closed.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3));
+        half_closed.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
         half_closed.finish();
         let mut lingering = Client::open(address);
         lingering.send([0xff]);

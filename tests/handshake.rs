@@ -18,6 +18,24 @@ fn a_handshake_in_one_byte_pieces_opens() {
     client.expect_text("hello");
 }
 
+/// What Java's own client and small devices send.
+#[test]
+fn a_length_of_zero_and_a_key_with_pad_bits_open() {
+    let live = Live::start(echo());
+    let own = "dGhlIHNhbXBsZSBub25jZQ==";
+    for (from, to, accept) in [
+        ("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n", ACCEPT),
+        // RFC 6455 §4.1 has it as an example. The answer is to the key as it was sent.
+        (own, "AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+    ] {
+        let mut client = live.client();
+        client.send([UPGRADE.replacen(from, to, 1).as_bytes(), &masked(FIN | TEXT, b"hello")].concat());
+        let answer = client.answer_head();
+        assert_eq!((answer.status, answer.header("Sec-WebSocket-Accept")), (101, Some(accept)), "{to}");
+        client.expect_text("hello");
+    }
+}
+
 #[test]
 fn a_handshake_cut_at_every_place_opens() {
     let live = Live::start(echo());

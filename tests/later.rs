@@ -155,6 +155,10 @@ fn a_client_that_gives_up_is_seen_while_it_waits() {
             assert!(server.set_deadline(fd, Duration::from_secs(3_600)));
         });
         drop(client);
+        if request != UPGRADE {
+            // It may only have ended its side: that it is gone shows when it is answered.
+            assert!(live.ask(move |server| server.respond(fd, Response::new(200))));
+        }
         assert_eq!(ends.recv_timeout(DEADLINE), Ok((fd, Cause::Lost)));
         live.until_empty();
         assert!(!live.ask(move |server| server.answer_handshake(fd, Handshake::accept())));
@@ -172,6 +176,45 @@ fn a_client_that_gives_up_is_seen_while_it_waits() {
     let usage = live.ask(|server| server.usage());
     assert_eq!((usage.websockets, usage.timers, usage.inbound_bytes), (0, 0, 0));
     assert_eq!((usage.memberships, usage.users), (0, 0));
+}
+
+#[test]
+fn who_only_ends_its_side_gets_its_answers_however_late() {
+    let (builder, fds) = waiting();
+    let live = Live::start(builder);
+    let mut client = live.client();
+    client.send(get("/1") + &get("/2") + "GET /3 HT");
+    client.finish();
+    let fd = next(&fds);
+    for number in ["1", "2"] {
+        // Nothing more comes of it, and it is not taken for gone.
+        live.after(Duration::from_millis(50)).recv_timeout(DEADLINE).expect("a timer");
+        assert!(live.ask(move |server| server.exists(fd)));
+        assert!(live.ask(move |server| server.respond(fd, Response::text(200, number))));
+        assert_eq!(client.answer().text(), number);
+        if number == "1" {
+            assert_eq!(next(&fds), fd);
+        }
+    }
+    client.expect_fin();
+    live.until_empty();
+    // One that is gone altogether says so where there is no answer yet.
+    let mut client = live.client();
+    client.send(get("/"));
+    client.finish();
+    next(&fds);
+    client.reset();
+    live.until_empty();
+    // And nobody is waited for without end.
+    let (builder, fds) = waiting();
+    let live = Live::start(builder.configure(|config| config.request_timeout = Duration::from_millis(100)));
+    let mut client = live.client();
+    client.send(get("/"));
+    client.finish();
+    next(&fds);
+    assert_eq!(client.answer().status, 503);
+    client.expect_fin();
+    live.until_empty();
 }
 
 /// What follows a waiting request is held within a limit, then left with the system, and all of it is served.

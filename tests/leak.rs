@@ -109,7 +109,7 @@ fn live_and_end(address: SocketAddr, way: usize, held: &mut Vec<Client>) {
         }
         7 => {
             let mut client = Client::connect(address);
-            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3));
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
             assert_eq!(client.answer().status, 200);
         }
         8 => {
@@ -131,7 +131,7 @@ fn live_and_end(address: SocketAddr, way: usize, held: &mut Vec<Client>) {
         12 => drop(Client::connect(address)),
         13 => {
             let mut client = Client::connect(address);
-            client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nsome");
+            client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nsome");
             held.push(client);
         }
         14 => held.push(Client::connect(address)),

@@ -121,6 +121,25 @@ fn more_bytes_than_allowed_end_the_connection() {
     still_serving(&live);
 }
 
+/// What still comes is read so that the last bytes reach the client, but no faster than anything else.
+#[test]
+fn a_connection_that_is_ending_is_not_read_beyond_its_rate() {
+    use std::io::Write as _;
+    let (live, _events) = recorded_with(|config| {
+        config.bytes_per_second_max = Some(100_000);
+        config.linger_timeout = Duration::from_secs(1);
+    });
+    let mut client = live.client();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n");
+    assert_eq!(client.answer().status, 413);
+    client.stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a socket");
+    let sent = (0..1_000).take_while(|_| client.stream.write_all(&[b'x'; 64 << 10]).is_ok()).count();
+    assert!(sent < 1_000, "all of it was taken");
+    let received = live.ask(|server| server.stats().bytes_received);
+    assert!((100_000..400_000).contains(&received), "{received}");
+    live.until_empty();
+}
+
 #[test]
 fn limits_of_speed_can_be_switched_off_and_on() {
     let (live, events) = recorded_with(|config| {

@@ -50,7 +50,7 @@ fn operators_read_what_matters_and_no_flood() {
         client.send(upgrade_with("Origin: http://evil.example\r\n"));
         assert_eq!(client.answer().status, 403);
     }
-    let line = "origin \"http://evil.example\" is not allowed (Config::origins) at \"test\"";
+    let line = "origin \"http://evil.example\" is not allowed (Config::origins) at \"localhost\"";
     assert_eq!(logged(Level::Warn, line), 1, "one line for many refusals in a short time");
 
     let poll = RouteOptions::new("/poll").long_polling(true);

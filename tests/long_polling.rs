@@ -183,8 +183,20 @@ fn what_is_not_acknowledged_is_sent_again_and_cursors_that_cannot_be_are_refused
     live.ask(move |server| server.push(fd, "d").expect("open"));
     page.ask_from(2);
     assert_eq!(page.answer(), r#"{"cursor":4,"messages":[{"text":"c"},{"text":"d"}]}"#);
-    for wrong in ["0", "1", "5", "18446744073709551615", "18446744073709551616", "-1", "", "x", "3.0", "%00"]
-    {
+    for wrong in [
+        "0",
+        "1",
+        "5",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-1",
+        "%2B2",
+        "02",
+        "",
+        "x",
+        "3.0",
+        "%00",
+    ] {
         page.ask_from(wrong);
         page.expect_refusal(400, BAD_CURSOR);
     }

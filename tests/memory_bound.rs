@@ -201,7 +201,7 @@ fn sessions_opened_in_a_loop() {
     let mut opener = Client::connect(server.address);
     let mut opened = 0;
     let refusal = loop {
-        opener.send("GET /?swio=poll HTTP/1.1\r\nHost: test\r\n\r\n");
+        opener.send("GET /?swio=poll HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answer = opener.answer();
         if answer.status != 200 {
             break answer.status;
@@ -265,11 +265,11 @@ fn requests_that_never_end() {
     }
     let server = Process::start("requests_that_never_end");
     let mut other = Client::connect(server.address);
-    other.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    other.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(other.answer().status, 200);
-    let head = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 262144\r\n\r\n";
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 262144\r\n\r\n";
     let clients = unfinished(&server, Client::connect, head);
-    other.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    other.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(other.answer().status, 200);
     server.check("2,000 requests of 200 KB that never end", INBOUND * 3 / 4);
     drop(clients);

@@ -24,8 +24,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use swio::{
-    Builder, Cause, Config, Fd, Handshake, History, Message, Opcode, Origins, PushError, Reach, Server, Side,
-    SlowConsumer,
+    Builder, Cause, Config, Fd, Handshake, History, Message, Opcode, Origins, PushError, Reach, Response,
+    Server, Side, SlowConsumer,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use std::sync::Mutex;
 use std::time::Duration;
 use swio::{Cause, Response, Server, Side, Usage};
 
@@ -244,4 +245,45 @@ fn a_reset_with_answers_queued_frees_them() {
         assert_eq!(live.ask(|server| server.usage()), Usage::default());
     }
     still_serving(&live);
+}
+
+/// What was logged for operators.
+struct Warned(Mutex<Vec<String>>);
+
+static WARNED: Warned = Warned(Mutex::new(Vec::new()));
+
+impl log::Log for Warned {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().expect("nobody panics with it").push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_client_that_is_gone_before_its_answer_is_no_news() {
+    log::set_logger(&WARNED).expect("the only one");
+    log::set_max_level(log::LevelFilter::Warn);
+    // So large that it is written at once, and the socket says that nobody is there.
+    let live = Live::start(Server::builder().on_request(|_, _| Response::text(200, "x".repeat(4 << 20))));
+    let held = live.hold();
+    for _ in 0..20 {
+        let mut client = live.client();
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2));
+        client.reset();
+    }
+    drop(held);
+    live.until("all came and went", |server| {
+        let stats = server.stats();
+        (stats.accepted == 20 && stats.connections == 0).then_some(())
+    });
+    assert!(live.ask(|server| server.stats().requests) >= 1, "hardly a test");
+    let warned = WARNED.0.lock().expect("nobody panics with it");
+    assert!(!warned.iter().any(|line| line.contains("was not sent")), "{warned:?}");
 }

@@ -103,7 +103,7 @@ fn a_path_without_a_route_gets_404_and_the_connection_lives_on() {
     let live = Live::start(apps());
     let mut client = live.client();
     for path in
-        ["/nowhere", "/chat", "/chat/", "/chat/a/b", "//", "/chat//", "/CHAT/42", "/files", "/users/ann", "*"]
+        ["/nowhere", "/chat", "/chat/", "/chat/a/b", "//", "/chat//", "/CHAT/42", "/files", "/users/ann"]
     {
         let answer = ask(&mut client, path);
         assert_eq!((answer.status, answer.header("Connection")), (404, Some("keep-alive")), "{path}");
@@ -124,7 +124,7 @@ fn a_path_without_a_route_gets_404_and_the_connection_lives_on() {
 #[test]
 fn a_handshake_without_a_route_is_refused_before_the_upgrade() {
     let live = Live::start(apps());
-    for path in ["/nowhere", "/chat", "*"] {
+    for path in ["/nowhere", "/chat"] {
         let mut client = live.client();
         client.send(upgrade(path));
         let answer = client.answer();
@@ -298,10 +298,10 @@ fn cookies_are_given_as_they_were_sent() {
         client.send(upgrade_with(header));
         assert_eq!(client.answer().text(), expected, "{header:?}");
     }
-    // A line that is no text has none.
+    // One that is no text is left out, and takes none of the others with it.
     let mut client = live.client();
-    client.send([b"GET / HTTP/1.1\r\nHost: test\r\nCookie: id=\xff\r\n\r\n".as_slice()].concat());
-    assert_eq!(client.answer().text(), "None ");
+    client.send(b"GET / HTTP/1.1\r\nHost: test\r\nCookie: lang=fran\xe7ais; id=1; \xff=x\r\n\r\n");
+    assert_eq!(client.answer().text(), r#"Some("1") id=1"#);
 }
 
 #[test]

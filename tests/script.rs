@@ -6,7 +6,7 @@ use common::{Answer, Live};
 use swio::{Callbacks, Response, SCRIPT, Server};
 
 fn request(method: &str, path: &str, more: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{more}\r\n")
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
 }
 
 #[test]

@@ -637,3 +637,19 @@ fn full_and_empty_buffers_are_told() {
     client.take(sent);
     assert_eq!(marks.recv_timeout(DEADLINE), Ok((fd, "empty")));
 }
+
+#[test]
+fn an_address_connects_no_faster_than_it_may_open_websockets() {
+    let live = Live::start(Server::builder().listen_tcp("127.0.0.1:0", LINES()).configure(|config| {
+        config.handshakes_per_address_max = Some(2);
+        config.trusted_proxies.clear();
+    }));
+    let mut clients: Vec<Client> = (0..30).map(|_| Client::connect(live.tcp[0])).collect();
+    live.until("all were accepted", |server| (server.stats().accepted == 30).then_some(()));
+    // Ten seconds' worth, and what the time that they took is worth.
+    let refused = live.ask(|server| server.stats().refusals.handshake_rate);
+    assert!((5..=10).contains(&refused), "{refused}");
+    clients.pop().expect("30").expect_fin();
+    clients.truncate(20);
+    live.until("the others stay", |server| (server.usage().tcp == 20).then_some(()));
+}

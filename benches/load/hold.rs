@@ -22,7 +22,7 @@ const AT_ONCE: usize = 100;
 const STREAM: &str = "/";
 const POLL: &str = "/?swio=poll";
 /// What a browser sends beside what is needed.
-const HEADERS: &str = "Host: bench.example\r\n\
+const HEADERS: &str = "Host: localhost\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0\r\n\
     Accept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n\
     Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nPriority: u=1, i\r\n\
@@ -81,7 +81,7 @@ fn measure(plan: &Plan, server: &Server, before: u64, kinds: &[Kind]) -> Result<
 fn ask(server: SocketAddr, query: &str) -> Result<String, Failure> {
     let mut stream = std::net::TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /{query} HTTP/1.0\r\nHost: bench.example\r\n\r\n")?;
+    write!(stream, "GET /{query} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.rsplit("\r\n").next().unwrap_or_default().to_owned())

@@ -4,6 +4,7 @@
 pub(crate) mod http;
 mod json;
 pub(crate) mod labels;
+pub(crate) mod number;
 pub(crate) mod page_command;
 pub(crate) mod poll;
 pub(crate) mod sse;

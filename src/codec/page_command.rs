@@ -1,6 +1,7 @@
 //! Commands of `swio.1` clients, such as subscribe and ping: a query in front of a frame's payload, or in a `POST`.
 //! Documented in docs/PROTOCOL.md. Knows no connection.
 
+use super::number;
 use super::ws::close;
 use std::borrow::Cow;
 use std::fmt;
@@ -78,10 +79,14 @@ impl fmt::Display for CommandError {
     }
 }
 
+/// What a request's query asks for.
+pub(crate) fn asked(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "swio").map(|(_, value)| value)
+}
+
 /// Whether a request's query is a command, valid or not: it has `swio`, and does not open a session.
 pub(crate) fn is_one(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes())
-        .any(|(name, value)| name == "swio" && !matches!(&*value, "stream" | "poll"))
+    asked(query).any(|what| !matches!(&*what, "stream" | "poll"))
 }
 
 impl<'a> PageCommand<'a> {
@@ -141,7 +146,7 @@ impl<'a> PageCommand<'a> {
 
 /// The same codes are allowed as in a close frame.
 fn parse_code(code: &str) -> Option<u16> {
-    code.parse().ok().filter(|code| close::may_be_sent(*code))
+    number::canonical(code).filter(|code| close::may_be_sent(*code))
 }
 
 #[cfg(test)]
@@ -191,6 +196,8 @@ mod tests {
             ("swio=close&code=1005", bad_code),
             ("swio=close&code=65536", bad_code),
             ("swio=close&code=-1", bad_code),
+            ("swio=close&code=%2B1000", bad_code),
+            ("swio=close&code=01000", bad_code),
         ] {
             assert_eq!(PageCommand::parse(query.as_bytes()), Err(expected), "{query}");
         }

@@ -1,6 +1,6 @@
 //! Finds values that can't work, and names the field in the error.
 
-use super::{Config, Origins};
+use super::Config;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -127,12 +127,8 @@ impl Config {
     }
 
     fn check_names(&self) -> Result<(), ConfigError> {
-        if let Origins::List(list) = &self.origins
-            && let Some(wrong) = list.iter().find(|origin| !is_origin(origin))
-        {
-            let what = format!("has {wrong:?}, which is no origin: write scheme://host[:port], no path");
-            return Err(ConfigError::new("origins", what));
-        }
+        self.origins.check().map_err(|what| ConfigError::new("origins", what))?;
+        self.hosts.check().map_err(|what| ConfigError::new("hosts", what))?;
         if let Some(wrong) = self.subprotocols.iter().find(|name| !is_name(name)) {
             let what = format!("has {wrong:?}, which is no name of a subprotocol");
             return Err(ConfigError::new("subprotocols", what));
@@ -267,13 +263,6 @@ impl Config {
     }
 }
 
-/// Whether this is an origin as browsers write it (RFC 6454 §6.2). For pages without an origin they send `null`.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else { return text == "null" };
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte);
-    !scheme.is_empty() && !authority.is_empty() && scheme.bytes().chain(authority.bytes()).all(is_plain)
-}
-
 /// Whether this is a token (RFC 9110 §5.6.2), as the name of a subprotocol must be.
 fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
@@ -283,6 +272,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Hosts, Origins};
 
     #[test]
     fn the_defaults_are_valid() {
@@ -303,6 +293,7 @@ mod tests {
             wrong(|c| c.origins = Origins::List(vec!["https://x.example/".into()])).starts_with("origins")
         );
         assert!(wrong(|c| c.origins = Origins::List(vec!["x.example".into()])).starts_with("origins"));
+        assert!(wrong(|c| c.hosts = Hosts::List(vec!["x.example:80".into()])).starts_with("hosts"));
         assert!(wrong(|c| c.subprotocols = vec!["a b".into()]).starts_with("subprotocols"));
         assert!(wrong(|c| c.subprotocols = vec!["a\r\nX: y".into()]).starts_with("subprotocols"));
         assert!(wrong(|c| c.head_bytes_max = 3).starts_with("head_bytes_max"));

@@ -1,15 +1,18 @@
 //! Every limit and timeout, with its default and the reason for it. To add one, add a field here, its default below, a
 //! line in `settings` and a line in `examples/swio.toml`.
 
+pub(crate) mod authority;
 mod check;
 mod network;
 pub(crate) mod options;
+mod origins;
 mod settings;
 #[cfg(feature = "toml")]
 mod toml;
 
 pub use check::ConfigError;
 pub use network::{Network, ParseNetworkError};
+pub use origins::{Hosts, Origins};
 pub(crate) use settings::Reread;
 #[cfg(feature = "toml")]
 pub(crate) use toml::SettingsFile;
@@ -43,33 +46,15 @@ pub enum SlowConsumer {
     DropOldest,
 }
 
-/// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it (RFC 6455 §10.2).
-/// Browsers send the page's origin with the request. Clients that are not browsers send none and are always let in. For
-/// an image or the like, browsers send no origin either, but say that it is loaded from another site
-/// (`Sec-Fetch-Site`): that is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origins {
-    /// Only this server's own pages: the origin's host and port equal the `Host` of the request. This is the default
-    /// because browsers send cookies with cross-site handshakes too: it is the defence against CSRF.
-    #[default]
-    Same,
-    /// Pages of these origins, and those of [`Same`](Origins::Same). Written as browsers write them:
-    /// `https://example.com`, `http://localhost:8080`, without a path or a trailing slash. A page that was opened from
-    /// a file has the origin `null`.
-    List(Vec<String>),
-    /// Any page.
-    Any,
-}
-
 /// The header in which trusted proxies pass on the client's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`. The default: nginx, HAProxy, Caddy and the load balancers of clouds use it.
+    /// `X-Forwarded-For`, and `X-Forwarded-Host` for the host. The default: nginx, HAProxy, Caddy and the load
+    /// balancers of clouds use it.
     #[default]
     XForwardedFor,
-    /// `Forwarded` (RFC 7239).
+    /// `Forwarded` (RFC 7239), with `for` and `host`.
     Forwarded,
 }
 
@@ -91,14 +76,18 @@ pub struct Config {
     /// address; of these, WebSockets, event streams and sessions of long polling count under the client's. Default
     /// 1,024: a large office, or the gateway of a mobile network, is one address.
     pub connections_per_address_max: Option<u32>,
-    /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address,
-    /// with a burst of ten seconds' worth; beyond it the client gets 429. Default 100, so that 1,000 clients behind one
-    /// address may reconnect at once.
+    /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address, and
+    /// of connections to listeners for raw TCP, with a burst of ten seconds' worth; beyond it the client gets 429, and
+    /// raw TCP is ended. Default 100, so that 1,000 clients behind one address may reconnect at once.
     pub handshakes_per_address_max: Option<u32>,
     /// Reverse proxies whose word about the client's address is believed. A connection from one of them is not counted
     /// under the proxy's own address. If a request has the [`forwarded_header`](Config::forwarded_header), the client
     /// is the right-most address in it that is not in this list. On connections from anywhere else the header is
     /// ignored. Default: the loopback addresses. Do not list a network that clients can connect from.
+    ///
+    /// They are believed which host they were asked for, too, if they say so: the last one in `X-Forwarded-Host`, or
+    /// the `host` beside the client in `Forwarded`. It counts in place of `Host` for [`Origins::Same`] and
+    /// [`hosts`](Config::hosts).
     pub trusted_proxies: Vec<Network>,
     /// The header that all of these proxies append to, or replace. Only one is read: the proxies may pass the other one
     /// on as a client made it up. Default: `X-Forwarded-For`.
@@ -106,6 +95,10 @@ pub struct Config {
     /// Which pages may open a WebSocket, an event stream or a session of long polling, and post to it; others get 403.
     /// Default: pages of the same origin.
     pub origins: Origins,
+    /// Which hosts a request may be for; others get 421. It is the defence against pages that have a name server say
+    /// that they come from here (DNS rebinding). Default: on listeners bound to a loopback address the names of this
+    /// machine, and what proxies on it pass on; on others any.
+    pub hosts: Hosts,
     /// Subprotocols, the server's favourite first (RFC 6455 §4.2.2). The first one that the client offers is chosen; a
     /// client that offers only others gets 400. Default: none, and then none is chosen.
     pub subprotocols: Vec<String>,
@@ -350,6 +343,7 @@ impl Default for Config {
             trusted_proxies: Network::loopback().into(),
             forwarded_header: ForwardedHeader::XForwardedFor,
             origins: Origins::Same,
+            hosts: Hosts::Auto,
             subprotocols: Vec::new(),
             page_protocol: true,
             event_streams: false,

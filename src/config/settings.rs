@@ -17,6 +17,7 @@ macro_rules! every_setting {
             trusted_proxies live,
             forwarded_header live,
             origins live,
+            hosts live,
             subprotocols live,
             page_protocol live,
             event_streams live,

@@ -2,7 +2,7 @@
 //! meant. This file knows how values are written; `check` knows which values can work.
 
 use super::settings::every_setting;
-use super::{Config, ConfigError, ForwardedHeader, Network, Origins, SlowConsumer};
+use super::{Config, ConfigError, ForwardedHeader, Hosts, Network, Origins, SlowConsumer};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -311,6 +311,17 @@ impl Setting for Origins {
     }
 }
 
+impl Setting for Hosts {
+    fn read(value: Value<'_>) -> Result<Hosts, String> {
+        match value.value {
+            DeValue::String(text) if text == "auto" => Ok(Hosts::Auto),
+            DeValue::String(text) if text == "any" => Ok(Hosts::Any),
+            DeValue::Array(_) => Setting::read(value).map(Hosts::List),
+            _ => Err(value.wrong("\"auto\", \"any\" or a list of hosts")),
+        }
+    }
+}
+
 impl Setting for Network {
     fn read(value: Value<'_>) -> Result<Network, String> {
         match value.value {
@@ -428,6 +439,8 @@ mod tests {
         let config = read("origins = ['https://a.example']\nsubprotocols = ['chat', 'v2.chat']");
         assert_eq!(config.origins, Origins::List(vec!["https://a.example".into()]));
         assert_eq!(config.subprotocols, ["chat", "v2.chat"]);
+        assert_eq!(read("hosts = 'any'").hosts, Hosts::Any);
+        assert_eq!(read("hosts = ['*.a.example']").hosts, Hosts::List(vec!["*.a.example".into()]));
     }
 
     #[test]
@@ -451,6 +464,7 @@ mod tests {
                 "origins = 'all'",
                 "line 1: origins must be \"same\", \"any\" or a list of origins, and is \"all\"",
             ),
+            ("hosts = 'own'", "line 1: hosts must be \"auto\", \"any\" or a list of hosts, and is \"own\""),
             ("subprotocols = 'chat'", "line 1: subprotocols must be a list, [\"…\", \"…\"], and is \"chat\""),
             ("subprotocols = [3]", "line 1: subprotocols has a wrong element: must be a text, and is 3"),
             (
@@ -458,6 +472,11 @@ mod tests {
                 "line 1: slow_consumer must be \"close\", \"drop_newest\" or \"drop_oldest\", and is a table",
             ),
             // It is of the right kind, but can't work.
+            (
+                "origins = ['https://*']",
+                "line 1: origins has \"https://*\", whose wildcard does not stand for subdomains: write *.example.com",
+            ),
+            ("hosts = ['a:80']", "line 1: hosts has \"a:80\", which has a port: write the name alone"),
             ("\nbacklog = 0", "line 2: backlog must be at least 1"),
             ("\nping_interval = 0", "line 2: ping_interval must be at least 1 ms"),
             ("outbox_bytes_max = '2 GiB'", "outboxes_bytes_max must be at least outbox_bytes_max"),

@@ -10,7 +10,7 @@ pub use texts::{fd, forwarded_header, last_event_id, url};
 
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{BodyFraming, HEADERS_MAX};
-use crate::codec::http::{Answer, Head, forwarded};
+use crate::codec::http::{Answer, Head, forwarded, origin};
 use crate::codec::labels::{self, Labels};
 use crate::codec::page_command::{self, PageCommand};
 use crate::codec::tcp::{Framer, PackageError, PackageLimits, PartialPackage};
@@ -18,6 +18,7 @@ use crate::codec::unit;
 use crate::codec::ws::handshake_client::Ask;
 use crate::codec::ws::url::Url;
 use crate::codec::ws::{self, close, handshake, mask, utf8};
+use crate::config::authority::Authority;
 use crate::config::{ForwardedHeader, Origins};
 use crate::{Framing, LengthType, Opcode};
 
@@ -188,7 +189,7 @@ fn check_prefixes(
 
 fn look_at(head: &Head<'_>) {
     let query = head.query().unwrap_or_default();
-    assert!(head.target == "*" || head.path().starts_with('/'), "{}", head.target);
+    assert!(head.path() == "*" || head.path().starts_with('/'), "{}", head.path());
     form_urlencoded::parse(query.as_bytes()).for_each(drop);
     percent_encoding::percent_decode_str(head.path()).decode_utf8().ok();
     if page_command::is_one(query) {
@@ -201,12 +202,18 @@ fn look_at(head: &Head<'_>) {
             assert!(head.list("sec-websocket-protocol").any(|offered| offered == chosen));
         }
     }
-    for origins in [Origins::Same, Origins::Any, Origins::List(vec!["https://example.com".into()])] {
-        handshake::check_origin(head, &origins).ok();
+    for entry in ["https://example.com", "https://*.example.com"] {
+        origin::check(head, &Origins::List(vec![entry.into()]), head.host()).ok();
+    }
+    if let Some(host) = head.host() {
+        let page = format!("http://{}", host.text);
+        assert_eq!(Origins::Same.let_in(&page, Some(host)), !host.host.is_empty(), "{page}");
+        assert_eq!(Authority::parse(host.text), Some(host));
     }
     let trusted = ["10.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
     for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
         forwarded::client(head, header, &trusted);
+        forwarded::host(head, header, &trusted);
     }
 }
 

@@ -356,6 +356,11 @@ impl<S: SessionState> Connections<S> {
         self.uncount_address(address);
     }
 
+    /// Whether the peer ended its side, and all that it sent was read.
+    pub(crate) fn has_peer_ended(&self, fd: Fd) -> bool {
+        self.get(fd).is_some_and(|connection| connection.flags.has(Flags::PEER_ENDED))
+    }
+
     /// How long the peer has been silent.
     pub(crate) fn silence(&self, fd: Fd) -> Option<Duration> {
         let heard = self.get(fd)?.heard;
@@ -404,7 +409,7 @@ impl<S: SessionState> Connections<S> {
     /// Notices the error of a socket that is not being read.
     pub(super) fn kill_if_failed(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
-        if connection.flags.has(Flags::PAUSED)
+        if connection.flags.has(Flags::PAUSED | Flags::PEER_ENDED)
             && let Some(error) = connection.stream.take_error()
         {
             self.kill(fd, io_failure(&error));

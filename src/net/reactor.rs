@@ -248,6 +248,9 @@ impl<A: App> Reactor<A> {
                             self.app.flooded(fd);
                         }
                         self.flush(fd, FlushFrom::Elsewhere);
+                    } else if !is_within && !self.app.is_exempt(fd) {
+                        // It is read on only so that its last bytes reach it, and its deadline ends it in any case.
+                        return self.app.connections().pause_for_protocol(fd);
                     }
                     if is_drained {
                         return;

@@ -167,7 +167,7 @@ impl Stream {
     /// Also `None` for sockets of a family without IP addresses.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
-            Stream::Socket(socket) => SockRef::from(socket).local_addr().ok()?.as_socket(),
+            Stream::Socket(socket) => SockRef::from(socket).local_addr().ok()?.as_socket().map(canonical),
             Stream::Socketless => None,
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => None,
@@ -177,12 +177,17 @@ impl Stream {
     /// Asked of the kernel each time rather than kept: most connections are never asked about.
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
-            Stream::Socket(socket) => SockRef::from(socket).peer_addr().ok()?.as_socket(),
+            Stream::Socket(socket) => SockRef::from(socket).peer_addr().ok()?.as_socket().map(canonical),
             Stream::Socketless => None,
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => None,
         }
     }
+}
+
+/// The one form of an address: to a listener for both families, IPv4 addresses are mapped into IPv6.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Writing to a peer that is gone must be an error, not a signal that ends the program.

@@ -8,7 +8,7 @@ use crate::codec::ws::handshake;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
-use crate::net::quota::Quota;
+use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::cors;
 use crate::session::request::Request;
@@ -179,6 +179,7 @@ impl Sessions {
         if len > config.head_bytes_max {
             return Err(Refusal::HeadTooBig);
         }
+        self.check_host(fd, &head)?;
         progress.policy_route = self.policy_route(fd, head.path());
         let body = if handshake::is_attempt(&head) {
             // A body is refused later, along with other breaches of the handshake's rules.
@@ -211,7 +212,10 @@ impl Sessions {
             Cow::Owned(body) => self.connections.write_owned(fd, &head, body, quota),
         };
         if let Err(refused) = written {
-            log::warn!("{fd}: a response with status {status} was not sent: {refused:?}");
+            // That a client is gone is no news: there may be many of them.
+            let level =
+                if matches!(refused, Refused::Full(_)) { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "{fd}: a response with status {status} was not sent: {refused:?}");
             return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::SlowConsumer));
         }
         self.counters.responses += 1;

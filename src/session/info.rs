@@ -101,6 +101,8 @@ pub struct Refusals {
     pub bad_request: u64,
     /// Handshakes of pages that [`origins`](crate::Config::origins) does not allow.
     pub origin: u64,
+    /// Requests for hosts that [`hosts`](crate::Config::hosts) does not let in.
+    pub host: u64,
     /// Requests for paths without a [route](crate::Builder::route).
     pub not_found: u64,
     /// Handshakes that `on_handshake` refused.
@@ -108,7 +110,8 @@ pub struct Refusals {
     /// Messages and requests for which there was no room within
     /// [`inbound_bytes_max`](crate::Config::inbound_bytes_max).
     pub inbound_full: u64,
-    /// Handshakes over [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
+    /// Handshakes, and connections to raw TCP, over
+    /// [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
     pub handshake_rate: u64,
     /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
     pub message_rate: u64,

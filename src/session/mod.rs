@@ -21,6 +21,7 @@ pub(crate) mod formats;
 pub(crate) mod frame;
 pub(crate) mod heartbeat;
 pub(crate) mod held;
+pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod info;
 pub(crate) mod liveness;
@@ -67,6 +68,7 @@ use paths::Paths;
 use policy::Policy;
 use route::Route;
 use state::Session;
+use std::net::SocketAddr;
 use std::time::Instant;
 use tokens::Tokens;
 
@@ -101,6 +103,8 @@ pub(crate) struct Sessions {
     pub(crate) tokens: Tokens,
     pub(crate) formats: Formats,
     pub(crate) paths: Paths,
+    /// Addresses that only this machine can reach.
+    pub(crate) loopback_listeners: Vec<SocketAddr>,
     /// Memory for messages that arrive in parts.
     pub(crate) spare: Spare,
     pub(crate) answering: Option<Answering>,
@@ -137,6 +141,7 @@ impl Sessions {
             tokens: Tokens::default(),
             formats,
             paths,
+            loopback_listeners: Vec::new(),
             spare: Spare::default(),
             answering: None,
             origin_warned: None,

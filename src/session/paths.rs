@@ -181,6 +181,9 @@ impl Paths {
     }
 }
 
+/// The router gives each parameter of a pattern a letter, and panics when there are none left.
+const PARAMETERS_MAX: usize = 25;
+
 /// What is wrong with the pattern of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RouteError {
@@ -189,6 +192,9 @@ enum RouteError {
     },
     /// A parameter in the style of another router: it would match only itself.
     Parameter {
+        pattern: String,
+    },
+    TooManyParameters {
         pattern: String,
     },
     Conflict {
@@ -208,6 +214,9 @@ impl fmt::Display for RouteError {
             RouteError::Parameter { pattern } => {
                 write!(f, "route {pattern:?}: a parameter is {{name}}, and {{*name}} all that follows")
             }
+            RouteError::TooManyParameters { pattern } => {
+                write!(f, "route {pattern:?}: at most {PARAMETERS_MAX} parameters")
+            }
             RouteError::Conflict { pattern, with } => {
                 write!(f, "route {pattern:?} conflicts with {with:?}")
             }
@@ -222,6 +231,10 @@ fn router<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Router<usize>, 
     for (number, pattern) in patterns.enumerate() {
         if !pattern.starts_with('/') {
             return Err(RouteError::NotAPath { pattern: pattern.to_owned() });
+        }
+        // A double brace stands for itself.
+        if pattern.replace("{{", "").matches('{').count() > PARAMETERS_MAX {
+            return Err(RouteError::TooManyParameters { pattern: pattern.to_owned() });
         }
         if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
             return Err(RouteError::Parameter { pattern: pattern.to_owned() });
@@ -250,6 +263,9 @@ mod tests {
             assert_eq!(wrong(&[pattern]), error);
         }
         assert!(wrong(&["/{a"]).starts_with(r#"route "/{a": "#));
+        let many = |count: usize| (0..count).map(|number| format!("/{{p{number}}}")).collect::<String>();
+        assert_eq!(wrong(&[&many(26)]), format!("route {:?}: at most 25 parameters", many(26)));
+        assert!(router([&*many(25), &"/{{a}}".repeat(30)].into_iter()).is_ok());
         let right = ["/", "/chat/{room}", "/files/{*path}", "/chat/lobby", "/a:b*"];
         assert!(router(right.into_iter()).is_ok());
     }

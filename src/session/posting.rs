@@ -2,8 +2,9 @@
 //! A post with a number is taken once, however often it is sent.
 
 use crate::codec::http::{Head, Response};
+use crate::codec::number;
 use crate::codec::page_command::{self, CommandError, PageCommand};
-use crate::codec::ws::{Opcode, handshake, utf8};
+use crate::codec::ws::{Opcode, utf8};
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
@@ -14,10 +15,16 @@ use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::route::Route;
 use crate::session::state::Session;
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
 /// How long a browser need not ask again whether it may post: the longest time that Chromium accepts.
 const PREFLIGHT_SECONDS: &str = "7200";
+
+/// What pages may send beside what they may send anyway. Polyfills of `EventSource` send most of these. Never a header
+/// that proxies pass something on in.
+const ALLOWED_HEADERS: &str =
+    "Authorization, Cache-Control, Content-Type, Last-Event-ID, Pragma, X-Requested-With";
 
 pub(crate) const UNKNOWN: NotTaken = NotTaken(404, "unknown session");
 
@@ -50,19 +57,31 @@ impl NotTaken {
 }
 
 impl Sessions {
-    /// Whether a request posts a message or command for a session, or is the preflight of such a post.
+    /// Whether a request posts a message or command for a session.
     pub(crate) fn is_post(&self, route: Route, head: &Head<'_>) -> bool {
         let policy = self.policy(route);
         (policy.event_streams || policy.long_polling)
-            && matches!(head.method, "POST" | "OPTIONS")
+            && head.method == "POST"
             && page_command::is_one(head.query().unwrap_or_default())
     }
 
-    /// Answers a preflight (WHATWG Fetch §4.8) with what may be posted.
-    pub(crate) fn preflight() -> Response {
+    /// Whether a browser asks for a page of another origin if it may post for a session, open one or poll.
+    pub(crate) fn is_preflight(&self, route: Route, head: &Head<'_>) -> bool {
+        let policy = self.policy(route);
+        let is_served = |what: Cow<'_, str>| match &*what {
+            "stream" => policy.event_streams,
+            "poll" => policy.long_polling,
+            _ => policy.event_streams || policy.long_polling,
+        };
+        head.method == "OPTIONS" && page_command::asked(head.query().unwrap_or_default()).any(is_served)
+    }
+
+    /// Answers a preflight (WHATWG Fetch §4.8).
+    pub(crate) fn preflight(head: &Head<'_>) -> Response {
+        let is_post = page_command::is_one(head.query().unwrap_or_default());
         Response::new(204)
-            .header("Access-Control-Allow-Methods", "POST")
-            .header("Access-Control-Allow-Headers", "Content-Type")
+            .header("Access-Control-Allow-Methods", if is_post { "POST" } else { "GET" })
+            .header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
             .header("Access-Control-Max-Age", PREFLIGHT_SECONDS)
             .header("Cache-Control", "no-store")
     }
@@ -76,10 +95,10 @@ impl Sessions {
     /// Judges a post. Returns what the handler is to be told of.
     pub(crate) fn judge_post<'a>(&mut self, request: &Request<'a>) -> Result<Posted<'a>, NotTaken> {
         let token = request.query_param("session").ok_or(UNKNOWN)?;
-        let fd = self.find_session(&token, &request.head).ok_or(UNKNOWN)?;
+        let fd = self.find_session(&token, request.fd, &request.head).ok_or(UNKNOWN)?;
         let channel = self.channel(fd).map_err(|_| UNKNOWN)?;
-        let number = request.query_param("number").map(|number| number.parse::<NonZeroU32>());
-        let number = number.transpose().map_err(|_| NotTaken(400, "bad number"))?;
+        let number = request.query_param("number").map(|text| number::canonical::<NonZeroU32>(&text));
+        let number = number.map(|number| number.ok_or(NotTaken(400, "bad number"))).transpose()?;
         if number.is_some_and(|number| number.get() <= self.posted(fd)) {
             // It was taken before, and the answer was lost.
             return Ok(Posted::Done);
@@ -163,12 +182,11 @@ impl Sessions {
         Ok(route)
     }
 
-    /// The session with this token, for a page that may use it. The session's own path decides which origins may: a
-    /// page that another path lets in can't use it.
-    pub(crate) fn find_session(&mut self, token: &str, head: &Head<'_>) -> Option<Fd> {
+    /// The session with this token, for a page that may use it and asks by the connection `by`. The session's own path
+    /// decides which origins may: a page that another path lets in can't use it.
+    pub(crate) fn find_session(&mut self, token: &str, by: Fd, head: &Head<'_>) -> Option<Fd> {
         let fd = self.tokens.find(token)?;
-        let origins = &self.policy(self.limits_route(fd)).origins;
-        handshake::check_origin(head, origins).is_ok().then_some(fd)
+        self.check_origin(by, head, self.limits_route(fd)).is_ok().then_some(fd)
     }
 
     /// The number of the last message that was posted for a session.

@@ -31,10 +31,13 @@ impl Sessions {
         {
             return Err(Refusal::AddressFull);
         }
-        if !self.connections.admit_handshake(fd) {
-            self.counters.refusals.handshake_rate += 1;
-            return Err(Refusal::HandshakeRate);
-        }
-        Ok(())
+        if self.admit_connect(fd) { Ok(()) } else { Err(Refusal::HandshakeRate) }
+    }
+
+    /// Counts a connection that is to be established, under its address. Returns whether that is within the rate.
+    pub(crate) fn admit_connect(&mut self, fd: Fd) -> bool {
+        let is_within = self.connections.admit_handshake(fd);
+        self.counters.refusals.handshake_rate += u64::from(!is_within);
+        is_within
     }
 }

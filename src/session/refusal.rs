@@ -2,7 +2,6 @@
 
 use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
-use crate::codec::ws::handshake;
 use crate::fd::Fd;
 use crate::session::Sessions;
 use crate::session::cors;
@@ -36,6 +35,7 @@ impl Sessions {
             Refusal::BodyTooBig => refusals.body_too_big += 1,
             Refusal::RequestTimeout => refusals.request_timeout += 1,
             Refusal::Origin => refusals.origin += 1,
+            Refusal::Host => refusals.host += 1,
             Refusal::NotFound => refusals.not_found += 1,
             Refusal::NoRoom => refusals.inbound_full += 1,
             Refusal::NotNow => refusals.handshake += 1,
@@ -74,14 +74,15 @@ impl Sessions {
         let now = self.connections.now();
         if self.origin_warned.is_none_or(|at| now.duration_since(at) >= ORIGIN_WARNING_EVERY) {
             self.origin_warned = Some(now);
-            log::warn!("{fd}: {what} at {:?}", head.value("host").unwrap_or_default());
+            let host = self.asked_host(fd, head).map_or("", |host| host.text);
+            log::warn!("{fd}: {what} at {host:?}");
         }
         what
     }
 
     fn is_of_page(&self, fd: Fd, head: &Head<'_>) -> bool {
         let route = self.policy_route(fd, head.path());
-        (self.is_post(route, head) || self.is_handshake(route, head))
-            && handshake::check_origin(head, &self.policy(route).origins).is_ok()
+        (self.is_post(route, head) || self.is_preflight(route, head) || self.is_handshake(route, head))
+            && self.check_origin(fd, head, route).is_ok()
     }
 }

@@ -25,6 +25,12 @@ impl<'a> Request<'a> {
         self.head.method
     }
 
+    /// The host that the request is for, with the port if one was sent: that of the target where it has one, and then
+    /// `Host` does not count (RFC 9112 §3.2.2). `None` or empty if the client names none.
+    pub fn host(&self) -> Option<&'a str> {
+        self.head.host().map(|host| host.text)
+    }
+
     /// The path without the query, as sent: still percent-encoded.
     pub fn path(&self) -> &'a str {
         self.head.path()
@@ -94,12 +100,11 @@ impl<'a> Request<'a> {
     }
 
     /// The cookies in order, with names and values as sent (RFC 6265 §5.4), but without quotes around a value. There
-    /// is no common encoding of values: decode what your program has encoded.
+    /// is no common encoding of values: decode what your program has encoded. A cookie that is not UTF-8 is left out.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let lines = self.head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-        let lines = lines.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
-            let (name, value) = (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
+        let pairs = self.head.members("cookie", b';').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| {
+            let (name, value) = (name.trim_end_matches([' ', '\t']), value.trim_start_matches([' ', '\t']));
             let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             (name, unquoted.unwrap_or(value))
         })
@@ -153,7 +158,8 @@ pub enum Reply {
     /// The response is given later, by [`Server::respond`](crate::Server::respond) or
     /// [`Handle::respond`](crate::Handle::respond), within
     /// [`Config::request_timeout`](crate::Config::request_timeout); after that the client gets 503. Meanwhile the
-    /// client's next requests wait; other clients do not.
+    /// client's next requests wait; other clients do not. A client that only ended its side of TCP meanwhile still gets
+    /// the response: whether it is gone altogether shows when that is written.
     Later,
     /// The request waits for output of this [session without a socket](crate::Server::open_session).
     /// [`on_output`](crate::Handler::on_output) is called as soon as there is some, and after

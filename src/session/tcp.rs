@@ -30,7 +30,7 @@ pub(crate) enum TcpRead {
 impl Sessions {
     /// Accepts a new connection; false if it may not stay.
     pub(crate) fn accept_tcp(&mut self, fd: Fd, framing: u8, admission: Admission) -> bool {
-        if admission != Admission::Welcome {
+        if admission != Admission::Welcome || !self.admit_connect(fd) {
             log::debug!("{fd}: turned away: {admission:?}");
             let reason =
                 CloseReason::new(Side::Local, close::TRY_AGAIN_LATER, "", Cause::Overload("too many"));

@@ -45,7 +45,7 @@ impl Sessions {
             true => Some(handshake::check(&request.head)?),
             false => None,
         };
-        handshake::check_origin(&request.head, &self.policy(request.route).origins)?;
+        self.check_origin(request.fd, &request.head, request.route)?;
         let Some(accept) = accept else {
             let is_poll = self.is_poll(request.route, &request.head);
             return Ok(if is_poll { Offer::LongPolling } else { Offer::EventStream });

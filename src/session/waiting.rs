@@ -4,6 +4,7 @@
 use crate::codec::http::head::HEADERS_MAX;
 use crate::codec::http::{Head, Refusal, Response};
 use crate::fd::Fd;
+use crate::net::connection::Flags;
 use crate::session::Sessions;
 use crate::session::follow_up::{FollowUp, LateAnswer};
 use crate::session::request::{Handshake, Verdict};
@@ -51,6 +52,22 @@ impl Sessions {
     pub(crate) fn finish_after_answer(&mut self, fd: Fd) -> Option<bool> {
         let waiting = self.waiting(fd).filter(|waiting| waiting.is_answered)?;
         Some(!std::mem::replace(&mut waiting.is_last, true))
+    }
+
+    /// Whether a client that has ended its side, and sends nothing more, is still to get something: the answer that is
+    /// late, or those to requests that wait until it has read others. Whether it is gone altogether shows when that is
+    /// written. A poll's answer is no loss: what is not acknowledged is sent again.
+    pub(crate) fn is_owed_answer(&mut self, fd: Fd) -> bool {
+        let is_late = |awaited| matches!(awaited, Awaited::Response | Awaited::Body(_));
+        let Some(connection) = self.connections.open_mut(fd) else { return false };
+        let is_paused = connection.flags.has(Flags::PAUSED | Flags::WANTS_DRAINED);
+        match &mut connection.session {
+            Session::Http(http) => match http.waiting() {
+                Some(waiting) => is_late(waiting.awaited),
+                None => is_paused && http.held.is_some(),
+            },
+            _ => false,
+        }
     }
 
     pub(crate) fn waiting(&mut self, fd: Fd) -> Option<&mut Waiting> {

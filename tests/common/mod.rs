@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use swio::{Builder, CloseReason, Fd, Handle, Opcode, Running, Server};
+use swio::{Builder, CloseReason, Fd, Handle, Hosts, Opcode, Running, Server};
 
 /// How long anything may take. Generous, for loaded machines: only a failing test waits for so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub(crate) const PONG: u8 = 10;
 pub(crate) const FIN: u8 = 0x80;
 
 /// A handshake in order: RFC 6455's own key.
-pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 /// What answers [`UPGRADE`]'s key.
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -48,7 +48,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Its clients may name any host, unless the test says otherwise.
     pub(crate) fn start(builder: Builder) -> Live {
+        let builder = builder.configure(|config| {
+            if config.hosts == Hosts::Auto {
+                config.hosts = Hosts::Any;
+            }
+        });
+        Live::start_strict(builder)
+    }
+
+    /// The same with the hosts that the builder has.
+    pub(crate) fn start_strict(builder: Builder) -> Live {
         let running = builder.listen("127.0.0.1:0").start().expect("a free port");
         let (address, handle) = (running.addresses()[0], running.handle());
         let tcp = running.addresses()[1..].to_vec();

@@ -125,12 +125,12 @@ impl Reader {
         match kind {
             Kind::WebSocket => reader.client = reader.client.handshake(),
             Kind::EventStream => {
-                reader.client.send("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+                reader.client.send("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
                 assert_eq!(reader.client.answer_head().status, 200);
                 while reader.line() != "" {}
             }
             Kind::LongPolling => {
-                reader.client.send("GET /?swio=poll HTTP/1.1\r\nHost: test\r\n\r\n");
+                reader.client.send("GET /?swio=poll HTTP/1.1\r\nHost: localhost\r\n\r\n");
                 let answer = reader.client.answer();
                 let token =
                     answer.text().strip_prefix("{\"session\":\"").and_then(|rest| rest.split('"').next());
@@ -164,7 +164,7 @@ impl Reader {
         if self.kind == Kind::LongPolling && !std::mem::replace(&mut self.is_parked, true) {
             let Reader { token, cursor, .. } = self;
             let target = format!("/?swio=poll&session={token}&cursor={cursor}");
-            self.client.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
+            self.client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         }
     }
 

@@ -19,7 +19,7 @@ fn numbered_messages_are_taken_once_and_in_order() {
         assert_eq!(page.post("swio=send", "between"), taken);
         assert_eq!(page.post("swio=subscribe&topic=b&number=2", ""), taken);
         assert_eq!(page.post("swio=send&number=4294967295", "far"), missing);
-        for number in ["0", "-1", "4294967296", "x", ""] {
+        for number in ["0", "-1", "%2B1", "01", "4294967296", "x", ""] {
             let bad = (400, "bad number".to_owned());
             assert_eq!(page.post(&format!("swio=send&number={number}"), ""), bad, "{number}");
         }
@@ -153,6 +153,41 @@ fn pages_of_other_origins_are_asked_for_as_for_messages() {
         assert_eq!(ask("OPTIONS", "https://b.test").status, 403, "{name}");
         page.poster = live.client();
     }
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_before_they_open_or_poll() {
+    let asked = |config: fn(&mut Config), query: &str, origin: &str| {
+        let live =
+            pages_with(histories(1).0.on_request(|_, _| Response::text(299, "a request")), move |all| {
+                all.origins = Origins::List(vec!["https://*.test".into()]);
+                config(all);
+            });
+        let mut client = live.client();
+        client.send(format!(
+            "OPTIONS /?{query} HTTP/1.1\r\nHost: test\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: GET\r\n\
+             Access-Control-Request-Headers: cache-control,last-event-id\r\n\r\n"
+        ));
+        client.answer()
+    };
+    for query in ["swio=stream", "swio=stream&protocol=swio.1", "swio=poll", "swio=poll&session=x&cursor=0"] {
+        let answer = asked(|_| {}, query, "https://a.test");
+        assert_eq!(
+            (answer.status, answer.header("Access-Control-Allow-Methods")),
+            (204, Some("GET")),
+            "{query}"
+        );
+        assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("https://a.test"), "{query}");
+        assert_eq!(answer.header("Access-Control-Allow-Credentials"), Some("true"), "{query}");
+        let allowed = answer.header("Access-Control-Allow-Headers").expect("some");
+        assert!(allowed.contains("Cache-Control") && allowed.contains("Last-Event-ID"), "{query}");
+        let answer = asked(|_| {}, query, "https://b.example");
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (403, None), "{query}");
+    }
+    // What is not served is the application's.
+    assert_eq!(asked(|config| config.event_streams = false, "swio=stream", "https://a.test").status, 299);
+    assert_eq!(asked(|config| config.long_polling = false, "swio=poll", "https://a.test").status, 299);
+    assert_eq!(asked(|_| {}, "stream=1", "https://a.test").status, 299);
 }
 
 /// What a page can't read it takes for the network's fault, and sends the same again.

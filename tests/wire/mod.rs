@@ -24,7 +24,7 @@ pub(crate) const PONG: u8 = 0x8a;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// RFC 6455's own handshake. The server under test is told which row it is for.
-pub(crate) const REQUEST: &str = "GET /?row=ROW HTTP/1.1\r\nHost: server.example\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &str = "GET /?row=ROW HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 

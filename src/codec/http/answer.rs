@@ -117,8 +117,7 @@ impl<'a> Answer<'a> {
     /// Whether the comma-separated lists of all lines with this name contain `token`, in any case.
     pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
         self.values(name)
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|line| line.split(','))
-            .any(|member| member.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
+            .flat_map(|line| line.split(|byte| *byte == b','))
+            .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 }

@@ -19,9 +19,11 @@ const MALFORMED: Refusal = Refusal::BadRequest(BadRequest::Chunk);
 const TOO_BIG: Refusal = Refusal::BodyTooBig;
 /// Maximum number of digits of a chunk's size: enough for any body that is accepted, too few to overflow.
 const SIZE_DIGITS_MAX: usize = 12;
-/// Chunk framing may have this many bytes more than the payload. Without a limit, tiny chunks could take several times
-/// the memory that the limit on bodies allows.
+/// Chunk framing, extensions included, may have this many bytes more than the payload. Without a limit, tiny chunks
+/// could take several times the memory that the limit on bodies allows.
 const FRAMING_BYTES_MAX: usize = 16 << 10;
+/// Maximum length of the extensions of one chunk, and of a trailer.
+const IGNORED_BYTES_MAX: usize = 1 << 10;
 
 impl Body {
     /// Refuses a body at once if its declared length is over `bytes_max`.
@@ -87,29 +89,59 @@ struct Chunk {
 }
 
 /// The chunk at the start of `bytes`. Its size line is complete, but its payload may not be. The last chunk is returned
-/// only with the empty line that follows it. Chunk extensions and trailer fields are refused: nothing here reads them,
-/// limits would not count their bytes, and servers disagree about where they end.
+/// only with its trailer and the empty line that follows it. Chunk extensions and trailer fields are ignored, as RFC
+/// 9112 §7.1.1 and §7.1.2 have it.
 fn next_chunk(bytes: &[u8]) -> Result<Option<Chunk>, Refusal> {
     let digits = bytes.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
     if digits > SIZE_DIGITS_MAX {
         return Err(TOO_BIG);
     }
-    match &bytes[digits..] {
-        [] => return Ok(None),
-        _ if digits == 0 => return Err(MALFORMED),
-        [b'\r'] => return Ok(None),
-        [b'\r', b'\n', ..] => {}
-        [b';' | b' ' | b'\t', ..] => return Err(BadRequest::ChunkExtension.into()),
-        _ => return Err(MALFORMED),
+    if digits == 0 && !bytes.is_empty() {
+        return Err(MALFORMED);
+    }
+    let Some(extension) = line(&bytes[digits..])? else { return Ok(None) };
+    if !extension.is_empty() && !extension.trim_ascii_start().starts_with(b";") {
+        return Err(MALFORMED);
     }
     let size = std::str::from_utf8(&bytes[..digits]).expect("hexadecimal digits");
     let len = usize::from_str_radix(size, 16).expect("few hexadecimal digits");
-    let start = digits + 2;
-    match (len, &bytes[start..]) {
-        (0, [b'\r', b'\n', ..]) => Ok(Some(Chunk { start, len: 0, end: start + 2 })),
-        (0, [] | [b'\r']) => Ok(None),
-        (0, _) => Err(BadRequest::Trailer.into()),
-        _ => Ok(Some(Chunk { start, len, end: start + len + 2 })),
+    let start = digits + extension.len() + 2;
+    if len > 0 {
+        return Ok(Some(Chunk { start, len, end: start + len + 2 }));
+    }
+    let trailer = trailer_len(&bytes[start..])?;
+    Ok(trailer.map(|trailer| Chunk { start, len, end: start + trailer }))
+}
+
+/// The length of the trailer section with the empty line that ends it; `None` if more bytes are needed.
+fn trailer_len(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    let mut len = 0;
+    loop {
+        if len > IGNORED_BYTES_MAX {
+            return Err(TOO_BIG);
+        }
+        let Some(field) = line(&bytes[len..])? else { return Ok(None) };
+        len += field.len() + 2;
+        if field.is_empty() {
+            return Ok(Some(len));
+        }
+        let name = field.iter().position(|byte| *byte == b':').map(|colon| &field[..colon]);
+        if !name.is_some_and(|name| !name.is_empty() && name.iter().all(u8::is_ascii_graphic)) {
+            return Err(MALFORMED);
+        }
+    }
+}
+
+/// The line at the start of `bytes`; `None` if its end is not there yet. Control characters are refused, bare line ends
+/// above all: readers disagree about whether a line ends there, and so about where the request does.
+fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    let is_plain = |byte: &&u8| **byte == b'\t' || !byte.is_ascii_control();
+    let len = bytes.iter().take_while(is_plain).count();
+    match &bytes[len..] {
+        _ if len > IGNORED_BYTES_MAX => Err(TOO_BIG),
+        [] | [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] => Ok(Some(&bytes[..len])),
+        _ => Err(MALFORMED),
     }
 }
 
@@ -157,16 +189,58 @@ mod tests {
     }
 
     #[test]
+    fn extensions_and_trailers_are_ignored() {
+        let wire = b"3;a\r\nabc\r\n2 ; a=b;c=\"d;\\\"e\xff\"\r\nde\r\n0;x\r\nX: y\r\nZ-z:\r\n\r\nGET";
+        let whole = wire.len() - 3;
+        let mut body = chunked();
+        for end in 0..wire.len() {
+            let found = body.end(&wire[..end], 100).expect("well-formed");
+            assert_eq!(found, (end >= whole).then_some(whole), "cut at {end}");
+        }
+        let mut bytes = wire[..whole].to_vec();
+        assert_eq!(body.plain(&mut bytes), b"abcde");
+    }
+
+    #[test]
+    fn what_is_ignored_is_bounded() {
+        for (start, end) in [("3;", "\r\nabc\r\n0\r\n\r\n"), ("0\r\nX:", "\r\n\r\n")] {
+            let wire = |len: usize| [start, &"x".repeat(len), end].concat();
+            assert!(matches!(chunked().end(wire(1_000).as_bytes(), 100), Ok(Some(_))), "{start}");
+            assert_eq!(chunked().end(wire(1_100).as_bytes(), 100), Err(TOO_BIG), "{start}");
+            assert_eq!(chunked().end([start, &"x".repeat(1_100)].concat().as_bytes(), 100), Err(TOO_BIG));
+        }
+        let fields = format!("0\r\n{}\r\n", "X: y\r\n".repeat(300));
+        assert_eq!(chunked().end(fields.as_bytes(), 100), Err(TOO_BIG));
+        // Many short ones count together.
+        let chunks = format!("1;{}\r\nx\r\n", "x".repeat(900)).repeat(20);
+        assert_eq!(chunked().end(chunks.as_bytes(), 1_000), Err(TOO_BIG));
+    }
+
+    #[test]
     fn malformed_chunks_are_refused() {
         for wire in [
             &b"x\r\n"[..],
             b"\r\n",
             b"3\r\nabcd\r\n",
             b"-1\r\n",
-            b"0\r\nX: y\r\n\r\n",
-            b"3;x=y\r\nabc\r\n",
-            b"3;\nabc",
             b"3 \r\nabc\r\n",
+            b"3 x\r\nabc\r\n",
+            b"3x\r\n",
+            // Where one reader sees the end of a line and another does not.
+            b"3;\nabc\r\n",
+            b"3;x\ny\r\nabc\r\n",
+            b"3;x\ry\r\nabc\r\n",
+            b"3;\r\r\nabc\r\n",
+            b"3;x=\"\n\"\r\nabc\r\n",
+            b"3;\0\r\nabc\r\n",
+            b"0\r\nX: y\n\n",
+            b"0\r\nX: y\r\n\n",
+            b"0\r\nX: y\rZ: w\r\n\r\n",
+            b"0\r\nX\r\n\r\n",
+            b"0\r\n: y\r\n\r\n",
+            b"0\r\nX : y\r\n\r\n",
+            b"0\r\nX: y\r\n folded: z\r\n\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
             b"3\nabc\n",
             b"0x3\r\nabc\r\n",
         ] {

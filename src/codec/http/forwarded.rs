@@ -1,13 +1,37 @@
-//! The client's address behind a reverse proxy, from `X-Forwarded-For` or `Forwarded` (RFC 7239). Only the last entry
-//! was written by the proxy itself; all entries before it are what the proxy received, and may be forged.
+//! The client's address behind a reverse proxy, and the host that it asked for: from `X-Forwarded-For` and
+//! `X-Forwarded-Host`, or from `Forwarded` (RFC 7239). Only the last entry was written by the proxy itself; all entries
+//! before it are what the proxy received, and may be forged.
 
 use super::Head;
+use crate::config::authority::Authority;
 use crate::config::{ForwardedHeader, Network};
 use std::net::{IpAddr, SocketAddr};
 
 /// The right-most address that is not a trusted proxy, or the left-most one if all are trusted. `None` if that entry is
 /// not an address. The port is 0 if the entry has none.
 pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Network]) -> Option<SocketAddr> {
+    entry_of_client(head, header, trusted).map(|(client, _)| client)
+}
+
+/// The host that the proxy was asked for: the last one that it tells, or what stands beside the client.
+pub(crate) fn host<'a>(
+    head: &Head<'a>,
+    header: ForwardedHeader,
+    trusted: &[Network],
+) -> Option<Authority<'a>> {
+    let host = match header {
+        ForwardedHeader::XForwardedFor => head.list("x-forwarded-host").last()?,
+        ForwardedHeader::Forwarded => pair(entry_of_client(head, header, trusted)?.1, "host")?,
+    };
+    Authority::parse(host).filter(|authority| !authority.host.is_empty())
+}
+
+/// The client's address, and the entry that has it.
+fn entry_of_client<'a>(
+    head: &Head<'a>,
+    header: ForwardedHeader,
+    trusted: &[Network],
+) -> Option<(SocketAddr, &'a str)> {
     let name = match header {
         ForwardedHeader::XForwardedFor => "x-forwarded-for",
         ForwardedHeader::Forwarded => "forwarded",
@@ -19,10 +43,10 @@ pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Networ
         let entry = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
         let node = match header {
             ForwardedHeader::XForwardedFor => entry,
-            ForwardedHeader::Forwarded => for_node(entry)?,
+            ForwardedHeader::Forwarded => pair(entry, "for")?,
         };
         let address = address(node)?;
-        client = Some(address);
+        client = Some((address, entry));
         if !trusted.iter().any(|network| network.contains(address.ip())) {
             break;
         }
@@ -30,12 +54,12 @@ pub(crate) fn client(head: &Head<'_>, header: ForwardedHeader, trusted: &[Networ
     client
 }
 
-/// The value of `for` in one element of `Forwarded`.
-fn for_node(element: &str) -> Option<&str> {
+/// The value of this name in one element of `Forwarded`.
+fn pair<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let mut nodes = pairs.filter(|(name, _)| name.trim_matches([' ', '\t']).eq_ignore_ascii_case("for"));
-    let node = nodes.next()?.1.trim_matches([' ', '\t']);
-    Some(node.strip_prefix('"').and_then(|node| node.strip_suffix('"')).unwrap_or(node))
+    let mut values = pairs.filter(|(other, _)| other.trim_matches([' ', '\t']).eq_ignore_ascii_case(name));
+    let value = values.next()?.1.trim_matches([' ', '\t']);
+    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
 }
 
 fn address(node: &str) -> Option<SocketAddr> {
@@ -117,6 +141,41 @@ mod tests {
                 expected,
                 "{value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_host_is_what_the_proxy_was_asked_for() {
+        let host_of = |lines: &str, header| {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let (head, _) = Head::parse(bytes.as_bytes(), &mut headers).expect("good").expect("whole");
+            let trusted = ["10.0.0.0/8".parse().expect("a network")];
+            host(&head, header, &trusted).map(|host| host.text.to_owned())
+        };
+        for (value, expected) in [
+            ("b.example", Some("b.example")),
+            ("b.example:8080", Some("b.example:8080")),
+            ("forged.example, b.example", Some("b.example")),
+            ("forged.example\r\nX-Forwarded-Host: b.example", Some("b.example")),
+            ("b.example, not a host", None),
+            (":80", None),
+            ("", None),
+        ] {
+            let lines = format!("X-Forwarded-Host: {value}\r\nForwarded: for=192.0.2.1;host=c.example");
+            assert_eq!(host_of(&lines, ForwardedHeader::XForwardedFor).as_deref(), expected, "{value}");
+        }
+        for (value, expected) in [
+            ("for=192.0.2.1;host=b.example", Some("b.example")),
+            (
+                "for=6.6.6.6;host=c, for=192.0.2.1;Host=\"b.example:8080\", for=10.0.0.1;host=d",
+                Some("b.example:8080"),
+            ),
+            ("for=192.0.2.1", None),
+            ("host=b.example", None),
+        ] {
+            let lines = format!("X-Forwarded-Host: c.example\r\nForwarded: {value}");
+            assert_eq!(host_of(&lines, ForwardedHeader::Forwarded).as_deref(), expected, "{value}");
         }
     }
 }

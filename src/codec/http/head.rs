@@ -1,7 +1,8 @@
 //! Request heads: httparse parses the grammar, this file checks the rules around it (RFC 9112 §2.2, §3, §6; RFC 9110
-//! §7.2). It is stricter than httparse wherever two readers could understand one request differently.
+//! §4.2, §7.2). It is stricter than httparse wherever two readers could understand one request differently.
 
 use super::{BadRequest, Refusal};
+use crate::config::authority::Authority;
 
 /// Maximum number of header lines of one request.
 pub(crate) const HEADERS_MAX: usize = 64;
@@ -13,11 +14,20 @@ pub(crate) type Headers<'a> = [httparse::Header<'a>; HEADERS_MAX];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
-    /// In origin form: a path with an optional query, or `*`.
-    pub(crate) target: &'a str,
+    target: RequestTarget<'a>,
     /// HTTP/1.1; otherwise 1.0.
     pub(crate) is_1_1: bool,
     headers: &'a [httparse::Header<'a>],
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+struct RequestTarget<'a> {
+    /// The target's own in absolute form, or else that of `Host`, which may be empty. `None`: there is neither.
+    host: Option<Authority<'a>>,
+    /// Begins with `/`, or is `*`.
+    path: &'a str,
+    query: Option<&'a str>,
 }
 
 /// How to find the end of a request's body (RFC 9112 §6.3).
@@ -61,28 +71,39 @@ impl<'a> Head<'a> {
         else {
             return Err(BadRequest::Line.into());
         };
-        let target = origin_form(target).ok_or(BadRequest::Target)?;
-        let head = Head { method, target, is_1_1: version == 1, headers: request.headers };
-        head.check_host()?;
+        let target = RequestTarget::parse(method, target)?;
+        let mut head = Head { method, target, is_1_1: version == 1, headers: request.headers };
+        let host = head.check_host()?;
+        head.target.host = head.target.host.or(host);
         Ok(Some((head, len)))
     }
 
-    /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in 1.0.
-    fn check_host(&self) -> Result<(), Refusal> {
-        match self.values("host").count() {
-            1 => Ok(()),
-            0 if !self.is_1_1 => Ok(()),
-            0 => Err(BadRequest::NoHost.into()),
-            _ => Err(BadRequest::DuplicateHost.into()),
+    /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in 1.0, and it is valid, also where the target has a
+    /// host of its own.
+    fn check_host(&self) -> Result<Option<Authority<'a>>, BadRequest> {
+        let mut hosts = self.values("host");
+        match (hosts.next(), hosts.next()) {
+            (None, _) if self.is_1_1 => Err(BadRequest::NoHost),
+            (None, _) => Ok(None),
+            (Some(host), None) => {
+                let host = std::str::from_utf8(host).ok().and_then(Authority::parse);
+                host.map(Some).ok_or(BadRequest::Host)
+            }
+            _ => Err(BadRequest::DuplicateHost),
         }
     }
 
     pub(crate) fn path(&self) -> &'a str {
-        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+        self.target.path
     }
 
     pub(crate) fn query(&self) -> Option<&'a str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.target.query
+    }
+
+    /// The host that the request is for, which may be empty.
+    pub(crate) fn host(&self) -> Option<Authority<'a>> {
+        self.target.host
     }
 
     /// All header lines in their order, with names as sent.
@@ -91,7 +112,7 @@ impl<'a> Head<'a> {
     }
 
     /// The values of all lines with this name.
-    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
@@ -100,14 +121,22 @@ impl<'a> Head<'a> {
         self.values(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Lines that are not UTF-8
-    /// are left out.
+    /// The members of the comma-separated lists of all lines with this name (RFC 9110 §5.6.1). Members that are not
+    /// UTF-8 are left out.
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.members(name, b',').filter(|member| !member.is_empty())
+    }
+
+    /// What is between the separators of all lines with this name, without blanks around it, as far as it is UTF-8.
+    pub(crate) fn members<'n>(
+        &self,
+        name: &'n str,
+        separator: u8,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.values(name)
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|line| line.split(','))
+            .flat_map(move |line| line.split(move |byte| *byte == separator))
+            .filter_map(|member| std::str::from_utf8(member).ok())
             .map(|member| member.trim_matches([' ', '\t']))
-            .filter(|member| !member.is_empty())
     }
 
     pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
@@ -152,21 +181,43 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// RFC 9112 §3.2: servers must accept the absolute form too. What follows its authority is the origin form.
-fn origin_form(target: &str) -> Option<&str> {
-    if target.starts_with('/') || target == "*" {
-        return Some(target);
+impl<'a> RequestTarget<'a> {
+    /// RFC 9112 §3.2.
+    fn parse(method: &str, target: &'a str) -> Result<RequestTarget<'a>, BadRequest> {
+        let is_options = method == "OPTIONS";
+        match target {
+            // RFC 9112 §3.2.3: its target is a host and a port, which is no form of any other method.
+            _ if method == "CONNECT" => Err(BadRequest::Connect),
+            // Browsers and other clients leave much as it is that RFC 3986 has percent-encoded, but never this.
+            _ if target.contains('#') => Err(BadRequest::Target),
+            "*" if is_options => Ok(RequestTarget { host: None, path: "*", query: None }),
+            _ if target.starts_with('/') => Ok(RequestTarget::of(None, target)),
+            _ => RequestTarget::absolute(target, is_options).ok_or(BadRequest::Target),
+        }
     }
-    let scheme_end = target.find("://")?;
-    if !["http", "https", "ws", "wss"].iter().any(|scheme| target[..scheme_end].eq_ignore_ascii_case(scheme))
-    {
-        return None;
+
+    /// RFC 9112 §3.2.2, RFC 9110 §4.2: servers must accept the absolute form too, and its host counts.
+    fn absolute(target: &'a str, is_options: bool) -> Option<RequestTarget<'a>> {
+        let (scheme, rest) = target.split_once("://")?;
+        if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return None;
+        }
+        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let host = Authority::parse(authority).filter(|authority| !authority.host.is_empty())?;
+        let target = RequestTarget::of(Some(host), rest);
+        Some(match target.path {
+            // RFC 9112 §3.2.4: without a path and a query it is the server that is asked about.
+            "" if is_options && target.query.is_none() => RequestTarget { path: "*", ..target },
+            "" => RequestTarget { path: "/", ..target },
+            _ => target,
+        })
     }
-    let rest = &target[scheme_end + 3..];
-    match rest.find(['/', '?']) {
-        Some(at) if rest[at..].starts_with('/') => Some(&rest[at..]),
-        Some(_) => None,
-        None => Some("/"),
+
+    fn of(host: Option<Authority<'a>>, origin_form: &'a str) -> RequestTarget<'a> {
+        match origin_form.split_once('?') {
+            Some((path, query)) => RequestTarget { host, path, query: Some(query) },
+            None => RequestTarget { host, path: origin_form, query: None },
+        }
     }
 }
 
@@ -215,16 +266,88 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_target_names_the_same_path() {
-        let path = |target| {
-            parse(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"), |head| head.path().to_owned())
+    fn every_form_of_target_is_read() {
+        let read = |method: &str, target: &str| {
+            parse(&format!("{method} {target} HTTP/1.1\r\nHost: own:7\r\n\r\n"), |head| {
+                let host = head.host().expect("a host").text;
+                format!("{host} {} {:?}", head.path(), head.query())
+            })
         };
-        assert_eq!(path("/x"), Ok("/x".into()));
-        assert_eq!(path("http://a/x?y"), Ok("/x".into()));
-        assert_eq!(path("HTTPS://a:1"), Ok("/".into()));
-        for bad in ["x", "ftp://a/", "http://a?x", "a:80"] {
-            assert_eq!(path(bad).map_err(|refusal| refusal.status()), Err(400), "{bad}");
+        for (target, expected) in [
+            ("/x", "own:7 /x None"),
+            ("/x?", "own:7 /x Some(\"\")"),
+            ("/x?y?z", "own:7 /x Some(\"y?z\")"),
+            ("//x", "own:7 //x None"),
+            ("/http://a/", "own:7 /http://a/ None"),
+            ("/{a}|\"<^`", "own:7 /{a}|\"<^` None"),
+            ("http://a/x?y", "a /x Some(\"y\")"),
+            ("HTTPS://A:1", "A:1 / None"),
+            ("http://a?x", "a / Some(\"x\")"),
+            ("http://a/?x", "a / Some(\"x\")"),
+            ("http://a:?", "a: / Some(\"\")"),
+            ("http://[::1]:80/x", "[::1]:80 /x None"),
+            ("http://a//b", "a //b None"),
+            ("ws://a/x", "a /x None"),
+        ] {
+            assert_eq!(read("GET", target).as_deref(), Ok(expected), "{target}");
         }
+        assert_eq!(read("OPTIONS", "*").as_deref(), Ok("own:7 * None"));
+        assert_eq!(read("OPTIONS", "http://a").as_deref(), Ok("a * None"));
+        assert_eq!(read("OPTIONS", "http://a/").as_deref(), Ok("a / None"));
+        assert_eq!(read("OPTIONS", "http://a?").as_deref(), Ok("a / Some(\"\")"));
+        for bad in [
+            "x",
+            "*",
+            "?x",
+            "ftp://a/",
+            "a:80",
+            "http:",
+            "http:/",
+            "http:/a",
+            "http://",
+            "http:///x",
+            "http://?x",
+            "http://:80/",
+            "http://user@a/",
+            "http://user:pw@a/",
+            "http://a:x/",
+            "http://a:65536/",
+            "http://[::1/",
+            "http://a\\b/",
+            "http://a%zz/",
+            "/x#y",
+            "http://a/#",
+            "*?",
+            "://a/",
+        ] {
+            assert_eq!(read("GET", bad).map_err(|refusal| refusal.status()), Err(400), "{bad}");
+        }
+        assert_eq!(read("CONNECT", "a:80").map_err(|refusal| refusal.status()), Err(501));
+        assert_eq!(read("CONNECT", "/").map_err(|refusal| refusal.status()), Err(501));
+        // In HTTP/1.0 a request may name no host at all.
+        assert_eq!(parse("GET / HTTP/1.0\r\n\r\n", |head| head.host().is_none()), Ok(true));
+        let host =
+            parse("GET http://a/ HTTP/1.0\r\n\r\n", |head| head.host().map(|host| host.host.to_owned()));
+        assert_eq!(host, Ok(Some("a".into())));
+    }
+
+    #[test]
+    fn a_host_is_a_host() {
+        let with = |version, host: &str| status(&format!("GET / HTTP/1.{version}\r\nHost: {host}\r\n\r\n"));
+        for host in ["", "a", "a:80", "A.b-c_d:", "[::1]:9501", "%61", " a ", "127.0.0.1"] {
+            assert_eq!((with(1, host), with(0, host)), (200, 200), "{host:?}");
+        }
+        for host in [
+            "a b", "a/b", "http://a", "u@a", "a,b c", "a:x", "a:99999", "[::1", "::1", "a\"", "a\\",
+            "b\u{fc}",
+        ] {
+            assert_eq!((with(1, host), with(0, host)), (400, 400), "{host:?}");
+            // Also where it does not count.
+            let bytes = format!("GET http://a/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(status(&bytes), 400, "{host:?}");
+        }
+        assert_eq!(status("GET http://a/ HTTP/1.1\r\n\r\n"), 400);
+        assert_eq!(status("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), 400);
     }
 
     #[test]
@@ -255,6 +378,15 @@ mod tests {
         ] {
             assert_eq!(status(&bytes), expected, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_member_that_is_no_text_takes_no_other_with_it() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nX: a, \xe7, b\r\nX: \xff\r\nX: c\r\n\r\n";
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let (head, _) = Head::parse(bytes, &mut headers).expect("a good head").expect("a whole head");
+        assert_eq!(head.list("x").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(head.value("x"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod forwarded;
 pub(crate) mod head;
+pub(crate) mod origin;
 mod refusal;
 pub(crate) mod response;
 pub(crate) mod response_head;

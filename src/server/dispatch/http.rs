@@ -3,6 +3,7 @@
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::http::{Refusal, Response};
 use crate::fd::Fd;
+use crate::net::App as _;
 use crate::server::Server;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
@@ -152,6 +153,10 @@ impl Dispatch {
             self.take_post(&request)?;
             return Ok(HttpStep::Done(end.len()));
         }
+        if sessions.is_preflight(route, &request.head) {
+            self.take_preflight(&request)?;
+            return Ok(HttpStep::Done(end.len()));
+        }
         let Some(awaited) = self.hand_over(route, &request)? else { return Ok(HttpStep::Done(end.len())) };
         let waiting = Waiting {
             route,
@@ -233,6 +238,14 @@ impl Dispatch {
         let Some(held) = self.server.sessions.take_held(fd) else { return };
         self.server.sessions.begin_request_timeout(fd);
         self.serve_held(fd, held);
+        self.end_if_peer_has(fd);
+    }
+
+    /// Requests that waited were served. A client that ended its side meanwhile sends no others.
+    fn end_if_peer_has(&mut self, fd: Fd) {
+        if self.server.sessions.connections.has_peer_ended(fd) {
+            self.peer_ended(fd);
+        }
     }
 
     /// The connection is read again, because the application resumed it.
@@ -244,6 +257,7 @@ impl Dispatch {
         if let Some(held) = self.server.sessions.take_held(fd) {
             self.serve_held(fd, held);
         }
+        self.end_if_peer_has(fd);
     }
 
     /// The answer was given: carries it out, and goes on with what the client sent after its request.
@@ -257,6 +271,7 @@ impl Dispatch {
         }
         held.consume(waiting.len);
         self.serve_from(fd, held, Progress::default(), true);
+        self.end_if_peer_has(fd);
     }
 
     /// The body of a response has ended: serves the requests after it.
@@ -268,6 +283,7 @@ impl Dispatch {
         self.server.sessions.connections.resume_for_protocol(fd);
         self.server.sessions.conclude_body(fd, body.keep_alive && !waiting.is_last);
         self.serve_from(fd, held, Progress::default(), true);
+        self.end_if_peer_has(fd);
     }
 
     fn carry_out(

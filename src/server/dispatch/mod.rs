@@ -223,6 +223,9 @@ impl App for Dispatch {
     }
 
     fn peer_ended(&mut self, fd: Fd) {
+        if self.server.sessions.is_owed_answer(fd) {
+            return;
+        }
         let (code, cause) = match self.server.sessions.connections.session_mut(fd) {
             // Between packages, and on an event stream, a peer ends the connection this way.
             Some(Session::Tcp(_) | Session::EventStream(_)) => (close::NO_STATUS, Cause::Requested),

@@ -3,8 +3,9 @@
 //! on the same functions of [`Server`] as an application's own transport: see `Server::open_session`.
 
 use crate::codec::http::{Refusal, Response};
+use crate::codec::number;
 use crate::codec::poll::PollBody;
-use crate::codec::ws::{close, handshake};
+use crate::codec::ws::close;
 use crate::error::{CloseReason, Side};
 use crate::fd::Fd;
 use crate::server::Server;
@@ -50,8 +51,8 @@ impl Dispatch {
     /// at once.
     pub(super) fn take_poll(&mut self, token: &str, request: &Request<'_>) -> Result<Option<Fd>, Refusal> {
         let sessions = &mut self.server.sessions;
-        handshake::check_origin(&request.head, &sessions.policy(request.route).origins)?;
-        let session = sessions.find_session(token, &request.head).ok_or(UNKNOWN);
+        sessions.check_origin(request.fd, &request.head, request.route)?;
+        let session = sessions.find_session(token, request.fd, &request.head).ok_or(UNKNOWN);
         let taken = session.and_then(|fd| Ok((fd, take(&mut self.server, fd, request)?)));
         let response = match taken {
             Ok((_, Some(response))) => response,
@@ -81,7 +82,7 @@ fn open(server: &mut Server, request: &Request<'_>, format: FormatId) -> Result<
 /// Takes a request of the session `fd`: drops what it says that its client has. Returns the answer, if there is output
 /// for it already.
 fn take(server: &mut Server, fd: Fd, request: &Request<'_>) -> Result<Option<Response>, NotTaken> {
-    let cursor = request.query_param("cursor").and_then(|cursor| cursor.parse::<u64>().ok());
+    let cursor = request.query_param("cursor").and_then(|cursor| number::canonical::<u64>(&cursor));
     let cursor = cursor.ok_or(BAD_CURSOR)?;
     let acknowledged = server.acknowledged_output(fd).ok_or(UNKNOWN)?;
     // A lower cursor was acknowledged before and its messages are dropped; a higher one was never sent.

@@ -1,7 +1,6 @@
 //! From what is posted for a session to its handler.
 
 use crate::codec::http::{Refusal, Response};
-use crate::codec::ws::handshake;
 use crate::server::dispatch::{Dispatch, polling};
 use crate::session::Sessions;
 use crate::session::frame::Frame;
@@ -10,15 +9,18 @@ use crate::session::request::Request;
 
 impl Dispatch {
     pub(super) fn take_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
-        handshake::check_origin(&request.head, &self.server.sessions.policy(request.route).origins)?;
-        let response = match request.method() {
-            "OPTIONS" => Sessions::preflight(),
-            _ => match self.receive_post(request) {
-                Ok(()) => Response::new(204).header("Cache-Control", "no-store"),
-                Err(refused) => refused.response(),
-            },
+        self.server.sessions.check_origin(request.fd, &request.head, request.route)?;
+        let response = match self.receive_post(request) {
+            Ok(()) => Response::new(204).header("Cache-Control", "no-store"),
+            Err(refused) => refused.response(),
         };
         self.server.sessions.answer_post(request, response);
+        Ok(())
+    }
+
+    pub(super) fn take_preflight(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.server.sessions.check_origin(request.fd, &request.head, request.route)?;
+        self.server.sessions.answer_post(request, Sessions::preflight(&request.head));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::net::listener::{self, Listener};
 use crate::net::mailbox::{Mailbox, mailbox};
 use crate::net::reactor::{Reactor, WAKER};
 use crate::net::signals::Signals;
+use crate::net::stream::canonical;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
 use crate::server::dispatch::handlers::Handlers;
@@ -142,7 +143,9 @@ impl PreparedServer {
         let read_buffer_bytes = self.config.read_buffer_bytes;
         let connections =
             Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
-        let sessions = Sessions::new(connections, self.config, Formats::new(&self.framings), self.paths);
+        let mut sessions = Sessions::new(connections, self.config, Formats::new(&self.framings), self.paths);
+        let addresses = self.addresses.iter().map(|address| canonical(*address));
+        sessions.loopback_listeners = addresses.filter(|address| address.ip().is_loopback()).collect();
         let mut server = Server::new(sessions, self.handle);
         server.reread = self.reread;
         // A loop for clients only accepts no connections, so its bound means nothing.

@@ -1,6 +1,7 @@
 //! Recent messages of topics, for clients that reconnect: each message has an id that tells its place in its topic,
 //! and rings bound them by number, bytes and age, and all of them by bytes. Knows no connection.
 
+use crate::codec::number;
 use crate::codec::ws::Opcode;
 use crate::error::JoinError;
 use crate::session::message::Message;
@@ -295,7 +296,7 @@ impl Histories {
 /// The two parts of an id.
 pub(crate) fn parse(id: &str) -> Option<(&str, u64)> {
     let (epoch, number) = id.rsplit_once('-')?;
-    Some((epoch, number.parse().ok()?))
+    Some((epoch, number::canonical(number)?))
 }
 
 impl Ring {
@@ -481,8 +482,14 @@ mod tests {
         for others in ["other-1", "x-18446744073709551615", "@other-1", "x-1@other-1", "x-1@", "other-1@y"] {
             assert_eq!(kept.since("a", others, 0), texts(&["1"], false), "{others:?}");
         }
-        let past =
-            [format!("{epoch}-2"), format!("{epoch}-{}0", u64::MAX), format!("{own}9"), format!("{stamp}9")];
+        let past = [
+            format!("{epoch}-+1"),
+            format!("{epoch}-01"),
+            format!("{epoch}-2"),
+            format!("{epoch}-{}0", u64::MAX),
+            format!("{own}9"),
+            format!("{stamp}9"),
+        ];
         let nonsense = ["", "-", "7", "@", "@-", "@7", &epoch, &format!("{epoch}-"), &format!("@{server}-")];
         for made_up in past.iter().map(String::as_str).chain(nonsense) {
             assert_eq!(kept.since("a", made_up, 0), texts(&[], false), "{made_up:?}");
