@@ -78,8 +78,8 @@ pub enum Status {
     Closing,
 }
 
-/// What a server has refused since it started, by cause: a part of [`Stats`](crate::Stats). Each connection, request or message is
-/// counted once.
+/// What a server has refused since it started, by cause: a part of [`Stats`](crate::Stats). Each connection, request or
+/// message is counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -115,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Nothing that still comes counts: drops incomplete messages, and takes no more. Returns how much memory they took.
+    /// Drops incomplete messages and takes no more input. Returns how much memory they took.
     pub(crate) fn end_input(&mut self) -> usize {
         let held_bytes = self.held_bytes();
         match self {
@@ -427,7 +427,6 @@ pub(crate) struct Socketless {
     pub(crate) timeout_ms: u32,
     /// The connection whose request waits for output, or waited last.
     pub(crate) parked: Option<Fd>,
-    /// How many messages its client has acknowledged.
     pub(crate) acknowledged: u64,
     /// Units that were read out of the outbox and are not acknowledged yet.
     pub(crate) taken: Vec<u8>,
@@ -442,8 +441,7 @@ pub(crate) enum ClosePhase {
     Open,
     /// This side's close frame is queued or sent; the peer's is awaited.
     Sent,
-    /// Both close frames are sent, or there is no use in waiting for the peer's. The connection is still there, until
-    /// its output is sent and TCP is ended.
+    /// Nothing is awaited any more, but the connection is still there until its output is sent and TCP is ended.
     Done,
 }
 

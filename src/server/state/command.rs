@@ -68,8 +68,8 @@ use std::time::Duration;
 /// - These belong to the program that runs the server: [`builder`](crate::Server::builder),
 ///   [`config`](crate::Server::config), [`handle`](crate::Server::handle), [`execute`](crate::Server::execute).
 /// - Another command says the same: `Disconnect` is [`close`](crate::Server::close), `Connections`
-///   [`connections`](crate::Server::connections), `Topics` [`topics`](crate::Server::topics), `PushToUser` with `except`
-///   [`for_user`](crate::Server::for_user), and `ClientInfo` has [`remote_addr`](crate::Server::remote_addr).
+///   [`connections`](crate::Server::connections), `Topics` [`topics`](crate::Server::topics), `PushToUser` with
+///   `except` [`for_user`](crate::Server::for_user), and `ClientInfo` has [`remote_addr`](crate::Server::remote_addr).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
