@@ -112,8 +112,9 @@ impl Sessions {
             self.connections.tidy_note(fd);
         }
         if !keep_alive {
-            return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
+            self.finish(fd, CloseReason::without_frame(Side::Local, Cause::Requested));
         }
+        // Also after `finish`, which gives less: see `write_response_within`.
         self.connections.expire_in(fd, self.config.keep_alive_timeout);
     }
 
