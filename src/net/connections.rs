@@ -3,6 +3,8 @@
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
+use super::budget::Budget;
+use super::carried::Carried;
 use super::connection::{Connection, Flags, Life};
 use super::failure::io_failure;
 use super::forwarded::Forwarded;
@@ -36,15 +38,15 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) dirty: Vec<Fd>,
     /// Reaped in this turn.
     pub(super) dead: Vec<Fd>,
-    /// Read from again in the next turn.
-    pub(super) carried: Vec<Fd>,
-    /// Flushed again in the next turn.
-    pub(super) yielded: Vec<Fd>,
+    /// What is left for the next turn.
+    pub(super) carried: Carried,
+    /// How long this turn goes on.
+    pub(super) budget: Budget,
     /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
     /// Their sockets, which the poller knows under another fd, are registered anew in this turn.
     pub(super) taken_over: Vec<Fd>,
-    /// Output of this turn that is not flushed yet.
+    /// Output that is not flushed yet.
     pub(super) batch: Batch,
     /// Bytes held for incomplete messages and requests, as the app counts them.
     pub(crate) inbound_bytes: usize,
@@ -101,8 +103,8 @@ impl<S: SessionState> Connections<S> {
             rates: Vec::new(),
             dirty: Vec::new(),
             dead: Vec::new(),
-            carried: Vec::new(),
-            yielded: Vec::new(),
+            carried: Carried::default(),
+            budget: Budget::new(Instant::now, now),
             unwatched: Vec::new(),
             taken_over: Vec::new(),
             batch: Batch::default(),
@@ -165,6 +167,12 @@ impl<S: SessionState> Connections<S> {
         self.now
     }
 
+    /// Simulations have a clock of their own.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn set_clock(&mut self, clock: super::budget::Clock) {
+        self.budget = Budget::new(clock, self.now);
+    }
+
     /// Lets small simulations reach this limit too.
     #[cfg(test)]
     pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
@@ -215,9 +223,15 @@ impl<S: SessionState> Connections<S> {
             addresses: self.addresses.len(),
             outboxes: self.pool.in_use(),
             queued_bytes: self.pool.total().bytes + self.batch.len(),
-            pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
+            pending: self.dirty.len() + self.dead.len() + self.carried.len(),
             ending: self.rares.ending(),
         }
+    }
+
+    /// What the batch has, of which some may be written already.
+    #[cfg(test)]
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.batch.len()
     }
 
     /// Memory that the batch and the unused outboxes keep for the next turn.
@@ -418,23 +432,6 @@ impl<S: SessionState> Connections<S> {
 
     pub(crate) fn is_paused_by_protocol(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED_BY_PROTOCOL))
-    }
-
-    pub(super) fn carry(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::CARRIED) {
-            connection.flags.set(Flags::CARRIED);
-            self.carried.push(fd);
-        }
-    }
-
-    /// Continues writing in the next turn.
-    pub(super) fn yield_turn(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::YIELDED) {
-            connection.flags.set(Flags::YIELDED);
-            self.yielded.push(fd);
-        }
     }
 }
 

@@ -1,0 +1,165 @@
+//! How long a turn works on what has come: each connection has a share, and all together have an end. What is over then
+//! goes on in the next turn. The clock is looked at only after some work, because a look costs as much as a small
+//! message; where work takes long, it is looked at more often.
+
+use std::time::{Duration, Instant};
+
+/// A turn begins no more work on input after this time, and flushes no more after this time again.
+pub(crate) const TURN: Duration = Duration::from_millis(2);
+/// Input of one connection keeps a turn for this time, and then waits while others have theirs.
+pub(crate) const SHARE: Duration = Duration::from_micros(250);
+
+/// Looks are to be between a quarter of this and this apart.
+const LOOKS: Duration = Duration::from_micros(80);
+/// The most work between two looks.
+const STRIDE_MAX: u32 = 16;
+
+/// Where the time comes from. Simulations have their own.
+pub(crate) type Clock = fn() -> Instant;
+
+#[derive(Debug)]
+pub(crate) struct Budget {
+    clock: Clock,
+    looked: Instant,
+    /// Work since the last look: reads, messages, and what counts as so many.
+    work: u32,
+    /// How much work there may be between two looks.
+    stride: u32,
+    share_begun: Instant,
+    turn_ends: Instant,
+    /// The turn's time was over at the last look.
+    is_over: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(clock: Clock, now: Instant) -> Budget {
+        Budget { clock, looked: now, work: 0, stride: 1, share_begun: now, turn_ends: now, is_over: false }
+    }
+
+    pub(crate) fn begin(&mut self, now: Instant) {
+        (self.looked, self.share_begun, self.turn_ends) = (now, now, now + TURN);
+        self.is_over = false;
+    }
+
+    /// From now on the turn only writes, for some more time.
+    pub(crate) fn begin_flush(&mut self) {
+        (self.turn_ends, self.is_over) = (self.looked + TURN, false);
+    }
+
+    /// Another connection has its share from now on.
+    pub(crate) fn begin_share(&mut self) {
+        self.share_begun = self.looked;
+    }
+
+    /// Counts work that is worth so many messages.
+    pub(crate) fn charge(&mut self, work: usize) {
+        self.work = self.work.saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
+    }
+
+    /// Counts some work, and tells whether it is time to look at the clock.
+    #[inline(always)]
+    pub(crate) fn is_due(&mut self) -> bool {
+        self.work += 1;
+        self.work >= self.stride
+    }
+
+    /// Looks at the clock, and returns the time.
+    pub(crate) fn look(&mut self) -> Instant {
+        let now = (self.clock)();
+        let passed = now.saturating_duration_since(self.looked);
+        if passed > LOOKS {
+            self.stride = (self.stride / 2).max(1);
+        } else if passed < LOOKS / 4 {
+            self.stride = (self.stride * 2).min(STRIDE_MAX);
+        }
+        (self.looked, self.work) = (self.looked.max(now), 0);
+        self.is_over = self.looked >= self.turn_ends;
+        self.looked
+    }
+
+    /// Whether the connection's share is over, or the turn's time, as far as is known.
+    pub(crate) fn is_share_over(&self) -> bool {
+        self.is_over || self.looked - self.share_begun >= SHARE
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(crate) fn is_half_over(&self) -> bool {
+        self.looked + TURN / 2 >= self.turn_ends
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    fn clock() -> Instant {
+        NOW.get().expect("set before")
+    }
+
+    fn pass(time: Duration) {
+        NOW.set(Some(clock() + time));
+    }
+
+    fn budget() -> Budget {
+        NOW.set(Some(Instant::now()));
+        let mut budget = Budget::new(clock, clock());
+        budget.begin(clock());
+        budget.begin_share();
+        budget
+    }
+
+    /// How much work there is until the clock is looked at.
+    fn work(budget: &mut Budget) -> u32 {
+        (1..).find(|_| budget.is_due()).expect("it is due at some time")
+    }
+
+    #[test]
+    fn the_clock_is_looked_at_often_where_work_takes_long_and_seldom_where_it_does_not() {
+        let mut budget = budget();
+        for expected in [1, 2, 4, 8, 16, 16] {
+            assert_eq!(work(&mut budget), expected);
+            pass(Duration::from_micros(3));
+            budget.look();
+        }
+        for expected in [16, 8, 4, 2, 1, 1] {
+            assert_eq!(work(&mut budget), expected);
+            pass(LOOKS * 2);
+            budget.look();
+        }
+        for _ in 0..5 {
+            pass(LOOKS / 2);
+            budget.look();
+        }
+        assert_eq!(work(&mut budget), 1, "that is as it should be");
+        budget.charge(usize::MAX);
+        budget.look();
+        budget.charge(100);
+        assert!(budget.is_due());
+    }
+
+    #[test]
+    fn a_share_ends_before_the_turn_does() {
+        let mut budget = budget();
+        let mut shares = 0;
+        while !budget.is_over() {
+            budget.begin_share();
+            while !budget.is_share_over() {
+                pass(Duration::from_micros(50));
+                budget.look();
+            }
+            shares += 1;
+        }
+        assert_eq!(shares, TURN.as_micros() / SHARE.as_micros());
+        budget.begin(clock());
+        budget.begin_share();
+        assert!(!budget.is_over() && !budget.is_share_over());
+    }
+}
