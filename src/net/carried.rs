@@ -7,6 +7,9 @@ use super::rare::SessionState;
 use crate::fd::Fd;
 use std::collections::{HashMap, VecDeque};
 
+/// While more than this waits for a client to read it, what it asks for next waits too. Otherwise a client that only
+/// asks would fill its outbox.
+pub(crate) const UNREAD_MAX: usize = 64 << 10;
 /// Room in the list of those to flush that is kept.
 const UNFLUSHED_KEPT: usize = 1024;
 
@@ -72,17 +75,32 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Whether a connection has had its share of the turn. Then the `rest` of its input is kept, and comes again in the
+    /// Counts work that takes as long as so many messages.
+    pub(crate) fn charge(&mut self, work: usize) {
+        self.clock.charge(work);
+    }
+
+    /// Reads no further from a connection until it has taken what it was sent, if that is much.
+    pub(crate) fn wait_until_read(&mut self, fd: Fd) {
+        if self.open_mut(fd).is_some_and(|connection| connection.queued_bytes() > UNREAD_MAX) {
+            self.pause_until_drained(fd);
+            self.clock.charge(usize::MAX);
+        }
+    }
+
+    /// Whether a connection has had its share of the turn, or is not to be read now. Then the `rest` of its input is kept, and comes again in the
     /// next turn; unless there is no room for it, or it is not to come.
     #[inline(always)]
     pub(crate) fn puts_back(&mut self, fd: Fd, rest: &[u8]) -> bool {
-        self.budget.is_due() && self.put_back(fd, rest)
+        self.clock.is_due() && self.put_back(fd, rest)
     }
 
     #[inline(never)]
     fn put_back(&mut self, fd: Fd, rest: &[u8]) -> bool {
         self.look();
-        if !self.budget.is_share_over() || rest.len() > self.inbound_room() || self.open_mut(fd).is_none() {
+        let Some(connection) = self.open_mut(fd) else { return false };
+        let is_over = connection.flags.has(Flags::PAUSED_BY_PROTOCOL) || self.clock.is_share_over();
+        if !is_over || rest.len() > self.inbound_room() {
             return false;
         }
         let rest = rest.to_vec();
@@ -117,16 +135,16 @@ impl<S: SessionState> Connections<S> {
 
     /// Looks at the clock: what is done from now on is done at this time.
     pub(super) fn look(&mut self) {
-        let now = self.budget.look();
+        let now = self.clock.look();
         self.set_now(now);
     }
 
     /// Whether the turn's time was over when the clock was last looked at, which happens here if it is time for it.
     #[inline]
     pub(super) fn is_turn_over(&mut self) -> bool {
-        if self.budget.is_due() {
+        if self.clock.is_due() {
             self.look();
         }
-        self.budget.is_over()
+        self.clock.is_over()
     }
 }

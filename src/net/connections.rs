@@ -3,7 +3,6 @@
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
-use super::budget::Budget;
 use super::carried::Carried;
 use super::connection::{Connection, Flags, Life};
 use super::failure::io_failure;
@@ -15,6 +14,7 @@ use super::rare::{Rares, SessionState};
 use super::rate::{Meter, Rates};
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
+use super::turn_clock::TurnClock;
 use super::turns::TurnLengths;
 use super::wheel::{TICK, Wheel};
 use super::wire::FilterKey;
@@ -41,7 +41,7 @@ pub(crate) struct Connections<S: SessionState> {
     /// What is left for the next turn.
     pub(super) carried: Carried,
     /// How long this turn goes on.
-    pub(super) budget: Budget,
+    pub(super) clock: TurnClock,
     /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
     /// Their sockets, which the poller knows under another fd, are registered anew in this turn.
@@ -104,7 +104,7 @@ impl<S: SessionState> Connections<S> {
             dirty: Vec::new(),
             dead: Vec::new(),
             carried: Carried::default(),
-            budget: Budget::new(Instant::now, now),
+            clock: TurnClock::new(Instant::now, now),
             unwatched: Vec::new(),
             taken_over: Vec::new(),
             batch: Batch::default(),
@@ -169,8 +169,8 @@ impl<S: SessionState> Connections<S> {
 
     /// Simulations have a clock of their own.
     #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn set_clock(&mut self, clock: super::budget::Clock) {
-        self.budget = Budget::new(clock, self.now);
+    pub(crate) fn set_clock(&mut self, now: super::turn_clock::NowFn) {
+        self.clock = TurnClock::new(now, self.now);
     }
 
     /// Lets small simulations reach this limit too.

@@ -165,7 +165,7 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         connections.set_now(now);
         let now = connections.now();
-        connections.budget.begin(now);
+        connections.clock.begin(now);
         let accepted = connections.traffic.accepted;
         self.take_mail();
         let Carried { unread, served, yielded, .. } = &mut self.app.connections().carried;
@@ -186,7 +186,7 @@ impl<A: App> Reactor<A> {
         let are_all_in = self.are_all_in(accepted);
         self.expire(are_all_in);
         self.app.run_timers(now);
-        self.app.connections().budget.begin_flush();
+        self.app.connections().clock.begin_flush();
         let yielded = self.go_on_with(yielded, Self::write_on);
         self.app.connections().carried.yielded.splice(..0, yielded);
         self.settle();
@@ -217,7 +217,7 @@ impl<A: App> Reactor<A> {
             return connection.flags.set(Flags::MISSED);
         }
         let is_open = connection.life == Life::Open;
-        connections.budget.begin_share();
+        connections.clock.begin_share();
         if let Some(mut rest) = connections.take_rest(fd)
             && is_open
         {
@@ -266,7 +266,7 @@ impl<A: App> Reactor<A> {
             match is_over {
                 true => self.app.connections().leave_unread(fd),
                 false => {
-                    self.app.connections().budget.begin_share();
+                    self.app.connections().clock.begin_share();
                     self.read(fd);
                 }
             }
@@ -363,7 +363,7 @@ impl<A: App> Reactor<A> {
             // Cleared only here: a connection that is flushed earlier keeps its one place in the list.
             self.flush(fd, FlushFrom::Dirty);
             let connections = self.app.connections();
-            if connections.is_turn_over() || are_some_left && connections.budget.is_half_over() {
+            if connections.is_turn_over() || are_some_left && connections.clock.is_half_over() {
                 break;
             }
         }

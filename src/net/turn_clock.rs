@@ -14,12 +14,15 @@ const LOOKS: Duration = Duration::from_micros(80);
 /// The most work between two looks.
 const STRIDE_MAX: u32 = 16;
 
+/// Writing so many bytes takes as long as a message.
+const BYTES_OF_WORK: usize = 4 << 10;
+
 /// Where the time comes from. Simulations have their own.
-pub(crate) type Clock = fn() -> Instant;
+pub(crate) type NowFn = fn() -> Instant;
 
 #[derive(Debug)]
-pub(crate) struct Budget {
-    clock: Clock,
+pub(crate) struct TurnClock {
+    now: NowFn,
     looked: Instant,
     /// Work since the last look: reads, messages, and what counts as so many.
     work: u32,
@@ -31,9 +34,10 @@ pub(crate) struct Budget {
     is_over: bool,
 }
 
-impl Budget {
-    pub(crate) fn new(clock: Clock, now: Instant) -> Budget {
-        Budget { clock, looked: now, work: 0, stride: 1, share_begun: now, turn_ends: now, is_over: false }
+impl TurnClock {
+    pub(crate) fn new(now: NowFn, begun: Instant) -> TurnClock {
+        let (looked, share_begun, turn_ends) = (begun, begun, begun);
+        TurnClock { now, looked, work: 0, stride: 1, share_begun, turn_ends, is_over: false }
     }
 
     pub(crate) fn begin(&mut self, now: Instant) {
@@ -56,6 +60,11 @@ impl Budget {
         self.work = self.work.saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
     }
 
+    /// Counts bytes that were written, or copied to be written.
+    pub(crate) fn charge_bytes(&mut self, len: usize) {
+        self.charge(len / BYTES_OF_WORK);
+    }
+
     /// Counts some work, and tells whether it is time to look at the clock.
     #[inline(always)]
     pub(crate) fn is_due(&mut self) -> bool {
@@ -65,7 +74,7 @@ impl Budget {
 
     /// Looks at the clock, and returns the time.
     pub(crate) fn look(&mut self) -> Instant {
-        let now = (self.clock)();
+        let now = (self.now)();
         let passed = now.saturating_duration_since(self.looked);
         if passed > LOOKS {
             self.stride = (self.stride / 2).max(1);
@@ -100,66 +109,66 @@ mod tests {
         static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     }
 
-    fn clock() -> Instant {
+    fn now() -> Instant {
         NOW.get().expect("set before")
     }
 
     fn pass(time: Duration) {
-        NOW.set(Some(clock() + time));
+        NOW.set(Some(now() + time));
     }
 
-    fn budget() -> Budget {
+    fn begun() -> TurnClock {
         NOW.set(Some(Instant::now()));
-        let mut budget = Budget::new(clock, clock());
-        budget.begin(clock());
-        budget.begin_share();
-        budget
+        let mut clock = TurnClock::new(now, now());
+        clock.begin(now());
+        clock.begin_share();
+        clock
     }
 
     /// How much work there is until the clock is looked at.
-    fn work(budget: &mut Budget) -> u32 {
-        (1..).find(|_| budget.is_due()).expect("it is due at some time")
+    fn work(clock: &mut TurnClock) -> u32 {
+        (1..).find(|_| clock.is_due()).expect("it is due at some time")
     }
 
     #[test]
     fn the_clock_is_looked_at_often_where_work_takes_long_and_seldom_where_it_does_not() {
-        let mut budget = budget();
+        let mut clock = begun();
         for expected in [1, 2, 4, 8, 16, 16] {
-            assert_eq!(work(&mut budget), expected);
+            assert_eq!(work(&mut clock), expected);
             pass(Duration::from_micros(3));
-            budget.look();
+            clock.look();
         }
         for expected in [16, 8, 4, 2, 1, 1] {
-            assert_eq!(work(&mut budget), expected);
+            assert_eq!(work(&mut clock), expected);
             pass(LOOKS * 2);
-            budget.look();
+            clock.look();
         }
         for _ in 0..5 {
             pass(LOOKS / 2);
-            budget.look();
+            clock.look();
         }
-        assert_eq!(work(&mut budget), 1, "that is as it should be");
-        budget.charge(usize::MAX);
-        budget.look();
-        budget.charge(100);
-        assert!(budget.is_due());
+        assert_eq!(work(&mut clock), 1, "that is as it should be");
+        clock.charge(usize::MAX);
+        clock.look();
+        clock.charge(100);
+        assert!(clock.is_due());
     }
 
     #[test]
     fn a_share_ends_before_the_turn_does() {
-        let mut budget = budget();
+        let mut clock = begun();
         let mut shares = 0;
-        while !budget.is_over() {
-            budget.begin_share();
-            while !budget.is_share_over() {
+        while !clock.is_over() {
+            clock.begin_share();
+            while !clock.is_share_over() {
                 pass(Duration::from_micros(50));
-                budget.look();
+                clock.look();
             }
             shares += 1;
         }
         assert_eq!(shares, TURN.as_micros() / SHARE.as_micros());
-        budget.begin(clock());
-        budget.begin_share();
-        assert!(!budget.is_over() && !budget.is_share_over());
+        clock.begin(now());
+        clock.begin_share();
+        assert!(!clock.is_over() && !clock.is_share_over());
     }
 }
