@@ -38,6 +38,7 @@ thread_local! {
 }
 
 /// Sets the clock that a simulated server looks at during a turn, and how far each look moves it on.
+#[cfg(test)]
 pub(crate) fn set_clock(now: Instant, step: Duration) {
     CLOCK.set(Some((now, step)));
 }

@@ -51,6 +51,10 @@ impl<A: App> Reactor<A> {
     /// Adds a new connection to the table, or refuses it.
     pub(crate) fn admit(&mut self, stream: Stream, listener: u16, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
+        #[cfg(any(test, feature = "sim"))]
+        if let Stream::Sim(_) = stream {
+            connections.clock.set(crate::sim::clock);
+        }
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {
             connections.turn_away(fd);

@@ -167,10 +167,10 @@ impl<S: SessionState> Connections<S> {
         self.now
     }
 
-    /// Simulations have a clock of their own.
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn set_clock(&mut self, now: super::turn_clock::NowFn) {
-        self.clock = TurnClock::new(now, self.now);
+    /// Lets tests know when the clock is looked at.
+    #[cfg(test)]
+    pub(crate) fn look_after_each_message(&mut self) {
+        self.clock.look_after_each_message();
     }
 
     /// Lets small simulations reach this limit too.

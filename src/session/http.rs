@@ -7,7 +7,7 @@ use crate::codec::http::{BadRequest, Refusal, Response};
 use crate::codec::ws::handshake;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
-use crate::net::carried::UNREAD_MAX;
+use crate::net::carrying::UNREAD_MAX;
 use crate::net::connection::Flags;
 use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;

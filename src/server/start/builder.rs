@@ -24,8 +24,6 @@ use crate::session::request::{Handshake, Reply, Request};
 use std::any::Any;
 use std::fmt;
 use std::io;
-#[cfg(any(test, feature = "sim"))]
-use std::time::{Duration, Instant};
 
 /// Collects where a server listens, its limits and its behaviour. [`run`](Builder::run), [`start`](Builder::start) or
 /// [`build`](Builder::build) then starts it.
@@ -270,10 +268,7 @@ impl Builder {
     /// A reactor without listeners, for simulated sockets.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn simulate(self) -> io::Result<Reactor<Dispatch>> {
-        let mut reactor = self.prepare_unbound()?.reactor()?;
-        crate::sim::set_clock(Instant::now(), Duration::ZERO);
-        crate::net::App::connections(&mut reactor.app).set_clock(crate::sim::clock);
-        Ok(reactor)
+        self.prepare_unbound()?.reactor()
     }
 
     /// The same, with raw TCP of these framings.
