@@ -77,7 +77,8 @@ impl TurnClock {
 
     /// Counts work that is worth so many messages.
     pub(crate) fn charge(&mut self, work: usize) {
-        self.work += work.min(self.stride as usize) as u32;
+        // More makes no difference.
+        self.work = (self.work + work.min(STRIDE_MAX as usize) as u32).min(2 * STRIDE_MAX);
     }
 
     /// Counts bytes that were written, or copied to be written.
