@@ -77,9 +77,10 @@ pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut SimWire) -> T) -> T {
     WIRES.with_borrow_mut(|wires| look(&mut wires[number as usize]))
 }
 
-/// Removes all wires of this thread, before the next run.
+/// Removes all wires of this thread, before the next run. Its clock stands still from now on.
 pub(crate) fn forget_all() {
     WIRES.with_borrow_mut(Vec::clear);
+    CLOCK.set(Some((Instant::now(), Duration::ZERO)));
 }
 
 impl SimStream {

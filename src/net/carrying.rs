@@ -4,6 +4,7 @@ use super::carried::UNFLUSHED_KEPT;
 use super::connection::Flags;
 use super::connections::Connections;
 use super::rare::SessionState;
+use super::turn_clock::STALL;
 use crate::fd::Fd;
 
 /// While more than this waits for a client to read it, what it asks for next waits too. Otherwise a client that only
@@ -113,7 +114,7 @@ impl<S: SessionState> Connections<S> {
     /// Looks at the clock: what is done from now on is done at this time.
     pub(super) fn look(&mut self) {
         let now = self.clock.look();
-        self.set_now(now);
+        self.go_on_to(now, STALL);
     }
 
     /// Whether the turn's time was over when the clock was last looked at, which happens here if it is time for it.

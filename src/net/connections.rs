@@ -62,6 +62,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(crate) with_output: Vec<Fd>,
     pub(crate) turns: TurnLengths,
     pub(crate) traffic: Traffic,
+    began: Instant,
+    /// Ticks are counted from here. It moves on by the time that counts for no deadline.
     start: Instant,
     now: Instant,
     /// The tick of `now`, which each read notes.
@@ -118,6 +120,7 @@ impl<S: SessionState> Connections<S> {
             turns: TurnLengths::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
+            began: now,
             start: now.checked_sub(TICK).unwrap_or(now),
             now,
             tick_now: u32::from(now.checked_sub(TICK).is_some()),
@@ -126,7 +129,7 @@ impl<S: SessionState> Connections<S> {
 
     /// Puts a new connection in; `None` if the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
-        let now = self.tick_now;
+        let (now, accepted) = (self.tick_now, ticks(self.now.saturating_duration_since(self.began)));
         let is_socketless = matches!(stream, Stream::Socketless);
         let fd = self.table.insert(|generation| Connection {
             generation,
@@ -134,7 +137,7 @@ impl<S: SessionState> Connections<S> {
             outbox: None,
             session: S::default(),
             span: Span::default(),
-            accepted: now,
+            accepted,
             heard: now,
             address: 0,
             meter: Meter::default(),
@@ -185,9 +188,19 @@ impl<S: SessionState> Connections<S> {
         self.tick_now = self.tick(self.now);
     }
 
+    /// Time goes on to `now`. What is more than `most` of it counts for no deadline: the loop did not attend to anybody.
+    pub(super) fn go_on_to(&mut self, now: Instant, most: Duration) {
+        self.start += now.saturating_duration_since(self.now).saturating_sub(most);
+        self.set_now(now);
+    }
+
     pub(super) fn tick(&self, at: Instant) -> u32 {
-        let ticks = at.saturating_duration_since(self.start).as_millis() / TICK.as_millis();
-        u32::try_from(ticks).unwrap_or(u32::MAX)
+        ticks(at.saturating_duration_since(self.start))
+    }
+
+    /// When a connection was accepted.
+    pub(crate) fn accepted_at(&self, connection: &Connection<S>) -> Instant {
+        self.began + TICK * connection.accepted
     }
 
     pub(crate) fn tick_now(&self) -> u32 {
@@ -433,6 +446,10 @@ impl<S: SessionState> Connections<S> {
     pub(crate) fn is_paused_by_protocol(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED_BY_PROTOCOL))
     }
+}
+
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Puts a connection on the list of those to flush, once.

@@ -10,6 +10,7 @@ use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
+use super::turn_clock::STALL;
 use super::wire::Wire;
 use super::{App, AppPhase};
 use crate::fd::Fd;
@@ -99,6 +100,7 @@ impl<A: App> Reactor<A> {
     /// Waits for something to do, for at most `timeout`, and does one turn of it.
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let asked = Instant::now();
+        self.app.connections().go_on_to(asked, STALL);
         let own = self.next_wake_up(asked);
         let timeout = match (own, timeout) {
             (Some(own), Some(asked)) => Some(own.min(asked)),
@@ -107,6 +109,9 @@ impl<A: App> Reactor<A> {
         let mut events = self.events.take().expect("put back below");
         let polled = self.poll.poll(&mut events, timeout);
         let now = Instant::now();
+        self.app
+            .connections()
+            .go_on_to(now, timeout.map_or(Duration::MAX, |timeout| timeout.saturating_add(STALL)));
         match polled {
             Ok(()) => self.turn_since(
                 asked,

@@ -9,6 +9,10 @@ pub(crate) const TURN: Duration = Duration::from_millis(2);
 /// Input of one connection keeps a turn for this time, and then waits while others have theirs.
 pub(crate) const SHARE: Duration = Duration::from_micros(250);
 
+/// Work that takes longer than this without a look, or a process that is stopped for longer, is no time in which a peer
+/// could have been heard.
+pub(crate) const STALL: Duration = Duration::from_millis(100);
+
 /// Looks are to be between a quarter of this and this apart.
 const LOOKS: Duration = Duration::from_micros(80);
 /// The most work between two looks.

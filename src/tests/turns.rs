@@ -46,7 +46,7 @@ fn open(count: usize, configure: impl FnOnce(&mut Config)) -> World {
         sim::pass(SHARE);
         Response::text(200, request.path().to_owned())
     });
-    let mut reactor = builder.simulate().expect("a valid configuration");
+    let mut reactor = builder.on_subscribe(|_, _| true).simulate().expect("a valid configuration");
     reactor.app.connections().look_after_each_message();
     let mut world = World { reactor, clients: Vec::new(), heard, now: Instant::now() };
     for _ in 0..count {
@@ -368,4 +368,58 @@ fn a_fan_out_goes_on_in_the_next_turns_while_others_are_served() {
     assert_eq!(world.take_written(newcomer), text("two"));
     let usage = world.server().usage();
     assert_eq!((usage.queued_bytes, usage.outboxes), (0, 0));
+}
+
+#[test]
+fn time_in_which_the_loop_attended_to_nobody_counts_for_no_deadline() {
+    let mut world = open(3, configure);
+    until_pinged(&mut world);
+    let pong = wire(world.clients[1].1, |wire| std::mem::take(&mut wire.readable));
+    wire(world.clients[2].1, |wire| wire.readable.clear());
+    // A callback takes a minute, and the pong comes after that.
+    world.say(0, &["60000000"]);
+    world.turn_with(&[0]);
+    for _ in 0..5 {
+        world.now += Duration::from_secs(1);
+        world.turn_with(&[]);
+    }
+    assert_eq!(world.server().usage().websockets, 3);
+    world.send(1, &Vec::from(pong));
+    world.turn_with(&[1]);
+    world.now += Duration::from_secs(11);
+    world.turn_with(&[]);
+    world.settle();
+    assert_eq!(world.server().usage().websockets, 2, "the third had its 15 s");
+}
+
+/// Somebody asks to be in a topic again and again, each time for all that its history has, and reads nothing.
+#[test]
+fn what_was_missed_is_read_before_the_next_command_is_taken() {
+    let mut world = open(1, |_| {});
+    world.server().keep_history("news", crate::History::default()).expect("room");
+    for _ in 0..100 {
+        world.server().publish("news", vec![7; 1_000].as_slice()).send();
+    }
+    let client = world.connect();
+    let head = String::from_utf8_lossy(HANDSHAKE);
+    world.send(client, head.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: swio.1\r\n\r\n").as_bytes());
+    world.turn_with(&[client]);
+    world.settle();
+    wire(world.clients[client].1, |wire| wire.room = 0);
+    let commands = ["swio=subscribe&topic=news&last-event-id=a-0", "swio=unsubscribe&topic=news"].repeat(3);
+    world.say(client, &commands);
+    world.turn_with(&[client]);
+    world.settle();
+    let queued = world.server().usage().queued_bytes;
+    assert!((100_000..150_000).contains(&queued), "{queued}");
+    assert_eq!(world.server().member_count("news"), 1, "it is in, and was not taken out yet");
+    for count in 1..=3 {
+        world.take_written(client);
+        wire(world.clients[client].1, |wire| wire.room = queued);
+        let writable = Ready { writable: true, ..world.ready(client) };
+        world.reactor.turn(world.now, [writable].into_iter());
+        world.settle();
+        assert_eq!(world.server().member_count("news"), usize::from(count < 3), "{count}");
+    }
+    assert_eq!(world.server().usage().inbound_bytes, 0);
 }
