@@ -261,7 +261,7 @@ impl Deadlines {
 
     /// Moves on to this tick and adds those whose deadline has come.
     pub fn advance(&mut self, now: u32, expired: &mut Vec<u32>) {
-        self.0.advance(now, expired);
+        self.0.advance(now, usize::MAX, expired);
     }
 }
 

@@ -2,9 +2,10 @@
 //! decides how much can be read and written, and when. Only for tests and benchmarks.
 
 use crate::fd::Fd;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _};
+use std::time::{Duration, Instant};
 
 /// The server's end: the number of a [`SimWire`] of this thread, so that it is as small as a real socket.
 #[derive(Debug)]
@@ -31,7 +32,35 @@ pub(crate) struct SimWire {
 }
 
 thread_local! {
+    /// The clock of simulated turns, and how far each look at it moves it on.
+    static CLOCK: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     static WIRES: RefCell<Vec<SimWire>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the clock that a simulated server looks at during a turn, and how far each look moves it on.
+#[cfg(test)]
+pub(crate) fn set_clock(now: Instant, step: Duration) {
+    CLOCK.set(Some((now, step)));
+}
+
+/// Looks at that clock. It stands where it was set.
+pub(crate) fn clock() -> Instant {
+    let (now, step) = CLOCK.get().unwrap_or_else(|| (Instant::now(), Duration::ZERO));
+    CLOCK.set(Some((now + step, step)));
+    now + step
+}
+
+/// What that clock shows, without a look of the server's.
+#[cfg(test)]
+pub(crate) fn clock_shows() -> Instant {
+    CLOCK.get().expect("set before").0
+}
+
+/// Lets time pass on that clock, as a callback may that takes long.
+#[cfg(test)]
+pub(crate) fn pass(time: Duration) {
+    let (now, step) = CLOCK.get().expect("set before");
+    CLOCK.set(Some((now + time, step)));
 }
 
 /// Makes a socket: the server's end, and the number of its wire.
@@ -48,9 +77,10 @@ pub(crate) fn wire<T>(number: u32, look: impl FnOnce(&mut SimWire) -> T) -> T {
     WIRES.with_borrow_mut(|wires| look(&mut wires[number as usize]))
 }
 
-/// Removes all wires of this thread, before the next run.
+/// Removes all wires of this thread, before the next run. Its clock stands still from now on.
 pub(crate) fn forget_all() {
     WIRES.with_borrow_mut(Vec::clear);
+    CLOCK.set(Some((Instant::now(), Duration::ZERO)));
 }
 
 impl SimStream {

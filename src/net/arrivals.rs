@@ -14,18 +14,25 @@ use std::time::Instant;
 /// How many connections at a time are told that they are refused; any more are just closed.
 const TURNED_AWAY_MAX: usize = 32;
 
+/// So many are accepted however long a turn has taken: whoever is here must not shut others out.
+const ACCEPTED_ANYWAY: u32 = 16;
+
 impl<A: App> Reactor<A> {
     pub(super) fn accept_from_all(&mut self, now: Instant) {
         if self.app.phase() != AppPhase::Serving {
             self.listeners.clear();
         }
         for number in 0..self.listeners.len() {
-            let mut budget = self.app.connections().limits.accepts_per_turn_max;
+            let most = self.app.connections().limits.accepts_per_turn_max;
+            let mut count = 0;
             let listener = &mut self.listeners[number];
             listener.retry_at = listener.retry_at.filter(|at| *at > now);
-            while self.listeners[number].is_pending && self.listeners[number].retry_at.is_none() && budget > 0
+            while self.listeners[number].is_pending
+                && self.listeners[number].retry_at.is_none()
+                && count < most
+                && (count < ACCEPTED_ANYWAY || !self.app.connections().is_turn_over())
             {
-                budget -= 1;
+                count += 1;
                 match self.listeners[number].accept(now) {
                     Accepted::Stream(stream, address) => {
                         let listener = self.listeners[number].number;
@@ -44,6 +51,10 @@ impl<A: App> Reactor<A> {
     /// Adds a new connection to the table, or refuses it.
     pub(crate) fn admit(&mut self, stream: Stream, listener: u16, address: Option<std::net::IpAddr>) {
         let connections = self.app.connections();
+        #[cfg(any(test, feature = "sim"))]
+        if let Stream::Sim(_) = stream {
+            connections.clock.set(crate::sim::clock);
+        }
         let Some((fd, admission)) = connections.take_in(stream, address) else { return };
         if admission != Admission::Welcome {
             connections.turn_away(fd);

@@ -18,7 +18,7 @@ pub(crate) struct Connection<S> {
     pub(crate) session: S,
     /// Output of this turn that is not flushed yet. Always empty when there is an outbox.
     pub(crate) span: Span,
-    /// When it was accepted, in ticks.
+    /// When it was accepted, in ticks since the start of all, whatever counts for deadlines.
     pub(crate) accepted: u32,
     /// When the peer last sent something, in ticks.
     pub(crate) heard: u32,

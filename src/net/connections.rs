@@ -3,6 +3,7 @@
 
 use super::addresses::Addresses;
 use super::batch::{Batch, Span};
+use super::carried::Carried;
 use super::connection::{Connection, Flags, Life};
 use super::failure::io_failure;
 use super::forwarded::Forwarded;
@@ -13,6 +14,7 @@ use super::rare::{Rares, SessionState};
 use super::rate::{Meter, Rates};
 use super::stream::Stream;
 use super::table::{RESERVED_MAX, Table};
+use super::turn_clock::TurnClock;
 use super::turns::TurnLengths;
 use super::wheel::{TICK, Wheel};
 use super::wire::FilterKey;
@@ -36,15 +38,15 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) dirty: Vec<Fd>,
     /// Reaped in this turn.
     pub(super) dead: Vec<Fd>,
-    /// Read from again in the next turn.
-    pub(super) carried: Vec<Fd>,
-    /// Flushed again in the next turn.
-    pub(super) yielded: Vec<Fd>,
+    /// What is left for the next turn.
+    pub(super) carried: Carried,
+    /// How long this turn goes on.
+    pub(super) clock: TurnClock,
     /// Registered with the poller in this turn.
     pub(super) unwatched: Vec<Fd>,
     /// Their sockets, which the poller knows under another fd, are registered anew in this turn.
     pub(super) taken_over: Vec<Fd>,
-    /// Output of this turn that is not flushed yet.
+    /// Output that is not flushed yet.
     pub(super) batch: Batch,
     /// Bytes held for incomplete messages and requests, as the app counts them.
     pub(crate) inbound_bytes: usize,
@@ -60,6 +62,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(crate) with_output: Vec<Fd>,
     pub(crate) turns: TurnLengths,
     pub(crate) traffic: Traffic,
+    began: Instant,
+    /// Ticks are counted from here. It moves on by the time that counts for no deadline.
     start: Instant,
     now: Instant,
     /// The tick of `now`, which each read notes.
@@ -101,8 +105,8 @@ impl<S: SessionState> Connections<S> {
             rates: Vec::new(),
             dirty: Vec::new(),
             dead: Vec::new(),
-            carried: Vec::new(),
-            yielded: Vec::new(),
+            carried: Carried::default(),
+            clock: TurnClock::new(Instant::now, now),
             unwatched: Vec::new(),
             taken_over: Vec::new(),
             batch: Batch::default(),
@@ -116,6 +120,7 @@ impl<S: SessionState> Connections<S> {
             turns: TurnLengths::default(),
             traffic: Traffic::default(),
             // Tick 0 means "none" to the wheel, so time begins one tick earlier.
+            began: now,
             start: now.checked_sub(TICK).unwrap_or(now),
             now,
             tick_now: u32::from(now.checked_sub(TICK).is_some()),
@@ -124,7 +129,7 @@ impl<S: SessionState> Connections<S> {
 
     /// Puts a new connection in; `None` if the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
-        let now = self.tick_now;
+        let (now, accepted) = (self.tick_now, ticks(self.now.saturating_duration_since(self.began)));
         let is_socketless = matches!(stream, Stream::Socketless);
         let fd = self.table.insert(|generation| Connection {
             generation,
@@ -132,7 +137,7 @@ impl<S: SessionState> Connections<S> {
             outbox: None,
             session: S::default(),
             span: Span::default(),
-            accepted: now,
+            accepted,
             heard: now,
             address: 0,
             meter: Meter::default(),
@@ -165,6 +170,12 @@ impl<S: SessionState> Connections<S> {
         self.now
     }
 
+    /// Lets tests know when the clock is looked at.
+    #[cfg(test)]
+    pub(crate) fn look_after_each_message(&mut self) {
+        self.clock.look_after_each_message();
+    }
+
     /// Lets small simulations reach this limit too.
     #[cfg(test)]
     pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
@@ -177,9 +188,19 @@ impl<S: SessionState> Connections<S> {
         self.tick_now = self.tick(self.now);
     }
 
+    /// Time goes on to `now`. What is more than `most` of it counts for no deadline: the loop did not attend to anybody.
+    pub(super) fn go_on_to(&mut self, now: Instant, most: Duration) {
+        self.start += now.saturating_duration_since(self.now).saturating_sub(most);
+        self.set_now(now);
+    }
+
     pub(super) fn tick(&self, at: Instant) -> u32 {
-        let ticks = at.saturating_duration_since(self.start).as_millis() / TICK.as_millis();
-        u32::try_from(ticks).unwrap_or(u32::MAX)
+        ticks(at.saturating_duration_since(self.start))
+    }
+
+    /// When a connection was accepted.
+    pub(crate) fn accepted_at(&self, connection: &Connection<S>) -> Instant {
+        self.began + TICK * connection.accepted
     }
 
     pub(crate) fn tick_now(&self) -> u32 {
@@ -215,9 +236,15 @@ impl<S: SessionState> Connections<S> {
             addresses: self.addresses.len(),
             outboxes: self.pool.in_use(),
             queued_bytes: self.pool.total().bytes + self.batch.len(),
-            pending: self.dirty.len() + self.dead.len() + self.carried.len() + self.yielded.len(),
+            pending: self.dirty.len() + self.dead.len() + self.carried.len(),
             ending: self.rares.ending(),
         }
+    }
+
+    /// What the batch has, of which some may be written already.
+    #[cfg(test)]
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.batch.len()
     }
 
     /// Memory that the batch and the unused outboxes keep for the next turn.
@@ -419,23 +446,10 @@ impl<S: SessionState> Connections<S> {
     pub(crate) fn is_paused_by_protocol(&self, fd: Fd) -> bool {
         self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED_BY_PROTOCOL))
     }
+}
 
-    pub(super) fn carry(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::CARRIED) {
-            connection.flags.set(Flags::CARRIED);
-            self.carried.push(fd);
-        }
-    }
-
-    /// Continues writing in the next turn.
-    pub(super) fn yield_turn(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::YIELDED) {
-            connection.flags.set(Flags::YIELDED);
-            self.yielded.push(fd);
-        }
-    }
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Puts a connection on the list of those to flush, once.

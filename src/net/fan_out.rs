@@ -82,6 +82,8 @@ struct Current {
     span: Span,
 }
 
+/// Queueing for so many takes as long as a message.
+const QUEUED_OF_WORK: usize = 16;
 const NO_FORM: u16 = 1 << 8;
 /// More than a span may have, and little enough that a span's length can be added.
 const NOT_BATCHED: usize = usize::MAX / 2;
@@ -135,6 +137,7 @@ impl<S: SessionState> Connections<S> {
                 },
             }
         }
+        self.clock.charge(result.queued / QUEUED_OF_WORK);
         result
     }
 

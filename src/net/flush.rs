@@ -58,6 +58,7 @@ impl<S: SessionState> Connections<S> {
                 Ok(more) => {
                     written += more;
                     self.traffic.bytes_sent += more as u64;
+                    self.clock.charge_bytes(more);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     is_blocked = true;
@@ -152,6 +153,7 @@ impl<S: SessionState> Connections<S> {
         let after = outbox.size();
         self.pool.changed(before, after);
         self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
+        self.clock.charge_bytes(before.bytes - after.bytes);
         if after.bytes < before.bytes {
             connection.flags.set(Flags::PROGRESSED);
         }

@@ -26,6 +26,8 @@ const SLICES: usize = 64;
 /// Writes to one socket before the others get their turn. Without this, a peer that reads as fast as the kernel takes
 /// bytes could block the loop for the whole of its outbox.
 pub(crate) const WRITES_PER_FLUSH: usize = 16;
+/// And bytes.
+pub(crate) const BYTES_PER_FLUSH: usize = 1 << 20;
 
 /// What a run costs in addition to its bytes: its place in the queue, which may have twice the room it needs, the
 /// allocator's overhead, and its key.
@@ -338,8 +340,9 @@ impl Outbox {
 
     /// Writes until everything is written or the socket takes no more.
     pub(super) fn flush(&mut self, mut wire: Wire<'_>) -> io::Result<Flushed> {
+        let mut left = BYTES_PER_FLUSH;
         for _ in 0..WRITES_PER_FLUSH {
-            let written = match self.write_once(&mut wire) {
+            let written = match self.write_once(&mut wire, left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -355,19 +358,28 @@ impl Outbox {
             if self.bytes == 0 {
                 return Ok(Flushed::Drained);
             }
+            left = left.saturating_sub(written);
+            if left == 0 {
+                break;
+            }
         }
         Ok(Flushed::Yielded)
     }
 
-    fn write_once(&self, wire: &mut Wire<'_>) -> io::Result<usize> {
+    /// Writes up to `most` bytes.
+    fn write_once(&self, wire: &mut Wire<'_>, most: usize) -> io::Result<usize> {
         let first = &self.runs[0].bytes()[self.written..];
-        if self.runs.len() == 1 {
-            return wire.write(first);
+        if self.runs.len() == 1 || first.len() >= most {
+            return wire.write(&first[..first.len().min(most)]);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
+        let (mut count, mut left) = (0, most);
         for (slice, bytes) in slices.iter_mut().zip(self.unwritten()) {
-            (*slice, count) = (IoSlice::new(bytes), count + 1);
+            if left == 0 {
+                break;
+            }
+            let bytes = &bytes[..bytes.len().min(left)];
+            (*slice, count, left) = (IoSlice::new(bytes), count + 1, left - bytes.len());
         }
         wire.write_vectored(&slices[..count])
     }

@@ -115,9 +115,10 @@ impl<S: SessionState> Connections<S> {
         if self.batch.len() + len <= self.limits.batch_bytes_max {
             return false;
         }
-        // Every connection that has a span is in this list.
-        for index in 0..self.dirty.len() {
-            let fd = self.dirty[index];
+        // Every connection that has a span is in one of these lists.
+        for index in 0..self.carried.unflushed.len() + self.dirty.len() {
+            let left = self.carried.unflushed.get(index);
+            let fd = left.copied().unwrap_or_else(|| self.dirty[index - self.carried.unflushed.len()]);
             if self.table.get(fd).is_some_and(|connection| !connection.span.is_empty()) {
                 self.write_out(fd, FlushFrom::Queueing);
             }

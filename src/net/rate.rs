@@ -56,6 +56,13 @@ impl Meter {
         is_within
     }
 
+    /// Takes what counts as so many messages, but no more than an eighth of the burst: it was asked for by a message
+    /// that was within the rate.
+    pub(crate) fn charge_messages(&mut self, count: u64, rates: &Rates) {
+        let share = count.saturating_mul(rates.message.into()).min(u64::from(MESSAGES_FULL) / 8);
+        self.set_messages((self.messages() + share as u32).min(MESSAGES_FULL));
+    }
+
     /// Takes the bytes of one read, which are at least a 65,536th of the burst: whether there was room for them.
     pub(crate) fn take_bytes(&mut self, len: usize, rates: &Rates) -> bool {
         let share = (len as u128 * u128::from(rates.byte)).div_ceil(1 << 32);
@@ -145,6 +152,15 @@ mod tests {
         assert!(!meter.take_messages(21, &rates) && !meter.take_messages(u32::MAX, &rates));
         assert!(!meter.take_bytes(2_001, &rates) && !meter.take_bytes(usize::MAX, &rates));
         assert_eq!(meter, Meter::default());
+        for _ in 0..7 {
+            meter.charge_messages(u64::MAX, &rates);
+        }
+        assert!(meter.take_messages(2, &rates) && !meter.take_messages(1, &rates));
+        meter.charge_messages(1, &rates);
+        meter.drain(u32::MAX, TICK);
+        meter.charge_messages(1, &rates);
+        assert!(meter.take_messages(19, &rates) && !meter.take_messages(1, &rates));
+        meter.drain(u32::MAX, TICK);
         assert!(meter.take_messages(20, &rates) && meter.take_bytes(2_000, &rates));
         assert!(!meter.take_messages(1, &rates) && !meter.take_bytes(1, &rates));
         meter.drain(u32::MAX, TICK);

@@ -1,19 +1,22 @@
 //! The event loop: poll, then a turn (mail, readiness, deadlines, timers, flush and reap), then sleep until the next
 //! of these is due. A turn gets the time and the readiness from outside, so that a test can control both.
 
+use super::carried::Carried;
 use super::connection::{Flags, Life};
 use super::failure::{connection_lost, io_failure};
 use super::flush::{FlushFrom, Written};
+use super::horizon::Horizon;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
 use super::stream::{SHORT_READ_DRAINS, Stream};
+use super::turn_clock::STALL;
 use super::wire::Wire;
 use super::{App, AppPhase};
-use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 /// Tokens with index 0 are not connections: this is the waker's; each listener has one above it.
@@ -25,6 +28,9 @@ const SIGNALS: Token = Token(0xffff_ffff << 32);
 fn listener_token(number: usize) -> Token {
     Token((number + 1) << 32)
 }
+
+/// The waker and the signals.
+const OTHER_SOURCES: usize = 2;
 
 /// Events taken from the kernel at a time.
 pub(crate) const EVENTS: usize = 1024;
@@ -46,12 +52,15 @@ pub(crate) struct Reactor<A: App> {
     pub(super) listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox<A::Mail>,
     signals: Option<Signals>,
+    pub(super) horizon: Horizon,
+    /// Deadlines that have passed and were not judged, because something was unread; and for how many turns.
+    pub(super) put_off: Vec<(Fd, u32)>,
     /// Shared by all connections: an idle one has no buffer.
     buffer: Vec<u8>,
     // Kept between turns only to reuse their memory.
     events: Option<Events>,
     mails: Vec<A::Mail>,
-    expired: Vec<u32>,
+    pub(super) expired: Vec<u32>,
 }
 
 impl<A: App> Reactor<A> {
@@ -75,6 +84,8 @@ impl<A: App> Reactor<A> {
             listeners,
             mailbox,
             signals,
+            horizon: Horizon::new(Instant::now()),
+            put_off: Vec::new(),
             buffer: vec![0; read_buffer_bytes],
             events: Some(Events::with_capacity(EVENTS)),
             mails: Vec::new(),
@@ -88,7 +99,9 @@ impl<A: App> Reactor<A> {
 
     /// Waits for something to do, for at most `timeout`, and does one turn of it.
     pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let own = self.next_wake_up(Instant::now());
+        let asked = Instant::now();
+        self.app.connections().go_on_to(asked, STALL);
+        let own = self.next_wake_up(asked);
         let timeout = match (own, timeout) {
             (Some(own), Some(asked)) => Some(own.min(asked)),
             (own, asked) => own.or(asked),
@@ -96,8 +109,12 @@ impl<A: App> Reactor<A> {
         let mut events = self.events.take().expect("put back below");
         let polled = self.poll.poll(&mut events, timeout);
         let now = Instant::now();
+        self.app
+            .connections()
+            .go_on_to(now, timeout.map_or(Duration::MAX, |timeout| timeout.saturating_add(STALL)));
         match polled {
-            Ok(()) => self.turn(
+            Ok(()) => self.turn_since(
+                asked,
                 now,
                 events.iter().map(|event| Ready {
                     token: event.token(),
@@ -114,7 +131,10 @@ impl<A: App> Reactor<A> {
             }
         }
         self.events = Some(events);
-        self.app.connections().turns.record(now.elapsed());
+        let length = now.elapsed();
+        if self.app.connections().turns.record(length) {
+            log::warn!("a turn of the loop took {length:?}, in which nobody else was served");
+        }
         Ok(())
     }
 
@@ -124,8 +144,7 @@ impl<A: App> Reactor<A> {
             return Some(Duration::ZERO);
         }
         let connections = self.app.connections();
-        if !connections.carried.is_empty() || !connections.yielded.is_empty() || !connections.dirty.is_empty()
-        {
+        if connections.carried.len() > 0 || !connections.dirty.is_empty() || !self.put_off.is_empty() {
             return Some(Duration::ZERO);
         }
         let mut next = connections.wheel.next_tick().map(|tick| connections.instant(tick));
@@ -141,37 +160,80 @@ impl<A: App> Reactor<A> {
     }
 
     /// Does one turn. `ready` may be stale or spurious: it is a hint, not a promise.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn turn(&mut self, now: Instant, ready: impl Iterator<Item = Ready>) {
-        self.app.connections().set_now(now);
-        let now = self.app.connections().now();
+        self.turn_since(now, now, ready);
+    }
+
+    /// Does one turn, where the poller was asked for what is `ready` at the time `asked`.
+    fn turn_since(&mut self, asked: Instant, now: Instant, ready: impl Iterator<Item = Ready>) {
+        let connections = self.app.connections();
+        connections.set_now(now);
+        let now = connections.now();
+        connections.clock.begin(now);
+        let accepted = connections.traffic.accepted;
         self.take_mail();
-        let carried = std::mem::take(&mut self.app.connections().carried);
-        let yielded = std::mem::take(&mut self.app.connections().yielded);
+        let Carried { unread, served, yielded, .. } = &mut self.app.connections().carried;
+        let (unread, served, yielded) = (take(unread), take(served), take(yielded));
+        let unread = self.go_on_with(unread, Self::read_on);
+        self.app.connections().carried.unread.splice(..0, unread);
+        let mut events = 0;
         for ready in ready {
+            events += 1;
             self.handle(ready);
         }
-        for fd in carried {
-            if let Some(connection) = self.app.connections().table.get_mut(fd)
-                && connection.flags.take(Flags::CARRIED)
-            {
-                self.read(fd);
-            }
-        }
-        for fd in yielded {
-            if let Some(connection) = self.app.connections().table.get_mut(fd)
-                && connection.flags.take(Flags::YIELDED)
-            {
-                self.flush(fd, FlushFrom::Elsewhere);
-            }
-        }
+        let served = self.go_on_with(served, Self::read_on);
+        // Those that had their share of this turn come after them.
+        self.app.connections().carried.served.splice(..0, served);
         self.accept_from_all(now);
-        self.expire(now);
+        let sources = self.app.connections().len() + self.listeners.len() + OTHER_SOURCES;
+        self.horizon.polled(asked, events, EVENTS, sources);
+        let are_all_in = self.are_all_in(accepted);
+        self.expire(are_all_in);
         self.app.run_timers(now);
+        self.app.connections().clock.begin_flush();
+        let yielded = self.go_on_with(yielded, Self::write_on);
+        self.app.connections().carried.yielded.splice(..0, yielded);
         self.settle();
     }
 
+    /// Goes on with these: one at least, as many as there is time for. Returns the others.
+    fn go_on_with(&mut self, mut fds: Vec<Fd>, go_on: fn(&mut Self, Fd)) -> Vec<Fd> {
+        let mut count = 0;
+        while let Some(&fd) = fds.get(count) {
+            count += 1;
+            go_on(self, fd);
+            if self.app.connections().is_turn_over() {
+                break;
+            }
+        }
+        fds.drain(..count);
+        fds
+    }
+
+    /// Works on what was put back, then reads.
+    fn read_on(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(connection) = connections.table.get_mut(fd) else { return };
+        if !connection.flags.take(Flags::CARRIED) {
+            return;
+        }
+        if connection.flags.has(Flags::PAUSED_BY_PROTOCOL) {
+            return connection.flags.set(Flags::MISSED);
+        }
+        let is_open = connection.life == Life::Open;
+        connections.clock.begin_share();
+        if let Some(mut rest) = connections.take_rest(fd)
+            && is_open
+        {
+            self.app.bytes(fd, &mut rest);
+            self.flush(fd, FlushFrom::Elsewhere);
+        }
+        self.read(fd);
+    }
+
     fn take_mail(&mut self) {
-        let mut mails = std::mem::take(&mut self.mails);
+        let mut mails = take(&mut self.mails);
         self.mailbox.take(&mut mails);
         for mail in mails.drain(..) {
             self.app.mail(mail);
@@ -189,8 +251,10 @@ impl<A: App> Reactor<A> {
             }
             return;
         };
+        let connections = self.app.connections();
+        let is_over = connections.is_turn_over();
         // Readiness of a connection that is gone finds nothing here.
-        let Some(connection) = self.app.connections().table.get_mut(fd) else { return };
+        let Some(connection) = connections.table.get_mut(fd) else { return };
         if ready.read_closed || ready.error {
             connection.flags.set(Flags::HUNG_UP);
         }
@@ -198,10 +262,19 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Connecting && !self.is_connected(fd) {
                 return;
             }
-            self.flush(fd, FlushFrom::Elsewhere);
+            match is_over {
+                true => self.app.connections().yield_turn(fd),
+                false => self.flush(fd, FlushFrom::Elsewhere),
+            }
         }
         if ready.readable || ready.read_closed || ready.error {
-            self.read(fd);
+            match is_over {
+                true => self.app.connections().leave_unread(fd),
+                false => {
+                    self.app.connections().clock.begin_share();
+                    self.read(fd);
+                }
+            }
         }
         if ready.error {
             self.app.connections().kill_if_failed(fd);
@@ -221,7 +294,8 @@ impl<A: App> Reactor<A> {
             let connections = self.app.connections();
             let heard = connections.tick_now();
             let Some(connection) = connections.table.get_mut(fd) else { return };
-            if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED) {
+            // One that is carried has its turn later, after what was put back.
+            if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED | Flags::CARRIED) {
                 return;
             }
             if connection.flags.has(Flags::PAUSED) {
@@ -275,16 +349,37 @@ impl<A: App> Reactor<A> {
         }
     }
 
+    /// Writes on after a share of the last turn.
+    fn write_on(&mut self, fd: Fd) {
+        if let Some(connection) = self.app.connections().table.get_mut(fd)
+            && connection.flags.take(Flags::YIELDED)
+        {
+            self.flush(fd, FlushFrom::Elsewhere);
+        }
+    }
+
+    /// Flushes what was queued in this turn, and what earlier ones had no time for: each has half of the time, if both
+    /// need it.
     fn flush_dirty(&mut self) {
+        let are_some_left = !self.app.connections().carried.unflushed.is_empty();
         let mut next = 0;
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
             // Cleared only here: a connection that is flushed earlier keeps its one place in the list.
             self.flush(fd, FlushFrom::Dirty);
+            let connections = self.app.connections();
+            if connections.is_turn_over() || are_some_left && connections.clock.is_half_over() {
+                break;
+            }
         }
-        let connections = self.app.connections();
-        connections.dirty.clear();
-        connections.batch.clear();
+        self.app.connections().leave_unflushed(next);
+        while let Some(fd) = self.app.connections().carried.unflushed.pop_front() {
+            self.flush(fd, FlushFrom::Dirty);
+            if self.app.connections().is_turn_over() {
+                break;
+            }
+        }
+        self.app.connections().clear_batch();
     }
 
     /// Writes what is queued for a connection and ends it if it is finishing.
@@ -311,36 +406,13 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    fn expire(&mut self, now: Instant) {
-        let mut expired = std::mem::take(&mut self.expired);
-        let connections = self.app.connections();
-        let tick = connections.tick(now);
-        connections.wheel.advance(tick, &mut expired);
-        connections.addresses.expire(connections.uptime());
-        for index in expired.drain(..) {
-            let connections = self.app.connections();
-            let Some((fd, connection)) = connections.table.at(index) else { continue };
-            let life = connection.life;
-            match life {
-                Life::Open => self.app.expired(fd),
-                Life::Connecting => {
-                    connections.kill(fd, CloseReason::without_frame(Side::Local, Cause::Timeout));
-                }
-                Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
-                Life::Finishing | Life::Lingering => connections.kill(fd, connection_lost()),
-                Life::Dead => {}
-            }
-        }
-        self.expired = expired;
-    }
-
     /// Flushes and reaps until neither causes more work: `on_close` may push, a flush may fail.
     fn settle(&mut self) {
         loop {
             self.app.run_deferred();
             self.watch_new();
             self.flush_dirty();
-            let dead = std::mem::take(&mut self.app.connections().dead);
+            let dead = take(&mut self.app.connections().dead);
             if dead.is_empty() {
                 return;
             }
@@ -363,6 +435,7 @@ impl<A: App> Reactor<A> {
             connections.pool.put(outbox);
         }
         connections.forwarded.set(fd.index(), None, 0);
+        connections.take_rest(fd);
         let (reason, note) = connections.take_rare(fd, connection.flags);
         connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);

@@ -46,6 +46,7 @@ impl<S: SessionState> Connections<S> {
         target.flags.take(Flags::BLOCKED);
         target.flags.set(flags);
         mark_dirty(fd, target, &mut self.dirty);
+        self.move_rest(from, fd);
         if is_carried {
             self.carry(fd);
         }

@@ -14,19 +14,31 @@ pub(crate) struct TurnLengths {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
     longest: Duration,
+    /// How many turns were too long since the last one that was told of.
+    untold: u32,
 }
+
+/// A turn that takes longer than this is worth telling.
+const LONG: Duration = Duration::from_secs(1);
+/// One of so many is told, after the first.
+const TOLD: u32 = 100;
 
 impl Default for TurnLengths {
     fn default() -> TurnLengths {
-        TurnLengths { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO }
+        TurnLengths { counts: Box::new([0; BUCKETS]), count: 0, longest: Duration::ZERO, untold: 0 }
     }
 }
 
 impl TurnLengths {
-    pub(crate) fn record(&mut self, length: Duration) {
+    /// Returns whether the turn was so long that somebody should be told.
+    pub(crate) fn record(&mut self, length: Duration) -> bool {
         self.counts[bucket(length)] += 1;
         self.count += 1;
         self.longest = self.longest.max(length);
+        let is_long = length >= LONG;
+        let is_told = is_long && self.untold == 0;
+        self.untold = (self.untold + u32::from(is_long)) % TOLD;
+        is_told
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -72,7 +72,7 @@ impl Wheel {
     }
 
     pub(crate) fn clear(&mut self, index: u32) {
-        if self.links.get(index as usize).is_some_and(|link| link.tick != NONE) {
+        if self.has(index) {
             self.unfile(index);
         }
     }
@@ -98,8 +98,14 @@ impl Wheel {
         ahead.map(|ahead| self.now + 1 + ahead as u32)
     }
 
-    /// Moves on to tick `now` and adds to `expired` the indices whose deadline has come; they have none then.
-    pub(crate) fn advance(&mut self, now: u32, expired: &mut Vec<u32>) {
+    /// Whether `index` has a deadline.
+    pub(crate) fn has(&self, index: u32) -> bool {
+        self.links.get(index as usize).is_some_and(|link| link.tick != NONE)
+    }
+
+    /// Moves on to tick `now` and adds to `expired` the indices whose deadline has come; they have none then. Stops
+    /// when there are `most` in it: the others come with the next call.
+    pub(crate) fn advance(&mut self, now: u32, most: usize, expired: &mut Vec<u32>) {
         while self.now < now {
             match self.next_tick() {
                 Some(tick) if tick <= now => self.now = tick,
@@ -111,6 +117,10 @@ impl Wheel {
             let slot = self.now as usize % SLOTS;
             let mut index = self.heads[slot];
             while index != NONE {
+                if expired.len() >= most {
+                    self.now -= 1;
+                    return;
+                }
                 let link = self.links[index as usize];
                 self.unfile(index);
                 // Against the tick that is asked for, not the slot's: after a jump of the clock all are due.
@@ -164,7 +174,7 @@ mod tests {
 
     fn advance(wheel: &mut Wheel, now: u32) -> Vec<u32> {
         let mut expired = Vec::new();
-        wheel.advance(now, &mut expired);
+        wheel.advance(now, usize::MAX, &mut expired);
         expired.sort_unstable();
         expired
     }
@@ -199,6 +209,28 @@ mod tests {
         assert_eq!(advance(&mut wheel, 100), []);
         wheel.set(3, 5);
         assert_eq!(advance(&mut wheel, 101), [3]);
+    }
+
+    #[test]
+    fn more_than_are_asked_for_come_with_the_next_calls() {
+        let mut wheel = Wheel::new(0);
+        (1..=10).for_each(|index| wheel.set(index, 10 + index % 3));
+        let mut all = Vec::new();
+        for count in [4, 4, 2, 0] {
+            assert_eq!(wheel.next_tick().is_some_and(|tick| tick <= 20), count > 0);
+            let mut expired = Vec::new();
+            wheel.advance(20, 4, &mut expired);
+            assert_eq!((expired.len(), wheel.len()), (count, 10 - all.len() - count));
+            all.extend(expired);
+            // One that was not told yet can move.
+            if all.len() == 8 {
+                let left = (1..=10).find(|index| wheel.has(*index)).expect("two are left");
+                wheel.set(left, 30);
+                wheel.set(left, 15);
+            }
+        }
+        all.sort_unstable();
+        assert!(all.into_iter().eq(1..=10));
     }
 
     /// A wheel against the plainest thing that does the same.

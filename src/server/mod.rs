@@ -77,6 +77,8 @@ pub struct Server {
     outgoing: Outgoing,
     histories: Histories,
     returning: Option<Returning>,
+    /// What clients were brought up to date with since this was last 0: messages, and KiB of them.
+    missed_work: usize,
     /// Topics that clients asked to be in, and were not answered yet.
     questions: Questions,
 }
@@ -178,6 +180,7 @@ impl Server {
             outgoing: Outgoing::default(),
             histories: Histories::default(),
             returning: None,
+            missed_work: 0,
             questions: Questions::default(),
         }
     }

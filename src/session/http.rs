@@ -7,6 +7,7 @@ use crate::codec::http::{BadRequest, Refusal, Response};
 use crate::codec::ws::handshake;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
+use crate::net::carrying::UNREAD_MAX;
 use crate::net::connection::Flags;
 use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
@@ -15,10 +16,6 @@ use crate::session::request::Request;
 use crate::session::route::Route;
 use crate::session::state::{Held, Http, Progress, Session};
 use std::borrow::Cow;
-
-/// While more than this waits for a client to read it, the client's next request waits too. Otherwise a client that
-/// only sends requests would fill the outbox.
-const UNREAD_ANSWERS_MAX: usize = 64 << 10;
 
 /// How the bytes of a connection are read.
 pub(crate) enum Speaks {
@@ -122,7 +119,7 @@ impl Sessions {
         if connection.flags.has(Flags::PAUSED_BY_USER) {
             return false;
         }
-        let is_unread = connection.queued_bytes() > UNREAD_ANSWERS_MAX;
+        let is_unread = connection.queued_bytes() > UNREAD_MAX;
         if is_unread {
             self.connections.pause_until_drained(fd);
         }

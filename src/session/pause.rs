@@ -46,9 +46,10 @@ impl Sessions {
         self.pause_of(fd).is_some_and(|pause| !pause.is_ending)
     }
 
-    /// How many bytes of a paused connection were read and not decoded.
+    /// The memory of what was read of a connection and not decoded: it is paused, or has had its share of the turn.
     pub(crate) fn kept_bytes(&self, fd: Fd) -> usize {
-        self.pause_of(fd).map_or(0, |pause| pause.bytes.len())
+        let paused = self.pause_of(fd).map_or(0, |pause| pause.bytes.len());
+        paused + self.connections.rest_bytes(fd).0
     }
 
     /// Keeps the rest of a read until the pause is over. Returns whether there is room for it.

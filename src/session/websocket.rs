@@ -85,6 +85,18 @@ impl Sessions {
         }
     }
 
+    /// A client was sent what it had missed, because it asked to be in a topic: that counts as so many messages. If it
+    /// was much, it is read on when it has taken it.
+    pub(crate) fn charge_for_missed(&mut self, fd: Fd, messages: usize) {
+        let Some(connection) = self.connections.open_mut(fd) else { return };
+        let route = connection.session.route().unwrap_or_default();
+        let is_websocket = matches!(connection.session, Session::WebSocket(_));
+        connection.meter.charge_messages(messages as u64, &self.paths.policy(route).rates);
+        if is_websocket && messages > 0 {
+            self.connections.wait_until_read(fd);
+        }
+    }
+
     /// Notes that a message came, for the idle timeout.
     pub(crate) fn note_message(&mut self, fd: Fd) {
         let Some(connection) = self.connections.open_mut(fd) else { return };

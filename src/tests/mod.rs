@@ -9,6 +9,7 @@ mod rooms;
 mod scale;
 mod script;
 mod simulation;
+mod turns;
 
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run on every
 /// machine.

@@ -110,6 +110,10 @@ impl Dispatch {
                 Ok(HttpStep::Done(used)) => {
                     start += used;
                     (progress, is_new) = (Progress::default(), true);
+                    let rest = &bytes[start..];
+                    if !rest.is_empty() && self.server.sessions.connections.puts_back(fd, rest) {
+                        return None;
+                    }
                 }
                 Err(refusal) => {
                     self.server.sessions.refuse_request(fd, &bytes[start..], refusal);

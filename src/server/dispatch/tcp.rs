@@ -35,6 +35,9 @@ impl Dispatch {
                 }
             };
             bytes = &bytes[used..];
+            if !bytes.is_empty() && self.server.sessions.connections.puts_back(fd, bytes) {
+                return;
+            }
         }
     }
 

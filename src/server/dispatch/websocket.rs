@@ -21,6 +21,9 @@ impl Dispatch {
                         return self.server.sessions.close_received(fd, code, reason, bytes.is_empty());
                     }
                     self.websocket_event(fd, event, input, &read);
+                    if !bytes.is_empty() && self.server.sessions.connections.puts_back(fd, bytes) {
+                        return;
+                    }
                 }
                 Step::Used(used) => bytes = &mut bytes[used..],
                 Step::Stop => return,

@@ -79,7 +79,7 @@ impl Server {
             status,
             transport: connection.session.transport(),
             remote_addr: self.remote_addr(fd),
-            connected_at: self.sessions.connections.instant(connection.accepted),
+            connected_at: self.sessions.connections.accepted_at(connection),
             last_received_at: self.sessions.connections.instant(connection.heard),
             queued_bytes: connection.queued_bytes(),
             held_bytes: connection.session.held_bytes() + self.sessions.kept_bytes(fd),

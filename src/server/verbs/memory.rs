@@ -38,8 +38,9 @@ const SESSION_BYTES: usize =
 /// A mail's place, in a list that may have grown to twice its need, and the command in it: once in the mailbox, and
 /// once among the commands that are being carried out.
 const MAIL_BYTES: usize = 2 * (2 * size_of::<Mail>() + size_of::<Command>());
-/// The lists of a turn: flush, read on, reap, expire. Some exist twice, while one is processed and another filled.
-const LISTS: usize = 8;
+/// The lists of a turn: flush, read on, reap, expire, and what is left for the next. Some exist twice, while one is
+/// processed and another filled.
+const LISTS: usize = 11;
 /// A close frame, which is always accepted.
 const CLOSE_FRAME_BYTES: usize = 4 + 125 + 2 * RUN_BYTES;
 

@@ -16,6 +16,9 @@ use crate::session::request::Request;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// A missed message is as much work as so many bytes of it.
+const MISSED_BYTES_OF_WORK: usize = 1 << 10;
+
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that reconnect; with `None`, drops it and keeps no
     /// more. Each of these messages gets an id, which counts the topic's messages and has a meaning in this topic
@@ -226,6 +229,9 @@ impl Server {
             policy => policy,
         };
         let message = self.with_ids(topic, message.event(&*entry.event), entry.number).published_to(topic);
+        let work = 1 + entry.bytes.len() / MISSED_BYTES_OF_WORK;
+        self.missed_work += work;
+        self.sessions.connections.charge(work);
         self.sessions.push_in_order(fd, message.slow_consumer(policy))
     }
 

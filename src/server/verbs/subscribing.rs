@@ -7,6 +7,9 @@ use crate::server::state::subscription::{SubscribeVerdict, Subscription};
 use crate::server::{Server, Timer, later};
 use std::rc::Rc;
 
+/// So many missed messages, or KiB of them, count as one that the client has sent.
+const MISSED_OF_MESSAGE: usize = 64;
+
 impl Server {
     /// Answers a client that asked to be in a topic and that [`on_subscribe`](crate::Handler::on_subscribe) answered
     /// with [`Subscription::later`]. Returns true if the client waits for the answer; false if it is gone, has
@@ -46,7 +49,9 @@ impl Server {
             SubscribeVerdict::Later => return self.wait_for_answer(fd, topic, last_id),
         };
         // The handler may have put the client into other topics too.
+        self.missed_work = 0;
         self.bring_up_to_date(Some(topic));
+        self.sessions.charge_for_missed(fd, self.missed_work / MISSED_OF_MESSAGE);
         match joined {
             Ok(data) => {
                 if last_id.is_some() && self.histories.name(topic).is_none() {

@@ -102,7 +102,8 @@ impl Client {
         if server.client_info(self.fd).is_some_and(|info| info.is_paused) {
             return;
         }
-        let consumed = self.consumed_now();
+        // The rest of a read waits for the next turn, if its share of this one was over.
+        let consumed = self.consumed_now() - server.sessions.connections.rest_bytes(self.fd).1;
         let is_message = |what: &What| matches!(what, What::Message(..));
         let arrived = self.script.items.iter().filter(|item| item.end <= consumed && is_message(&item.what));
         assert_eq!(arrived.count(), self.model.messages, "{}: messages got lost", self.fd);

@@ -81,6 +81,8 @@ struct Simulation {
     by_fd: BTreeMap<Fd, usize>,
     past: BTreeSet<Fd>,
     now: Instant,
+    /// What a turn does between two looks at the clock takes so long.
+    look_takes: Duration,
     rooms: Rc<RefCell<Rooms>>,
     controls: Rc<RefCell<Controls>>,
     connections_max: usize,
@@ -154,6 +156,7 @@ impl Simulation {
         reactor.app.handlers.replace_root(Box::new(handler));
         reactor.app.ask_for_watches(Route::ROOT);
         reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
+        let look_takes = Duration::from_micros([0, 0, 20, 300, 3_000][random.below(5) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
         Simulation {
@@ -175,6 +178,7 @@ impl Simulation {
             by_fd: BTreeMap::new(),
             past: BTreeSet::new(),
             now,
+            look_takes,
             rooms,
             totals: Totals::default(),
         }
@@ -368,7 +372,9 @@ impl Simulation {
 
     fn turn(&mut self, ready: Vec<Ready>) {
         self.totals.turns += 1;
+        sim::set_clock(self.now, self.look_takes);
         self.reactor.turn(self.now, ready.into_iter());
+        self.now = sim::clock_shows();
         for client in &mut self.clients {
             let consumed = client.sent - wire(client.wire, |wire| wire.readable.len());
             // What is discarded behind the end is no sign of life.
@@ -378,7 +384,8 @@ impl Simulation {
             let connection = self.reactor.app.server.sessions.connections.get(client.fd);
             client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             client.consumed = consumed;
-            client.asked.iter_mut().for_each(|ask| ask.note_read(consumed, self.now));
+            let rest = self.reactor.app.server.sessions.connections.rest_bytes(client.fd).1;
+            client.asked.iter_mut().for_each(|ask| ask.note_read(consumed - rest, self.now));
         }
         self.replay();
     }
@@ -389,6 +396,7 @@ impl Simulation {
         let (mut websockets, mut tcp, mut event_streams) = (0, 0, 0);
         let mut outboxes = 0;
         let mut queued = 0;
+        let mut are_some_unflushed = false;
         let mut inbound = 0;
         let limit = self.reactor.app.server.config().outbox_bytes_max;
         for client in &mut self.clients {
@@ -408,7 +416,8 @@ impl Simulation {
             event_streams += usize::from(is_established && client.script.kind == Kind::EventStream);
             inbound += self.reactor.app.server.client_info(client.fd).expect("it is there").held_bytes;
             outboxes += usize::from(connection.outbox.is_some());
-            queued += connection.queued_bytes();
+            queued += connection.queued_bytes() - connection.span.len();
+            are_some_unflushed |= !connection.span.is_empty();
             // Exempt from the limit: the 101, a close frame, and the pongs for one read; nearly: an answer.
             let most = limit + 5_120 + self.reactor.app.server.config().read_buffer_bytes;
             assert!(connection.queued_bytes() <= most, "{}: over its limit", client.fd);
@@ -432,6 +441,11 @@ impl Simulation {
         let usage = self.reactor.app.server.usage();
         let (long_polls, laden, waiting) = self.check_sessions();
         (outboxes, queued) = (outboxes + laden, queued + waiting);
+        // What the batch has stays in it until all of it is written.
+        let batched = self.reactor.app.server.sessions.connections.batch_bytes();
+        assert!(batched == 0 || usage.pending > 0, "the batch was not emptied");
+        assert!(batched > 0 || !are_some_unflushed, "a span of an empty batch");
+        queued += batched;
         let of_kinds = (usage.websockets, usage.tcp, usage.event_streams, usage.long_polls);
         assert_eq!(of_kinds, (websockets, tcp, event_streams, long_polls));
         assert_eq!((usage.outboxes, usage.queued_bytes), (outboxes, queued));

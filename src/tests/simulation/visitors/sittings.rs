@@ -8,7 +8,7 @@ impl Simulation {
     pub(crate) fn check_sessions(&mut self) -> (usize, usize, usize) {
         let (mut open, mut outboxes, mut queued) = (0, 0, 0);
         let server = &self.reactor.app.server;
-        let has_deferred = self.reactor.app.has_deferred();
+        let has_deferred = self.reactor.app.has_deferred() || server.usage().pending > 0;
         for (fd, Sitting { model, numbered, .. }) in &self.sessions {
             let connection = server.sessions.connections.get(*fd);
             assert_eq!(connection.is_none(), model.closed.is_some(), "{fd}");
