@@ -51,7 +51,7 @@ fn who_answered_a_ping_while_the_loop_was_busy_is_there() {
         let stream = live.open().stream;
         stream.set_nonblocking(true).expect("an option");
         clients.push((stream, false));
-        if clients.len() % 300 == 0 {
+        if clients.len().is_multiple_of(300) {
             look(&mut clients, true);
         }
     }

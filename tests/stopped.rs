@@ -89,7 +89,7 @@ fn nobody_is_lost_where_the_process_is_stopped_again_and_again() {
         let stream = Client::open(address).stream;
         stream.set_nonblocking(true).expect("an option");
         streams.push(stream);
-        if streams.len() % 100 == 0 {
+        if streams.len().is_multiple_of(100) {
             assert_eq!(answer_pings(&mut streams), 0);
         }
     }

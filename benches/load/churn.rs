@@ -57,7 +57,7 @@ fn churn(
     Ok((came, held))
 }
 
-fn open(server: SocketAddr) -> Result<WebSocket<TcpStream>, Failure> {
+pub(crate) fn open(server: SocketAddr) -> Result<WebSocket<TcpStream>, Failure> {
     let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -81,7 +81,7 @@ fn leave(mut socket: WebSocket<TcpStream>) -> Result<(), Failure> {
     }
 }
 
-fn ask(server: SocketAddr) -> Result<Vec<f64>, Failure> {
+pub(crate) fn ask(server: SocketAddr) -> Result<Vec<f64>, Failure> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.write_all(b"GET /turns HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();

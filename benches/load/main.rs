@@ -8,6 +8,7 @@
 //! Every byte that comes back is compared. There are no figures of a server that errs: a wrong byte, a wrong
 //! order, a message too many or too few, a broken frame, a close without an answer end the run with status 1.
 
+mod attack;
 mod churn;
 mod client;
 mod exchange;
@@ -70,6 +71,9 @@ fn measure(plan: &Plan, line: &str, core: Option<&str>) -> Result<Outcome, Strin
     if plan.mode == Mode::Churn {
         return churn::run(plan, server.address);
     }
+    if plan.mode == Mode::Attack {
+        return attack::run(plan, server.address);
+    }
     if let Some(kinds) = plan.mode.pushed() {
         return hold::run(plan, &server, before, kinds);
     }
@@ -78,7 +82,7 @@ fn measure(plan: &Plan, line: &str, core: Option<&str>) -> Result<Outcome, Strin
     let outcome = match plan.mode {
         Mode::Echo | Mode::FanOut => client.exchange(plan, &server)?,
         Mode::Idle => client.hold(plan, &server, before)?,
-        Mode::Churn | Mode::Streams | Mode::Polls | Mode::Both => {
+        Mode::Churn | Mode::Attack | Mode::Streams | Mode::Polls | Mode::Both => {
             unreachable!("they have clients of their own")
         }
     };
@@ -93,6 +97,7 @@ fn print(plan: &Plan, rounds: &[Vec<Outcome>]) {
         Mode::Echo => ["messages/s", "server CPU µs/message", "median µs", "client busy %"],
         Mode::FanOut => ["deliveries/s", "server CPU µs/delivery", "median µs to the last", "client busy %"],
         Mode::Churn => ["connections/s", "half of turns under µs", "99.9 % under µs", "longest µs"],
+        Mode::Attack => ["half of echoes under µs", "99.9 % under µs", "longest µs", "99.9 % of turns µs"],
         Mode::Idle => ["bytes/connection", "after a message each", "CPU µs/connection/s", "client busy %"],
         Mode::Streams | Mode::Polls | Mode::Both => {
             ["bytes/connection", "after 3 broadcasts", "CPU µs/connection/s", "server CPU µs/delivery"]

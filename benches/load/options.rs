@@ -13,10 +13,12 @@ usage: cargo bench -p swio-benches --bench load [-- MODE [OPTION…]]    without
   idle             hold connections: memory and CPU time of each
   churn            hold connections that leave all the time and are replaced by new ones: how long the server's turns
                    take; swio only
+  attack           connections that make the server work as hard as they can, and how long an echo takes meanwhile;
+                   swio only
   streams          hold event streams: as idle, and a broadcast has to reach all
   polls            hold parked long polls, the same; a poll's bytes are those of its connection and of its session
   both             half of the connections are event streams, half are parked polls
-  --connections N  1 to 28000 (echo 100, fan-out 1000, both 19800, else 10000)
+  --connections N  1 to 28000 (echo 100, attack 220, fan-out 1000, both 19800, else 10000)
   --size BYTES     of a message, 12 to 1048576 (64)
   --window N       messages under way for each sender, 1 to 1024 (1)
   --senders N      of fan-out, 1 to 64 (1)
@@ -26,8 +28,17 @@ usage: cargo bench -p swio-benches --bench load [-- MODE [OPTION…]]    without
                    spaces and run without a shell; it listens on 127.0.0.1:{PORT}. 'swio {PORT} echo' and
                    'swio {PORT} fan-out' are this server once more and show how much is noise";
 
-const DEFAULT_SET: [&str; 8] =
-    ["echo", "echo --window 16", "echo --size 16384", "fan-out", "idle", "churn", "streams", "polls"];
+const DEFAULT_SET: [&str; 9] = [
+    "echo",
+    "echo --window 16",
+    "echo --size 16384",
+    "fan-out",
+    "idle",
+    "churn",
+    "attack",
+    "streams",
+    "polls",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -35,6 +46,7 @@ pub(crate) enum Mode {
     FanOut,
     Idle,
     Churn,
+    Attack,
     Streams,
     Polls,
     Both,
@@ -54,7 +66,7 @@ impl Mode {
             Mode::Streams => Some(&[Kind::Stream]),
             Mode::Polls => Some(&[Kind::Poll]),
             Mode::Both => Some(&[Kind::Stream, Kind::Poll]),
-            Mode::Echo | Mode::FanOut | Mode::Idle | Mode::Churn => None,
+            Mode::Echo | Mode::FanOut | Mode::Idle | Mode::Churn | Mode::Attack => None,
         }
     }
 }
@@ -92,6 +104,7 @@ impl Plan {
             "echo" => (Mode::Echo, 100, "echo"),
             "fan-out" => (Mode::FanOut, 1_000, "fan-out"),
             "idle" => (Mode::Idle, 10_000, "echo"),
+            "attack" => (Mode::Attack, 220, "attacked"),
             "churn" => (Mode::Churn, 10_000, "echo"),
             "streams" => (Mode::Streams, 10_000, "echo"),
             "polls" => (Mode::Polls, 10_000, "echo"),
@@ -126,7 +139,9 @@ impl Plan {
             "--senders" if self.mode == Mode::FanOut => self.senders = number(1..=64)?,
             "--seconds" => self.seconds = number(1..=20)?,
             "--rounds" => self.rounds = number(1..=99)?,
-            "--against" if self.mode == Mode::Churn || self.mode.pushed().is_some() => {
+            "--against"
+                if matches!(self.mode, Mode::Churn | Mode::Attack) || self.mode.pushed().is_some() =>
+            {
                 return Err("only swio is asked for these figures".into());
             }
             "--against" if value.contains("{PORT}") => self.servers.push(value),

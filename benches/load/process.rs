@@ -13,6 +13,10 @@ pub(crate) const CHILD: &str = "--child";
 /// More than the options allow to be under way.
 const OUTBOX_BYTES_MAX: usize = 1 << 30;
 
+/// What those who attack ask for again and again: so many messages of this size.
+const HISTORY: usize = 100;
+const HISTORY_BYTES: usize = 10_000;
+
 /// A server that listens. Ends with this.
 pub(crate) struct Server {
     child: Child,
@@ -77,25 +81,35 @@ pub(crate) fn become_server(line: &[String]) -> io::Error {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).ok();
     match line {
-        [own, port, kind] if own == "swio" => serve(port, kind == "fan-out"),
+        [own, port, kind] if own == "swio" => serve(port, kind),
         [program, arguments @ ..] => Command::new(program).args(arguments).exec(),
         [] => io::Error::other("no start line"),
     }
 }
 
-fn serve(port: &str, is_fan_out: bool) -> io::Error {
+fn serve(port: &str, kind: &str) -> io::Error {
+    let (is_fan_out, is_attacked) = (kind == "fan-out", kind == "attacked");
     swio::Server::builder()
         .listen(format!("127.0.0.1:{port}"))
-        .configure(|config| {
+        .configure(move |config| {
+            (config.event_streams, config.long_polling) = (true, true);
+            if is_attacked {
+                return;
+            }
             config.outbox_bytes_max = OUTBOX_BYTES_MAX;
             config.outboxes_bytes_max = OUTBOX_BYTES_MAX;
             config.messages_per_second_max = None;
             config.bytes_per_second_max = None;
-            config.event_streams = true;
-            config.long_polling = true;
             // Nobody asks again while they are counted.
             config.poll_hold = Duration::from_secs(600);
         })
+        .on_start(|server| {
+            server.keep_history("news", swio::History::default()).expect("a short name");
+            for _ in 0..HISTORY {
+                server.publish("news", vec![7; HISTORY_BYTES]).send();
+            }
+        })
+        .on_subscribe(|_, _| true)
         .on_message(move |server, frame| {
             if is_fan_out {
                 server.broadcast(frame.data).send();

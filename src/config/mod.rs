@@ -296,9 +296,11 @@ pub struct Config {
     /// Size of the buffer that sockets are read into; the whole server has one. Default 64 KiB: it stays in the
     /// processor's cache, and limits what one connection can ask for before others have their turn.
     pub read_buffer_bytes: usize,
-    /// Maximum number of full reads from one connection before the others have their turn. Default 4.
+    /// Maximum number of full reads from one connection before the others have their turn, which they have earlier where
+    /// the callbacks take more than 0.25 ms. Default 4.
     pub reads_per_turn_max: u32,
-    /// Maximum number of connections accepted from one listener before the others have their turn. Default 256.
+    /// Maximum number of connections accepted from one listener before the others have their turn. Where a turn has
+    /// taken more than 2 ms, it accepts 16. Default 256.
     pub accepts_per_turn_max: u32,
     /// Maximum number of connections that the kernel keeps until they are accepted; the system may use a lower limit.
     /// Default 4,096.

@@ -449,7 +449,8 @@ impl<S: SessionState> Connections<S> {
 }
 
 fn ticks(time: Duration) -> u32 {
-    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+    let millis = time.as_secs().saturating_mul(1_000) + u64::from(time.subsec_millis());
+    u32::try_from(millis / TICK.as_millis() as u64).unwrap_or(u32::MAX)
 }
 
 /// Puts a connection on the list of those to flush, once.
