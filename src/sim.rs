@@ -5,6 +5,7 @@ use crate::fd::Fd;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The server's end: the number of a [`SimWire`] of this thread, so that it is as small as a real socket.
@@ -45,7 +46,10 @@ pub(crate) fn set_clock(now: Instant, step: Duration) {
 
 /// Looks at that clock. It stands where it was set.
 pub(crate) fn clock() -> Instant {
-    let (now, step) = CLOCK.get().unwrap_or_else(|| (Instant::now(), Duration::ZERO));
+    let Some((now, step)) = CLOCK.get() else { return *BEGUN };
+    if step.is_zero() {
+        return now;
+    }
     CLOCK.set(Some((now + step, step)));
     now + step
 }
@@ -62,6 +66,9 @@ pub(crate) fn pass(time: Duration) {
     let (now, step) = CLOCK.get().expect("set before");
     CLOCK.set(Some((now + time, step)));
 }
+
+/// Where no clock is set, it stands still.
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Makes a socket: the server's end, and the number of its wire.
 pub(crate) fn socket() -> (SimStream, u32) {

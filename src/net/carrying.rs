@@ -70,7 +70,7 @@ impl<S: SessionState> Connections<S> {
     /// kept, and comes again in the next turn; unless there is no room for it, or it is not to come.
     #[inline(always)]
     pub(crate) fn puts_back(&mut self, fd: Fd, rest: &[u8]) -> bool {
-        self.clock.is_due() && self.put_back(fd, rest)
+        self.clock.is_due_after_message() && self.put_back(fd, rest)
     }
 
     #[inline(never)]
@@ -112,13 +112,16 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Looks at the clock: what is done from now on is done at this time.
+    #[cold]
+    #[inline(never)]
     pub(super) fn look(&mut self) {
-        let now = self.clock.look();
-        self.go_on_to(now, STALL);
+        if let Some(now) = self.clock.look() {
+            self.go_on_to(now, STALL);
+        }
     }
 
     /// Whether the turn's time was over when the clock was last looked at, which happens here if it is time for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_turn_over(&mut self) -> bool {
         if self.clock.is_due() {
             self.look();

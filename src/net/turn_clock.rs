@@ -16,7 +16,9 @@ pub(crate) const STALL: Duration = Duration::from_millis(100);
 /// Looks are to be between a quarter of this and this apart.
 const LOOKS: Duration = Duration::from_micros(80);
 /// The most work between two looks.
-const STRIDE_MAX: u32 = 8;
+const STRIDE_MAX: u32 = 32;
+/// A message may take long, because it has a callback: more work than a read or a write.
+const MESSAGE: u32 = 4;
 
 /// Writing so many bytes takes as long as a message.
 const BYTES_OF_WORK: usize = 4 << 10;
@@ -90,25 +92,37 @@ impl TurnClock {
         self.charge(len / BYTES_OF_WORK);
     }
 
-    /// Counts some work, and tells whether it is time to look at the clock.
+    /// Counts a read or a write, and tells whether it is time to look at the clock.
     #[inline(always)]
     pub(crate) fn is_due(&mut self) -> bool {
         self.work += 1;
         self.work >= self.stride
     }
 
-    /// Looks at the clock, and returns the time.
-    pub(crate) fn look(&mut self) -> Instant {
+    /// The same of a message that is one of several.
+    #[inline(always)]
+    pub(crate) fn is_due_after_message(&mut self) -> bool {
+        self.work += MESSAGE;
+        self.work >= self.stride
+    }
+
+    /// Looks at the clock, and returns the time if any has passed.
+    pub(crate) fn look(&mut self) -> Option<Instant> {
         let now = (self.now)();
-        let passed = now.saturating_duration_since(self.looked);
+        self.work = 0;
+        if now <= self.looked {
+            self.stride = (self.stride * 2).min(self.stride_max);
+            return None;
+        }
+        let passed = now - self.looked;
         if passed > LOOKS {
             self.stride = (self.stride / 2).max(1);
         } else if passed < LOOKS / 4 {
             self.stride = (self.stride * 2).min(self.stride_max);
         }
-        (self.looked, self.work) = (self.looked.max(now), 0);
-        self.is_over = self.looked >= self.turn_ends;
-        self.looked
+        self.looked = now;
+        self.is_over = now >= self.turn_ends;
+        Some(now)
     }
 
     /// Whether the connection's share is over, or the turn's time, as far as is known.
@@ -158,12 +172,12 @@ mod tests {
     #[test]
     fn the_clock_is_looked_at_often_where_work_takes_long_and_seldom_where_it_does_not() {
         let mut clock = begun();
-        for expected in [1, 2, 4, 8, 8] {
+        for expected in [1, 2, 4, 8, 16, 32, 32] {
             assert_eq!(work(&mut clock), expected);
             pass(Duration::from_micros(3));
             clock.look();
         }
-        for expected in [8, 4, 2, 1, 1] {
+        for expected in [32, 16, 8, 4, 2, 1, 1] {
             assert_eq!(work(&mut clock), expected);
             pass(LOOKS * 2);
             clock.look();

@@ -322,10 +322,10 @@ fn a_fan_out_goes_on_in_the_next_turns_while_others_are_served() {
     let count = 400;
     let mut world = open(count, |_| {});
     let all: Vec<usize> = (0..count).collect();
-    // A write takes a fiftieth of the time of a turn.
+    // Eight writes take a seventh of the time of a turn.
     let turn = |world: &mut World, ready: &[usize]| {
         let ready: Vec<Ready> = ready.iter().map(|client| world.ready(*client)).collect();
-        sim::set_clock(world.now, TURN / 50);
+        sim::set_clock(world.now, TURN / 7);
         world.reactor.turn(world.now, ready.into_iter());
         world.now = sim::clock_shows();
         std::mem::take(&mut *world.heard.lock().expect("no test panicked"))
@@ -377,7 +377,7 @@ fn time_in_which_the_loop_attended_to_nobody_counts_for_no_deadline() {
     let pong = wire(world.clients[1].1, |wire| std::mem::take(&mut wire.readable));
     wire(world.clients[2].1, |wire| wire.readable.clear());
     // A callback takes a minute, and the pong comes after that.
-    world.say(0, &["60000000"]);
+    world.say(0, &["60000000", "0"]);
     world.turn_with(&[0]);
     for _ in 0..5 {
         world.now += Duration::from_secs(1);

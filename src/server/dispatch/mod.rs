@@ -198,6 +198,7 @@ impl App for Dispatch {
         self.server.outgoing.has(fd)
     }
 
+    #[inline(always)]
     fn bytes(&mut self, fd: Fd, bytes: &mut [u8]) {
         match self.server.sessions.connections.session_mut(fd) {
             Some(Session::WebSocket(_)) => self.websocket_bytes(fd, bytes),
