@@ -296,7 +296,7 @@ pub struct Config {
     /// Size of the buffer that sockets are read into; the whole server has one. Default 64 KiB: it stays in the
     /// processor's cache, and limits what one connection can ask for before others have their turn.
     pub read_buffer_bytes: usize,
-    /// Maximum number of full reads from one connection before the others have their turn, which they have earlier where
+    /// Maximum number of full reads from one connection before the others have their turn, which comes earlier where
     /// the callbacks take more than 0.25 ms. Default 4.
     pub reads_per_turn_max: u32,
     /// Maximum number of connections accepted from one listener before the others have their turn. Where a turn has

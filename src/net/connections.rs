@@ -188,7 +188,7 @@ impl<S: SessionState> Connections<S> {
         self.tick_now = self.tick(self.now);
     }
 
-    /// Time goes on to `now`. What is more than `most` of it counts for no deadline: the loop did not attend to anybody.
+    /// Time goes on to `now`. What is more than `most` of it counts for no deadline: the loop attended to nobody.
     pub(super) fn go_on_to(&mut self, now: Instant, most: Duration) {
         self.start += now.saturating_duration_since(self.now).saturating_sub(most);
         self.set_now(now);

@@ -41,6 +41,7 @@ pub(crate) mod turn_clock;
 pub(crate) mod turns;
 pub(crate) mod wheel;
 pub(crate) mod wire;
+mod writing;
 
 use crate::error::CloseReason;
 use crate::fd::Fd;

@@ -171,8 +171,8 @@ impl Server {
     }
 
     /// How long this server's turns took, since it started. A long turn means a slow callback, or very much to do at
-    /// once: the server's own work is put off to the next turn after 2 ms of input and 2 ms of output. Turns of a second
-    /// and more are logged as warnings, the first and then one in a hundred.
+    /// once: the server's own work is put off to the next turn after 2 ms of input and 2 ms of output. Turns of a
+    /// second and more are logged as warnings, the first and then one in a hundred.
     pub fn turns(&self) -> Turns {
         let turns = &self.sessions.connections.turns;
         Turns {
