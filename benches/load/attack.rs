@@ -90,6 +90,8 @@ fn requests() -> Vec<u8> {
 impl Attack {
     /// Sends these bytes and reads what comes, on one connection after the other.
     fn go_on(&self, bytes: &[u8]) {
+        // They share a core with the one that measures. On Linux this is said of a thread, and of those that it starts.
+        rustix::process::nice(19).ok();
         while !self.is_over.load(Ordering::Relaxed) {
             // It may be refused, or closed at any moment.
             self.try_once(bytes).ok();
