@@ -90,8 +90,9 @@ impl<S: SessionState> Connections<S> {
         if from == FlushFrom::Dirty {
             connection.flags.take(Flags::DIRTY);
         }
-        let is_held_up =
-            connection.life == Life::Dead || connection.flags.has(Flags::BLOCKED | Flags::YIELDED);
+        // Only what is in an outbox can wait: soon the batch is empty.
+        let is_waiting = connection.flags.has(Flags::BLOCKED | Flags::YIELDED) && connection.span.is_empty();
+        let is_held_up = connection.life == Life::Dead || is_waiting;
         if is_held_up && from != FlushFrom::Queueing {
             if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
                 self.with_output.push(fd);
@@ -216,4 +217,27 @@ fn write_span(mut wire: Wire<'_>, bytes: &[u8]) -> io::Result<usize> {
         }
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::net::limits::Limits;
+    use crate::sim::{self, wire};
+    use std::time::Instant;
+
+    /// As a turn that is over makes one do that could write on, and then is written to.
+    #[test]
+    fn what_is_in_the_batch_does_not_wait_for_a_connection_that_has_yielded() {
+        sim::forget_all();
+        let mut connections = Connections::<()>::new(4, Limits::new(&Config::default()), Instant::now());
+        let (stream, number) = sim::socket();
+        let fd = connections.insert(Stream::Sim(stream)).expect("there is room");
+        wire(number, |wire| wire.room = 100);
+        connections.yield_turn(fd);
+        connections.write(fd, [b"in the ", b"batch"], Quota::Exempt).expect("it is open");
+        assert_eq!(connections.write_out(fd, FlushFrom::Dirty), Written::All);
+        assert_eq!(wire(number, |wire| wire.written.clone()), b"in the batch");
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::codec::ws::Opcode;
 use crate::fd::Fd;
-use crate::net::outbox::WRITES_PER_FLUSH;
+use crate::net::outbox::{BYTES_PER_FLUSH, WRITES_PER_FLUSH};
 use crate::net::reactor::{Reactor, Ready};
 use crate::net::stream::Stream;
 use crate::net::{App as _, connection::Flags};
@@ -173,6 +173,27 @@ fn a_connection_that_yields_has_one_share_of_each_turn() {
     let most = SHARE * (LEN + 4 + 10);
     assert!(shares.iter().all(|share| (1..=most).contains(share)), "{shares:?}");
     assert_eq!(shares[1], shares[2], "{shares:?}");
+}
+
+/// Between two frames, so that nothing is left that has to be sent before the close frame.
+#[test]
+fn one_that_yields_and_is_closed_for_too_much_gets_its_close_frame() {
+    let mut world = World::open(|config| config.outbox_bytes_max = 8 << 20);
+    let fd = world.fd;
+    let frame = BYTES_PER_FLUSH - 10;
+    for _ in 0..5 {
+        world.server().push_as(fd, Opcode::Binary, &vec![7; frame]).expect("there is room");
+    }
+    wire(world.number, |wire| wire.room = usize::MAX);
+    world.turn(true);
+    let connection = world.server().sessions.connections.get(fd).expect("it is there");
+    assert!(connection.flags.has(Flags::YIELDED) && connection.queued_bytes() > 2 * BYTES_PER_FLUSH);
+    assert_eq!(world.server().push_as(fd, Opcode::Binary, &vec![7; 9 << 20]), Err(PushError::Full));
+    world.turn(false);
+    world.turn(false);
+    let written = wire(world.number, |wire| std::mem::take(&mut wire.written));
+    assert_eq!(written.len() % BYTES_PER_FLUSH, 17);
+    assert!(written.ends_with(b"\x88\x0f\x03\xf5slow consumer"));
 }
 
 /// The table has been large once.
