@@ -20,8 +20,10 @@ pub(crate) struct SimWire {
     pub(crate) readable: VecDeque<u8>,
     /// The client ended its side. The server sees it when `readable` is empty.
     pub(crate) fin: bool,
-    /// From now on each call fails with a connection reset.
+    /// From now on each read and write fails with a connection reset.
     pub(crate) reset: bool,
+    /// So many reads and writes from now on, it is reset.
+    pub(crate) resets_in: Option<u32>,
     /// How many bytes the server can still write.
     pub(crate) room: usize,
     /// Bytes that the server wrote.
@@ -30,6 +32,21 @@ pub(crate) struct SimWire {
     pub(crate) server_fin: bool,
     /// The server closed the socket.
     pub(crate) closed: bool,
+}
+
+impl SimWire {
+    /// The server reads or writes.
+    fn call(&mut self) -> io::Result<()> {
+        match &mut self.resets_in {
+            Some(0) => self.reset = true,
+            Some(calls) => *calls -= 1,
+            None => {}
+        }
+        match self.reset {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 thread_local! {
@@ -98,9 +115,7 @@ impl SimStream {
     /// Reads all that is there, as a kernel does: a short read means that nothing is left.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         wire(self.0, |wire| {
-            if wire.reset {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
+            wire.call()?;
             if wire.readable.is_empty() {
                 return if wire.fin { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
             }
@@ -116,9 +131,7 @@ impl SimStream {
 
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         wire(self.0, |wire| {
-            if wire.reset {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
+            wire.call()?;
             assert!(!wire.server_fin, "written after the end");
             if wire.room == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());

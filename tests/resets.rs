@@ -171,6 +171,43 @@ fn a_thousand_connections_opened_and_reset_in_a_loop_leave_nothing_behind() {
     assert_eq!(closes.count(), 1);
 }
 
+/// A handshake whose answer finds the output of its turn full: what was answered before is written to make room, which
+/// tells of the reset.
+#[test]
+fn a_reset_that_is_noticed_while_the_handshake_is_answered_is_no_open_connection() {
+    // The longest that wait for the end of the turn: 64 of these are nearly all that one turn keeps together.
+    const LEN: usize = 16_379;
+    for spare in (0..400).step_by(20) {
+        let (builder, events) = recorded();
+        let live = Live::start(builder.on_request(|_, _| Response::text(200, "a page")));
+        let mut reader = live.open();
+        events.open();
+        let mut client = live.client();
+        live.until("both are there", |server| (server.usage().connections == 2).then_some(()));
+        let held = live.hold();
+        let fill = move |server: &mut Server| {
+            for _ in 0..63 {
+                server.broadcast(&[7; LEN]).send();
+            }
+            server.broadcast(&vec![7; LEN - spare]).send();
+        };
+        live.handle.run(fill).expect("the server takes mail");
+        client.send([b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", UPGRADE.as_bytes()].concat());
+        client.reset();
+        drop(held);
+        for _ in 0..64 {
+            reader.read_frame();
+        }
+        live.until("it is gone", |server| (server.usage().connections == 1).then_some(()));
+        drop(reader);
+        live.until_empty();
+        let all = events.rest();
+        let closes = all.iter().filter(|event| matches!(event, Event::Close(..))).count();
+        let opens = all.iter().filter(|event| matches!(event, Event::Open(..))).count();
+        assert_eq!(closes, opens + 1, "{spare}: {all:?}");
+    }
+}
+
 /// The FIN is told of together with the first bytes; when these take more than one turn to read, it must not
 /// be forgotten, for no edge tells of it again.
 #[test]

@@ -21,7 +21,8 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   doc        the documentation builds without warnings
   examples   build of the examples that the last steps run, optimised
   bench      the benchmarks run, a little of each and unoptimised
-  fuzz       the fuzz targets build, and each runs for a few seconds (SWIO_FUZZ_SECONDS, 5 by default)
+  fuzz       the fuzz targets build, and each runs for a while (SWIO_FUZZ_SECONDS, 30 by default), as many at a time as
+             there are processors; tests/soak.sh runs them for a night
   autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
              (reports: target/autobahn/index.html, target/autobahn/client/index.html)
   browser    the examples chat and sse, and the script for pages, in headless Chromium (screenshots: target/browser/)
@@ -86,26 +87,31 @@ step_bench() { cargo test -p swio-benches --benches; }
 
 # Of its own workspace, and without a nightly toolchain. What it finds is in fuzz/artifacts/.
 step_fuzz() {
-  local name grown
+  local names=(fuzz/fuzz_targets/*.rs)
   need c++ g++
   if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
   cargo fmt --manifest-path fuzz/Cargo.toml --check
   export RUSTC_BOOTSTRAP=1
   # The crate has no unsafe code of its own; without the sanitizer this takes half the time. By hand it is on.
   cargo fuzz build --sanitizer none --target-dir "$target/fuzz"
-  for name in fuzz/fuzz_targets/*.rs; do
-    name=$(basename "$name" .rs)
-    # New inputs go to the first folder: the committed ones stay as they are.
-    grown=$target/fuzz/grown/$name
-    mkdir -p "$grown"
-    if ! cargo fuzz run --sanitizer none --target-dir "$target/fuzz" "$name" "$grown" "fuzz/corpus/$name" -- \
-      -max_total_time="${SWIO_FUZZ_SECONDS:-5}" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
-      tail -n 60 "$grown.log"
-      return 1
-    fi
-    echo "$name: $(grep '^Done ' "$grown.log")"
-  done
+  names=("${names[@]##*/}")
+  export -f fuzz_one
+  export target
+  printf '%s\n' "${names[@]%.rs}" | xargs -P "$(nproc)" -I '{}' bash -c 'fuzz_one {}'
   unset RUSTC_BOOTSTRAP
+}
+
+# fuzz_one TARGET: what it finds is said, and ends the others too.
+fuzz_one() {
+  local grown=$target/fuzz/grown/$1
+  # New inputs go to the first folder: the committed ones stay as they are.
+  mkdir -p "$grown"
+  if ! cargo fuzz run --sanitizer none --target-dir "$target/fuzz" "$1" "$grown" "fuzz/corpus/$1" -- \
+    -max_total_time="${SWIO_FUZZ_SECONDS:-30}" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
+    tail -n 60 "$grown.log"
+    return 255
+  fi
+  echo "$1: $(grep '^Done ' "$grown.log")"
 }
 
 step_autobahn() {

@@ -48,7 +48,9 @@ struct World {
 
 impl World {
     fn new(input: &mut Input<'_>) -> World {
-        let read_buffer_bytes = input.one_of(&[4_096, 16, 100]);
+        let sizes = usize::from(input.byte());
+        let read_buffer_bytes = [4_096, 16, 100][sizes % 3];
+        let batch_bytes = [1 << 20, 0, 1, 130, 1_000][sizes / 3 % 5];
         let room = input.one_of(&[1 << 20, 4_096]);
         let in_parts = input.one_of(&[false, true]);
         let builder = behaviour(Server::builder()).configure(|config| {
@@ -66,6 +68,7 @@ impl World {
             Framing::None,
         ];
         let mut reactor = builder.simulate_tcp(&framings).expect("a valid configuration");
+        reactor.app.connections().limit_batch(batch_bytes);
         reactor.app.server.keep_history(TOPIC, crate::History::default()).expect("there is room");
         World { reactor, wires: Vec::new(), now: Instant::now(), token: String::new() }
     }
@@ -93,7 +96,8 @@ impl World {
             10 => put(wire, &self.of_session("POST", "swio=subscribe&topic=news", b"")),
             11 => self.now += Duration::from_secs(u64::from(input.byte())),
             12 => sim::wire(wire, |wire| wire.room = usize::from(number)),
-            13 if number % 3 == 0 => sim::wire(wire, |wire| wire.reset = true),
+            // At once, or in the middle of what the server does then.
+            13 if number % 3 == 0 => sim::wire(wire, |wire| wire.resets_in = Some(u32::from(number) / 3 % 8)),
             13 if number % 3 == 1 => sim::wire(wire, |wire| wire.fin = true),
             13 => self.act(input),
             _ => self.turn(),

@@ -2,11 +2,12 @@
 //! is there once. Connections whose socket takes what they are sent never own an outbox.
 //!
 //! What goes to many has a lane for each form. A connection gets one form, so that of several messages in a turn each
-//! follows directly on the one before, whatever others get meanwhile.
+//! follows directly on the one before, whatever others get meanwhile. Where something else lies between them, they are
+//! joined.
 
 use super::limits::BATCH_BYTES_MAX;
 
-/// A part of the batch. Small, because every connection has one.
+/// A part of the batch, or several that are joined. Small, because every connection has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -23,7 +24,7 @@ impl Span {
     }
 
     /// Extends the span by `next`, if that follows it directly. False if it does not.
-    pub(crate) fn extend(&mut self, next: Span) -> bool {
+    fn extend(&mut self, next: Span) -> bool {
         if self.is_empty() {
             *self = next;
             return true;
@@ -38,31 +39,44 @@ impl Span {
 
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// What single connections get, and those of many who get the most common form.
+    /// What single connections get. Each byte belongs to one of them.
     first: Lane,
-    /// Found by their form, from 1 on.
+    /// What many get, found by its form.
     others: Vec<Lane>,
     /// Bytes in those.
     others_len: usize,
+    joints: Vec<Joint>,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
     form: u8,
     bytes: Vec<u8>,
-    /// Spans that end at this place or before it may belong to several connections.
-    shared: u32,
+}
+
+/// Two spans of one connection, of which the second does not follow the first.
+#[derive(Clone, Copy, Debug)]
+struct Joint {
+    /// May be joined itself.
+    older: Span,
+    newer: Span,
 }
 
 /// A place is a lane's number, and from this bit down an offset in it.
-const LANE_SHIFT: u32 = 24;
+const LANE_SHIFT: u32 = 22;
 const OFFSET: u32 = (1 << LANE_SHIFT) - 1;
 const _: () = assert!(BATCH_BYTES_MAX < OFFSET as usize);
+/// A span that is joined begins here, plus the number of its joint. No lane reaches it.
+const JOINTS: u32 = 1 << 31;
+const _: () = assert!((u8::MAX as u32 + 2) << LANE_SHIFT < JOINTS);
+/// More than this many joints for one connection are no better than an outbox.
+const JOINTS_MAX: usize = 3;
 
-/// Memory kept from turn to turn: of the first lane, of each other, and how many others.
+/// Memory kept from turn to turn: of the first lane, of each other, how many others and how many joints.
 const KEPT_BYTES: usize = 1 << 20;
-const KEPT_BYTES_OF_OTHERS: usize = 4 << 10;
+const KEPT_BYTES_OF_OTHERS: usize = 16 << 10;
 const KEPT_LANES: usize = 16;
+const KEPT_JOINTS: usize = 1 << 10;
 
 impl Lane {
     /// Adds `parts`; `base` is the place of the lane's first byte.
@@ -82,7 +96,8 @@ impl Batch {
     /// The memory it owns.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.first.bytes.capacity() + self.others.iter().map(|lane| lane.bytes.capacity()).sum::<usize>()
+        let others = self.others.iter().map(|lane| lane.bytes.capacity()).sum::<usize>();
+        self.first.bytes.capacity() + others + self.joints.capacity() * size_of::<Joint>()
     }
 
     /// Adds `parts`, which belong together, for one connection.
@@ -90,13 +105,8 @@ impl Batch {
         self.first.add(0, parts)
     }
 
-    /// Adds `run` for any number of connections that get this form. The most common form is 0.
+    /// Adds `run` for any number of connections that get this form.
     pub(crate) fn add_shared(&mut self, form: u8, run: &[u8]) -> Span {
-        if form == 0 {
-            let span = self.first.add(0, [run, &[]]);
-            self.first.shared = span.end;
-            return span;
-        }
         let at = self.others.iter().position(|lane| lane.form == form).unwrap_or_else(|| {
             self.others.push(Lane { form, ..Lane::default() });
             self.others.len() - 1
@@ -105,25 +115,85 @@ impl Batch {
         self.others[at].add((at as u32 + 1) << LANE_SHIFT, [run, &[]])
     }
 
-    pub(crate) fn get(&self, span: Span) -> &[u8] {
-        if span.end > OFFSET {
-            return self.get_from_others(span);
-        }
-        &self.first.bytes[span.start as usize..span.end as usize]
+    /// Extends a connection's span by `next`. False if the two lie apart and are not worth a joint: those who are
+    /// written to in turns, again and again, had better have outboxes, and there are not more joints than `bytes_max`
+    /// allows.
+    #[inline]
+    pub(crate) fn extend(&mut self, span: &mut Span, next: Span, bytes_max: usize) -> bool {
+        span.extend(next) || self.join(span, next, bytes_max)
     }
 
     #[cold]
-    fn get_from_others(&self, span: Span) -> &[u8] {
-        let (start, end) = (span.start & OFFSET, span.end & OFFSET);
-        let number = span.start >> LANE_SHIFT;
-        &self.others[number as usize - 1].bytes[start as usize..end as usize]
+    #[inline(never)]
+    fn join(&mut self, span: &mut Span, next: Span, bytes_max: usize) -> bool {
+        if next.is_empty() {
+            return false;
+        }
+        let len = next.len() as u32;
+        if let Some(joint) = self.joint_mut(*span)
+            && joint.newer.extend(next)
+        {
+            span.end += len;
+            return true;
+        }
+        let depth = std::iter::successors(self.joint(*span), |joint| self.joint(joint.older)).count();
+        let taken = self.len() + self.joints.len() * size_of::<Joint>();
+        if depth == JOINTS_MAX || taken > bytes_max / 2 {
+            return false;
+        }
+        let start = JOINTS + self.joints.len() as u32;
+        self.joints.push(Joint { older: *span, newer: next });
+        *span = Span { start, end: start + span.len() as u32 + len };
+        true
+    }
+
+    fn joint(&self, span: Span) -> Option<Joint> {
+        self.joints.get(span.start.checked_sub(JOINTS)? as usize).copied()
+    }
+
+    fn joint_mut(&mut self, span: Span) -> Option<&mut Joint> {
+        self.joints.get_mut(span.start.checked_sub(JOINTS)? as usize)
+    }
+
+    /// The span as one piece. What is joined is copied to the end, from where it is to be given back.
+    pub(crate) fn in_one(&mut self, span: Span) -> Span {
+        if self.joint(span).is_some() { self.copy_joined(span) } else { span }
+    }
+
+    fn copy_joined(&mut self, span: Span) -> Span {
+        let Some(Joint { older, newer }) = self.joint(span) else { return self.copy(span) };
+        let Span { start, .. } = self.copy_joined(older);
+        let Span { end, .. } = self.copy(newer);
+        Span { start, end }
+    }
+
+    fn copy(&mut self, Span { start, end }: Span) -> Span {
+        let Batch { first, others, .. } = self;
+        let range = (start & OFFSET) as usize..(end & OFFSET) as usize;
+        let copied = first.bytes.len() as u32;
+        match (start >> LANE_SHIFT).checked_sub(1) {
+            None => first.bytes.extend_from_within(range),
+            Some(number) => first.bytes.extend_from_slice(&others[number as usize].bytes[range]),
+        }
+        Span { start: copied, end: first.bytes.len() as u32 }
+    }
+
+    /// The bytes of a span; `None` if it is joined and has to be put [in one](Batch::in_one) first.
+    #[inline]
+    pub(crate) fn get(&self, span: Span) -> Option<&[u8]> {
+        if span.end <= OFFSET {
+            return Some(&self.first.bytes[span.start as usize..span.end as usize]);
+        }
+        // The number of a joint is beyond those of all lanes.
+        let lane = self.others.get((span.start >> LANE_SHIFT) as usize - 1)?;
+        Some(&lane.bytes[(span.start & OFFSET) as usize..(span.end & OFFSET) as usize])
     }
 
     /// Frees the room of a span if it was added last, and for one connection only. So a turn of many echoes uses the
     /// same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         // In other lanes everything is shared, and the places are beyond those of the first.
-        if span.start >= self.first.shared && span.end as usize == self.first.bytes.len() {
+        if span.end as usize == self.first.bytes.len() {
             self.first.bytes.truncate(span.start as usize);
         }
     }
@@ -132,7 +202,8 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.first.bytes.clear();
         self.first.bytes.shrink_to(KEPT_BYTES);
-        self.first.shared = 0;
+        self.joints.clear();
+        self.joints.shrink_to(KEPT_JOINTS);
         self.others.truncate(KEPT_LANES);
         for lane in &mut self.others {
             lane.bytes.clear();
@@ -146,15 +217,68 @@ impl Batch {
 mod tests {
     use super::*;
 
+    /// More than any test adds.
+    const MUCH: usize = 1 << 20;
+
+    /// The bytes of a span, joined or not; what it takes to put them together is given back.
+    fn bytes(batch: &mut Batch, span: Span) -> Vec<u8> {
+        let len = batch.len();
+        let one = batch.in_one(span);
+        let bytes = batch.get(one).expect("it is in one").to_vec();
+        if one != span {
+            batch.give_back(one);
+        }
+        assert_eq!((batch.len(), bytes.len()), (len, span.len()));
+        bytes
+    }
+
     #[test]
     fn spans_grow_while_they_follow_each_other() {
         let mut batch = Batch::default();
         let mut one = batch.add([b"a", b"b"]);
         assert!(one.extend(batch.add([b"c", b""])));
-        assert_eq!(batch.get(one), b"abc");
+        assert_eq!(batch.get(one), Some(&b"abc"[..]));
         batch.add([b"another's", b""]);
         assert!(!one.extend(batch.add([b"d", b""])));
-        assert_eq!((batch.get(one), one.len()), (&b"abc"[..], 3));
+        assert_eq!((batch.get(one), one.len()), (Some(&b"abc"[..]), 3));
+    }
+
+    #[test]
+    fn what_lies_apart_is_joined() {
+        let mut batch = Batch::default();
+        let mut spans = [(); 40].map(|()| Span::default());
+        let mut expected = Vec::new();
+        // Each round one run for all, and one for each.
+        for round in 0..2u8 {
+            let shared = batch.add_shared(0, &[round; 5]);
+            expected.extend([round; 5]);
+            expected.push(b'0' + round);
+            for span in &mut spans {
+                assert!(batch.extend(span, shared, MUCH));
+                let own = batch.add([&[b'0' + round], b""]);
+                assert!(batch.extend(span, own, MUCH));
+            }
+        }
+        for span in spans {
+            assert_eq!(bytes(&mut batch, span), expected);
+        }
+        // The last one is extended in place, the others have as many joints as they may have.
+        let own = batch.add([b"own", b""]);
+        let [first, .., mut last] = spans;
+        assert!(batch.extend(&mut last, own, MUCH));
+        assert_eq!(bytes(&mut batch, last), [&expected[..], b"own"].concat());
+        let (mut full, shared) = (first, batch.add_shared(0, b"more"));
+        assert!(!batch.extend(&mut full, shared, MUCH));
+        assert_eq!((full, bytes(&mut batch, full)), (first, expected));
+        // Nor are there more for all than may be.
+        let mut apart = batch.add([b"apart", b""]);
+        let taken = batch.len() + batch.joints.len() * size_of::<Joint>();
+        assert!(!batch.extend(&mut apart, shared, 2 * taken - 1));
+        assert!(batch.extend(&mut apart, shared, 2 * taken));
+        assert_eq!(batch.get(apart), None);
+        assert_eq!(bytes(&mut batch, apart), b"apartmore");
+        batch.clear();
+        assert!(batch.joints.is_empty() && batch.len() == 0);
     }
 
     #[test]
@@ -162,17 +286,17 @@ mod tests {
         let mut batch = Batch::default();
         let first = batch.add([b"first", b""]);
         let shared = batch.add_shared(0, b"shared");
-        batch.give_back(first);
         batch.give_back(shared);
-        assert_eq!(batch.get(shared), b"shared");
-        let last = batch.add([b"last", b""]);
+        assert_eq!(batch.get(shared), Some(&b"shared"[..]));
+        let mut last = batch.add([b"last", b""]);
+        batch.give_back(first);
+        assert_eq!(batch.get(first), Some(&b"first"[..]));
+        assert!(batch.extend(&mut last, shared, MUCH));
         batch.give_back(last);
-        assert_eq!(batch.len(), 11);
-        // A span that began before what is shared and grew beyond it.
-        let mut mixed = shared;
-        assert!(mixed.extend(batch.add([b"tail", b""])));
-        batch.give_back(mixed);
-        assert_eq!(batch.get(shared), b"shared");
+        assert_eq!((batch.len(), bytes(&mut batch, last)), (15, b"lastshared".to_vec()));
+        let plain = batch.add([b"plain", b""]);
+        batch.give_back(plain);
+        assert_eq!(batch.len(), 15);
     }
 
     #[test]
@@ -183,12 +307,13 @@ mod tests {
             for (form, span) in spans.iter_mut().enumerate() {
                 assert!(span.extend(batch.add_shared(form as u8 * 7, &[form as u8, round])));
             }
+            batch.add([b"for one alone", b""]);
         }
         for (form, span) in (0u8..).zip(spans) {
-            assert_eq!(batch.get(span), [form, 0, form, 1, form, 2]);
+            assert_eq!(batch.get(span), Some(&[form, 0, form, 1, form, 2][..]));
             batch.give_back(span);
         }
-        assert_eq!(batch.len(), 18);
+        assert_eq!(batch.len(), 18 + 39);
         // One form does not follow on another.
         assert!(!spans[1].extend(batch.add_shared(0, b"x")) && !spans[0].extend(batch.add_shared(7, b"x")));
         batch.clear();

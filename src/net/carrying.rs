@@ -41,8 +41,13 @@ impl<S: SessionState> Connections<S> {
 
     /// Leaves the connections from this place of the list on to be flushed in the next turn.
     pub(super) fn leave_unflushed(&mut self, from: usize) {
+        let count = self.dirty.len();
         self.carried.unflushed.extend(self.dirty.drain(from..));
         self.dirty.clear();
+        // After a burst its memory is given back.
+        if self.dirty.capacity() > UNFLUSHED_KEPT.max(8 * count) {
+            self.dirty.shrink_to(UNFLUSHED_KEPT.max(2 * count));
+        }
     }
 
     /// Empties the batch, if all that is in it was written.

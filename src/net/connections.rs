@@ -13,7 +13,7 @@ use super::outboxes::OutboxPool;
 use super::rare::{Rares, SessionState};
 use super::rate::{Meter, Rates};
 use super::stream::Stream;
-use super::table::{RESERVED_MAX, Table};
+use super::table::Table;
 use super::turn_clock::TurnClock;
 use super::turns::TurnLengths;
 use super::wheel::{TICK, Wheel};
@@ -96,9 +96,10 @@ pub(crate) struct Holdings {
 
 impl<S: SessionState> Connections<S> {
     pub(crate) fn new(expected: usize, limits: Limits, now: Instant) -> Connections<S> {
+        let table = Table::new(0, expected);
         Connections {
-            table: Table::new(0, expected),
-            wheel: Wheel::new(expected.min(RESERVED_MAX)),
+            wheel: Wheel::new(table.reserved()),
+            table,
             pool: OutboxPool::default(),
             addresses: Addresses::default(),
             limits,
@@ -125,6 +126,11 @@ impl<S: SessionState> Connections<S> {
             now,
             tick_now: u32::from(now.checked_sub(TICK).is_some()),
         }
+    }
+
+    /// For how many connections there is room without moving any.
+    pub(crate) fn reserved(&self) -> usize {
+        self.table.reserved()
     }
 
     /// Puts a new connection in; `None` if the table can't grow.
@@ -177,7 +183,7 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Lets small simulations reach this limit too.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn limit_batch(&mut self, bytes_max: usize) {
         self.limits.batch_bytes_max = bytes_max;
     }
@@ -247,10 +253,10 @@ impl<S: SessionState> Connections<S> {
         self.batch.len()
     }
 
-    /// Memory that the batch and the unused outboxes keep for the next turn.
+    /// Memory that the batch, the unused outboxes and the list of those to flush keep for the next turn.
     #[cfg(test)]
-    pub(crate) fn kept_bytes(&self) -> (usize, usize) {
-        (self.batch.capacity(), self.pool.kept_bytes())
+    pub(crate) fn kept_bytes(&self) -> (usize, usize, usize) {
+        (self.batch.capacity(), self.pool.kept_bytes(), self.dirty.capacity() * size_of::<Fd>())
     }
 
     /// A connection that is not yet dead.
@@ -353,6 +359,7 @@ impl<S: SessionState> Connections<S> {
         if connection.queued_bytes() > 0 && connection.session.ends_by_close() {
             connection.stream.reset_on_close();
         }
+        connection.span = Span::default();
         if let Some(outbox) = connection.outbox.take() {
             self.pool.put(outbox);
         }

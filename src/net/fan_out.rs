@@ -5,6 +5,7 @@
 use super::batch::Span;
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
+use super::flush::FlushFrom;
 use super::outbox::Bytes;
 use super::quota::{Delivery, Refused};
 use super::rare::SessionState;
@@ -122,9 +123,13 @@ impl<S: SessionState> Connections<S> {
             if connection.outbox.is_none()
                 && !connection.flags.has(Flags::BLOCKED)
                 && connection.span.len() + current.len < early_bytes
-                && connection.span.extend(current.span)
+                && self.batch.extend(&mut connection.span, current.span, self.limits.batch_bytes_max)
             {
                 mark_dirty(fd, connection, &mut self.dirty);
+                result.queued += 1;
+                continue;
+            }
+            if current.len < early_bytes && self.put_alone(fd, current.span) {
                 result.queued += 1;
                 continue;
             }
@@ -139,6 +144,32 @@ impl<S: SessionState> Connections<S> {
         }
         self.clock.charge(result.queued / QUEUED_OF_WORK);
         result
+    }
+
+    /// Writes what a connection has in the batch, which is too much together with this run, and then queues the run.
+    /// False if it has to wait in an outbox.
+    #[cold]
+    fn put_alone(&mut self, fd: Fd, run: Span) -> bool {
+        let takes_all = |connection: &Connection<S>| {
+            connection.life == Life::Open
+                && connection.outbox.is_none()
+                && !connection.flags.has(Flags::BLOCKED)
+        };
+        let Some(connection) = self.table.get(fd).filter(|connection| takes_all(connection)) else {
+            return false;
+        };
+        if connection.span.len() + run.len() >= self.early_bytes() {
+            self.write_out(fd, FlushFrom::Queueing);
+        }
+        let Some(connection) = self.table.get_mut(fd).filter(|connection| takes_all(connection)) else {
+            return false;
+        };
+        if !connection.span.is_empty() {
+            return false;
+        }
+        connection.span = run;
+        mark_dirty(fd, connection, &mut self.dirty);
+        true
     }
 
     /// Finds the run of a form, or has it made, and sees to it that it is in the batch if it goes that way.

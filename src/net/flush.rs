@@ -75,7 +75,7 @@ impl<S: SessionState> Connections<S> {
             if written == 0 {
                 return Err(self.full(fd, quota, policy));
             }
-            self.kill(fd, no_room());
+            self.kill_for_want_of_room(fd);
             return Err(Refused::Gone);
         }
         if is_blocked {
@@ -103,7 +103,8 @@ impl<S: SessionState> Connections<S> {
         let all = if is_awaited { Written::AllAwaited } else { Written::All };
         let span = std::mem::take(&mut connection.span);
         let flushed = if !span.is_empty() {
-            match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
+            let Some(bytes) = self.batch.get(span) else { return self.write_joined(fd, span) };
+            match write_span(Wire::of(&mut connection.stream, connection.filter), bytes) {
                 Ok(written) => {
                     self.traffic.bytes_sent += written as u64;
                     if written == span.len() {
@@ -129,19 +130,28 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn write_joined(&mut self, fd: Fd, span: Span) -> Written {
+        let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
+        connection.span = self.batch.in_one(span);
+        self.write_out(fd, FlushFrom::Queueing)
+    }
+
     /// The first `written` bytes of a span were written; the rest waits in an outbox, if there is memory for it.
     fn keep_unwritten(&mut self, fd: Fd, span: Span, written: usize) -> Written {
         if !self.has_room(span.len() - written) {
-            self.kill(fd, no_room());
+            self.kill_for_want_of_room(fd);
             return Written::Failed;
         }
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
         connection.flags.set(Flags::BLOCKED);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
-        outbox.push_copy([&self.batch.get(span)[written..], &[]], true);
+        outbox.push_copy([&self.batch.get(span).expect("it is in one")[written..], &[]], true);
         outbox.pin();
         self.pool.changed(before, outbox.size());
+        self.batch.give_back(span);
         self.note_crossing(fd);
         Written::Blocked
     }
@@ -187,15 +197,19 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
+    /// Kills a connection that has begun to write what can't be kept. There is no room even to tell the peer why: half
+    /// of its last frame may be on the wire.
+    fn kill_for_want_of_room(&mut self, fd: Fd) {
+        if let Some(connection) = self.table.get(fd).filter(|connection| connection.session.ends_by_close()) {
+            connection.stream.reset_on_close();
+        }
+        self.kill(fd, CloseReason::without_frame(Side::Local, Cause::SlowConsumer));
+    }
+
     /// Whether there is memory for an outbox of `len` bytes.
     fn has_room(&self, len: usize) -> bool {
         len + EMPTY_BYTES + 3 * RUN_BYTES <= self.outboxes_room()
     }
-}
-
-/// There is no room even to tell the peer why: half of its last frame may be on the wire.
-fn no_room() -> CloseReason {
-    CloseReason::without_frame(Side::Local, Cause::SlowConsumer)
 }
 
 /// What remains of two parts that belong together after the first `written` bytes.

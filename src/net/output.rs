@@ -16,7 +16,8 @@ use crate::fd::Fd;
 const EARLY_BYTES: usize = 16 << 10;
 
 impl<S: SessionState> Connections<S> {
-    /// Queues a copy of `parts`, which belong together.
+    /// Queues a copy of `parts`, which belong together. Where this and its like return `Ok`, the connection is alive;
+    /// it may end in any other case, even where nothing was written to it, for what was queued before may be written.
     pub(crate) fn write(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<(), Refused> {
         let len = parts[0].len() + parts[1].len();
         if quota.key().is_none() && self.write_small(fd, parts, len) {
@@ -61,7 +62,7 @@ impl<S: SessionState> Connections<S> {
             return false;
         }
         let span = self.batch.add(parts);
-        let is_queued = connection.span.extend(span);
+        let is_queued = self.batch.extend(&mut connection.span, span, self.limits.batch_bytes_max);
         if is_queued {
             mark_dirty(fd, connection, &mut self.dirty);
         } else {
@@ -277,13 +278,19 @@ impl<S: SessionState> Connections<S> {
     /// Changes the outbox of a connection, after moving into it what the connection has in the batch.
     fn queue(&mut self, fd: Fd, put: impl FnOnce(&mut Outbox)) -> Result<(), Refused> {
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
+        // Making room may have been its end.
+        if connection.life == Life::Dead {
+            return Err(Refused::Gone);
+        }
         mark_dirty(fd, connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
         if !span.is_empty() {
-            outbox.push_copy([self.batch.get(span), &[]], true);
+            let span = self.batch.in_one(span);
+            outbox.push_copy([self.batch.get(span).expect("it is in one"), &[]], true);
             outbox.pin();
+            self.batch.give_back(span);
         }
         put(outbox);
         self.pool.changed(before, outbox.size());

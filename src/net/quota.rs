@@ -34,7 +34,7 @@ impl Quota {
 }
 
 /// How far pings and the like may go beyond the limit of one outbox.
-pub(super) const CONTROL_BYTES: usize = 4 << 10;
+pub(crate) const CONTROL_BYTES: usize = 4 << 10;
 /// And beyond the limit of all outboxes together.
 pub(crate) const CONTROLS_BYTES: usize = 1 << 20;
 

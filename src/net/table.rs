@@ -7,9 +7,14 @@ use crate::fd::Fd;
 use slab::Slab;
 use std::rc::Rc;
 
-/// The most that is reserved, whatever the limit of open files says: untouched pages cost nothing, but address space
-/// may be limited too.
-pub(crate) const RESERVED_MAX: usize = 1 << 20;
+/// The most that is reserved if only the limit of open files says how many connections there may be, which may be any
+/// number.
+const RESERVED_MAX: usize = 1 << 20;
+
+/// For how many places a table is reserved that may have so many. `are_set`: a setting says so.
+pub(crate) fn reserved_for(places: usize, are_set: bool) -> usize {
+    if are_set { places } else { places.min(RESERVED_MAX) }
+}
 
 pub(crate) struct Table<S> {
     /// `None` is a slot that is retired for good: all its generations are used up.
@@ -29,8 +34,12 @@ impl<S> Table<S> {
     /// What a slot costs beside the connection: the slab's own word, the generation, a bit in the map of live slots.
     pub(crate) const SLOT_BYTES: usize = 8 + 4 + 1;
 
+    /// Reserves `expected` slots, or what the system has address space for. Untouched pages cost nothing.
     pub(crate) fn new(reactor: u8, expected: usize) -> Table<S> {
-        let reserved = expected.min(RESERVED_MAX);
+        let mut reserved = expected.min(Fd::INDEX_MAX as usize);
+        while !can_reserve(reserved * (size_of::<Option<Connection<S>>>() + Table::<S>::SLOT_BYTES)) {
+            reserved /= 2;
+        }
         Table {
             slots: Slab::with_capacity(reserved),
             generations: Vec::with_capacity(reserved),
@@ -141,4 +150,12 @@ impl<S> Table<S> {
     fn fd(&self, connection: &Connection<S>, index: u32) -> Fd {
         Fd::new(connection.generation, self.reactor, index)
     }
+}
+
+fn can_reserve(bytes: usize) -> bool {
+    let mut memory = Vec::<u8>::new();
+    let is_there = memory.try_reserve_exact(bytes).is_ok();
+    // Otherwise the compiler may leave it out.
+    std::hint::black_box(&memory);
+    is_there
 }

@@ -3,6 +3,8 @@
 
 use super::Random;
 use super::script::HANDSHAKE;
+use crate::net::connection::Flags;
+use crate::net::limits::BATCH_BYTES_MAX;
 use crate::net::reactor::Ready;
 use crate::net::stream::Stream;
 use crate::sim::{self, wire};
@@ -20,17 +22,44 @@ pub(super) struct Controls {
     full: BTreeSet<Fd>,
     pauses: u64,
     late_answers: u64,
+    /// Deliveries of what went to many, to sockets that are not blocked, and how many of those have outboxes.
+    fanned_out: u64,
+    needless_outboxes: u64,
 }
 
 impl Controls {
     pub(super) fn new(seed: u64) -> Controls {
         let random = Random::new(!seed);
-        Controls { random, paused: BTreeSet::new(), full: BTreeSet::new(), pauses: 0, late_answers: 0 }
+        Controls {
+            random,
+            paused: BTreeSet::new(),
+            full: BTreeSet::new(),
+            pauses: 0,
+            late_answers: 0,
+            fanned_out: 0,
+            needless_outboxes: 0,
+        }
     }
 
     /// Pauses, and late answers.
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.pauses, self.late_answers)
+    }
+
+    pub(super) fn outboxes(&self) -> (u64, u64) {
+        (self.fanned_out, self.needless_outboxes)
+    }
+
+    /// Something that went to many was queued for a connection.
+    pub(super) fn fanned_out(&mut self, server: &Server, fd: Fd) {
+        let connections = &server.sessions.connections;
+        let Some(connection) = connections.get(fd) else { return };
+        // Where there is less room for a turn's output, much of it waits in outboxes.
+        let has_room = connections.limits.batch_bytes_max >= BATCH_BYTES_MAX;
+        if has_room && !connection.flags.has(Flags::BLOCKED) {
+            self.fanned_out += 1;
+            self.needless_outboxes += u64::from(connection.outbox.is_some());
+        }
     }
 
     /// Pauses a connection for a while, or for no time at all.

@@ -204,3 +204,53 @@ fn those_who_are_left_out_are_not_looked_through_for_each_receiver() {
     });
     assert!(all < looked_through / 3, "{all:?} and {looked_through:?}");
 }
+
+/// Whatever order the messages of a turn come in, who reads them needs no memory of its own.
+#[test]
+fn sockets_that_take_what_they_are_sent_have_no_outboxes() {
+    const COUNT: usize = 2_000;
+    let (mut reactor, mut members, _) = open(COUNT, 1);
+    let kinds: [&[&str]; 6] = [
+        &["all", "one", "all"],
+        &["all", "each"],
+        &["each", "all", "ping"],
+        &["all", "one", "all", "one"],
+        &["large", "all", "each"],
+        // Together more than waits for the end of the turn.
+        &["huge", "all", "huge", "each"],
+    ];
+    for kinds in kinds {
+        let server = &mut reactor.app.server;
+        for kind in kinds {
+            let payload = match *kind {
+                "huge" => vec![7; 16_300],
+                "large" => vec![7; 1_024],
+                kind => kind.as_bytes().to_vec(),
+            };
+            match *kind {
+                "all" | "large" | "huge" => {
+                    assert_eq!(server.publish("t", &payload).send().queued, COUNT);
+                    members.iter_mut().for_each(|member| form(member.form, &payload, &mut member.expected));
+                }
+                _ => {
+                    let some = if *kind == "one" { 1 } else { COUNT };
+                    for member in &mut members[..some] {
+                        let opcode = if *kind == "ping" { Opcode::Ping } else { Opcode::Binary };
+                        server.push_as(member.fd, opcode, &payload).expect("it is open");
+                        match opcode {
+                            Opcode::Ping => header::append_frame(&mut member.expected, opcode, &payload),
+                            _ => form(member.form, &payload, &mut member.expected),
+                        }
+                    }
+                }
+            }
+            assert_eq!(server.usage().outboxes, 0, "{kinds:?}: {kind}");
+        }
+        reactor.turn(Instant::now(), [].into_iter());
+        let all_written = take_written(&members);
+        for (member, written) in members.iter_mut().zip(all_written) {
+            assert!(written == member.expected, "{kinds:?}");
+            member.expected.clear();
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod ending;
 mod fan_outs;
 mod listeners;
 mod pushes;
+mod resets;
 mod rooms;
 mod scale;
 mod script;

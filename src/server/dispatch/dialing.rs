@@ -40,12 +40,10 @@ impl Dispatch {
         if let Err(error) = client.target.ask.check(&answer, client.key.as_deref().unwrap_or_default()) {
             return server.sessions.kill_dialing(fd, error.into(), "");
         }
-        client.opened_at = Some(now);
         let route = client.route;
-        if let Some(session) = server.sessions.connections.session_mut(fd) {
-            *session =
-                Session::WebSocket(WebSocket { route, format: FormatId::MASKED, ..WebSocket::default() });
-        }
+        let Some(session) = server.sessions.connections.session_mut(fd) else { return };
+        *session = Session::WebSocket(WebSocket { route, format: FormatId::MASKED, ..WebSocket::default() });
+        client.opened_at = Some(now);
         server.sessions.watch(fd);
         self.call("on_client_open", route, Some(fd), |handler, server| {
             handler.on_client_open(server, fd, &answer);

@@ -12,6 +12,7 @@ use crate::net::mailbox::{Mailbox, mailbox};
 use crate::net::reactor::{Reactor, WAKER};
 use crate::net::signals::Signals;
 use crate::net::stream::canonical;
+use crate::net::table::reserved_for;
 use crate::server::api::handler::Handler;
 use crate::server::dispatch::Dispatch;
 use crate::server::dispatch::handlers::Handlers;
@@ -141,8 +142,9 @@ impl PreparedServer {
             log::info!("listening on {address} for {what}");
         }
         let read_buffer_bytes = self.config.read_buffer_bytes;
-        let connections =
-            Connections::new(connections_max.saturating_add(OTHER_FILES), limits, Instant::now());
+        let places = connections_max.saturating_add(OTHER_FILES);
+        let reserved = reserved_for(places, self.config.connections_max.is_some());
+        let connections = Connections::new(reserved, limits, Instant::now());
         let mut sessions = Sessions::new(connections, self.config, Formats::new(&self.framings), self.paths);
         let addresses = self.addresses.iter().map(|address| canonical(*address));
         sessions.loopback_listeners = addresses.filter(|address| address.ip().is_loopback()).collect();

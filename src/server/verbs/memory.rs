@@ -13,7 +13,7 @@ use crate::net::outboxes::POOLED_MAX;
 use crate::net::output::CONTROLS_BYTES;
 use crate::net::rare::rare_bytes;
 use crate::net::reactor::EVENTS;
-use crate::net::table::{RESERVED_MAX, Table};
+use crate::net::table::{Table, reserved_for};
 use crate::server::Mail;
 use crate::server::Server;
 use crate::server::state::command::Command;
@@ -48,9 +48,15 @@ impl Config {
     /// How much memory a server with this configuration can take for so many connections.
     pub fn memory_bound(&self, connections: usize) -> MemoryBound {
         let places = connections.saturating_add(OTHER_FILES);
+        self.bound(connections, reserved_for(places, self.connections_max.is_some()))
+    }
+
+    /// The same for a table that has room for `reserved` without moving.
+    fn bound(&self, connections: usize, reserved: usize) -> MemoryBound {
+        let places = connections.saturating_add(OTHER_FILES);
         // If a table grows beyond what was reserved, it exists twice while it moves, the second time with room to
         // spare.
-        let growth = if places > RESERVED_MAX { 3 } else { 1 };
+        let growth = if places > reserved { 3 } else { 1 };
         let lists = 2 * size_of::<Fd>() * (LISTS + self.reads_per_turn_max as usize);
         let place = growth * PLACE_BYTES + lists + RARE_BYTES + NOTES_BYTES;
         let frame = self.outbox_bytes_max.saturating_add(16);
@@ -81,8 +87,9 @@ impl Server {
     /// How much memory this server's structures can take: [`Config::memory_bound`] for as many connections as it
     /// accepts.
     pub fn memory_bound(&self) -> MemoryBound {
+        let connections = &self.sessions.connections;
         let widest = self.sessions.paths.widest(&self.sessions.config);
-        widest.memory_bound(self.sessions.connections.limits.connections_max)
+        widest.bound(connections.limits.connections_max, connections.reserved())
     }
 }
 
@@ -101,6 +108,11 @@ mod tests {
         config.outboxes_bytes_max += more;
         assert!(config.memory_bound(1_000).total() >= bound.total() + more);
         assert!(bound.to_string().contains(" MiB for 1000 connections: table "), "{bound}");
+        // Of a table that does not move there is never a second one. Only the limit of open files may be any number.
+        let table = |config: &Config, connections| config.memory_bound(connections).table / connections;
+        assert!(table(&config, 2_000_000) > 100 + table(&config, 1_000_000));
+        config.connections_max = Some(2_000_000);
+        assert!(table(&config, 2_000_000) <= table(&config, 1_000_000));
         let server = crate::Server::builder().simulate().expect("the defaults are valid").app.server;
         assert!(server.memory_bound().total() > bound.outboxes);
     }

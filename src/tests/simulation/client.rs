@@ -305,7 +305,10 @@ impl Client {
     pub(super) fn check_end(&self) {
         let Model { is_opened, is_disconnected, .. } = self.model;
         let is_closed = self.model.closed.is_some();
-        assert_eq!((is_opened, !is_opened), (is_closed, is_disconnected), "{}: no pair", self.fd);
+        let (kind, written) = (self.script.kind, wire(self.wire, |wire| wire.written.len()));
+        let what = (is_opened, is_closed, is_disconnected);
+        let is_pair = what == (true, true, false) || what == (false, false, true);
+        assert!(is_pair, "{}: {kind:?} with {written} bytes written, {what:?}", self.fd);
     }
 }
 

@@ -69,6 +69,7 @@ impl Commanded {
     fn push(&self, server: &mut Server, fd: Fd, opcode: Opcode, data: &[u8]) {
         let push = self.describe(opcode, data, self.policy(fd));
         let result = server.push_as(fd, opcode, &push.data);
+        assert!(result.is_err() || server.exists(fd), "{fd}: took a message and is dead");
         self.note(Entry::Push(fd, push, result));
     }
 
@@ -80,6 +81,7 @@ impl Commanded {
             message = message.latest(key);
         }
         let result = server.push(fd, message);
+        assert!(result.is_err() || server.exists(fd), "{fd}: took a message and is dead");
         self.note(Entry::Push(fd, push, result));
     }
 
@@ -276,6 +278,9 @@ impl Commanded {
                 // A write failed that could not wait for the end of the turn.
                 (false, false) => Err(PushError::Gone),
             };
+            if result.is_ok() {
+                self.controls.borrow_mut().fanned_out(server, fd);
+            }
             queued += usize::from(result.is_ok());
             full += usize::from(result == Err(PushError::Full));
             gone += usize::from(result == Err(PushError::Gone));

@@ -1,7 +1,8 @@
 //! Deterministic simulation: the real reactor, dispatch and sessions on simulated sockets and a steered clock. A seed
-//! draws clients of every kind, what they send and how it is cut, what they read, resets, FINs, stale and spurious
-//! readiness, its order and delay, clock jumps, budgets and limits. After every turn everything is
-//! compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like.
+//! draws clients of every kind, what they send and how it is cut, what they read, FINs, resets between turns and within
+//! any read or write, stale and spurious readiness, its order and delay, clock jumps, budgets and limits. After every
+//! turn everything is compared with a naive model. `SWIO_SEED=n` runs one seed, `SWIO_SEEDS=n` as many as you like;
+//! `SWIO_FIRST_SEED=n` begins there, and runs on behind a seed that fails.
 
 use super::Random;
 use super::controls::Controls;
@@ -45,14 +46,20 @@ use totals::Totals;
 use visitors::{Opening, Post, Sitting, Visitor};
 
 const SEEDS: u64 = 1_000;
+/// Those that run on behind one that fails end here.
+const FAILED_MAX: usize = 20;
 
 #[test]
 fn every_seed_agrees_with_the_naive_model() {
     let from = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match from("SWIO_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..from("SWIO_SEEDS").unwrap_or(SEEDS),
+        None => {
+            let first = from("SWIO_FIRST_SEED").unwrap_or(0);
+            first..first + from("SWIO_SEEDS").unwrap_or(SEEDS)
+        }
     };
+    let mut failed = Vec::new();
     let (count, started) = (seeds.end - seeds.start, Instant::now());
     let mut totals = Totals::default();
     std::panic::set_hook(Box::new(|info| {
@@ -64,9 +71,14 @@ fn every_seed_agrees_with_the_naive_model() {
         let run = std::panic::catch_unwind(|| Simulation::new(seed).run());
         match run {
             Ok(one) => totals.add(&one),
-            Err(_) => panic!("seed {seed} failed: SWIO_SEED={seed} runs it alone"),
+            Err(_) => {
+                eprintln!("seed {seed} failed: SWIO_SEED={seed} runs it alone");
+                failed.push(seed);
+            }
         }
+        assert!(failed.is_empty() || from("SWIO_FIRST_SEED").is_some() && failed.len() < FAILED_MAX);
     }
+    assert!(failed.is_empty(), "these failed: {failed:?}");
     println!("{count} seeds in {:?}: {totals:?}", started.elapsed());
     if count >= SEEDS {
         totals.check_that_everything_happened();
@@ -155,7 +167,10 @@ impl Simulation {
         };
         reactor.app.handlers.replace_root(Box::new(handler));
         reactor.app.ask_for_watches(Route::ROOT);
-        reactor.app.connections().limit_batch([300, 5_000, 1 << 20][random.below(3) as usize]);
+        reactor
+            .app
+            .connections()
+            .limit_batch([0, 1, 130, 300, 5_000, 1 << 20, 1 << 20][random.below(7) as usize]);
         let look_takes = Duration::from_micros([0, 0, 20, 300, 3_000][random.below(5) as usize]);
         // Ahead of the real clock, so that only the steered one counts.
         let now = Instant::now() + Duration::from_secs(3_600);
@@ -199,19 +214,17 @@ impl Simulation {
         let lost = self.reactor.app.server.stats().lost;
         (self.totals.dropped, self.totals.replaced) = (lost.dropped, lost.replaced);
         (self.totals.pauses, self.totals.late_answers) = self.controls.borrow().counts();
+        (self.totals.fanned_out, self.totals.needless_outboxes) = self.controls.borrow().outboxes();
         self.totals.room_events = self.rooms.borrow().events;
         self.totals
     }
 
     /// Something happens in the world outside.
     fn live(&mut self) {
-        // Whoever comes while memory is short is sent away, which is another test's business.
-        let is_welcome = !self.reactor.app.server.sessions.connections.is_nearly_full();
-        if is_welcome && !self.is_shut && self.clients.len() < self.connections_max && self.random.chance(30)
-        {
+        if self.is_welcoming() && self.clients.len() < self.connections_max && self.random.chance(30) {
             self.connect();
         }
-        self.live_visitors(is_welcome && !self.is_shut);
+        self.live_visitors();
         for index in 0..self.clients.len() {
             if self.clients[index].is_silent || self.random.chance(40) {
                 continue;
@@ -219,7 +232,12 @@ impl Simulation {
             match self.random.below(100) {
                 0 => self.reset(index),
                 1 => self.finish(index),
-                2 => self.clients[index].is_silent = true,
+                // It is reset in the middle of what the server does then.
+                2 => {
+                    let calls = self.random.below(6) as u32;
+                    wire(self.clients[index].wire, |wire| wire.resets_in = Some(calls));
+                }
+                3 if self.random.chance(50) => self.clients[index].is_silent = true,
                 3 => self.clients[index].is_slow ^= true,
                 4..=70 => self.send(index),
                 _ => self.give_room(index),
@@ -231,6 +249,11 @@ impl Simulation {
             2..=10 => Duration::from_millis(self.random.below(5_000)),
             _ => Duration::from_millis(self.random.below(30)),
         };
+    }
+
+    /// Whoever comes while memory is short is sent away, which is another test's business.
+    fn is_welcoming(&self) -> bool {
+        !self.is_shut && !self.reactor.app.server.sessions.connections.is_nearly_full()
     }
 
     fn shut_down(&mut self) {
@@ -375,6 +398,15 @@ impl Simulation {
         sim::set_clock(self.now, self.look_takes);
         self.reactor.turn(self.now, ready.into_iter());
         self.now = sim::clock_shows();
+        for index in 0..self.clients.len() {
+            let (is_reset, is_timed) =
+                wire(self.clients[index].wire, |wire| (wire.reset, wire.resets_in == Some(0)));
+            if is_reset && is_timed {
+                wire(self.clients[index].wire, |wire| wire.resets_in = None);
+                self.totals.resets_within += 1;
+                self.reset(index);
+            }
+        }
         for client in &mut self.clients {
             let consumed = client.sent - wire(client.wire, |wire| wire.readable.len());
             // What is discarded behind the end is no sign of life.

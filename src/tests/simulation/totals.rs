@@ -1,5 +1,8 @@
 //! How much of what the simulation is for took place.
 
+/// Of so many deliveries to sockets that are not blocked one may need an outbox.
+const NEEDLESS_MIN: u64 = 100;
+
 macro_rules! totals {
     ($($name:ident),*) => {
         /// How often what the simulation is for took place.
@@ -20,7 +23,7 @@ totals! {
     turns, connections, messages, pushes, refused_full, resets, timeouts, panics, protocol_errors, clean_closes,
     requests, room_events, dropped, replaced, pauses, late_answers, shutdowns, sessions, event_streams, polls,
     posts, held, sent_again, lost_answers, bad_cursors, refused_posts, expired_sessions, returns, gaps,
-    subscriptions, leaves, labelled_sockets, repeated_posts
+    subscriptions, leaves, labelled_sockets, repeated_posts, resets_within, fanned_out, needless_outboxes
 }
 
 impl Totals {
@@ -37,6 +40,9 @@ impl Totals {
         assert!(self.sent_again > 1_000 && self.lost_answers > 1_000 && self.held > 100, "{self:?}");
         assert!(self.expired_sessions > 500 && self.refused_posts > 500 && self.bad_cursors > 5, "{self:?}");
         assert!(self.repeated_posts > 100 && self.leaves > 50 && self.labelled_sockets > 500, "{self:?}");
+        assert!(self.resets_within > 500 && self.fanned_out > 2_000, "{self:?}");
+        // Those that are written to in turns with others, and those that have messages with a key.
+        assert!(self.needless_outboxes * NEEDLESS_MIN < self.fanned_out, "{self:?}");
         assert!(self.returns > 1_000 && self.gaps > 50 && self.subscriptions > 500, "{self:?}");
     }
 }
