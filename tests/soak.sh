@@ -2,82 +2,98 @@
 # A night of simulation and fuzzing, bounded in time. See --help.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/need.sh
+
+target=${CARGO_TARGET_DIR:-target}
+failures=()
 
 usage() {
   cat <<END
 Usage: tests/soak.sh [TIME [FIRST_SEED]]
 
-Runs for TIME, which is a number and s, m or h (8h by default): half of it the simulation in release, with seeds that
-no run had before (from FIRST_SEED on, if it is given), and half of it each fuzz target in turn, with AddressSanitizer,
-from its corpus and from what earlier runs found. 8 hours are some 10,000,000 turns many times over.
+Runs for TIME, a number with s, m or h (8h by default), and the builds before that. Half of it is the simulation in
+release, with seeds that no run had before, or from FIRST_SEED on; 10,000,000 turns of it take a few minutes. The other
+half is each fuzz target in turn, with AddressSanitizer, from its corpus and from what earlier runs found.
 
-Failures are listed at the end, with the command that repeats each. A seed is repeated by
+What fails is listed at the end, with a command that repeats it: for a seed
   SWIO_SEED=n cargo test --release --all-features --lib every_seed
-and an input of a fuzz target by
+and for an input of a fuzz target
   RUSTC_BOOTSTRAP=1 cargo fuzz run TARGET fuzz/artifacts/TARGET/FILE
 END
 }
 
-time=${1:-8h}
-case $time in
-  *[0-9]s) seconds=${time%s} ;;
-  *[0-9]m) seconds=$((${time%m} * 60)) ;;
-  *[0-9]h) seconds=$((${time%h} * 3600)) ;;
-  *) usage; exit 2 ;;
-esac
-# Each second has its own thousand times a thousand seeds.
-first=${2:-$(($(date +%s) * 1000000))}
-target=${CARGO_TARGET_DIR:-target}
-failures=()
+main() {
+  local time=${1:-8h} seconds first
+  case $time in
+    -h | --help) usage; exit ;;
+    *[0-9]s) seconds=${time%s} ;;
+    *[0-9]m) seconds=$((${time%m} * 60)) ;;
+    *[0-9]h) seconds=$((${time%h} * 3600)) ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  first=${2:-$(($(date +%s) * 1000000))}
+  mkdir -p "$target/soak"
+  simulate $((seconds / 2)) "$first"
+  fuzz $((seconds / 2))
+  if [ ${#failures[@]} -gt 0 ]; then
+    printf '\n%d failed; to repeat them:\n' ${#failures[@]}
+    printf '  %s\n' "${failures[@]}"
+    exit 1
+  fi
+  echo 'nothing failed'
+}
 
+# simulate SECONDS FIRST_SEED
 simulate() {
-  local until=$((SECONDS + $1)) count=20000 log=$target/soak/seeds.log turns
-  turns=0
+  local first=$2 count=5000 log=$target/soak/seeds.log turns=0 seed until
   cargo test --release --all-features --lib --no-run
+  until=$((SECONDS + $1))
   while [ $SECONDS -lt $until ]; do
-    echo "seeds $first to $((first + count - 1))"
-    if ! SWIO_FIRST_SEED=$first SWIO_SEEDS=$count \
+    printf 'seeds %d to %d: ' "$first" $((first + count - 1))
+    if SWIO_FIRST_SEED=$first SWIO_SEEDS=$count \
       cargo test --release --all-features --lib -- --nocapture every_seed >"$log" 2>&1; then
-      grep -E '^seed [0-9]+ failed' "$log" || tail -n 40 "$log"
-      while read -r seed; do
+      echo passed
+    else
+      echo FAILED
+      tail -n 40 "$log"
+      cp "$log" "$target/soak/seeds-from-$first.log"
+      failures+=("SWIO_FIRST_SEED=$first SWIO_SEEDS=$count cargo test --release --all-features --lib every_seed")
+      for seed in $(sed -nE 's/^seed ([0-9]+) failed.*/\1/p' "$log"); do
         failures+=("SWIO_SEED=$seed cargo test --release --all-features --lib every_seed")
-      done < <(sed -nE 's/^seed ([0-9]+) failed.*/\1/p' "$log")
-      if ! grep -qE '^seed [0-9]+ failed' "$log"; then failures+=("see $log"); return; fi
+      done
     fi
-    turns=$((turns + $(sed -nE 's/.*turns: ([0-9]+).*/\1/p' "$log" | tail -n 1)))
+    seed=$(sed -nE 's/.*Totals \{ turns: ([0-9]+),.*/\1/p' "$log" | head -n 1)
+    turns=$((turns + ${seed:-0}))
     first=$((first + count))
   done
   echo "$turns turns"
 }
 
+# fuzz SECONDS, for all targets together.
 fuzz() {
-  local names=(fuzz/fuzz_targets/*.rs) name grown each
-  export RUSTC_BOOTSTRAP=1
+  local names=(fuzz/fuzz_targets/*.rs) name grown each artifact
+  need c++ g++
   if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
+  export RUSTC_BOOTSTRAP=1
   cargo fuzz build --target-dir "$target/soak-fuzz"
-  each=$(($1 / ${#names[@]}))
+  # 0 would have no end.
+  each=$(($1 / ${#names[@]} + 1))
   for name in "${names[@]}"; do
     name=$(basename "$name" .rs)
     # New inputs go to the first folder: the committed ones stay as they are.
     grown=$target/fuzz/grown/$name
     mkdir -p "$grown"
-    echo "$name for $each s"
-    if ! cargo fuzz run --target-dir "$target/soak-fuzz" "$name" "$grown" "fuzz/corpus/$name" -- \
+    if cargo fuzz run --target-dir "$target/soak-fuzz" "$name" "$grown" "fuzz/corpus/$name" -- \
       -max_total_time="$each" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
+      echo "$name: $(grep '^Done ' "$grown.log")"
+    else
+      echo "$name: FAILED"
       tail -n 60 "$grown.log"
-      failures+=("RUSTC_BOOTSTRAP=1 cargo fuzz run $(sed -nE "s|.*Test unit written to .*(fuzz/artifacts/.*)|$name \1|p" "$grown.log")")
+      artifact=$(sed -nE 's|.*(fuzz/artifacts/[^ ]+)$|\1|p' "$grown.log" | head -n 1)
+      failures+=("RUSTC_BOOTSTRAP=1 cargo fuzz run $name $artifact")
     fi
-    grep '^Done ' "$grown.log" || true
   done
   unset RUSTC_BOOTSTRAP
 }
 
-mkdir -p "$target/soak"
-simulate $((seconds / 2))
-fuzz $((seconds / 2))
-if [ ${#failures[@]} -gt 0 ]; then
-  printf '\n%d failed; to repeat:\n' ${#failures[@]}
-  printf '  %s\n' "${failures[@]}"
-  exit 1
-fi
-echo "nothing failed"
+main "$@"

@@ -59,6 +59,8 @@ pub(crate) struct Reactor<A: App> {
     buffer: Vec<u8>,
     // Kept between turns only to reuse their memory.
     events: Option<Events>,
+    /// How many a poll can report: fewer in simulations.
+    pub(crate) events_max: usize,
     mails: Vec<A::Mail>,
     pub(super) expired: Vec<u32>,
 }
@@ -88,6 +90,7 @@ impl<A: App> Reactor<A> {
             put_off: Vec::new(),
             buffer: vec![0; read_buffer_bytes],
             events: Some(Events::with_capacity(EVENTS)),
+            events_max: EVENTS,
             mails: Vec::new(),
             expired: Vec::new(),
         })
@@ -187,7 +190,7 @@ impl<A: App> Reactor<A> {
         self.app.connections().carried.served.splice(..0, served);
         self.accept_from_all(now);
         let sources = self.app.connections().len() + self.listeners.len() + OTHER_SOURCES;
-        self.horizon.polled(asked, events, EVENTS, sources);
+        self.horizon.polled(asked, events, self.events_max, sources);
         let are_all_in = self.are_all_in(accepted);
         self.expire(are_all_in);
         self.app.run_timers(now);

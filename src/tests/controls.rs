@@ -109,6 +109,10 @@ impl Controls {
         true
     }
 
+    pub(super) fn is_paused(&self, fd: Fd) -> bool {
+        self.paused.contains(&fd)
+    }
+
     pub(super) fn filled(&mut self, fd: Fd) {
         assert!(self.full.insert(fd), "{fd}: full twice");
     }

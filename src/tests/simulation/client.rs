@@ -33,14 +33,22 @@ pub(super) struct Client {
     pub(super) sent: usize,
     /// What the kernel has to tell and did not yet.
     pub(super) pending: Option<Ready>,
+    /// Its place in the order in which sockets became ready.
+    pub(super) pended: u64,
     /// Takes bytes seldom or never.
     pub(super) is_slow: bool,
     /// Nothing more happens from its side.
     pub(super) is_silent: bool,
     /// When the server last took bytes.
     pub(super) heard: Instant,
+    /// When it sent the first of the bytes that are not read.
+    pub(super) spoke: Instant,
     /// After the last turn.
     pub(super) was_open: bool,
+    /// Something of it was not read when it was last open.
+    pub(super) was_unread: bool,
+    /// It was not to be read, after the last turn behind which it was open.
+    pub(super) was_held: bool,
     pub(super) consumed: usize,
     pub(super) model: Model,
     /// How many items of the log were checked against what was written.

@@ -1,7 +1,7 @@
 //! How much of what the simulation is for took place.
 
 /// Of so many deliveries to sockets that are not blocked one may need an outbox.
-const NEEDLESS_MIN: u64 = 100;
+const NEEDLESS_MIN: u64 = 60;
 
 macro_rules! totals {
     ($($name:ident),*) => {
