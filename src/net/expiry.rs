@@ -27,6 +27,13 @@ impl<A: App> Reactor<A> {
         // The next deadlines are counted from now, not from when a long turn began.
         connections.look();
         let (mut expired, put_off) = (std::mem::take(&mut self.expired), std::mem::take(&mut self.put_off));
+        if !put_off.is_empty() {
+            // A deadline that one of them was given meanwhile may have passed too: it is judged once.
+            let mut fds: Vec<Fd> = put_off.iter().map(|(fd, _)| *fd).collect();
+            fds.sort_unstable();
+            let table = &self.app.connections().table;
+            expired.retain(|index| table.at(*index).is_none_or(|(fd, _)| fds.binary_search(&fd).is_err()));
+        }
         for (fd, turns) in put_off {
             // It may have a later deadline now.
             if !self.app.connections().wheel.has(fd.index()) {
@@ -66,5 +73,40 @@ impl<A: App> Reactor<A> {
         let is_none_pending = !self.listeners.iter().any(|listener| listener.is_pending);
         let is_serving = self.app.phase() == AppPhase::Serving;
         self.app.connections().traffic.accepted == accepted && (is_none_pending || !is_serving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Server;
+    use crate::net::reactor::Ready;
+    use crate::net::stream::Stream;
+    use crate::sim::{self, wire};
+    use crate::tests::HANDSHAKE;
+    use mio::Token;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_deadline_that_was_put_off_and_one_that_came_after_it_are_judged_once() {
+        sim::forget_all();
+        let mut reactor = Server::builder().simulate().expect("a valid configuration");
+        let (stream, number) = sim::socket();
+        reactor.admit(Stream::Sim(stream), 0, None);
+        let fd = wire(number, |wire| {
+            wire.readable.extend(HANDSHAKE);
+            wire.room = 1 << 20;
+            wire.fd.expect("the table has room")
+        });
+        let token = Token(fd.to_u64() as usize);
+        let ready = Ready { token, readable: true, writable: true, read_closed: false, error: false };
+        let now = Instant::now();
+        reactor.turn(now, [ready].into_iter());
+        reactor.put_off.push((fd, 1));
+        // The time of a ping: to be given up, the peer must have had the time to answer.
+        for seconds in [30, 31] {
+            reactor.turn(now + Duration::from_secs(seconds), [].into_iter());
+            assert!(reactor.app.server.is_established(fd));
+        }
+        assert_eq!(reactor.app.server.stats().pings_sent, 1);
     }
 }

@@ -12,6 +12,8 @@ mod script;
 mod simulation;
 mod turns;
 
+pub(crate) use script::HANDSHAKE;
+
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run on every
 /// machine.
 #[derive(Clone, Debug)]

@@ -47,7 +47,7 @@ pub(super) enum Kind {
     Carrier,
 }
 
-pub(super) const HANDSHAKE: &[u8] =
+pub(crate) const HANDSHAKE: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
