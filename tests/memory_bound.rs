@@ -49,9 +49,18 @@ impl Process {
 
     /// The most memory that it has taken so far, in bytes.
     fn peak(&self) -> usize {
+        self.figure("VmHWM:")
+    }
+
+    /// The memory of its own that it takes now, in bytes.
+    fn anonymous(&self) -> usize {
+        self.figure("RssAnon:")
+    }
+
+    fn figure(&self, name: &str) -> usize {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
         let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kib << 10
     }
@@ -141,6 +150,33 @@ fn never_read(server: &Process, kind: Kind) {
     flood(server);
     server.check(&format!("2,000 of {kind:?} that never read"), OUTBOXES * 3 / 4);
     drop(deaf);
+}
+
+/// Something else is written between two messages to all of them.
+#[test]
+fn readers_that_are_written_to_in_one_turn_cost_no_memory() {
+    if was_server(|_| {}) {
+        return;
+    }
+    let server = Process::start("readers_that_are_written_to_in_one_turn_cost_no_memory");
+    let mut readers: Vec<Client> = (0..CLIENTS).map(|_| Client::open(server.address)).collect();
+    let mut sender = Client::open(server.address);
+    let burst = |sender: &mut Client, readers: &mut [Client], len: usize| {
+        let [first, last] = [1, 2].map(|byte| vec![byte; len]);
+        let [before, after] = [&first, &last].map(|message| masked(FIN | BINARY, message));
+        sender.send([before, masked(FIN | PING, b"between"), after].concat());
+        sender.expect(PONG, b"between");
+        for reader in readers {
+            reader.expect(BINARY, &first);
+            reader.expect(BINARY, &last);
+        }
+    };
+    let before = server.anonymous();
+    for len in [10, 1_024] {
+        burst(&mut sender, &mut readers, len);
+        let more = server.anonymous().saturating_sub(before);
+        assert!(more < CLIENTS * 100, "{more} bytes more than {before}");
+    }
 }
 
 #[test]
