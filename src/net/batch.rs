@@ -24,7 +24,7 @@ impl Span {
     }
 
     /// Extends the span by `next`, if that follows it directly. False if it does not.
-    fn extend(&mut self, next: Span) -> bool {
+    pub(crate) fn extend(&mut self, next: Span) -> bool {
         if self.is_empty() {
             *self = next;
             return true;
@@ -123,9 +123,10 @@ impl Batch {
         span.extend(next) || self.join(span, next, bytes_max)
     }
 
+    /// The same for two that lie apart.
     #[cold]
     #[inline(never)]
-    fn join(&mut self, span: &mut Span, next: Span, bytes_max: usize) -> bool {
+    pub(crate) fn join(&mut self, span: &mut Span, next: Span, bytes_max: usize) -> bool {
         if next.is_empty() {
             return false;
         }

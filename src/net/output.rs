@@ -1,6 +1,7 @@
 //! Output: queueing what the app writes, for one connection or for many, within the limits. What is queued waits for
 //! the end of the turn, unless it is so much that writing it early is cheaper than keeping it. Never calls back.
 
+use super::batch::Span;
 use super::connection::{Connection, Flags, Life};
 use super::connections::{Connections, mark_dirty};
 use super::flush::{FlushFrom, Written, unwritten};
@@ -62,7 +63,19 @@ impl<S: SessionState> Connections<S> {
             return false;
         }
         let span = self.batch.add(parts);
-        let is_queued = self.batch.extend(&mut connection.span, span, self.limits.batch_bytes_max);
+        if !connection.span.extend(span) {
+            return self.write_apart(fd, span);
+        }
+        mark_dirty(fd, connection, &mut self.dirty);
+        true
+    }
+
+    /// Joins a span that was just added to what a connection has already. False, and it is gone, if that can't be.
+    #[cold]
+    #[inline(never)]
+    fn write_apart(&mut self, fd: Fd, span: Span) -> bool {
+        let Some(connection) = self.table.get_mut(fd) else { return false };
+        let is_queued = self.batch.join(&mut connection.span, span, self.limits.batch_bytes_max);
         if is_queued {
             mark_dirty(fd, connection, &mut self.dirty);
         } else {
