@@ -68,6 +68,11 @@ impl<S: SessionState> Connections<S> {
         self.forwarded.get(fd.index())
     }
 
+    /// For how many connections there is room without moving any.
+    pub(crate) fn reserved(&self) -> usize {
+        self.table.reserved()
+    }
+
     /// Counts a proxied connection under its client's address. False if that has too many.
     pub(crate) fn admit_client(&mut self, fd: Fd, address: IpAddr) -> bool {
         if self.limits.is_trusted(address) {

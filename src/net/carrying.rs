@@ -58,6 +58,12 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
+    /// Memory that the batch, the unused outboxes and the list of those to flush keep for the next turn.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> (usize, usize, usize) {
+        (self.batch.capacity(), self.pool.kept_bytes(), self.dirty.capacity() * size_of::<Fd>())
+    }
+
     /// Counts work that takes as long as so many messages.
     pub(crate) fn charge(&mut self, work: usize) {
         self.clock.charge(work);

@@ -128,11 +128,6 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// For how many connections there is room without moving any.
-    pub(crate) fn reserved(&self) -> usize {
-        self.table.reserved()
-    }
-
     /// Puts a new connection in; `None` if the table can't grow.
     pub(crate) fn insert(&mut self, stream: Stream) -> Option<Fd> {
         let (now, accepted) = (self.tick_now, ticks(self.now.saturating_duration_since(self.began)));
@@ -251,12 +246,6 @@ impl<S: SessionState> Connections<S> {
     #[cfg(test)]
     pub(crate) fn batch_bytes(&self) -> usize {
         self.batch.len()
-    }
-
-    /// Memory that the batch, the unused outboxes and the list of those to flush keep for the next turn.
-    #[cfg(test)]
-    pub(crate) fn kept_bytes(&self) -> (usize, usize, usize) {
-        (self.batch.capacity(), self.pool.kept_bytes(), self.dirty.capacity() * size_of::<Fd>())
     }
 
     /// A connection that is not yet dead.

@@ -176,7 +176,7 @@ impl Simulation {
             .connections()
             .limit_batch([0, 1, 130, 300, 5_000, 1 << 20, 1 << 20][random.below(7) as usize]);
         let look_takes = Duration::from_micros([0, 0, 20, 300, 3_000][random.below(5) as usize]);
-        let events_max = [0, 0, 1, 3][random.below(4) as usize];
+        let events_max = [0, 0, 0, 0, 0, 1, 3][random.below(7) as usize];
         if events_max > 0 {
             reactor.events_max = events_max;
         }
@@ -254,7 +254,7 @@ impl Simulation {
             }
         }
         // A process that is stopped, again and again.
-        let stops = if self.events_max > 0 { 10 } else { 0 };
+        let stops = if self.events_max > 0 { 8 } else { 0 };
         self.now += match self.random.below(200).saturating_sub(stops) {
             0 => Duration::from_secs(1 + self.random.below(120)),
             1 if self.random.chance(5) => Duration::from_secs(100_000),
