@@ -189,7 +189,7 @@ fn a_reset_that_is_noticed_while_the_handshake_is_answered_is_no_open_connection
             for _ in 0..63 {
                 server.broadcast(&[7; LEN]).send();
             }
-            server.broadcast(&vec![7; LEN - spare]).send();
+            server.broadcast(vec![7; LEN - spare]).send();
         };
         live.handle.run(fill).expect("the server takes mail");
         client.send([b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", UPGRADE.as_bytes()].concat());

@@ -403,6 +403,9 @@ impl Handler for Commanded {
             self.note(Entry::Brought(fd, vec![(Opcode::Text, denied)]));
             return Subscription::deny("not allowed");
         };
+        // One that lives on without what it missed is told of a gap, which is another test's business.
+        self.policies.insert(fd, SlowConsumer::Close);
+        server.set_slow_consumer(fd, SlowConsumer::Close);
         let is_new = self.rooms.borrow_mut().join(server, fd, name);
         assert!(is_new, "{fd}: asked for what it is in");
         let annals = self.annals.borrow();
