@@ -77,16 +77,20 @@ pub(crate) fn become_server(line: &[String]) -> io::Error {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).ok();
     match line {
-        [own, port, kind] if own == "swio" => serve(port, kind == "fan-out"),
+        [own, port, kind, unsent @ ..] if own == "swio" => {
+            serve(port, kind == "fan-out", unsent.first().and_then(|bytes| bytes.parse().ok()))
+        }
         [program, arguments @ ..] => Command::new(program).args(arguments).exec(),
         [] => io::Error::other("no start line"),
     }
 }
 
-fn serve(port: &str, is_fan_out: bool) -> io::Error {
+/// `unsent_max`: what the kernel keeps unsent for a connection, if that is not to be the default.
+fn serve(port: &str, is_fan_out: bool, unsent_max: Option<usize>) -> io::Error {
     swio::Server::builder()
         .listen(format!("127.0.0.1:{port}"))
         .configure(|config| {
+            config.socket_unsent_bytes_max = unsent_max.or(config.socket_unsent_bytes_max);
             config.outbox_bytes_max = OUTBOX_BYTES_MAX;
             config.outboxes_bytes_max = OUTBOX_BYTES_MAX;
             config.messages_per_second_max = None;

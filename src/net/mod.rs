@@ -27,6 +27,7 @@ mod notes;
 pub(crate) mod outbox;
 pub(crate) mod outboxes;
 pub(crate) mod output;
+pub(crate) mod pace;
 pub(crate) mod quota;
 pub(crate) mod rare;
 pub(crate) mod rate;
@@ -39,6 +40,7 @@ pub(crate) mod table;
 mod take_over;
 pub(crate) mod turn_clock;
 pub(crate) mod turns;
+mod watch;
 pub(crate) mod wheel;
 pub(crate) mod wire;
 

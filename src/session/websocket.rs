@@ -129,7 +129,7 @@ impl Sessions {
         read.limits.room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
-        let before = websocket.decoder.held_bytes();
+        let (before, begins) = (websocket.decoder.held_bytes(), !websocket.decoder.is_inside());
         let step = websocket.decoder.piece(bytes, &read.limits, &mut self.spare);
         let held = websocket.decoder.held_bytes();
         // A peer that uploads is not idle, however long the upload takes.
@@ -137,6 +137,9 @@ impl Sessions {
         let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
         let inbound = &mut self.connections.inbound_bytes;
         *inbound = *inbound + held - before;
+        if begins && matches!(step, Ok((_, None))) {
+            self.begin_arrival(fd);
+        }
         match step {
             Err(error) => Step::Broken(error),
             Ok(_) if !is_within => Step::TooFast,

@@ -1,6 +1,7 @@
 //! One simulated connection: what its client has sent and got, and what the naive model knows of it.
 
 use super::json::Json;
+use super::transfers::Transfers;
 use super::visitors::Ask;
 use super::written::{self, Answer, Item, behind_pages, frame};
 use super::*;
@@ -39,6 +40,7 @@ pub(super) struct Client {
     pub(super) is_silent: bool,
     /// When the server last took bytes.
     pub(super) heard: Instant,
+    pub(super) transfers: Transfers,
     /// After the last turn.
     pub(super) was_open: bool,
     pub(super) consumed: usize,

@@ -19,7 +19,7 @@ use crate::session::route::Route;
 use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
+    Cause, CloseReason, Config, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
     PushError, Reach, Reply, Request, Response, Server, SlowConsumer, SubscribeRequest, Subscription,
     TopicEvent, Transport, Watches,
 };
@@ -35,6 +35,7 @@ mod handler;
 mod json;
 mod replay;
 mod totals;
+mod transfers;
 mod visitors;
 mod written;
 
@@ -42,6 +43,7 @@ use annals::Annals;
 use client::{Client, Model};
 use handler::{Commanded, Entry, Log, PLANNED_PANIC, Push, Subscribing};
 use totals::Totals;
+use transfers::{Seen, Transfers};
 use visitors::{Opening, Post, Sitting, Visitor};
 
 const SEEDS: u64 = 1_000;
@@ -266,6 +268,7 @@ impl Simulation {
             is_slow: self.random.chance(15),
             is_silent: false,
             heard: self.now,
+            transfers: Transfers::default(),
             was_open: true,
             consumed: 0,
             model: Model::default(),
@@ -382,6 +385,10 @@ impl Simulation {
                 client.heard = self.now;
             }
             let connection = self.reactor.app.server.sessions.connections.get(client.fd);
+            let is_queued = connection.is_some_and(|connection| connection.queued_bytes() > 0);
+            let written = wire(client.wire, |wire| wire.written.len());
+            let seen = Seen { at: self.now, consumed, written, is_queued };
+            client.transfers.note(seen, &client.script, &self.reactor.app.server.sessions.config);
             client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             client.consumed = consumed;
             let rest = self.reactor.app.server.sessions.connections.rest_bytes(client.fd).1;
