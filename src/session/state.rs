@@ -390,7 +390,7 @@ pub(crate) struct Socketless {
     pub(crate) address: Option<SocketAddr>,
     /// How long it lives without a sign of its client, in ms.
     pub(crate) timeout_ms: u32,
-    /// The connection whose request waits for output, or waited last.
+    /// The connection whose request waits for output, or was answered last.
     pub(crate) parked: Option<Fd>,
     pub(crate) acknowledged: u64,
     /// Units that were read out of the outbox and are not acknowledged yet.
