@@ -1,5 +1,5 @@
-//! Clients on slow lines, on every transport and in both directions: who is slow is served to the end, who only drips is
-//! given up in time. All timeouts are far shorter than what is sent takes.
+//! Clients on slow lines, on every transport and both ways: who is slow is served to the end, who drips is given up in
+//! time. All timeouts are far shorter than what is sent takes.
 
 mod common;
 
