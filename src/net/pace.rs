@@ -37,12 +37,13 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Watches a peer from now on, if anything is on its way to it.
+    /// Watches a peer from now on, if anything is on its way to it; if not, no more.
     pub(crate) fn watch_pace(&mut self, fd: Fd) {
         let Some(connection) = self.table.get(fd) else { return };
         let watch = Watch::begin(connection, self.tick_now());
-        if watch.left > 0 {
-            self.set_watch(fd, watch);
+        match watch.left {
+            0 => self.end_pace(fd),
+            _ => self.set_watch(fd, watch),
         }
     }
 

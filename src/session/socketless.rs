@@ -258,8 +258,8 @@ impl Sessions {
             return self.watch(fd);
         }
         // Who still reads the last answer can't ask for the next.
-        let carrier = socketless.parked;
-        match carrier.map(|by| self.connections.pace(by, self.config.keep_alive_timeout)) {
+        let (carrier, timeout) = (socketless.parked, self.socketless_timeout(fd));
+        match carrier.map(|by| self.connections.pace(by, timeout)) {
             Some(Pace::Steady(next)) => return self.connections.expire_in(fd, next),
             Some(Pace::Arrived) => return self.connections.expire_in(fd, self.config.poll_grace),
             _ => {}

@@ -131,13 +131,13 @@ impl Sessions {
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
         let (before, begins) = (websocket.decoder.held_bytes(), !websocket.decoder.is_inside());
         let step = websocket.decoder.piece(bytes, &read.limits, &mut self.spare);
-        let held = websocket.decoder.held_bytes();
+        let (held, begins) = (websocket.decoder.held_bytes(), begins && websocket.decoder.is_inside());
         // A peer that uploads is not idle, however long the upload takes.
         websocket.spoke = self.liveness.coarse(connection.heard);
         let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
         let inbound = &mut self.connections.inbound_bytes;
         *inbound = *inbound + held - before;
-        if begins && matches!(step, Ok((_, None))) {
+        if begins {
             self.begin_arrival(fd);
         }
         match step {

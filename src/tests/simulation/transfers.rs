@@ -33,8 +33,11 @@ impl Transfers {
         let is_recent = |seen: &&Seen| seen.at + config.pong_timeout > now.at + 2 * TICK;
         let mut long_ago = self.seen.iter().rev().skip_while(is_recent);
         let is_read = |seen: &Seen| self.seen.iter().any(|other| other.at >= seen.at && !other.is_queued);
-        let is_sent =
-            |seen: &Seen| script.items.iter().any(|item| item.end > seen.consumed && item.end <= consumed);
+        // Control frames come between the fragments of a message too.
+        let is_sent = |seen: &Seen| {
+            let mut messages = script.items.iter().filter(|item| matches!(item.what, What::Message(..)));
+            messages.any(|item| item.end > seen.consumed && item.end <= consumed)
+        };
         long_ago.any(|seen| {
             let least = (now.at - seen.at).as_secs_f64() * f64::from(config.bytes_per_second_min);
             let is_little = |len: usize| (len as f64) < least;
