@@ -253,7 +253,7 @@ impl Client {
                 ("close", Some(data)) => {
                     is_closed = true;
                     // What was not begun is dropped then.
-                    was_slow = data.contains("slow consumer");
+                    was_slow = data.contains("slow consumer") || data.contains("does not read");
                     continue;
                 }
                 (event, Some(data)) => plain_item(event, data, block.id),
