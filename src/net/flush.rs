@@ -110,11 +110,15 @@ impl<S: SessionState> Connections<S> {
             match write_span(Wire::of(&mut connection.stream, connection.filter), self.batch.get(span)) {
                 Ok(written) => {
                     self.traffic.bytes_sent += written as u64;
-                    if is_awaited {
-                        self.count_written(fd, written);
-                    }
-                    if written == span.len() {
+                    let is_all = written == span.len();
+                    if is_all {
                         self.batch.give_back(span);
+                        if !is_awaited {
+                            return Written::All;
+                        }
+                    }
+                    self.count_written(fd, written);
+                    if is_all {
                         return all;
                     }
                     return self.keep_unwritten(fd, span, written);

@@ -24,6 +24,8 @@ pub(crate) enum Pace {
 
 impl<S: SessionState> Connections<S> {
     /// The socket takes no more for now.
+    #[cold]
+    #[inline(never)]
     pub(super) fn blocked(&mut self, fd: Fd) {
         let Some(connection) = self.table.get_mut(fd) else { return };
         connection.flags.set(Flags::BLOCKED);
@@ -67,6 +69,8 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// The socket of a peer that is watched took `len` bytes.
+    #[cold]
+    #[inline(never)]
     pub(super) fn count_written(&mut self, fd: Fd, len: usize) {
         if let Some(watch) = self.rare_mut(fd).and_then(|rare| rare.watch.as_mut()) {
             watch.written += len;

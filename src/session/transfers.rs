@@ -22,6 +22,7 @@ impl Sessions {
 
     /// From now on the rest of a message or package is to come, if one is incomplete.
     #[cold]
+    #[inline(never)]
     pub(crate) fn begin_arrival(&mut self, fd: Fd) {
         let now = self.connections.tick_now();
         if let Some(session) = self.connections.session_mut(fd)

@@ -125,6 +125,7 @@ impl Sessions {
     }
 
     /// Decodes a part of a message. Parts take memory, and there is only so much for all connections together.
+    #[inline(never)]
     fn piece(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
         read.limits.room = self.connections.inbound_room();
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
