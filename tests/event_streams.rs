@@ -328,6 +328,7 @@ fn heartbeats_are_comments_and_a_reader_that_takes_nothing_is_given_up() {
     let (builder, events) = recorded();
     let live = streams_with(builder, |config| {
         config.ping_interval = Some(Duration::from_millis(100));
+        config.pong_timeout = Duration::from_millis(100);
         config.idle_timeout = Some(Duration::from_millis(100));
         config.close_timeout = Duration::from_millis(100);
     });

@@ -111,7 +111,18 @@ impl Page {
         answer
     }
 
+    /// What comes next. Long messages are announced, all others are not.
     fn next(&mut self) -> Told {
+        let first = self.next_of_all();
+        let announced = first.labels.get("coming").map(|len| len.parse::<usize>().expect("a number"));
+        let next = if announced.is_some() { self.next_of_all() } else { first };
+        let len = next.text.as_ref().map_or(0, String::len);
+        let is_long = len > 64 << 10 && self.kind != Kind::Poll;
+        assert!(announced == is_long.then_some(len) || next.text.is_none(), "{announced:?}, {len}");
+        next
+    }
+
+    fn next_of_all(&mut self) -> Told {
         match self.kind {
             Kind::Socket => from_frame(&self.client.read_frame()),
             Kind::Stream => {
@@ -225,7 +236,7 @@ fn binary(bytes: &[u8], labels: &[(&str, &str)]) -> Told {
     Told { binary: Some(bytes.to_vec()), ..told(labels) }
 }
 
-const NOTICES: [&str; 6] = ["subscribed", "unsubscribed", "denied", "gap", "position", "pong"];
+const NOTICES: [&str; 7] = ["subscribed", "unsubscribed", "denied", "gap", "position", "coming", "pong"];
 
 fn from_frame(frame: &Frame) -> Told {
     assert!(frame.fin && [TEXT, BINARY].contains(&frame.opcode), "{frame:?}");

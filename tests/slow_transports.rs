@@ -152,7 +152,7 @@ fn what_is_dropped_is_counted_and_what_is_kept_is_whole_and_in_order() {
 /// More than the kernel holds for a socket.
 const MUCH: usize = 450;
 
-/// Its window never opens, so that the server sees nothing of what it reads.
+/// Its window never opens, so that not even the system sees anything of what it reads.
 #[test]
 fn who_reads_a_byte_now_and_then_is_given_up() {
     for kind in Kind::ALL {
@@ -175,12 +175,7 @@ fn who_reads_a_byte_now_and_then_is_given_up() {
             world.live.after(Duration::from_millis(30)).recv_timeout(DEADLINE).expect("a timer");
         }
         let reason = world.closed(fd);
-        // Of raw TCP it is the system that says so.
-        let (by, code) = match kind {
-            Kind::LongPolling => (Side::Local, 1006),
-            Kind::Tcp => (Side::Peer, 1006),
-            _ => (Side::Local, 1001),
-        };
+        let (by, code) = (Side::Local, if kind == Kind::LongPolling { 1006 } else { 1001 });
         assert_eq!((reason.by, reason.code, reason.cause), (by, code, Cause::Timeout), "{kind:?}");
         still_serving(&world.live);
     }

@@ -26,7 +26,8 @@ usage: cargo bench -p swio-benches --bench load [-- MODE [OPTION…]]    without
   --rounds N       1 to 99 (5)
   --against LINE   another server of one process, several times if wanted: its start line, which is split at
                    spaces and run without a shell; it listens on 127.0.0.1:{PORT}. 'swio {PORT} echo' and
-                   'swio {PORT} fan-out' are this server once more and show how much is noise";
+                   'swio {PORT} fan-out' are this server once more and show how much is noise;
+                   a number at the end is its socket_unsent_bytes_max";
 
 const DEFAULT_SET: [&str; 9] = [
     "echo",

@@ -81,13 +81,16 @@ pub(crate) fn become_server(line: &[String]) -> io::Error {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).ok();
     match line {
-        [own, port, kind] if own == "swio" => serve(port, kind),
+        [own, port, kind, unsent @ ..] if own == "swio" => {
+            serve(port, kind, unsent.first().and_then(|bytes| bytes.parse().ok()))
+        }
         [program, arguments @ ..] => Command::new(program).args(arguments).exec(),
         [] => io::Error::other("no start line"),
     }
 }
 
-fn serve(port: &str, kind: &str) -> io::Error {
+/// `unsent_max`: what the kernel keeps unsent for a connection, if that is not to be the default.
+fn serve(port: &str, kind: &str, unsent_max: Option<usize>) -> io::Error {
     let (is_fan_out, is_attacked) = (kind == "fan-out", kind == "attacked");
     swio::Server::builder()
         .listen(format!("127.0.0.1:{port}"))
@@ -96,6 +99,7 @@ fn serve(port: &str, kind: &str) -> io::Error {
             if is_attacked {
                 return;
             }
+            config.socket_unsent_bytes_max = unsent_max.or(config.socket_unsent_bytes_max);
             config.outbox_bytes_max = OUTBOX_BYTES_MAX;
             config.outboxes_bytes_max = OUTBOX_BYTES_MAX;
             config.messages_per_second_max = None;

@@ -41,15 +41,27 @@ impl Labels {
 /// The names and values of a notice.
 pub(crate) type Notice<'a> = &'a [(&'a str, &'a str)];
 
+/// A message that is longer is announced: a page is not told of the bytes that arrive of one.
+pub(crate) const ANNOUNCED_BYTES: usize = 64 << 10;
+
+/// The notice before a message that takes `len` bytes on the wire.
+fn announced(len: usize, notice: fn(Notice<'_>) -> Vec<u8>) -> Vec<u8> {
+    if len > ANNOUNCED_BYTES { notice(&[("coming", &len.to_string())]) } else { Vec::new() }
+}
+
 /// A message as a complete WebSocket frame: `LABELS LF PAYLOAD`.
 pub(crate) fn frame(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
     let query = query(labels.into_iter().flat_map(Labels::pairs));
-    whole_frame(if is_binary { Opcode::Binary } else { Opcode::Text }, &query, data)
+    let mut run = announced(data.len(), notice_frame);
+    add_frame(&mut run, if is_binary { Opcode::Binary } else { Opcode::Text }, &query, data);
+    run
 }
 
 /// A notice as a complete WebSocket frame, with nothing after its labels.
 pub(crate) fn notice_frame(notice: Notice<'_>) -> Vec<u8> {
-    whole_frame(Opcode::Text, &query(notice.iter().copied()), b"")
+    let mut run = Vec::new();
+    add_frame(&mut run, Opcode::Text, &query(notice.iter().copied()), b"");
+    run
 }
 
 fn query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -58,20 +70,20 @@ fn query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     query.finish()
 }
 
-fn whole_frame(opcode: Opcode, query: &str, data: &[u8]) -> Vec<u8> {
+fn add_frame(run: &mut Vec<u8>, opcode: Opcode, query: &str, data: &[u8]) {
     let len = query.len() + 1 + data.len();
     let header = header::encode(true, opcode, len);
-    let mut run = Vec::with_capacity(header.as_slice().len() + len);
+    run.reserve_exact(header.as_slice().len() + len);
     run.extend_from_slice(header.as_slice());
     run.extend_from_slice(query.as_bytes());
     run.push(b'\n');
     run.extend_from_slice(data);
-    run
 }
 
 /// A message as an event whose data is an object: `{"text":".."}` or `{"binary":"BASE64"}` with the labels.
 pub(crate) fn event(labels: Option<&Labels>, is_binary: bool, data: &[u8]) -> Vec<u8> {
-    let mut run = Vec::with_capacity(data.len() + 48);
+    let mut run = announced(if is_binary { data.len().div_ceil(3) * 4 } else { data.len() }, notice_event);
+    run.reserve(data.len() + 48);
     run.extend(b"data: ");
     object(&mut run, labels, is_binary, data);
     run.extend(b"\n\n");
@@ -167,11 +179,14 @@ mod tests {
         let labels = "topic=a+b%26c%3D%C3%BC&id=k3-17&event=x%0Ay\n\nhello";
         let run = frame(Some(&all()), false, b"\nhello");
         assert_eq!(run, [&[0x81, labels.len() as u8], labels.as_bytes()].concat());
+        let announced = notice_frame(&[("coming", "70000")]);
         let run = frame(Some(&all()), true, &[7; 70_000]);
+        let run = run.strip_prefix(&announced[..]).expect("it is announced");
         assert_eq!(
             (run[0], run[1], run.len()),
             (0x82, 127, 10 + "topic=a+b%26c%3D%C3%BC&id=k3-17&event=x%0Ay\n".len() + 70_000)
         );
+        assert_eq!(frame(None, true, &[7; ANNOUNCED_BYTES])[..2], [0x82, 127]);
         assert_eq!(notice_frame(&[("pong", "1")]), b"\x81\x07pong=1\n");
     }
 
@@ -183,6 +198,8 @@ mod tests {
         assert_eq!(unit_text(polled(Some(&all()), false, b"")), members);
         assert_eq!(text(event(Some(&all()), false, b"")), format!("data: {members}\n\n"));
         assert_eq!(text(event(None, true, b"\r\n\xff")), "data: {\"binary\":\"DQr/\"}\n\n");
+        let run = text(event(None, true, &[0; 60_000]));
+        assert!(run.starts_with("data: {\"coming\":\"80000\"}\n\ndata: {\"binary\":\"AAAA"));
         let notice: Notice<'_> = &[("subscribed", "a\r\nb"), ("id", "1")];
         let members = r#"{"subscribed":"a\u000d\nb","id":"1"}"#;
         assert_eq!(unit_text(notice_polled(notice)), members);

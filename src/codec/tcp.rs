@@ -2,6 +2,7 @@
 //! out. Allocates memory only for incomplete packages, and only as bytes arrive, never by a declared length.
 
 use super::ws::close;
+use crate::codec::arrival::Arrival;
 use memchr::memmem::Finder;
 use std::borrow::Cow;
 use std::fmt;
@@ -320,6 +321,7 @@ impl Seam {
 #[derive(Debug, Default)]
 pub(crate) struct PartialPackage {
     bytes: Vec<u8>,
+    arrival: Arrival,
 }
 
 impl PartialPackage {
@@ -353,6 +355,11 @@ impl PartialPackage {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// How much of it has come, and how it comes on.
+    pub(crate) fn arriving(&mut self) -> (usize, &mut Arrival) {
+        (self.bytes.len(), &mut self.arrival)
     }
 
     fn step_to_mark(

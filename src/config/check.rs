@@ -106,6 +106,7 @@ impl Config {
             ("fragments_max", self.fragments_max as usize),
             ("messages_per_second_max", self.messages_per_second_max.unwrap_or(1) as usize),
             ("bytes_per_second_max", self.bytes_per_second_max.map_or(1, |rate| rate.min(1) as usize)),
+            ("bytes_per_second_min", self.bytes_per_second_min as usize),
             ("reads_per_turn_max", self.reads_per_turn_max as usize),
             ("accepts_per_turn_max", self.accepts_per_turn_max as usize),
             ("backlog", self.backlog as usize),
@@ -165,6 +166,7 @@ impl Config {
         let buffers = [
             ("socket_send_buffer_bytes", self.socket_send_buffer_bytes),
             ("socket_recv_buffer_bytes", self.socket_recv_buffer_bytes),
+            ("socket_unsent_bytes_max", self.socket_unsent_bytes_max),
         ];
         let is_wrong = |bytes: Option<usize>| bytes.is_some_and(|bytes| !(1..=1 << 30).contains(&bytes));
         if let Some((name, _)) = buffers.iter().find(|(_, bytes)| is_wrong(*bytes)) {

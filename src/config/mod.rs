@@ -238,8 +238,19 @@ pub struct Config {
     /// users who come and go under ever new names take less than 256 MiB, even with the longest names and data.
     pub presence_absences_max: usize,
 
-    /// Maximum time from accept to the first byte of a request, and from there to its last, head and body; also the
-    /// time to answer a request or handshake later. A client that sent part of a request gets 408, one that waits for
+    /// Minimum number of bytes per second, in either direction, of a transfer that has begun: the body of a request, a
+    /// message or package that comes in pieces, output that waits for its client to read it, also while the connection
+    /// ends. A client that is slower is given up. Who is faster is not, however long it takes. It is judged by what
+    /// came and by what the client's system acknowledged, over [`request_timeout`](Config::request_timeout) for
+    /// requests, [`keep_alive_timeout`](Config::keep_alive_timeout) for their answers,
+    /// [`pong_timeout`](Config::pong_timeout) for WebSockets, event streams and raw TCP, and four times
+    /// [`close_timeout`](Config::close_timeout) for connections that end: a line may stand still for as long. Clients
+    /// that are [protected](crate::Server::protect) are exempt. Default 2 KiB: a tenth of what the worst lines of
+    /// mobile networks carry, but holding a megabyte of the server's memory costs a steady sender.
+    pub bytes_per_second_min: u32,
+    /// Maximum time from accept to the first byte of a request, and from there to the end of its head; a body may take
+    /// longer if it comes at [`bytes_per_second_min`](Config::bytes_per_second_min). Also the time to answer a request
+    /// or handshake later. A client that sent part of a request gets 408, one that waits for
     /// an answer 503, and one that sent nothing is just closed. Default 10 s: a phone on a bad line needs seconds, but
     /// one byte per second must not keep a slot.
     pub request_timeout: Duration,
@@ -247,15 +258,16 @@ pub struct Config {
     /// handshake; then the attempt has failed. Default 10 s: the kernel can repeat a lost first packet twice, and a
     /// busy server can answer.
     pub connect_timeout: Duration,
-    /// How long an HTTP connection may be idle between requests, or take to read a response (longer while it makes
-    /// progress). Then it is closed. Default 60 s.
+    /// How long an HTTP connection may be idle between requests, or take to read a response (longer while it is read
+    /// at [`bytes_per_second_min`](Config::bytes_per_second_min)). Then it is closed. Default 60 s.
     pub keep_alive_timeout: Duration,
     /// A WebSocket that was silent for this long is sent a ping, and an event stream is sent a comment this often; up
     /// to 10 % of jitter is added. `None`: never. Default 25 s: NATs and proxies forget a silent connection after 30 to
     /// 60 s.
     pub ping_interval: Option<Duration>,
     /// How long a peer may stay silent after a ping. Then the connection ends with
-    /// [`Cause::Timeout`](crate::Cause::Timeout). Default 20 s.
+    /// [`Cause::Timeout`](crate::Cause::Timeout). Who is still reading what was sent before the ping has this long
+    /// from the end of that. Default 20 s.
     pub pong_timeout: Duration,
     /// How long a client may send no message, nor part of one; pongs do not count. Then a WebSocket is closed with
     /// 1001, and raw TCP is disconnected. It may take up to 4 % longer. `None`, the default: clients may listen without
@@ -275,9 +287,10 @@ pub struct Config {
     pub tcp_keepalive: Option<Duration>,
     /// How long the peer has to answer the server's close frame. Default 3 s.
     ///
-    /// One that still reads what was pushed to it before gets more time, but the whole end of a connection takes at
-    /// most four times this, and a second for each 4 KiB that were queued when it began. A connection that is closed
-    /// as a slow consumer gets the former alone: what was not begun to be sent is dropped.
+    /// One that still reads what was pushed to it before gets more time: four times this, and again as long while it
+    /// reads at [`bytes_per_second_min`](Config::bytes_per_second_min). In all the end of a connection takes at most
+    /// four times this and as long as what was queued takes at that rate. A connection that is given up because it does
+    /// not read gets the former alone: what was not begun to be sent is dropped.
     pub close_timeout: Duration,
     /// How long to go on reading, and discarding what is read, after the server ended its side of TCP. Otherwise a
     /// reset could destroy the last close frame before the peer reads it (RFC 6455 §7.1.1). Default 1 s.
@@ -320,7 +333,13 @@ pub struct Config {
     /// clients read slowly, and costs throughput over long distances. The system has its own limits, and Linux doubles
     /// the value.
     pub socket_send_buffer_bytes: Option<usize>,
-    /// The same for the receive buffer (`SO_RCVBUF`).
+    /// Maximum number of bytes that the kernel keeps for one connection and has not sent yet (`TCP_NOTSENT_LOWAT`, on
+    /// Linux); what is beyond waits in the outbox. Default 64 KiB: the kernel's send buffer grows to some MB, which
+    /// nobody would need and which slow clients would hold beside their outboxes. A client that reads fast does not
+    /// notice, unless [`outboxes_bytes_max`](Config::outboxes_bytes_max) is used up: then more than this for one client
+    /// in one turn is refused. `None`: no bound but that of the send buffer.
+    pub socket_unsent_bytes_max: Option<usize>,
+    /// The same as [`socket_send_buffer_bytes`](Config::socket_send_buffer_bytes) for the receive buffer (`SO_RCVBUF`).
     pub socket_recv_buffer_bytes: Option<usize>,
     /// Maximum number of commands from other threads that wait for the server; beyond it a [`Handle`](crate::Handle)
     /// gets [`PushError::Busy`](crate::PushError::Busy). Default 65,536.
@@ -374,6 +393,7 @@ impl Default for Config {
             presence_absences_max: 65_536,
             buffer_high_watermark: None,
             buffer_low_watermark: 0,
+            bytes_per_second_min: 2 << 10,
             request_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
@@ -394,6 +414,7 @@ impl Default for Config {
             backlog: 4_096,
             reuse_port: false,
             socket_send_buffer_bytes: None,
+            socket_unsent_bytes_max: Some(64 << 10),
             socket_recv_buffer_bytes: None,
             mailbox_items_max: 65_536,
             mailbox_bytes_max: 64 << 20,

@@ -78,8 +78,8 @@ impl Flags {
     pub(crate) const PEER_ENDED: u16 = 1 << 9;
     /// The peer will send nothing more: nothing needs to be read before the socket is closed.
     pub(crate) const PEER_DONE: u16 = 1 << 10;
-    /// The peer has read something since its deadline was last checked: it is slow, but alive.
-    pub(crate) const PROGRESSED: u16 = 1 << 11;
+    /// What is on its way to the peer is watched; see [`pace`](super::pace).
+    pub(crate) const PACED: u16 = 1 << 11;
     /// Exempt from idle timeouts.
     pub(crate) const PROTECTED: u16 = 1 << 12;
     /// It is only told that it is refused, and does not count against the limits.

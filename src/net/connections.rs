@@ -324,6 +324,7 @@ impl<S: SessionState> Connections<S> {
         connection.life = Life::Finishing;
         mark_dirty(fd, connection, &mut self.dirty);
         self.note_reason(fd, reason);
+        self.watch_pace(fd);
         // The peer's end has to be seen.
         self.resume_for_user(fd);
         self.resume_for_protocol(fd);
@@ -364,10 +365,12 @@ impl<S: SessionState> Connections<S> {
         self.wheel.set(fd.index(), at.saturating_add(1));
     }
 
-    /// Whether the peer has read any queued output since this was last asked. Callers then renew a deadline that has
-    /// passed: a peer that reads slowly is not cut off in the middle.
-    pub(crate) fn take_progress(&mut self, fd: Fd) -> bool {
-        self.table.get_mut(fd).is_some_and(|connection| connection.flags.take(Flags::PROGRESSED))
+    /// Sets the connection's deadline unless it has an earlier one.
+    pub(crate) fn expire_by(&mut self, fd: Fd, after: Duration) {
+        let at = self.now.checked_add(after).map_or(u32::MAX, |at| self.tick(at));
+        if self.table.get(fd).is_some() {
+            self.wheel.set_earlier(fd.index(), at.saturating_add(1));
+        }
     }
 
     /// Marks a new connection as one that is only told that it is refused.
@@ -437,10 +440,6 @@ impl<S: SessionState> Connections<S> {
         {
             self.kill(fd, io_failure(&error));
         }
-    }
-
-    pub(crate) fn is_paused_by_protocol(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|connection| connection.flags.has(Flags::PAUSED_BY_PROTOCOL))
     }
 }
 

@@ -62,7 +62,9 @@ impl<A: App> Reactor<A> {
             Life::Connecting => {
                 connections.kill(fd, CloseReason::without_frame(Side::Local, Cause::Timeout));
             }
-            Life::Finishing if connections.extend_end(fd, connections.limits.progress_timeout) => {}
+            // A socket that is closed with input unread loses what is still on its way.
+            Life::Finishing | Life::Lingering
+                if connections.extend_end(fd, connections.limits.linger_timeout) => {}
             Life::Finishing | Life::Lingering => connections.kill(fd, connection_lost()),
             Life::Dead => {}
         }

@@ -71,6 +71,7 @@ impl<S: SessionState> Connections<S> {
                 }
             }
         }
+        let is_paced = connection.flags.has(Flags::PACED);
         if written < len && quota != Quota::Exempt && !has_room {
             if written == 0 {
                 return Err(self.full(fd, quota, policy));
@@ -78,8 +79,11 @@ impl<S: SessionState> Connections<S> {
             self.kill_for_want_of_room(fd);
             return Err(Refused::Gone);
         }
+        if is_paced {
+            self.count_written(fd, written);
+        }
         if is_blocked {
-            connection.flags.set(Flags::BLOCKED);
+            self.blocked(fd);
         }
         Ok(len - written)
     }
@@ -99,7 +103,8 @@ impl<S: SessionState> Connections<S> {
             }
             return Written::Blocked;
         }
-        let is_awaited = connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED);
+        let is_awaited =
+            connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED | Flags::PACED);
         let all = if is_awaited { Written::AllAwaited } else { Written::All };
         let span = std::mem::take(&mut connection.span);
         let flushed = if !span.is_empty() {
@@ -107,8 +112,15 @@ impl<S: SessionState> Connections<S> {
             match write_span(Wire::of(&mut connection.stream, connection.filter), bytes) {
                 Ok(written) => {
                     self.traffic.bytes_sent += written as u64;
-                    if written == span.len() {
+                    let is_all = written == span.len();
+                    if is_all {
                         self.batch.give_back(span);
+                        if !is_awaited {
+                            return Written::All;
+                        }
+                    }
+                    self.count_written(fd, written);
+                    if is_all {
                         return all;
                     }
                     return self.keep_unwritten(fd, span, written);
@@ -145,13 +157,13 @@ impl<S: SessionState> Connections<S> {
             return Written::Failed;
         }
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        connection.flags.set(Flags::BLOCKED);
         let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
         let before = outbox.size();
         outbox.push_copy([&self.batch.get(span).expect("it is in one")[written..], &[]], true);
         outbox.pin();
         self.pool.changed(before, outbox.size());
         self.batch.give_back(span);
+        self.blocked(fd);
         self.note_crossing(fd);
         Written::Blocked
     }
@@ -165,8 +177,8 @@ impl<S: SessionState> Connections<S> {
         self.pool.changed(before, after);
         self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
         self.clock.charge_bytes(before.bytes - after.bytes);
-        if after.bytes < before.bytes {
-            connection.flags.set(Flags::PROGRESSED);
+        if connection.flags.has(Flags::PACED) {
+            self.count_written(fd, before.bytes - after.bytes);
         }
         self.note_crossing(fd);
         let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
@@ -176,7 +188,7 @@ impl<S: SessionState> Connections<S> {
                 Ok(Written::All)
             }
             Flushed::Blocked => {
-                connection.flags.set(Flags::BLOCKED);
+                self.blocked(fd);
                 Ok(Written::Blocked)
             }
             Flushed::Yielded => Ok(Written::Some),

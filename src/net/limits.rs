@@ -33,10 +33,15 @@ pub(crate) struct Limits {
     /// Output of one turn beyond this is written early.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
-    /// The next one, for a peer that has read something meanwhile.
-    pub(crate) progress_timeout: Duration,
-    /// How long the end of a connection may take in all, in addition to the time for what is queued.
+    /// How long the end of a connection may take in all, in addition to the time for what is queued; and after how long
+    /// its pace is judged.
     pub(crate) ending_timeout: Duration,
+    /// After how long the pace of who is sent an answer is judged, its connection's end included.
+    pub(crate) answer_timeout: Duration,
+    /// After how long the pace of everybody else is judged.
+    pub(crate) pace_timeout: Duration,
+    /// A transfer that is slower than this, in bytes per second, is given up.
+    pub(crate) bytes_per_second_min: u32,
     pub(crate) linger_timeout: Duration,
 }
 
@@ -67,8 +72,10 @@ impl Limits {
             buffer_low_watermark: config.buffer_low_watermark,
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
-            progress_timeout: config.keep_alive_timeout.max(config.close_timeout),
             ending_timeout: config.close_timeout.saturating_mul(4),
+            answer_timeout: config.keep_alive_timeout.max(config.close_timeout),
+            pace_timeout: config.pong_timeout,
+            bytes_per_second_min: config.bytes_per_second_min,
             linger_timeout: config.linger_timeout,
         }
     }

@@ -55,12 +55,24 @@ pub(crate) fn bind(address: SocketAddr, number: u16, config: &Config) -> io::Res
     if let Some(bytes) = config.socket_recv_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
+    bound_unsent(&socket, config)?;
     watch_peer(&socket, config)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
     let socket = TcpListener::from_std(socket.into());
     Ok(Listener { socket, number, is_pending: false, retry_at: None })
+}
+
+/// Bounds what the system keeps unsent for a peer. Accepted sockets inherit this from their listener.
+pub(super) fn bound_unsent(socket: &Socket, config: &Config) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(bytes) = config.socket_unsent_bytes_max {
+        socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (socket, config);
+    Ok(())
 }
 
 /// Lets the system find out that a peer is gone. Accepted sockets inherit this from their listener.
@@ -156,6 +168,7 @@ mod tests {
         let config = Config {
             tcp_user_timeout: Some(Duration::from_secs(7)),
             tcp_keepalive: Some(Duration::from_secs(9)),
+            socket_unsent_bytes_max: Some(12_345),
             ..Config::default()
         };
         let (_client, stream) = connected(&config);
@@ -163,6 +176,7 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().expect("an option"), config.tcp_user_timeout);
         assert!(socket.keepalive().expect("an option") && socket.tcp_nodelay().expect("an option"));
         assert_eq!(Some(socket.tcp_keepalive_time().expect("an option")), config.tcp_keepalive);
+        assert_eq!(socket.tcp_notsent_lowat().expect("an option"), 12_345);
         let interval = socket.tcp_keepalive_interval().expect("an option");
         assert_eq!(Some(interval), config.tcp_keepalive);
     }

@@ -10,9 +10,6 @@ use crate::error::{Cause, CloseReason};
 use crate::fd::Fd;
 use std::time::Duration;
 
-/// A peer that reads more slowly than this while its connection ends does not get everything.
-const ENDING_BYTES_PER_SECOND: usize = 4 << 10;
-
 impl<S: SessionState> Connections<S> {
     /// The app's note about a connection, if it has an entry.
     pub(crate) fn note(&self, fd: Fd) -> Option<&S::Note> {
@@ -65,34 +62,21 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Keeps the reason why a connection ends, unless it has one already, and sets the time by which it has to be gone.
-    /// That leaves time for what is queued now, except for a slow consumer, which has had its time.
+    /// That leaves time for what is queued now, except for who did not read or not answer, and has had its time.
     pub(crate) fn note_reason(&mut self, fd: Fd, reason: CloseReason) {
         let Some(connection) = self.table.get(fd).filter(|connection| connection.life != Life::Dead) else {
             return;
         };
-        let millis = match reason.cause {
-            Cause::SlowConsumer => 0,
-            _ => connection.queued_bytes() as u64 * 1_000 / ENDING_BYTES_PER_SECOND as u64,
+        let for_queued = match reason.cause {
+            Cause::SlowConsumer | Cause::Timeout => Duration::ZERO,
+            _ => self.longest_time(connection.queued_bytes()),
         };
-        let most = self.limits.ending_timeout.saturating_add(Duration::from_millis(millis));
+        let most = self.limits.ending_timeout.saturating_add(for_queued);
         let ends_by = self.now().checked_add(most).map_or(u32::MAX, |at| self.tick(at));
         if let Some(connection) = self.table.get_mut(fd) {
             connection.flags.set(Flags::RARE);
             self.rares.set_reason(fd.index(), reason, ends_by);
         }
-    }
-
-    /// Gives an ending connection a deadline `timeout` from now, if its peer has read something since this was last
-    /// asked, but not beyond the time by which it has to be gone. False if its time is up.
-    pub(crate) fn extend_end(&mut self, fd: Fd, timeout: Duration) -> bool {
-        let reads_on = self.take_progress(fd);
-        let ends_by = self.rare(fd).map_or(u32::MAX, |rare| rare.ends_by);
-        if !reads_on || ends_by <= self.tick_now() {
-            return false;
-        }
-        let left = self.instant(ends_by).saturating_duration_since(self.now());
-        self.expire_in(fd, timeout.min(left));
-        true
     }
 
     /// Removes the entry of a connection that was taken out of the table: why it ended, and the app's note.
@@ -104,17 +88,17 @@ impl<S: SessionState> Connections<S> {
         (rare.reason, rare.note)
     }
 
-    fn rare(&self, fd: Fd) -> Option<&Rare<S::Note>> {
+    pub(super) fn rare(&self, fd: Fd) -> Option<&Rare<S::Note>> {
         self.table.get(fd).filter(|connection| connection.flags.has(Flags::RARE))?;
         self.rares.get(fd.index())
     }
 
-    fn rare_mut(&mut self, fd: Fd) -> Option<&mut Rare<S::Note>> {
+    pub(super) fn rare_mut(&mut self, fd: Fd) -> Option<&mut Rare<S::Note>> {
         self.table.get(fd).filter(|connection| connection.flags.has(Flags::RARE))?;
         self.rares.get_mut(fd.index())
     }
 
-    fn rare_or_default(&mut self, fd: Fd) -> Option<&mut Rare<S::Note>> {
+    pub(super) fn rare_or_default(&mut self, fd: Fd) -> Option<&mut Rare<S::Note>> {
         self.table.get_mut(fd)?.flags.set(Flags::RARE);
         Some(self.rares.get_or_default(fd.index()))
     }

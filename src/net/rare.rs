@@ -2,6 +2,7 @@
 //! one entry here, found by its index. Knows nothing of connections; what uses it is in `notes`.
 
 use super::lost::Lost;
+use super::watch::Watch;
 use crate::error::CloseReason;
 use std::collections::HashMap;
 
@@ -9,6 +10,11 @@ use std::collections::HashMap;
 pub(crate) trait SessionState: Default {
     /// What it keeps for a few connections only.
     type Note: RareNote;
+
+    /// Whether the app may be told of a deadline before the one that it has set.
+    fn may_expire_early(&self) -> bool {
+        true
+    }
 
     /// Whether the peer may take the end of the connection for the end of what it was sent, so that it must not look
     /// like a good one if some of that is lost.
@@ -39,12 +45,14 @@ pub(crate) struct Rare<N> {
     /// The tick by which it has to be gone, if it is ending.
     pub(super) ends_by: u32,
     pub(super) lost: Lost,
+    /// How fast the peer takes what is on its way to it, while that is watched.
+    pub(super) watch: Option<Watch>,
     pub(super) note: N,
 }
 
 impl<N: RareNote> Rare<N> {
     pub(super) fn is_empty(&self) -> bool {
-        self.reason.is_none() && self.lost == Lost::default() && self.note.is_empty()
+        self.reason.is_none() && self.lost == Lost::default() && self.watch.is_none() && self.note.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A non-blocking byte stream: a real socket, none, or a simulated one for tests and benches. Knows nothing of what the
 //! bytes mean.
 
-use super::listener::watch_peer;
+use super::listener::{bound_unsent, watch_peer};
 use crate::config::Config;
 use crate::fd::Fd;
 use mio::net::TcpStream;
@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
 /// On epoll and kqueue a read that fills less than the buffer has taken all there was, and what comes later
@@ -43,6 +43,7 @@ impl Stream {
     pub(crate) fn connect(address: SocketAddr, config: &Config) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
+        bound_unsent(&SockRef::from(&stream), config)?;
         watch_peer(&SockRef::from(&stream), config)?;
         Ok(Stream::Socket(stream.into()))
     }
@@ -151,6 +152,17 @@ impl Stream {
             Stream::Socketless => {}
             #[cfg(any(test, feature = "sim"))]
             Stream::Sim(_) => {}
+        }
+    }
+
+    /// Written bytes that the peer has not acknowledged. Where the system can't tell, it is as if there were none: then
+    /// only what the socket takes is seen.
+    pub(super) fn unacknowledged(&self) -> usize {
+        match self {
+            Stream::Socket(socket) => swio_unacknowledged::unacknowledged(socket.as_fd()).unwrap_or(0),
+            Stream::Socketless => 0,
+            #[cfg(any(test, feature = "sim"))]
+            Stream::Sim(_) => 0,
         }
     }
 

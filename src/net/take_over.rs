@@ -15,7 +15,6 @@ const OF_THE_SOCKET: u16 = Flags::BLOCKED
     | Flags::HUNG_UP
     | Flags::PEER_ENDED
     | Flags::PEER_DONE
-    | Flags::PROGRESSED
     | Flags::VIA_PROXY;
 
 impl<S: SessionState> Connections<S> {
@@ -32,6 +31,7 @@ impl<S: SessionState> Connections<S> {
         if !is_open(fd, true) || !is_open(from, false) {
             return false;
         }
+        self.end_pace(from);
         let Some(source) = self.table.get_mut(from) else { return false };
         let stream = std::mem::replace(&mut source.stream, Stream::Socketless);
         let filter = std::mem::replace(&mut source.filter, FilterKey::NONE);

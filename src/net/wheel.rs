@@ -71,6 +71,14 @@ impl Wheel {
         }
     }
 
+    /// Sets a deadline unless there is an earlier one.
+    pub(crate) fn set_earlier(&mut self, index: u32, deadline: u32) {
+        let link = self.links.get(index as usize);
+        if link.is_none_or(|link| link.tick == NONE || link.deadline > deadline) {
+            self.set(index, deadline);
+        }
+    }
+
     pub(crate) fn clear(&mut self, index: u32) {
         if self.has(index) {
             self.unfile(index);

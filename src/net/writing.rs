@@ -65,6 +65,7 @@ impl<A: App> Reactor<A> {
                 return connections.kill(fd, connection_lost());
             }
             connection.life = Life::Lingering;
+            connections.watch_pace(fd);
             connections.expire_in(fd, connections.limits.linger_timeout);
         } else if connection.flags.take(Flags::WANTS_DRAINED) {
             self.app.drained(fd);

@@ -42,7 +42,7 @@
   // What positions may take of the request that opens a session: servers and proxies bound its length.
   const POSITIONS_BYTES_MAX = 2048;
   const DATA_BYTES_MAX = 4096;
-  // A POST that is slower is taken for lost.
+  // What comes or goes more slowly is taken for lost.
   const BYTES_PER_MS_MIN = 10;
 
   const jittered = (ms) => Math.random() * ms;
@@ -104,16 +104,23 @@
       }
       const labels = Object.fromEntries(new URLSearchParams(head));
       if ("pong" in labels) return this.confirmed();
+      if ("coming" in labels) return this.heard(labels.coming);
       this.to.received(labels, NOTICES.some((name) => name in labels) ? undefined : data);
     }
 
-    // Pages are not told of the protocol's own pings; so the page asks, and an answer is a message.
-    heard() {
+    // Pages are not told of the protocol's own pings; so the page asks, and an answer is a message. `coming`: so many
+    // bytes come as one message, of which nothing is heard before its end.
+    heard(coming = 0) {
       clearTimeout(this.silence);
-      this.silence = setTimeout(() => {
-        this.ping();
-        this.silence = setTimeout(() => this.lose(1006, "", false), this.options.answerTimeout);
-      }, this.options.silenceTimeout);
+      this.silence = setTimeout(
+        () => {
+          const before = this.sent.reduce((sum, payload) => sum + bytesOf(payload), 0);
+          this.ping();
+          const ms = this.options.answerTimeout + before / BYTES_PER_MS_MIN;
+          this.silence = setTimeout(() => this.lose(1006, "", false), ms);
+        },
+        this.options.silenceTimeout + coming / BYTES_PER_MS_MIN,
+      );
     }
 
     // Frames are in order: with the answer to a ping all that was sent before it has arrived.
@@ -252,21 +259,35 @@
       return url;
     }
 
-    // An answer, or one of status 0 where none came. One of status 200 without a body is somebody else's.
+    // An answer, or one of status 0 where none came; it may take longer while it arrives. One of status 200 without a body is somebody else's.
     async request(url, ms, init = {}) {
       const abort = new AbortController();
       const stop = () => abort.abort();
-      const timer = setTimeout(stop, this.options.answerTimeout + ms);
+      let timer = setTimeout(stop, this.options.answerTimeout + ms);
+      const heard = () => {
+        clearTimeout(timer);
+        timer = setTimeout(stop, this.options.answerTimeout);
+      };
       this.abort.signal.addEventListener("abort", stop);
       try {
         const answer = await fetch(url, { credentials: "include", cache: "no-store", ...init, signal: abort.signal });
-        return { status: answer.status, body: answer.status === 200 ? await answer.json() : undefined };
+        return { status: answer.status, body: answer.status === 200 ? await this.read(answer, heard) : undefined };
       } catch (error) {
         return { status: error instanceof SyntaxError ? 200 : 0 };
       } finally {
         clearTimeout(timer);
         this.abort.signal.removeEventListener("abort", stop);
       }
+    }
+
+    async read(answer, heard) {
+      const pieces = [];
+      const reader = answer.body.getReader();
+      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+        heard();
+        pieces.push(piece.value);
+      }
+      return JSON.parse(await new Blob(pieces).text());
     }
 
     // Within a session, whose life is short, waits stay short.
@@ -327,7 +348,10 @@
       this.source = new EventSource(url, { withCredentials: true });
       this.source.onmessage = ({ data }) => {
         const message = JSON.parse(data);
-        if (message.session !== undefined) {
+        let coming = 0;
+        if (message.coming !== undefined) {
+          coming = message.coming / BYTES_PER_MS_MIN;
+        } else if (message.session !== undefined) {
           this.session = message.session;
           this.heartbeat = Number(message.heartbeat);
           to.opened();
@@ -340,7 +364,7 @@
         this.silence = setTimeout(() => {
           this.drop();
           to.lost(1006, "", false);
-        }, 2 * this.heartbeat);
+        }, 2 * this.heartbeat + coming);
       };
       this.source.addEventListener("close", ({ data }) => {
         const { code, reason } = JSON.parse(data);

@@ -7,6 +7,7 @@ use crate::codec::http::{Head, ResponseFraming, ResponseHead};
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::{Flags, Life};
+use crate::net::pace::Pace;
 use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::follow_up::FollowUp;
@@ -120,13 +121,17 @@ impl Sessions {
 
     /// Nothing was written for too long, or the client does not read.
     pub(crate) fn body_expired(&mut self, fd: Fd) {
-        let reads_on = self.connections.take_progress(fd);
+        let pace = self.connections.pace(fd, self.body_timeout());
         let Some(connection) = self.connections.get(fd) else { return };
-        if reads_on || connection.flags.has(Flags::PROTECTED) {
-            return self.connections.expire_in(fd, self.body_timeout());
+        match pace {
+            Pace::Steady(next) => return self.connections.expire_in(fd, next),
+            _ if pace == Pace::Arrived || connection.flags.has(Flags::PROTECTED) => {
+                return self.connections.expire_in(fd, self.body_timeout());
+            }
+            _ => {}
         }
         let timeout = CloseReason::without_frame(Side::Local, Cause::Timeout);
-        if connection.flags.has(Flags::BLOCKED) {
+        if pace == Pace::TooSlow {
             log::debug!("{fd}: does not read the body of its answer");
             self.connections.kill(fd, timeout);
         } else {

@@ -9,7 +9,8 @@ use crate::fd::Fd;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::info::Transport;
-use crate::session::state::{ClosePhase, Note, Session};
+use crate::session::note::Note;
+use crate::session::state::{ClosePhase, Session};
 
 impl Sessions {
     /// Ends a connection at the application's request.
@@ -54,6 +55,7 @@ impl Sessions {
                 // To see the peer's close frame.
                 self.resume(fd);
                 self.connections.note_reason(fd, reason);
+                self.connections.watch_pace(fd);
                 self.connections.expire_in(fd, self.config.close_timeout);
                 true
             }
@@ -84,7 +86,7 @@ impl Sessions {
     /// not waited for (RFC 6455 §7.1.7).
     pub(crate) fn finish_with_code(&mut self, fd: Fd, code: u16, text: &str, cause: Cause) {
         let reason = CloseReason::new(Side::Local, code, text, cause);
-        if cause == Cause::SlowConsumer {
+        if matches!(cause, Cause::SlowConsumer | Cause::Timeout) {
             // It had its chance to read these. Their memory is better used for peers that read.
             self.connections.discard_unbegun(fd);
         }

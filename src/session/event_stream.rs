@@ -17,6 +17,7 @@ use crate::session::request::{Acceptance, Request};
 use crate::session::route::Route;
 use crate::session::state::{EventStream, Session};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Whether a request asks for an event stream. A `HEAD` asks about the page that a `GET` without `Accept` gets.
 pub(crate) fn is_asked(head: &Head<'_>) -> bool {
@@ -90,25 +91,20 @@ impl Sessions {
         start
     }
 
-    /// Shows the network that a stream is in use. Gives up a client that took nothing between two checks although
-    /// bytes waited for it, like a peer that does not answer a ping.
+    /// Shows the network that a stream is in use, unless its client has enough to read.
     pub(crate) fn keep_stream_alive(&mut self, fd: Fd) {
-        let Some(interval) = self.config.ping_interval else { return };
-        let reads_on = self.connections.take_progress(fd);
+        let Some((_, transfers_due)) = self.check_transfers(fd) else { return };
         let Some(connection) = self.connections.open_mut(fd) else { return };
-        let is_blocked = connection.flags.has(Flags::BLOCKED) && !reads_on;
-        let is_exempt = connection.flags.has(Flags::PROTECTED);
-        let Session::EventStream(stream) = &mut connection.session else { return };
-        let was_stalled = std::mem::replace(&mut stream.is_stalled, is_blocked);
-        if was_stalled && is_blocked && !is_exempt {
-            log::debug!("{fd}: does not read its events, giving up");
-            return self.finish_with_code(fd, close::GOING_AWAY, "does not read", Cause::Timeout);
-        }
+        let Session::EventStream(stream) = &connection.session else { return };
         let sign = self.formats[stream.format].heartbeat();
-        if !is_blocked {
+        let interval = self.config.ping_interval.map(|interval| jittered(interval, fd));
+        if interval.is_some() && !connection.flags.has(Flags::BLOCKED) {
             self.connections.write(fd, [sign, &[]], Quota::Control).ok();
         }
-        self.connections.expire_in(fd, jittered(interval, fd));
+        let next = transfers_due.min(interval.unwrap_or(Duration::MAX));
+        if next < Duration::MAX {
+            self.connections.expire_in(fd, next);
+        }
     }
 
     fn tell_token(&mut self, fd: Fd) {

@@ -4,6 +4,7 @@ use crate::codec::ws::{Opcode, Role, close};
 use crate::error::{Cause, CloseReason, PushError, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
+use crate::net::pace::Pace;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
 use crate::session::info::Transport;
@@ -84,14 +85,16 @@ impl Sessions {
             self.close(fd, reason);
             return;
         }
+        let Some((pace, transfers_due)) = self.check_transfers(fd) else { return };
         let ping_interval = self.config.ping_interval;
         let next = match ping_interval.filter(|_| self.websocket_mut(fd).is_some()) {
-            Some(interval) => match self.check_pulse(fd, jittered(interval, fd), idle_left) {
+            Some(interval) => match self.check_pulse(fd, jittered(interval, fd), idle_left, pace) {
                 Some(next) => next.min(idle_left),
                 None => return,
             },
             None => idle_left,
         };
+        let next = next.min(transfers_due);
         if next < Duration::MAX {
             self.connections.expire_in(fd, next);
         }
@@ -109,17 +112,22 @@ impl Sessions {
     }
 
     /// Returns when to check again; `None` if the peer was given up.
-    fn check_pulse(&mut self, fd: Fd, interval: Duration, idle_left: Duration) -> Option<Duration> {
+    fn check_pulse(
+        &mut self,
+        fd: Fd,
+        interval: Duration,
+        idle_left: Duration,
+        pace: Pace,
+    ) -> Option<Duration> {
         let pong_timeout = self.config.pong_timeout;
         let silence = self.connections.silence(fd)?;
-        let reads_on = self.connections.take_progress(fd);
         let connection = self.connections.open_mut(fd)?;
         let is_exempt = connection.flags.has(Flags::PAUSED_BY_USER | Flags::PROTECTED);
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         let Session::WebSocket(websocket) = &mut connection.session else { return None };
         if websocket.marks.has(Marks::PINGED) && !is_exempt {
-            if reads_on {
-                // The ping may still be waiting in a long queue.
+            if pace != Pace::Unwatched {
+                // What lay before the ping was on its way until now, or is still.
                 return Some(pong_timeout);
             }
             log::debug!("{fd}: silent for {silence:?}, giving up");
@@ -139,6 +147,8 @@ impl Sessions {
     }
 
     fn send_ping(&mut self, fd: Fd) {
+        // What lies before the ping: the pong is not due while it is on its way.
+        self.connections.watch_pace(fd);
         let ping = self.liveness.ping(fd, self.connections.millis());
         let frame = self.control_frame(fd, Opcode::Ping, &ping);
         self.connections.write(fd, [frame.as_slice(), &[]], Quota::Control).ok();

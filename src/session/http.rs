@@ -9,6 +9,7 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::carrying::UNREAD_MAX;
 use crate::net::connection::Flags;
+use crate::net::pace::Pace;
 use crate::net::quota::{Quota, Refused};
 use crate::session::Sessions;
 use crate::session::cors;
@@ -254,14 +255,19 @@ impl Sessions {
         if self.wait_expired(fd) {
             return;
         }
-        let is_paused = self.connections.is_paused_by_protocol(fd);
         let timeout = CloseReason::without_frame(Side::Local, Cause::Timeout);
-        if self.connections.take_progress(fd) {
-            let timeout = self.config.keep_alive_timeout;
-            self.connections.expire_in(fd, timeout);
-        } else if is_paused {
-            log::debug!("{fd}: does not read its answers");
-            self.connections.kill(fd, timeout);
+        let keep_alive = self.config.keep_alive_timeout;
+        match self.connections.pace(fd, keep_alive) {
+            Pace::Steady(next) => return self.connections.expire_in(fd, next),
+            Pace::Arrived => return self.connections.expire_in(fd, keep_alive),
+            Pace::TooSlow => {
+                log::debug!("{fd}: does not read its answers");
+                return self.connections.kill(fd, timeout);
+            }
+            Pace::Unwatched => {}
+        }
+        if self.body_comes_on(fd) {
+            self.begin_request_timeout(fd);
         } else if let Some(held) = self.take_held(fd) {
             self.refuse_request(fd, &held.bytes, Refusal::RequestTimeout);
         } else {

@@ -5,7 +5,7 @@ use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
 use crate::session::follow_up::FollowUp;
-use crate::session::state::Pause;
+use crate::session::note::Pause;
 
 impl Sessions {
     pub(crate) fn pause(&mut self, fd: Fd) -> bool {
@@ -73,6 +73,8 @@ impl Sessions {
         }
         let bytes = self.take_pause(fd);
         self.connections.resume_for_user(fd);
+        // What is incomplete could not come on meanwhile.
+        self.begin_arrival(fd);
         Some(bytes)
     }
 

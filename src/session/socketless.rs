@@ -6,6 +6,7 @@ use crate::codec::unit;
 use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
+use crate::net::pace::Pace;
 use crate::session::Sessions;
 use crate::session::formats::FormatId;
 use crate::session::info::Transport;
@@ -168,6 +169,13 @@ impl Sessions {
         true
     }
 
+    /// A request of the session is answered at once.
+    pub(crate) fn note_carrier(&mut self, fd: Fd, by: Fd) {
+        if let Some(socketless) = self.socketless_mut(fd) {
+            socketless.parked = Some(by);
+        }
+    }
+
     /// The connection whose request waits for a session's output.
     pub(crate) fn parked(&self, fd: Fd) -> Option<Fd> {
         let by = self.socketless(fd)?.parked?;
@@ -248,6 +256,13 @@ impl Sessions {
         let Some(socketless) = self.socketless_mut(fd) else { return };
         if socketless.end.is_none() && is_protected {
             return self.watch(fd);
+        }
+        // Who still reads the last answer can't ask for the next.
+        let (carrier, timeout) = (socketless.parked, self.socketless_timeout(fd));
+        match carrier.map(|by| self.connections.pace(by, timeout)) {
+            Some(Pace::Steady(next)) => return self.connections.expire_in(fd, next),
+            Some(Pace::Arrived) => return self.connections.expire_in(fd, self.config.poll_grace),
+            _ => {}
         }
         log::debug!("{fd}: its client is gone");
         self.kill_socketless(fd, CloseReason::without_frame(Side::Local, Cause::Timeout));

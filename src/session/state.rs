@@ -4,15 +4,17 @@
 use super::formats::FormatId;
 use super::held::{HeldAnswer, append_within};
 use super::info::Transport;
+use super::note::Note;
 use super::route::Route;
+use crate::codec::arrival::Arrival;
 use crate::codec::http::ResponseFraming;
 use crate::codec::http::body::Body;
 use crate::codec::http::head::{HEADERS_MAX, Head};
 use crate::codec::tcp::PartialPackage;
-use crate::codec::ws::{Decoder, Role, utf8};
+use crate::codec::ws::{Decoder, Role};
 use crate::error::CloseReason;
 use crate::fd::Fd;
-use crate::net::rare::{RareNote, SessionState};
+use crate::net::rare::SessionState;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -141,48 +143,11 @@ impl SessionState for Session {
     fn ends_by_close(&self) -> bool {
         matches!(self, Session::Http(_))
     }
-}
 
-/// What only a few connections need; see [`net::rare`](crate::net::rare).
-#[derive(Debug, Default)]
-pub(crate) struct Note {
-    /// The application does not want the connection to be read.
-    pub(crate) pause: Option<Pause>,
-    /// UTF-8 state at the end of the last part of a text that is pushed in parts.
-    pub(crate) text: Option<utf8::Validator>,
-    /// Frames deferred until the message that is pushed in parts ends.
-    pub(crate) held_back: Vec<u8>,
-    /// The route whose handler is writing a response body to it. `buffer_route` tells that too, but not once the
-    /// connection is ending: its request is dropped then, and this handler still has to be told of the end.
-    pub(crate) writer: Option<Route>,
-    /// The listener that accepted it, while it speaks HTTP and if the listener has options of its own.
-    pub(crate) listener: Option<Route>,
-}
-
-impl Note {
-    /// Its share of the memory that counts as held for incomplete messages.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.held_back.capacity() + self.pause.as_ref().map_or(0, |pause| pause.bytes.capacity())
+    /// What is established looks at the clock; elsewhere the deadline itself says what it is for.
+    fn may_expire_early(&self) -> bool {
+        self.format().is_some()
     }
-}
-
-impl RareNote for Note {
-    fn is_empty(&self) -> bool {
-        self.pause.is_none()
-            && self.text.is_none()
-            && self.held_back.capacity() == 0
-            && self.writer.is_none()
-            && self.listener.is_none()
-    }
-}
-
-/// A pause in reading a connection.
-#[derive(Debug, Default)]
-pub(crate) struct Pause {
-    /// Bytes that were read but not decoded yet.
-    pub(crate) bytes: Vec<u8>,
-    /// Reading starts again at the end of this turn.
-    pub(crate) is_ending: bool,
 }
 
 impl Default for Session {
@@ -255,6 +220,8 @@ pub(crate) struct Progress {
     pub(crate) body: Option<(usize, Body)>,
     /// The route that limits the length of the body, once the head is complete.
     pub(crate) policy_route: Route,
+    /// How the body comes on.
+    pub(crate) arrival: Arrival,
     /// The request was given to a callback, which answers it later.
     pub(crate) waiting: Option<Waiting>,
 }
@@ -401,8 +368,6 @@ impl WebSocket {
 pub(crate) struct EventStream {
     pub(crate) route: Route,
     pub(crate) is_ended: bool,
-    /// Its client was not reading at the last check.
-    pub(crate) is_stalled: bool,
     pub(crate) format: FormatId,
     /// The number of the last numbered message posted for it.
     pub(crate) posted: u32,
@@ -425,7 +390,7 @@ pub(crate) struct Socketless {
     pub(crate) address: Option<SocketAddr>,
     /// How long it lives without a sign of its client, in ms.
     pub(crate) timeout_ms: u32,
-    /// The connection whose request waits for output, or waited last.
+    /// The connection whose request waits for output, or was answered last.
     pub(crate) parked: Option<Fd>,
     pub(crate) acknowledged: u64,
     /// Units that were read out of the outbox and are not acknowledged yet.

@@ -62,6 +62,7 @@ impl Sessions {
                     Ok(Some((used, data))) => TcpRead::Package(used, data),
                     Ok(None) => {
                         self.set_session(fd, Session::TcpHeld(HeldPackage::boxed(tcp)));
+                        self.begin_arrival(fd);
                         TcpRead::More(0)
                     }
                     Err(error) => TcpRead::Broken(error),

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod shaper;
 pub(crate) mod transports;
 
 use socket2::SockRef;

@@ -4,6 +4,7 @@
 
 use super::header::{self, CONTROL_MAX, Header, MASKED_MAX};
 use super::{Opcode, ProtocolError, Role, close, mask, utf8};
+use crate::codec::arrival::Arrival;
 use std::ops::Range;
 
 /// The limits on what one connection may send.
@@ -91,6 +92,7 @@ struct PartialMessage {
     /// The payload so far of a control frame. It has its own buffer, because it may come between fragments of a
     /// message.
     control: Vec<u8>,
+    arrival: Arrival,
 }
 
 /// Unused memory for incomplete frames and messages, shared by all decoders: an idle decoder owns none, and a busy one
@@ -159,6 +161,19 @@ impl Decoder {
     /// The memory that the decoder owns.
     pub(crate) fn held_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| PARTIAL_BYTES + partial.message.capacity())
+    }
+
+    /// Whether it is in the middle of a message or frame.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// What is incomplete and held: how much of it has come, and how it comes on. Not what was returned in parts, which
+    /// takes no memory, however long it lasts.
+    pub(crate) fn arriving(&mut self) -> Option<(usize, &mut Arrival)> {
+        let partial = self.partial.as_mut().filter(|partial| !partial.is_given)?;
+        let len = partial.taken + partial.control.len() + usize::from(partial.header_len);
+        Some((len, &mut partial.arrival))
     }
 
     /// The common case: the input begins with a complete frame, and no message is incomplete. Returns the frame's

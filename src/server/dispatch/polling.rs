@@ -39,6 +39,7 @@ impl Dispatch {
         let format = self.server.sessions.choose_format(Transport::LongPolling, acceptance, false)?;
         let (fd, token) = open(&mut self.server, request, format)?;
         self.open_returning(route, &Request { fd, ..*request });
+        self.server.sessions.note_carrier(fd, request.fd);
         let mut response = answer(&mut self.server, fd, Some(&token));
         for (name, value) in &acceptance.headers {
             response = response.header(name.clone(), value.clone());
@@ -55,7 +56,10 @@ impl Dispatch {
         let session = sessions.find_session(token, request.fd, &request.head).ok_or(UNKNOWN);
         let taken = session.and_then(|fd| Ok((fd, take(&mut self.server, fd, request)?)));
         let response = match taken {
-            Ok((_, Some(response))) => response,
+            Ok((fd, Some(response))) => {
+                self.server.sessions.note_carrier(fd, request.fd);
+                response
+            }
             Ok((fd, None)) if self.server.sessions.wait_for_output(fd, request.fd) => return Ok(Some(fd)),
             Ok((_, None)) => UNKNOWN.response(),
             Err(refused) => refused.response(),

@@ -18,7 +18,8 @@ use crate::server::Mail;
 use crate::server::Server;
 use crate::server::state::command::Command;
 use crate::server::state::report::MemoryBound;
-use crate::session::state::{Note, Session, Socketless};
+use crate::session::note::Note;
+use crate::session::state::{Session, Socketless};
 
 /// A map may have room for twice as many entries as it holds, with an eighth of it empty, and one byte for each.
 const fn map_bytes(entry: usize) -> usize {

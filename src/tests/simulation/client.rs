@@ -1,6 +1,7 @@
 //! One simulated connection: what its client has sent and got, and what the naive model knows of it.
 
 use super::json::Json;
+use super::transfers::Transfers;
 use super::visitors::Ask;
 use super::written::{self, Answer, Item, behind_pages, frame};
 use super::*;
@@ -43,6 +44,7 @@ pub(super) struct Client {
     pub(super) heard: Instant,
     /// When it sent the first of the bytes that are not read.
     pub(super) spoke: Instant,
+    pub(super) transfers: Transfers,
     /// After the last turn.
     pub(super) was_open: bool,
     /// Something of it was not read when it was last open.
@@ -259,7 +261,7 @@ impl Client {
                 ("close", Some(data)) => {
                     is_closed = true;
                     // What was not begun is dropped then.
-                    was_slow = data.contains("slow consumer");
+                    was_slow = data.contains("slow consumer") || data.contains("does not read");
                     continue;
                 }
                 (event, Some(data)) => plain_item(event, data, block.id),

@@ -20,7 +20,7 @@ use crate::session::route::Route;
 use crate::session::state::{Awaited, Session};
 use crate::sim::{self, wire};
 use crate::{
-    Cause, CloseReason, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
+    Cause, CloseReason, Config, Fault, Fd, FdMap, Frame, Handler, Handshake, History, Message, PresenceEvent,
     PushError, Reach, Reply, Request, Response, Server, SlowConsumer, SubscribeRequest, Subscription,
     TopicEvent, Transport, Watches,
 };
@@ -36,6 +36,7 @@ mod handler;
 mod json;
 mod replay;
 mod totals;
+mod transfers;
 mod visitors;
 mod written;
 
@@ -43,6 +44,7 @@ use annals::Annals;
 use client::{Client, Model};
 use handler::{Commanded, Entry, Log, PLANNED_PANIC, Push, Subscribing};
 use totals::Totals;
+use transfers::{Seen, Transfers};
 use visitors::{Opening, Post, Sitting, Visitor};
 
 const SEEDS: u64 = 1_000;
@@ -303,6 +305,7 @@ impl Simulation {
             is_silent: false,
             heard: self.now,
             spoke: self.now,
+            transfers: Transfers::default(),
             was_open: true,
             was_unread: false,
             was_held: false,
@@ -448,6 +451,10 @@ impl Simulation {
             if client.was_open {
                 client.was_unread = wire(client.wire, |wire| !wire.readable.is_empty());
             }
+            let is_queued = connection.is_some_and(|connection| connection.queued_bytes() > 0);
+            let written = wire(client.wire, |wire| wire.written.len());
+            let seen = Seen { at: self.now, consumed, written, is_queued };
+            client.transfers.note(seen, &client.script, &self.reactor.app.server.sessions.config);
             client.was_open = connection.is_some_and(|connection| connection.life == Life::Open);
             if client.was_open {
                 client.was_held = connection.is_some_and(|connection| connection.flags.has(Flags::PAUSED));
