@@ -83,8 +83,8 @@ impl Sessions {
                 return Err(PushError::Unsendable);
             }
             Some(run) if run.as_slice().is_empty() => return Ok(()),
-            Some(Bytes::Own(run)) => self.connections.write_owned(fd, &[], run, Quota::Message(delivery)),
             Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
+            Some(run) => self.connections.write_owned(fd, &[], run, Quota::Message(delivery)),
         };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.counters.messages_sent += 1;
