@@ -13,7 +13,6 @@ mod carried;
 pub(crate) mod carrying;
 pub(crate) mod connection;
 pub(crate) mod connections;
-mod departures;
 pub(crate) mod expiry;
 mod failure;
 pub(crate) mod fan_out;

@@ -9,7 +9,7 @@ use super::horizon::Horizon;
 use super::listener::Listener;
 use super::mailbox::Mailbox;
 use super::signals::Signals;
-use super::stream::SHORT_READ_DRAINS;
+use super::stream::{SHORT_READ_DRAINS, Stream};
 use super::turn_clock::STALL;
 use super::wire::Wire;
 use super::{App, AppPhase};
@@ -371,5 +371,30 @@ impl<A: App> Reactor<A> {
                 self.reap(fd);
             }
         }
+    }
+
+    fn reap(&mut self, fd: Fd) {
+        let connections = self.app.connections();
+        let Some(mut connection) = connections.table.remove(fd) else { return };
+        connections.traffic.closed += 1;
+        connections.wheel.clear(fd.index());
+        if connection.flags.has(Flags::TURNED_AWAY) {
+            connections.turned_away -= 1;
+        }
+        if let Some(outbox) = connection.outbox.take() {
+            connections.budget.put_outbox(connection.address, outbox);
+        }
+        connections.forwarded.set(fd.index(), None, 0);
+        connections.leaving = Some((fd, connection.address));
+        connections.take_rest(fd);
+        let (reason, note) = connections.take_rare(fd, connection.flags);
+        connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
+        drop(connection.stream);
+        if !connection.flags.has(Flags::TURNED_AWAY) {
+            self.app.gone(fd, connection.session, note, reason.unwrap_or_else(connection_lost));
+        }
+        let connections = self.app.connections();
+        connections.leaving = None;
+        connections.uncount_address(connection.address);
     }
 }
