@@ -30,6 +30,8 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) budget: Budget,
     /// The connection whose end is told now, and the address that it counts for.
     pub(super) leaving: Option<(Fd, u32)>,
+    /// The blocked connection that was read last, and what waited for it before.
+    pub(super) unread: Option<(Fd, usize)>,
     pub(crate) limits: Limits,
     /// How fast peers may send, by numbers of the app's; a number that is not here has the rates in `limits`.
     pub(crate) rates: Vec<Rates>,
@@ -100,6 +102,7 @@ impl<S: SessionState> Connections<S> {
             wheel: Wheel::new(expected.min(RESERVED_MAX)),
             budget: Budget::default(),
             leaving: None,
+            unread: None,
             limits,
             rates: Vec::new(),
             dirty: Vec::new(),

@@ -75,10 +75,9 @@ impl<S: SessionState> Connections<S> {
         &mut self,
         fd: Fd,
         head: &[u8],
-        body: impl Into<Bytes>,
+        body: Bytes,
         quota: Quota,
     ) -> Result<(), Refused> {
-        let body = body.into();
         let parts = [head, body.as_slice()];
         let len = head.len() + parts[1].len();
         if len < self.early_bytes() {

@@ -16,9 +16,11 @@ impl<S: SessionState> Connections<S> {
         }
     }
 
-    /// Stops reading a peer until it has read what waits for it, if that is much and what it sent just now has made it
-    /// more than `before`. Not where messages are dropped instead.
-    pub(super) fn hold_unread(&mut self, fd: Fd, before: usize) {
+    /// Stops reading a blocked peer until it has read what waits for it, if that is much and what it sent just now has
+    /// added to it. Not where messages are dropped instead.
+    #[cold]
+    pub(super) fn hold_unread(&mut self, fd: Fd) {
+        let Some((_, before)) = self.unread.take().filter(|(read, _)| *read == fd) else { return };
         let Some(connection) = self.table.get(fd).filter(|connection| connection.life == Life::Open) else {
             return;
         };

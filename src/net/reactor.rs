@@ -299,13 +299,12 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED | Flags::CARRIED) {
                 return;
             }
-            let mut unread = None;
             if connection.flags.has(Flags::PAUSED | Flags::BLOCKED) {
                 if connection.flags.has(Flags::PAUSED) {
                     connection.flags.set(Flags::MISSED);
                     return connections.release_hung_up(fd);
                 }
-                unread = Some(connection.queued_bytes());
+                connections.unread = Some((fd, connection.queued_bytes()));
             }
             let mut wire = Wire::of(&mut connection.stream, connection.filter);
             match wire.read(&mut self.buffer) {
@@ -327,8 +326,8 @@ impl<A: App> Reactor<A> {
                             self.app.flooded(fd);
                         }
                         self.flush(fd, FlushFrom::Elsewhere);
-                        if let Some(before) = unread {
-                            self.app.connections().hold_unread(fd, before);
+                        if self.app.connections().unread.is_some() {
+                            self.app.connections().hold_unread(fd);
                         }
                     } else if !is_within && !self.app.is_exempt(fd) {
                         // It is read on only so that its last bytes reach it, and its deadline ends it in any case.

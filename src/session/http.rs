@@ -230,7 +230,7 @@ impl Sessions {
         let now = self.connections.now();
         let (head, body) = response.encode(&Exchange { is_head, keep_alive, date: self.date.text(now) });
         let len = head.len() + body.len();
-        match self.connections.write_owned(fd, &head, body, quota) {
+        match self.connections.write_owned(fd, &head, body.into(), quota) {
             Ok(()) => {}
             Err(Refused::Full(_)) if quota == Quota::Answer => return self.respond_without_room(fd, len),
             Err(refused) => {

@@ -137,7 +137,7 @@ impl Sessions {
             Cow::Borrowed(body) => self.connections.write(fd, [body, mark], quota),
             Cow::Owned(mut body) => {
                 body.extend_from_slice(mark);
-                self.connections.write_owned(fd, head.as_slice(), body, quota)
+                self.connections.write_owned(fd, head.as_slice(), body.into(), quota)
             }
         };
         written.map_err(|refused| self.refused(fd, refused))?;

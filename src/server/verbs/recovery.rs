@@ -210,7 +210,7 @@ impl Server {
         let mut topics = topics.peekable();
         if topics.peek().is_some() && self.is_plain_stream(fd) {
             let run = sse::position(&self.histories.overall_head_id());
-            self.sessions.connections.write_owned(fd, &[], run, Quota::Control).ok();
+            self.sessions.connections.write_owned(fd, &[], run.into(), Quota::Control).ok();
             return;
         }
         for topic in topics {
