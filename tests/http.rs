@@ -558,16 +558,57 @@ fn a_refusing_on_handshake_that_disconnects_lets_its_answer_go_out() {
     client.expect_fin();
 }
 
-#[test]
-fn an_answer_that_is_over_the_outbox_limit_ends_the_connection() {
-    let live = Live::start(
+/// Answers of 3 MB, where an outbox may have 10 kB: `/own` has made its body, `/static` has it in the program.
+fn large(outboxes_bytes_max: usize) -> Live {
+    let body: &'static [u8] = vec![b'x'; 3_000_000].leak();
+    Live::start(
         Server::builder()
-            .configure(|config| config.outbox_bytes_max = 10_000)
-            .on_request(|_, _| Response::text(200, "x".repeat(20_000))),
-    );
-    let mut client = live.client();
-    client.send(get("/"));
+            .configure(move |config| {
+                (config.outbox_bytes_max, config.outboxes_bytes_max) = (10_000, outboxes_bytes_max);
+            })
+            .on_request(move |_, request| match request.path() {
+                "/static" => Response::new(200).body(body),
+                "/own" => Response::new(200).body(body.to_vec()),
+                _ => Response::text(200, "small"),
+            }),
+    )
+}
+
+#[test]
+fn an_answer_that_is_over_the_outbox_limit_is_written_as_it_drains() {
+    let live = large(1 << 30);
+    for path in ["/own", "/static"] {
+        let mut client = Client::connect_narrow(live.address);
+        client.send([get(path), get("/small"), get(path)].concat());
+        let held =
+            live.until("it waits", |server| Some(server.usage().outboxes_bytes).filter(|held| *held > 0));
+        match path {
+            "/static" => assert!(held < 100_000, "{held}: what is in the program takes no memory"),
+            _ => assert!((1_000_000..4_000_000).contains(&held), "{held}"),
+        }
+        for expected in [3_000_000, 5, 3_000_000] {
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.body.len()), (200, expected));
+            assert!(expected == 5 || answer.body.iter().all(|byte| *byte == b'x'));
+        }
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+        assert_eq!(client.answer_head().header("Content-Length"), Some("3000000"));
+        client.expect_fin();
+    }
+    live.until_empty();
+    assert_eq!(live.ask(|server| server.usage()), Usage::default());
+}
+
+#[test]
+fn an_answer_that_no_memory_is_there_for_is_a_500_and_what_needs_none_is_sent() {
+    let live = large(1 << 20);
+    let mut client = Client::connect_narrow(live.address);
+    client.send(get("/own"));
+    assert_eq!(client.answer().status, 500);
     client.expect_fin();
+    let mut client = Client::connect_narrow(live.address);
+    client.send(get("/static"));
+    assert_eq!(client.answer().body.len(), 3_000_000);
     drop(client);
     still_serving(&live);
     live.until_empty();

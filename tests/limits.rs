@@ -295,3 +295,87 @@ fn those_that_the_server_has_no_room_for_are_counted_too() {
     }
     assert_eq!(refusals(&live), only(|refusals| refusals.server_full = 3));
 }
+
+/// Answers with the path, and lets pages poll.
+fn asked_too_often(change: impl FnOnce(&mut Config) + Send + 'static) -> Live {
+    Live::start(
+        Server::builder()
+            .configure(|config| {
+                config.messages_per_second_max = Some(10);
+                config.long_polling = true;
+                config.trusted_proxies.clear();
+                change(config);
+            })
+            .on_request(|_, request| Response::text(200, request.path().to_owned()))
+            .script("/swio.js"),
+    )
+}
+
+fn request(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
+}
+
+#[test]
+fn requests_count_as_messages_whatever_they_ask_for() {
+    let live = asked_too_often(|_| {});
+    for target in ["/", "/swio.js", "/?swio=poll&session=x&cursor=0", "/?swio=nothing"] {
+        let mut client = live.client();
+        client.send(request(target).repeat(40));
+        let served = (0..40).take_while(|_| client.answer().status != 429).count();
+        assert!((20..25).contains(&served), "{target}: {served}");
+        client.expect_fin();
+        // Who keeps to the rate, and who comes again, is served.
+        let mut client = live.client();
+        client.send(request(target));
+        assert_ne!(client.answer().status, 429, "{target}");
+    }
+    assert_eq!(live.ask(|server| server.stats().refusals.message_rate), 4);
+    // What came before a WebSocket takes nothing from it.
+    let mut client = live.client();
+    client.send([request("/").repeat(15), UPGRADE.to_owned()].concat());
+    (0..15).for_each(|_| assert_eq!(client.answer().status, 200));
+    client.expect_101();
+    client.send(masked(FIN | TEXT, b"x").repeat(18));
+    client.frame(PING, b"still there?");
+    assert_eq!(client.read_frame().opcode, PONG);
+}
+
+#[test]
+fn a_session_is_polled_as_often_as_it_may_send_and_the_others_of_its_proxy_as_well() {
+    let live = asked_too_often(|config| config.trusted_proxies = vec!["127.0.0.1".parse().expect("one")]);
+    let mut proxy = live.client();
+    // A proxy sends the requests of many.
+    proxy.send(request("/").repeat(100));
+    (0..100).for_each(|_| assert_eq!(proxy.answer().status, 200));
+    let mut open = || {
+        proxy.send(request("/?swio=poll"));
+        proxy.answer().text().split('"').nth(3).expect("a token").to_owned()
+    };
+    let (often, seldom) = (open(), open());
+    // A wrong cursor is answered at once.
+    proxy.send(request(&format!("/?swio=poll&session={often}&cursor=9")).repeat(40));
+    let answers: Vec<Answer> = (0..40).map(|_| proxy.answer()).collect();
+    let served = answers.iter().filter(|answer| answer.status == 400).count();
+    assert!((20..25).contains(&served), "{served}");
+    let last = answers.last().expect("some");
+    assert_eq!((last.status, last.header("Retry-After")), (429, Some("1")));
+    assert_eq!(last.text(), r#"{"error":"too many messages a second"}"#);
+    proxy.send(request(&format!("/?swio=poll&session={seldom}&cursor=9")));
+    assert_eq!(proxy.answer().status, 400);
+}
+
+#[test]
+fn a_query_of_any_number_of_parameters_is_searched_for_the_servers_own() {
+    let live = asked_too_often(|_| {});
+    let mut client = live.client();
+    for (query, is_poll) in [
+        ("+=+&".repeat(1_900), false),
+        (format!("{}swio=poll", "+=+&".repeat(1_900)), true),
+        ("swio=polls&x=swio=poll&%73wio=poll&yswio=poll".to_owned(), false),
+    ] {
+        client.send(request(&format!("/?{query}")));
+        let answer = client.answer();
+        let kind = if is_poll { "application/json" } else { "text/plain; charset=utf-8" };
+        assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(kind)), "{query:.50}");
+    }
+}

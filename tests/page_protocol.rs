@@ -100,9 +100,14 @@ impl Page {
         page
     }
 
-    /// An answer to a poll.
+    /// An answer to a poll. One that is over the rate is asked again, as the script for pages does.
     fn answer(&mut self) -> serde_json::Value {
-        let answer = self.client.answer();
+        let mut answer = self.client.answer();
+        while answer.status == 429 && !self.token.is_empty() {
+            std::thread::sleep(Duration::from_millis(50));
+            self.park();
+            answer = self.client.answer();
+        }
         assert_eq!(answer.status, 200, "{answer:?}");
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         self.cursor = answer["cursor"].as_u64().expect("a number");

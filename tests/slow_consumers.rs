@@ -5,6 +5,7 @@ mod common;
 
 use common::*;
 use std::sync::mpsc;
+use std::time::Duration;
 use swio::{Builder, Fd, Lost, Message, Opcode, PushError, Server, SlowConsumer};
 
 const LIMIT: usize = 256 << 10;
@@ -301,4 +302,59 @@ fn full_and_empty_are_told_once_for_each_crossing() {
         assert!(queued.is_some_and(|bytes| bytes <= 32 << 10), "{queued:?}");
     }
     assert!(read > 0 && crossings.try_iter().count() == 0);
+}
+
+/// An echo costs the server what the client does not read of it: so the client is not read either, and what it sends
+/// waits at its own end.
+#[test]
+fn a_client_that_reads_nothing_of_its_echoes_is_not_read_on_and_goes_on_when_it_reads() {
+    for policy in [SlowConsumer::Close, SlowConsumer::DropNewest] {
+        let live = Live::start(echo().configure(move |config| {
+            config.slow_consumer = policy;
+            (config.outbox_bytes_max, config.message_bytes_max) = (4 << 20, 256 << 10);
+            config.socket_send_buffer_bytes = Some(64 << 10);
+            config.ping_interval = Some(Duration::from_millis(50));
+            config.pong_timeout = DEADLINE;
+        }));
+        let client = Client::connect_narrow(live.address).handshake();
+        let mut sending = Client::over(client.stream.try_clone().expect("a socket"));
+        const COUNT: usize = 1_000;
+        let sender = std::thread::spawn(move || {
+            for number in 0..COUNT {
+                let mut message = vec![0; 64 << 10];
+                message[..8].copy_from_slice(&number.to_be_bytes());
+                sending.stream.set_write_timeout(None).expect("an option");
+                sending.try_send(masked(FIN | BINARY, &message));
+            }
+        });
+        if policy == SlowConsumer::DropNewest {
+            // Where what does not fit is dropped, all is read.
+            live.until("all is read", |server| {
+                (server.stats().messages_received == COUNT as u64).then_some(())
+            });
+            drop(client);
+            sender.join().expect("no panic");
+            continue;
+        }
+        let patience = live.after(Duration::from_millis(500));
+        patience.recv().expect("the server goes on");
+        let (queued, received) =
+            live.ask(|server| (server.usage().queued_bytes, server.stats().messages_received));
+        assert!((2 << 20..4 << 20).contains(&queued), "{queued}");
+        assert!(received < 200, "{received} of {COUNT} were read");
+        // Others are served, and it gets every echo once it reads.
+        still_serving(&live);
+        let mut client = client;
+        for number in 0..COUNT {
+            let echo = loop {
+                let frame = client.read_frame();
+                if frame.opcode == BINARY {
+                    break frame;
+                }
+            };
+            assert_eq!((echo.payload.len(), &echo.payload[..8]), (64 << 10, &number.to_be_bytes()[..]));
+        }
+        sender.join().expect("no panic");
+        assert_eq!(live.ask(|server| server.stats().refusals.slow_consumer), 0);
+    }
 }

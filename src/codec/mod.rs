@@ -8,6 +8,7 @@ pub(crate) mod labels;
 pub(crate) mod number;
 pub(crate) mod page_command;
 pub(crate) mod poll;
+pub(crate) mod query;
 pub(crate) mod sse;
 pub(crate) mod tcp;
 pub(crate) mod unit;

@@ -2,12 +2,15 @@
 //! Documented in docs/PROTOCOL.md. Knows no connection.
 
 use super::number;
+use super::query;
 use super::ws::close;
 use std::borrow::Cow;
 use std::fmt;
 
 /// The most bytes of data that a client may send along when it asks for a topic.
 pub(crate) const DATA_BYTES_MAX: usize = 4096;
+/// The most bytes of a query, beside the topic's name: data whose every byte is percent-encoded, an id, and some more.
+const QUERY_BYTES_MAX: usize = 3 * DATA_BYTES_MAX + (1 << 10);
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,7 @@ pub(crate) enum PageCommand<'a> {
 pub(crate) enum CommandError {
     /// The query names no command: the client does not know the protocol that it agreed to.
     Missing,
+    TooLong,
     Unknown,
     NoTopic,
     TopicTooLong,
@@ -62,6 +66,7 @@ impl CommandError {
     pub(crate) fn what(self) -> &'static str {
         match self {
             CommandError::Missing => "no command: a message begins with a line feed",
+            CommandError::TooLong => "a query that is much too long",
             CommandError::Unknown => "an unknown command",
             CommandError::NoTopic => "a command without a topic",
             CommandError::TopicTooLong => "the name of a topic that is much too long",
@@ -81,7 +86,7 @@ impl fmt::Display for CommandError {
 
 /// What a request's query asks for.
 pub(crate) fn asked(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "swio").map(|(_, value)| value)
+    query::values(query, "swio")
 }
 
 /// Whether a request's query is a command, valid or not: it has `swio`, and does not open a session.
@@ -98,37 +103,41 @@ impl<'a> PageCommand<'a> {
         }
     }
 
-    /// Reads a query. Unknown parameters are ignored; if a parameter is repeated, the first counts.
-    pub(crate) fn parse(query: &'a [u8]) -> Result<PageCommand<'a>, CommandError> {
+    /// Reads a query. Unknown parameters are ignored; if a parameter is repeated, the first counts. The name of a topic
+    /// may have up to `topic_bytes_max` bytes.
+    pub(crate) fn parse(query: &'a [u8], topic_bytes_max: usize) -> Result<PageCommand<'a>, CommandError> {
         if query.is_empty() {
             return Ok(PageCommand::Send);
         }
+        // What is never read is not worth the work: a message may have a megabyte of it.
+        if query.len() > QUERY_BYTES_MAX.saturating_add(topic_bytes_max.saturating_mul(3)) {
+            return Err(CommandError::TooLong);
+        }
         let (mut what, mut topic, mut last_id, mut data) = (None, None, None, None);
         let (mut code, mut reason) = (None, None);
-        for (name, value) in form_urlencoded::parse(query) {
-            let place = match &*name {
-                "swio" => &mut what,
-                "topic" => &mut topic,
-                "last-event-id" => &mut last_id,
-                "data" => &mut data,
-                "code" => &mut code,
-                "reason" => &mut reason,
+        for (name, pair) in query::pairs(query) {
+            let place = match name {
+                b"swio" => &mut what,
+                b"topic" => &mut topic,
+                b"last-event-id" => &mut last_id,
+                b"data" => &mut data,
+                b"code" => &mut code,
+                b"reason" => &mut reason,
                 _ => continue,
             };
-            place.get_or_insert(value);
+            place.get_or_insert_with(|| query::value(pair));
         }
-        let topic = topic.filter(|topic| !topic.is_empty()).ok_or(CommandError::NoTopic);
         Ok(match what.as_deref() {
             Some("send") => PageCommand::Send,
             // An empty id means that the client has no message.
             Some("subscribe") => {
-                let (topic, data) = (topic?, data.unwrap_or_default());
+                let (topic, data) = (checked(topic, topic_bytes_max)?, data.unwrap_or_default());
                 if data.len() > DATA_BYTES_MAX {
                     return Err(CommandError::DataTooLong);
                 }
                 PageCommand::Subscribe { topic, last_id: last_id.filter(|last_id| !last_id.is_empty()), data }
             }
-            Some("unsubscribe") => PageCommand::Unsubscribe { topic: topic? },
+            Some("unsubscribe") => PageCommand::Unsubscribe { topic: checked(topic, topic_bytes_max)? },
             Some("ping") => PageCommand::Ping,
             Some("close") => {
                 let (code, reason) = (code.as_deref().map(parse_code), reason.unwrap_or_default());
@@ -144,6 +153,14 @@ impl<'a> PageCommand<'a> {
     }
 }
 
+fn checked(topic: Option<Cow<'_, str>>, bytes_max: usize) -> Result<Cow<'_, str>, CommandError> {
+    match topic.filter(|topic| !topic.is_empty()) {
+        None => Err(CommandError::NoTopic),
+        Some(topic) if topic.len() > bytes_max => Err(CommandError::TopicTooLong),
+        Some(topic) => Ok(topic),
+    }
+}
+
 /// The same codes are allowed as in a close frame.
 fn parse_code(code: &str) -> Option<u16> {
     number::canonical(code).filter(|code| close::may_be_sent(*code))
@@ -155,7 +172,7 @@ mod tests {
 
     #[test]
     fn each_command_is_read() {
-        let parse = |query: &'static str| PageCommand::parse(query.as_bytes());
+        let parse = |query: &'static str| PageCommand::parse(query.as_bytes(), 100);
         let subscribe = |topic: &'static str, last_id: Option<&'static str>| {
             let last_id = last_id.map(Cow::Borrowed);
             Ok(PageCommand::Subscribe { topic: topic.into(), last_id, data: "".into() })
@@ -199,17 +216,26 @@ mod tests {
             ("swio=close&code=%2B1000", bad_code),
             ("swio=close&code=01000", bad_code),
         ] {
-            assert_eq!(PageCommand::parse(query.as_bytes()), Err(expected), "{query}");
+            assert_eq!(PageCommand::parse(query.as_bytes(), 100), Err(expected), "{query}");
         }
         let long = format!("swio=close&reason={}", "x".repeat(124));
-        assert_eq!(PageCommand::parse(long.as_bytes()), Err(CommandError::CloseReasonTooLong));
-        assert!(PageCommand::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        let parse = |query: &str| PageCommand::parse(query.as_bytes(), 100).map(|_| ());
+        assert_eq!(parse(&long), Err(CommandError::CloseReasonTooLong));
+        assert_eq!(parse(&long[..long.len() - 1]), Ok(()));
         let long = format!("swio=subscribe&topic=a&data={}", "x".repeat(4097));
-        assert_eq!(PageCommand::parse(long.as_bytes()), Err(CommandError::DataTooLong));
-        assert!(PageCommand::parse(&long.as_bytes()[..long.len() - 1]).is_ok());
+        assert_eq!(parse(&long), Err(CommandError::DataTooLong));
+        assert_eq!(parse(&long[..long.len() - 1]), Ok(()));
+        // All that may be long is, and every byte of it is encoded.
+        let (topic, data, id) = ("%20".repeat(100), "%20".repeat(4096), "x".repeat(256));
+        let long = format!("swio=subscribe&topic={topic}&data={data}&last-event-id={id}");
+        assert_eq!(parse(&long), Ok(()));
+        assert_eq!(parse(&format!("{long}{}", "&".repeat(1 << 10))), Err(CommandError::TooLong));
+        let long = format!("swio=subscribe&topic={topic}x");
+        assert_eq!(parse(&long), Err(CommandError::TopicTooLong));
+        assert_eq!(parse(&long[..long.len() - 1]), Ok(()));
         // Whatever bytes they are.
         for byte in 0..=255 {
-            PageCommand::parse(&[byte, b'=', byte, b'%', byte]).expect_err("no command");
+            PageCommand::parse(&[byte, b'=', byte, b'%', byte], 100).expect_err("no command");
         }
     }
 

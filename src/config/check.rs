@@ -181,14 +181,13 @@ impl Config {
         if self.buffer_low_watermark >= self.buffer_high_watermark() {
             return Err(ConfigError::new("buffer_low_watermark", "must be less than buffer_high_watermark"));
         }
-        let largest = self.message_bytes_max.max(self.body_bytes_max).max(self.head_bytes_max);
-        if self.inbound_bytes_max < largest.saturating_add(1 << 10) {
+        if self.inbound_bytes_max < self.inbound_bytes_needed() {
             return Err(ConfigError::new(
                 "inbound_bytes_max",
                 format!(
                     "must be at least {}, 1 KiB more than the largest of message_bytes_max, body_bytes_max and \
                      head_bytes_max",
-                    largest.saturating_add(1 << 10)
+                    self.inbound_bytes_needed()
                 ),
             ));
         }
@@ -223,9 +222,23 @@ impl Config {
         Ok(())
     }
 
+    /// What the largest message or request takes while it is incomplete.
+    pub(crate) fn inbound_bytes_needed(&self) -> usize {
+        let largest = self.message_bytes_max.max(self.body_bytes_max).max(self.head_bytes_max);
+        largest.saturating_add(1 << 10)
+    }
+
     /// The number of queued bytes at which `on_buffer_full` is called.
     pub(crate) fn buffer_high_watermark(&self) -> usize {
         self.buffer_high_watermark.unwrap_or(self.outbox_bytes_max / 5 * 4)
+    }
+
+    /// The number of queued bytes at which a connection is not read for what adds to them: at the high watermark, or
+    /// earlier, so that the answer to one more message, and to what was read with it, fits.
+    pub(crate) fn unread_bytes_max(&self) -> usize {
+        let room = self.message_bytes_max.saturating_add(self.read_buffer_bytes);
+        let fits = self.outbox_bytes_max.saturating_sub(room).max(self.outbox_bytes_max / 4);
+        fits.min(self.buffer_high_watermark())
     }
 
     /// Warnings about settings that can work, but are probably not meant.

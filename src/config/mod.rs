@@ -35,6 +35,10 @@ pub enum SlowConsumer {
     /// 1013 (try again later). The default: a client that comes back can be brought up to date, one with a
     /// hole in its messages can't know. What waits for it and was not begun to be sent is dropped at once, control
     /// frames too, so that its memory is there for others.
+    ///
+    /// What a client's own messages cause, such as echoes, does not come to that under this policy: while so much of it
+    /// waits that no more of the largest messages would fit, or the high watermark is reached, the client is not read
+    /// until it has read.
     #[default]
     Close,
     /// The push is refused as [`PushError::Full`](crate::PushError::Full); the connection stays open.
@@ -71,10 +75,11 @@ pub struct Config {
     /// of open files allows (raised to the system's hard limit at start), and in addition as many sessions of
     /// [`long_polling`](Config::long_polling), which need no file. A number limits both together.
     pub connections_max: Option<usize>,
-    /// Maximum number of open connections from one address (IPv6: one /64); beyond it a new client gets 429.
-    /// Connections through a proxy of [`trusted_proxies`](Config::trusted_proxies) are not counted under the proxy's
-    /// address; of these, WebSockets, event streams and sessions of long polling count under the client's. Default
-    /// 1,024: a large office, or the gateway of a mobile network, is one address.
+    /// Maximum number of open connections from one address (IPv6: one /64); beyond it a new client gets 429. Never more
+    /// than a quarter of [`connections_max`](Config::connections_max), but 16 in any case. Connections through a proxy
+    /// of [`trusted_proxies`](Config::trusted_proxies) are not counted under the proxy's address; of these, WebSockets,
+    /// event streams and sessions of long polling count under the client's. Default 1,024: a large office, or the
+    /// gateway of a mobile network, is one address.
     pub connections_per_address_max: Option<u32>,
     /// Maximum number of WebSockets, event streams and sessions of long polling opened per second from one address, and
     /// of connections to listeners for raw TCP, with a burst of ten seconds' worth; beyond it the client gets 429, and
@@ -173,10 +178,12 @@ pub struct Config {
     /// clients send a few dozen, and each fragment costs work, however small it is.
     pub fragments_max: u32,
     /// Maximum number of messages per second from one connection, with a burst of two seconds' worth. Pings, pongs,
-    /// fragments and packages of raw TCP count as messages. Beyond it the connection is closed with 1008; a message
-    /// that is posted gets 429. Default 2,500: games and mouse pointers send a few hundred, and a client that was
-    /// offline may send 5,000 messages that it kept, or one in [`fragments_max`](Config::fragments_max) fragments, at
-    /// once.
+    /// fragments, packages of raw TCP and HTTP requests count as messages. Beyond it the connection is closed with
+    /// 1008, or with 429 if it speaks HTTP. What is posted for a session, and its polls, count for the session too, and
+    /// get 429. Requests that come by a proxy of [`trusted_proxies`](Config::trusted_proxies) count only there: the
+    /// proxy sends those of many clients over one connection. Default 2,500: games and mouse pointers send a few
+    /// hundred, and a client that was offline may send 5,000 messages that it kept, or one in
+    /// [`fragments_max`](Config::fragments_max) fragments, at once.
     pub messages_per_second_max: Option<u32>,
     /// Maximum number of bytes per second from one connection, with a burst of two seconds' worth; each read counts as
     /// at least 1/65,536 of the burst. Beyond it the connection is closed with 1008; HTTP gets 429. Default 32 MiB: a
@@ -194,11 +201,15 @@ pub struct Config {
     /// that you push: a larger one is refused as `Full` and, with [`SlowConsumer::Close`], ends the connection, however
     /// fast the peer reads. Default 8 MiB: Swoole's `socket_buffer_size`.
     pub outbox_bytes_max: usize,
-    /// The same limit for all connections together. Default 1 GiB.
+    /// The same limit for all connections together. The connections of one address together may take a quarter of it,
+    /// or `outbox_bytes_max` if that is more. Addresses are counted as for
+    /// [`connections_per_address_max`](Config::connections_per_address_max), and not at all where that and
+    /// [`handshakes_per_address_max`](Config::handshakes_per_address_max) are `None`. Default 1 GiB.
     pub outboxes_bytes_max: usize,
     /// Maximum memory for all incomplete messages and requests together. When it is used up, a WebSocket that needs
-    /// more of it is closed with 1013, and a request gets 503. Default 256 MiB: 128 of the largest messages at once.
-    /// Without this limit 20,000 clients could hold 40 GiB with messages that they never finish.
+    /// more of it is closed with 1013, and a request gets 503. The connections of one address together may take a
+    /// quarter of it, or as much as the largest message if that is more. Default 256 MiB: 128 of the largest messages
+    /// at once. Without this limit 20,000 clients could hold 40 GiB with messages that they never finish.
     pub inbound_bytes_max: usize,
     /// What happens to a message that the outbox has no room for. Default: the connection is closed with 1013.
     pub slow_consumer: SlowConsumer,

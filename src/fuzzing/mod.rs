@@ -193,7 +193,7 @@ fn look_at(head: &Head<'_>) {
     form_urlencoded::parse(query.as_bytes()).for_each(drop);
     percent_encoding::percent_decode_str(head.path()).decode_utf8().ok();
     if page_command::is_one(query) {
-        PageCommand::parse(query.as_bytes()).ok();
+        PageCommand::parse(query.as_bytes(), 256).ok();
     }
     head.keeps_alive();
     if handshake::is_attempt(head) && handshake::check(head).is_ok() {
@@ -346,7 +346,7 @@ fn receive(
 pub fn commands(bytes: &[u8]) {
     let (query, payload) = PageCommand::split(bytes);
     assert!(query.len() + payload.len() <= bytes.len());
-    match PageCommand::parse(query) {
+    match PageCommand::parse(query, 256) {
         Ok(PageCommand::Subscribe { topic, .. } | PageCommand::Unsubscribe { topic }) => {
             assert!(!topic.is_empty())
         }

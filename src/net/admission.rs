@@ -86,8 +86,8 @@ impl<S: SessionState> Connections<S> {
     /// Counts a handshake for the connection's address. False if that makes too many in a time.
     pub(crate) fn admit_handshake(&mut self, fd: Fd) -> bool {
         let Some(per_second) = self.limits.handshakes_per_address_max else { return true };
-        let name = self.table.get(fd).map_or(0, |connection| connection.address);
-        !self.addresses.is_too_fast(name, per_second, self.uptime())
+        let (name, now) = (self.payer(fd), self.uptime());
+        !self.budget.addresses.is_too_fast(name, per_second, now)
     }
 
     /// Counts the connection under its address, in place of the one that it was counted under. False if that has too
@@ -100,14 +100,15 @@ impl<S: SessionState> Connections<S> {
         let Some(connection) = self.table.get(fd) else { return true };
         let (counted, is_via_proxy) = (connection.address, connection.flags.has(Flags::VIA_PROXY));
         // A proxy sends the requests of many clients over one connection.
-        if counted != 0 && (!is_via_proxy || self.addresses.is_of(counted, address)) {
+        if counted != 0 && (!is_via_proxy || self.budget.addresses.is_of(counted, address)) {
             return true;
         }
-        let (name, count) = self.addresses.add(address);
-        self.uncount_address(counted);
+        let (name, count) = self.budget.addresses.add(address);
         if let Some(connection) = self.table.get_mut(fd) {
             connection.address = name;
+            self.budget.hand_over(counted, name, connection.outbox.as_deref());
         }
+        self.uncount_address(counted);
         connections_max.is_none_or(|max| count <= max)
     }
 
@@ -117,16 +118,16 @@ impl<S: SessionState> Connections<S> {
             || self.limits.handshakes_per_address_max.is_some();
         let forwarded = self.forwarded(by).filter(|_| self.is_via_proxy(by)).map(|client| client.ip());
         match forwarded.filter(|client| is_counted && !self.limits.is_trusted(*client)) {
-            Some(client) => self.addresses.add(client),
+            Some(client) => self.budget.addresses.add(client),
             None => {
                 let address = self.table.get(by).map_or(0, |connection| connection.address);
-                (address, self.addresses.share(address))
+                (address, self.budget.addresses.share(address))
             }
         }
     }
 
     pub(super) fn uncount_address(&mut self, name: u32) {
         let now = self.uptime();
-        self.addresses.remove(name, now);
+        self.budget.addresses.remove(name, now);
     }
 }

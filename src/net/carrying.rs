@@ -61,7 +61,7 @@ impl<S: SessionState> Connections<S> {
     /// Memory that the batch, the unused outboxes and the list of those to flush keep for the next turn.
     #[cfg(test)]
     pub(crate) fn kept_bytes(&self) -> (usize, usize, usize) {
-        (self.batch.capacity(), self.pool.kept_bytes(), self.dirty.capacity() * size_of::<Fd>())
+        (self.batch.capacity(), self.budget.pool.kept_bytes(), self.dirty.capacity() * size_of::<Fd>())
     }
 
     /// Counts work that takes as long as so many messages.
@@ -89,11 +89,11 @@ impl<S: SessionState> Connections<S> {
         self.look();
         let Some(connection) = self.open_mut(fd) else { return false };
         let is_over = connection.flags.has(Flags::PAUSED_BY_PROTOCOL) || self.clock.is_share_over();
-        if !is_over || rest.len() > self.inbound_room() {
+        if !is_over || rest.len() > self.inbound_room(fd) {
             return false;
         }
         let rest = rest.to_vec();
-        self.inbound_bytes += rest.capacity();
+        self.inbound_changed(fd, 0, rest.capacity());
         let older = self.carried.rests.insert(fd.index(), rest);
         debug_assert!(older.is_none(), "{fd}: more was read before the rest was worked on");
         self.carry(fd);
@@ -106,13 +106,15 @@ impl<S: SessionState> Connections<S> {
             return None;
         }
         let rest = self.carried.rests.remove(&fd.index())?;
-        self.inbound_bytes -= rest.capacity();
+        self.inbound_changed(fd, rest.capacity(), 0);
         Some(rest)
     }
 
     /// The socket of a connection, and what was read from it, belong to another one now.
     pub(super) fn move_rest(&mut self, from: Fd, to: Fd) {
         if let Some(rest) = self.carried.rests.remove(&from.index()) {
+            self.inbound_changed(from, rest.capacity(), 0);
+            self.inbound_changed(to, 0, rest.capacity());
             self.carried.rests.insert(to.index(), rest);
         }
     }

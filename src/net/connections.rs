@@ -1,15 +1,13 @@
 //! All connections, and what can be done to them during a turn: queue bytes, end one, set a deadline. Nothing here
 //! calls back; the reactor works through the lists that are kept here. Queueing is in `output`.
 
-use super::addresses::Addresses;
 use super::batch::{Batch, Span};
+use super::budget::Budget;
 use super::carried::Carried;
 use super::connection::{Connection, Flags, Life};
-use super::failure::io_failure;
 use super::forwarded::Forwarded;
 use super::limits::Limits;
 use super::live::Live;
-use super::outboxes::OutboxPool;
 use super::rare::{Rares, SessionState};
 use super::rate::{Meter, Rates};
 use super::stream::Stream;
@@ -29,8 +27,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct Connections<S: SessionState> {
     pub(super) table: Table<S>,
     pub(super) wheel: Wheel,
-    pub(super) pool: OutboxPool,
-    pub(super) addresses: Addresses,
+    pub(super) budget: Budget,
+    /// The connection whose end is told now, and the address that it counts for.
+    pub(super) leaving: Option<(Fd, u32)>,
+    /// The blocked connection that was read last, and what waited for it before.
+    pub(super) unread: Option<(Fd, usize)>,
     pub(crate) limits: Limits,
     /// How fast peers may send, by numbers of the app's; a number that is not here has the rates in `limits`.
     pub(crate) rates: Vec<Rates>,
@@ -48,8 +49,6 @@ pub(crate) struct Connections<S: SessionState> {
     pub(super) taken_over: Vec<Fd>,
     /// Output that is not flushed yet.
     pub(super) batch: Batch,
-    /// Bytes held for incomplete messages and requests, as the app counts them.
-    pub(crate) inbound_bytes: usize,
     /// How many connections are only being told that they are refused.
     pub(super) turned_away: usize,
     /// How many connections have no socket.
@@ -88,6 +87,8 @@ pub(crate) struct Holdings {
     pub(crate) connections: usize,
     pub(crate) deadlines: usize,
     pub(crate) addresses: usize,
+    /// Addresses whose connections hold something that all share.
+    pub(crate) payers: usize,
     pub(crate) outboxes: usize,
     pub(crate) queued_bytes: usize,
     pub(crate) pending: usize,
@@ -100,8 +101,9 @@ impl<S: SessionState> Connections<S> {
         Connections {
             wheel: Wheel::new(table.reserved()),
             table,
-            pool: OutboxPool::default(),
-            addresses: Addresses::default(),
+            budget: Budget::default(),
+            leaving: None,
+            unread: None,
             limits,
             rates: Vec::new(),
             dirty: Vec::new(),
@@ -111,7 +113,6 @@ impl<S: SessionState> Connections<S> {
             unwatched: Vec::new(),
             taken_over: Vec::new(),
             batch: Batch::default(),
-            inbound_bytes: 0,
             turned_away: 0,
             socketless: 0,
             rares: Rares::default(),
@@ -234,9 +235,10 @@ impl<S: SessionState> Connections<S> {
         Holdings {
             connections: self.table.len(),
             deadlines: self.wheel.len(),
-            addresses: self.addresses.len(),
-            outboxes: self.pool.in_use(),
-            queued_bytes: self.pool.total().bytes + self.batch.len(),
+            addresses: self.budget.addresses.len(),
+            payers: self.budget.payers(),
+            outboxes: self.budget.pool.in_use(),
+            queued_bytes: self.budget.pool.total().bytes + self.batch.len(),
             pending: self.dirty.len() + self.dead.len() + self.carried.len(),
             ending: self.rares.ending(),
         }
@@ -289,23 +291,6 @@ impl<S: SessionState> Connections<S> {
         self.table.next_live(from)
     }
 
-    /// The memory of all outboxes.
-    pub(crate) fn outboxes_bytes(&self) -> usize {
-        self.pool.total().held
-    }
-
-    /// Whether so little memory is left, for outboxes or for incomplete messages and requests, that it is kept for the
-    /// connections that are already here.
-    pub(crate) fn is_nearly_full(&self) -> bool {
-        self.outboxes_room() < self.limits.outboxes_bytes_max / 16
-            || self.inbound_room() < self.limits.inbound_bytes_max / 16
-    }
-
-    /// How many more bytes may be held for incomplete messages and requests.
-    pub(crate) fn inbound_room(&self) -> usize {
-        self.limits.inbound_bytes_max.saturating_sub(self.inbound_bytes)
-    }
-
     /// Sets what happens to messages that don't fit; `None`: the server's policy. False if the connection is gone.
     pub(crate) fn set_slow_consumer(&mut self, fd: Fd, slow_consumer: Option<SlowConsumer>) -> bool {
         let connection = self.table.get_mut(fd).filter(|connection| connection.life != Life::Dead);
@@ -351,7 +336,7 @@ impl<S: SessionState> Connections<S> {
         }
         connection.span = Span::default();
         if let Some(outbox) = connection.outbox.take() {
-            self.pool.put(outbox);
+            self.budget.put_outbox(connection.address, outbox);
         }
         self.dead.push(fd);
     }
@@ -391,55 +376,6 @@ impl<S: SessionState> Connections<S> {
     pub(crate) fn silence(&self, fd: Fd) -> Option<Duration> {
         let heard = self.get(fd)?.heard;
         Some(self.now.saturating_duration_since(self.instant(heard)))
-    }
-
-    /// Stops reading for the protocol, until [`Connections::resume_for_protocol`].
-    pub(crate) fn pause_for_protocol(&mut self, fd: Fd) {
-        if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED_BY_PROTOCOL);
-        }
-    }
-
-    /// Stops reading until [`Connections::resume_for_protocol`], and asks for [`App::drained`](super::App::drained).
-    pub(crate) fn pause_until_drained(&mut self, fd: Fd) {
-        if let Some(connection) = self.table.get_mut(fd) {
-            connection.flags.set(Flags::PAUSED_BY_PROTOCOL);
-            connection.flags.set(Flags::WANTS_DRAINED);
-        }
-    }
-
-    /// Reads again for the protocol, beginning with what arrived meanwhile.
-    pub(crate) fn resume_for_protocol(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::PAUSED_BY_PROTOCOL) {
-            self.catch_up(fd);
-        }
-    }
-
-    /// Reads again from a connection that the user had paused.
-    pub(crate) fn resume_for_user(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if connection.flags.take(Flags::PAUSED_BY_USER) {
-            self.catch_up(fd);
-        }
-    }
-
-    /// Reads what arrived meanwhile in the next turn, unless the connection is still paused for another reason.
-    fn catch_up(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get_mut(fd) else { return };
-        if !connection.flags.has(Flags::PAUSED) && connection.flags.take(Flags::MISSED) {
-            self.carry(fd);
-        }
-    }
-
-    /// Notices the error of a socket that is not being read.
-    pub(super) fn kill_if_failed(&mut self, fd: Fd) {
-        let Some(connection) = self.table.get(fd) else { return };
-        if connection.flags.has(Flags::PAUSED | Flags::PEER_ENDED)
-            && let Some(error) = connection.stream.take_error()
-        {
-            self.kill(fd, io_failure(&error));
-        }
     }
 }
 

@@ -20,7 +20,8 @@ impl<A: App> Reactor<A> {
         let connections = self.app.connections();
         let tick = connections.tick(self.horizon.at());
         connections.wheel.advance(tick, EXPIRIES_MAX, &mut self.expired);
-        connections.addresses.expire(connections.uptime());
+        let uptime = connections.uptime();
+        connections.budget.addresses.expire(uptime);
         if self.expired.is_empty() && self.put_off.is_empty() {
             return;
         }

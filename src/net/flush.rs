@@ -40,10 +40,20 @@ pub(super) enum Written {
 
 impl<S: SessionState> Connections<S> {
     /// Writes straight to the socket, without a copy. Returns how many bytes it did not take: the caller queues those,
-    /// and there is memory for them.
-    pub(super) fn write_now(&mut self, fd: Fd, parts: [&[u8]; 2], quota: Quota) -> Result<usize, Refused> {
+    /// and there is memory for them. To keep everything would take `memory` bytes.
+    pub(super) fn write_now(
+        &mut self,
+        fd: Fd,
+        parts: [&[u8]; 2],
+        quota: Quota,
+        memory: usize,
+    ) -> Result<usize, Refused> {
         let len = parts[0].len() + parts[1].len();
-        let (policy, has_room) = (self.slow_consumer(fd, quota).0, self.has_room(len));
+        let (policy, has_room) = (self.slow_consumer(fd, quota).0, self.has_room(fd, memory));
+        // Half an answer is worse than none.
+        if quota == Quota::Answer && !has_room {
+            return Err(self.full(fd, quota, policy));
+        }
         let connection = self.table.get_mut(fd).ok_or(Refused::Gone)?;
         let mut wire = Wire::of(&mut connection.stream, connection.filter);
         let (mut written, mut is_blocked) = (0, false);
@@ -152,16 +162,17 @@ impl<S: SessionState> Connections<S> {
 
     /// The first `written` bytes of a span were written; the rest waits in an outbox, if there is memory for it.
     fn keep_unwritten(&mut self, fd: Fd, span: Span, written: usize) -> Written {
-        if !self.has_room(span.len() - written) {
+        if !self.has_room(fd, span.len() - written) {
             self.kill_for_want_of_room(fd);
             return Written::Failed;
         }
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
-        let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
+        let payer = connection.address;
+        let outbox = connection.outbox.get_or_insert_with(|| self.budget.take_outbox(payer));
         let before = outbox.size();
         outbox.push_copy([&self.batch.get(span).expect("it is in one")[written..], &[]], true);
         outbox.pin();
-        self.pool.changed(before, outbox.size());
+        self.budget.changed(payer, before, outbox.size());
         self.batch.give_back(span);
         self.blocked(fd);
         self.note_crossing(fd);
@@ -174,7 +185,7 @@ impl<S: SessionState> Connections<S> {
         let before = outbox.size();
         let flushed = outbox.flush(Wire::of(&mut connection.stream, connection.filter));
         let after = outbox.size();
-        self.pool.changed(before, after);
+        self.budget.changed(connection.address, before, after);
         self.traffic.bytes_sent += (before.bytes - after.bytes) as u64;
         self.clock.charge_bytes(before.bytes - after.bytes);
         if connection.flags.has(Flags::PACED) {
@@ -184,7 +195,8 @@ impl<S: SessionState> Connections<S> {
         let Some(connection) = self.table.get_mut(fd) else { return Ok(Written::Failed) };
         match flushed? {
             Flushed::Drained => {
-                self.pool.put(connection.outbox.take().expect("just flushed"));
+                let outbox = connection.outbox.take().expect("just flushed");
+                self.budget.put_outbox(connection.address, outbox);
                 Ok(Written::All)
             }
             Flushed::Blocked => {
@@ -197,15 +209,15 @@ impl<S: SessionState> Connections<S> {
 
     /// Drops the queued output of a connection of which nothing was written yet, and frees its memory.
     pub(crate) fn discard_unbegun(&mut self, fd: Fd) {
-        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return };
+        let Some(Connection { outbox: Some(outbox), address, .. }) = self.table.get_mut(fd) else { return };
         let before = outbox.size();
         outbox.discard_unbegun();
-        self.pool.changed(before, outbox.size());
+        self.budget.changed(*address, before, outbox.size());
         self.note_crossing(fd);
         if let Some(connection) = self.table.get_mut(fd)
             && let Some(outbox) = connection.outbox.take_if(|outbox| outbox.bytes() == 0)
         {
-            self.pool.put(outbox);
+            self.budget.put_outbox(connection.address, outbox);
         }
     }
 
@@ -219,8 +231,8 @@ impl<S: SessionState> Connections<S> {
     }
 
     /// Whether there is memory for an outbox of `len` bytes.
-    fn has_room(&self, len: usize) -> bool {
-        len + EMPTY_BYTES + 3 * RUN_BYTES <= self.outboxes_room()
+    fn has_room(&self, fd: Fd, len: usize) -> bool {
+        len + EMPTY_BYTES + 3 * RUN_BYTES <= self.budget.outboxes_room(self.payer(fd), &self.limits)
     }
 }
 

@@ -13,6 +13,11 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Files that are not connections: standard streams, listeners, the poller, what the program itself opens.
 pub(crate) const OTHER_FILES: usize = 64;
 
+/// One address may have a quarter of what is shared.
+pub(super) const SHARES: usize = 4;
+/// So many connections an address may have, however few there may be in all.
+const FEW: u32 = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
@@ -27,9 +32,14 @@ pub(crate) struct Limits {
     pub(crate) outbox_bytes_max: usize,
     pub(crate) outboxes_bytes_max: usize,
     pub(crate) inbound_bytes_max: usize,
+    /// What the connections of one address may have of these. As much as one connection may have in any case.
+    pub(super) outboxes_share: usize,
+    pub(super) inbound_share: usize,
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) buffer_high_watermark: usize,
     pub(crate) buffer_low_watermark: usize,
+    /// When so much waits for a peer, it is not read for what adds to that.
+    pub(super) unread_bytes_max: usize,
     /// Output of one turn beyond this is written early.
     pub(crate) batch_bytes_max: usize,
     pub(crate) finish_timeout: Duration,
@@ -58,7 +68,8 @@ impl Limits {
         Limits {
             connections_max: connections_max.min(Fd::INDEX_MAX as usize),
             of_a_kind_max,
-            connections_per_address_max: config.connections_per_address_max,
+            connections_per_address_max: (config.connections_per_address_max)
+                .map(|max| max.min(u32::try_from(of_a_kind_max / SHARES).unwrap_or(u32::MAX).max(FEW))),
             handshakes_per_address_max: config.handshakes_per_address_max,
             trusted_proxies: config.trusted_proxies.clone(),
             rates: Rates::new(config.messages_per_second_max, config.bytes_per_second_max),
@@ -67,9 +78,12 @@ impl Limits {
             outbox_bytes_max: config.outbox_bytes_max,
             outboxes_bytes_max: config.outboxes_bytes_max,
             inbound_bytes_max: config.inbound_bytes_max,
+            outboxes_share: (config.outboxes_bytes_max / SHARES).max(config.outbox_bytes_max),
+            inbound_share: (config.inbound_bytes_max / SHARES).max(config.inbound_bytes_needed()),
             slow_consumer: config.slow_consumer,
             buffer_high_watermark: config.buffer_high_watermark(),
             buffer_low_watermark: config.buffer_low_watermark,
+            unread_bytes_max: config.unread_bytes_max(),
             batch_bytes_max: BATCH_BYTES_MAX,
             finish_timeout: config.close_timeout,
             ending_timeout: config.close_timeout.saturating_mul(4),

@@ -5,6 +5,7 @@
 mod drops;
 
 use super::wire::Wire;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -76,6 +77,23 @@ struct Run {
 pub(crate) enum Bytes {
     Own(Vec<u8>),
     Shared(Encoded),
+    /// A part of the program: it takes no memory.
+    Static(&'static [u8]),
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Bytes {
+        Bytes::Own(bytes)
+    }
+}
+
+impl From<Cow<'static, [u8]>> for Bytes {
+    fn from(bytes: Cow<'static, [u8]>) -> Bytes {
+        match bytes {
+            Cow::Borrowed(bytes) => Bytes::Static(bytes),
+            Cow::Owned(bytes) => Bytes::Own(bytes),
+        }
+    }
 }
 
 impl Bytes {
@@ -83,18 +101,27 @@ impl Bytes {
         match self {
             Bytes::Own(bytes) => bytes,
             Bytes::Shared(bytes) => bytes,
+            Bytes::Static(bytes) => bytes,
+        }
+    }
+
+    /// The memory that it takes. Shared bytes are charged in full to each holder: which one is the last is not known.
+    pub(super) fn capacity(&self) -> usize {
+        match self {
+            Bytes::Own(bytes) => bytes.capacity(),
+            Bytes::Shared(bytes) => bytes.len(),
+            Bytes::Static(_) => 0,
         }
     }
 
     /// From now on it is shared, if it was not.
     pub(crate) fn share(&mut self) -> Encoded {
-        if let Bytes::Own(bytes) = self {
-            *self = Bytes::Shared(Encoded::from(&bytes[..]));
+        if let Bytes::Shared(bytes) = self {
+            return bytes.clone();
         }
-        match self {
-            Bytes::Shared(bytes) => bytes.clone(),
-            Bytes::Own(_) => unreachable!("shared just now"),
-        }
+        let shared = Encoded::from(self.as_slice());
+        *self = Bytes::Shared(shared.clone());
+        shared
     }
 }
 
@@ -132,14 +159,6 @@ impl Terms {
 impl Run {
     fn bytes(&self) -> &[u8] {
         self.bytes.as_slice()
-    }
-
-    /// Shared bytes are charged in full to each holder: which one is the last is not known.
-    fn capacity(&self) -> usize {
-        match &self.bytes {
-            Bytes::Own(bytes) => bytes.capacity(),
-            Bytes::Shared(bytes) => bytes.len(),
-        }
     }
 
     fn cost(&self) -> usize {
@@ -218,10 +237,12 @@ impl Outbox {
     }
 
     /// Appends `head` and `body`, which belong together, without copying the body.
-    pub(crate) fn push_owned(&mut self, head: &[u8], mut body: Vec<u8>) {
+    pub(crate) fn push_owned(&mut self, head: &[u8], mut body: Bytes) {
         self.push_copy([head, &[]], true);
-        body.shrink_to_fit();
-        let run = self.run(Bytes::Own(body), Kind::Joined { head: head.len() });
+        if let Bytes::Own(body) = &mut body {
+            body.shrink_to_fit();
+        }
+        let run = self.run(body, Kind::Joined { head: head.len() });
         self.append(run);
     }
 
@@ -281,7 +302,7 @@ impl Outbox {
     }
 
     fn count(&mut self, run: &Run) {
-        self.capacity += run.capacity();
+        self.capacity += run.bytes.capacity();
         if let Some(terms) = run.terms() {
             self.messages += 1;
             self.keys.extend(terms.key.map(|key| (key, run.number)));
@@ -290,7 +311,7 @@ impl Outbox {
     }
 
     fn uncount(&mut self, run: &Run) {
-        self.capacity -= run.capacity();
+        self.capacity -= run.bytes.capacity();
         if let Some(terms) = run.terms() {
             self.messages -= 1;
             if let Some(key) = terms.key.filter(|key| self.keys.get(key) == Some(&run.number)) {

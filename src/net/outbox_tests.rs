@@ -151,7 +151,7 @@ fn check(outbox: &Outbox, naive: &Naive) {
     assert_eq!(outbox.bytes(), naive.len());
     let messages = naive.items.iter().filter(|item| matches!(item.kind, Kind::Message(_))).count();
     assert_eq!(outbox.cost(), outbox.bytes() + messages * RUN_BYTES);
-    let capacity: usize = outbox.runs.iter().map(Run::capacity).sum();
+    let capacity: usize = outbox.runs.iter().map(|run| run.bytes.capacity()).sum();
     assert_eq!(outbox.capacity, capacity);
     let queue = outbox.runs.capacity() * size_of::<Run>();
     let really = size_of::<Outbox>() + queue + capacity + outbox.spare.capacity();
@@ -177,7 +177,7 @@ fn random_operations_agree_with_the_naive_outbox() {
                     naive.copy(&data);
                 }
                 2 => {
-                    outbox.push_owned(&data[..cut], data[cut..].to_vec());
+                    outbox.push_owned(&data[..cut], data[cut..].to_vec().into());
                     naive.copy(&data[..cut]);
                     naive.push(&data[cut..], Kind::Joined { head: cut });
                 }
@@ -285,7 +285,7 @@ fn each_of_many_keys_is_found_where_it_waits() {
 fn what_is_not_begun_is_discarded_frame_by_frame() {
     let mut outbox = Outbox::default();
     outbox.push_copy([b"one", b""], false);
-    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000].into());
     outbox.push_copy([b"three", b""], false);
     outbox.push_shared([b'4'; 3_000][..].into());
     outbox.push_message(Bytes::Own(b"five".to_vec()), Terms { may_drop: true, key: Some(5) });
@@ -296,13 +296,13 @@ fn what_is_not_begun_is_discarded_frame_by_frame() {
     assert_eq!((left(&outbox), outbox.bytes()), (b"ne".to_vec(), 2));
     assert_eq!((outbox.messages, outbox.droppable, outbox.keys.len()), (0, 0, 0));
     // Between two frames nothing stays.
-    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000].into());
     outbox.skip(2);
     outbox.discard_unbegun();
     assert_eq!((left(&outbox), outbox.runs.len()), (Vec::new(), 0));
     // Within a head, and within a body whose head is written.
     for (written, rest) in [(2, 5_002), (4, 5_000), (1_004, 4_000)] {
-        outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+        outbox.push_owned(b"two:", vec![b'2'; 5_000].into());
         outbox.push_copy([b"three", b""], false);
         outbox.skip(written);
         outbox.discard_unbegun();
@@ -312,7 +312,7 @@ fn what_is_not_begun_is_discarded_frame_by_frame() {
     // Begun by another way.
     outbox.push_copy([b"the rest of one", b""], false);
     outbox.pin();
-    outbox.push_owned(b"two:", vec![b'2'; 5_000]);
+    outbox.push_owned(b"two:", vec![b'2'; 5_000].into());
     outbox.discard_unbegun();
     assert_eq!(left(&outbox), b"the rest of one");
     assert_eq!(outbox.size().held, EMPTY_BYTES + RUN_BYTES + outbox.capacity);

@@ -26,7 +26,7 @@ impl<S: SessionState> Connections<S> {
         }
         let terms = self.admit(fd, len, quota)?;
         if len >= self.early_bytes() && self.is_idle(fd)? {
-            let rest = self.write_now(fd, parts, quota)?;
+            let rest = self.write_now(fd, parts, quota, len)?;
             return match rest {
                 0 => Ok(()),
                 rest if rest < len || !terms.stand_alone() => self.queue(fd, |outbox| {
@@ -89,17 +89,19 @@ impl<S: SessionState> Connections<S> {
         &mut self,
         fd: Fd,
         head: &[u8],
-        body: Vec<u8>,
+        body: Bytes,
         quota: Quota,
     ) -> Result<(), Refused> {
-        let len = head.len() + body.len();
+        let parts = [head, body.as_slice()];
+        let len = head.len() + parts[1].len();
         if len < self.early_bytes() {
-            return self.write(fd, [head, &body], quota);
+            return self.write(fd, parts, quota);
         }
-        let terms = self.admit(fd, len, quota)?;
-        let rest = if self.is_idle(fd)? { self.write_now(fd, [head, &body], quota)? } else { len };
+        let memory = if let Bytes::Static(_) = body { head.len() } else { len };
+        let terms = self.admit(fd, memory, quota)?;
+        let rest = if self.is_idle(fd)? { self.write_now(fd, parts, quota, memory)? } else { len };
         if rest == len && terms.stand_alone() {
-            return self.queue_message(fd, Bytes::Own([head, &body].concat()), terms);
+            return self.queue_message(fd, Bytes::Own(parts.concat()), terms);
         }
         if rest > 0 {
             self.queue(fd, |outbox| {
@@ -158,7 +160,7 @@ impl<S: SessionState> Connections<S> {
                 false => self.queue(fd, |outbox| outbox.push_copy([run, &[]], false)),
             };
         }
-        let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota)? } else { len };
+        let rest = if self.is_idle(fd)? { self.write_now(fd, [run, &[]], quota, len)? } else { len };
         if rest == 0 {
             return Ok(());
         }
@@ -202,7 +204,7 @@ impl<S: SessionState> Connections<S> {
             Life::Connecting | Life::Finishing | Life::Lingering => return Err(Refused::Closing),
             Life::Dead => return Err(Refused::Gone),
         }
-        let room = self.outboxes_room();
+        let room = self.budget.outboxes_room(connection.address, &self.limits);
         let queued = connection.queued_bytes();
         let is_much = queued + len >= self.early_bytes() || queued + len + EMPTY_BYTES + 2 * RUN_BYTES > room;
         if queued > 0
@@ -218,6 +220,7 @@ impl<S: SessionState> Connections<S> {
         let beyond = match quota {
             Quota::Exempt => return Ok(Terms::default()),
             Quota::Control => (CONTROL_BYTES, CONTROLS_BYTES),
+            Quota::Answer => (usize::MAX, 0),
             Quota::Limited | Quota::Message(_) => (0, 0),
         };
         let excess = self.excess(fd, len, terms, beyond);
@@ -242,44 +245,43 @@ impl<S: SessionState> Connections<S> {
             Quota::Message(delivery) => {
                 (delivery.slow_consumer.or_else(own).unwrap_or(self.limits.slow_consumer), delivery.key)
             }
-            Quota::Control => (SlowConsumer::DropNewest, None),
+            Quota::Control | Quota::Answer => (SlowConsumer::DropNewest, None),
             Quota::Limited => (own().unwrap_or(self.limits.slow_consumer), None),
             Quota::Exempt => (SlowConsumer::Close, None),
         }
     }
 
-    /// By how many bytes a message of `len` would exceed the connection's limit or the limit of all outboxes, both
-    /// raised by `beyond`.
+    /// By how many bytes a message of `len` would exceed the connection's limit, the limit of all outboxes or the share
+    /// of its address, which are raised by `beyond`.
     fn excess(&self, fd: Fd, len: usize, terms: Terms, beyond: (usize, usize)) -> usize {
         let Some(connection) = self.table.get(fd) else { return 0 };
         let outbox = connection.outbox.as_deref();
         let used = connection.span.len() + outbox.map_or(0, Outbox::cost);
         let replaced = outbox.zip(terms.key).map_or(0, |(outbox, key)| outbox.cost_of(key));
         let cost = len + if terms.stand_alone() { RUN_BYTES } else { 0 };
-        let of_own = (used - replaced + cost).saturating_sub(self.limits.outbox_bytes_max + beyond.0);
+        let of_own =
+            (used - replaced + cost).saturating_sub(self.limits.outbox_bytes_max.saturating_add(beyond.0));
         // A socket that takes its output costs no memory, however much others hold.
         let is_blocked = connection.flags.has(Flags::BLOCKED);
         if !is_blocked {
             return of_own;
         }
         let own = if outbox.is_none() { EMPTY_BYTES } else { 0 };
-        let held = (self.pool.total().held + own + len + 2 * RUN_BYTES).saturating_sub(replaced);
-        of_own.max(held.saturating_sub(self.limits.outboxes_bytes_max + beyond.1))
+        let more = (own + len + 2 * RUN_BYTES).saturating_sub(replaced);
+        of_own.max(self.budget.outboxes_excess(connection.address, more, beyond.1, &self.limits))
     }
 
     /// Drops what may be dropped for a message that exceeds a limit by `excess`. False if that is not enough.
     fn drop_oldest(&mut self, fd: Fd, excess: usize, terms: Terms) -> bool {
-        let Some(Connection { outbox: Some(outbox), .. }) = self.table.get_mut(fd) else { return false };
+        let Some(&mut Connection { outbox: Some(ref mut outbox), address, .. }) = self.table.get_mut(fd)
+        else {
+            return false;
+        };
         let before = outbox.size();
         let Some(dropped) = outbox.drop_oldest(excess, terms.key) else { return false };
-        self.pool.changed(before, outbox.size());
+        self.budget.changed(address, before, outbox.size());
         self.count_dropped(fd, dropped);
         true
-    }
-
-    /// How much more memory all outboxes together may take.
-    pub(crate) fn outboxes_room(&self) -> usize {
-        self.limits.outboxes_bytes_max.saturating_sub(self.pool.total().held)
     }
 
     /// Whether nothing is queued that has to be sent first.
@@ -297,7 +299,8 @@ impl<S: SessionState> Connections<S> {
         }
         mark_dirty(fd, connection, &mut self.dirty);
         let span = std::mem::take(&mut connection.span);
-        let outbox = connection.outbox.get_or_insert_with(|| self.pool.take());
+        let payer = connection.address;
+        let outbox = connection.outbox.get_or_insert_with(|| self.budget.take_outbox(payer));
         let before = outbox.size();
         if !span.is_empty() {
             let span = self.batch.in_one(span);
@@ -306,7 +309,7 @@ impl<S: SessionState> Connections<S> {
             self.batch.give_back(span);
         }
         put(outbox);
-        self.pool.changed(before, outbox.size());
+        self.budget.changed(payer, before, outbox.size());
         self.note_crossing(fd);
         Ok(())
     }

@@ -11,6 +11,9 @@ pub(crate) enum Quota {
     Message(Delivery),
     /// There is a little room beyond the limits for these: pings, pongs and notices.
     Control,
+    /// The answer to a request, of which there is one at a time: only the memory of all outboxes, and of its address,
+    /// is a limit.
+    Answer,
     /// Always taken. For what ends a connection, or is the answer to a request within limits of its own.
     Exempt,
 }

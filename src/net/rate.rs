@@ -63,6 +63,11 @@ impl Meter {
         self.set_messages((self.messages() + share as u32).min(MESSAGES_FULL));
     }
 
+    /// Forgets the messages so far.
+    pub(crate) fn forget_messages(&mut self) {
+        self.set_messages(0);
+    }
+
     /// Takes the bytes of one read, which are at least a 65,536th of the burst: whether there was room for them.
     pub(crate) fn take_bytes(&mut self, len: usize, rates: &Rates) -> bool {
         let share = (len as u128 * u128::from(rates.byte)).div_ceil(1 << 32);

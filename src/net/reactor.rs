@@ -152,7 +152,7 @@ impl<A: App> Reactor<A> {
         }
         let mut next = connections.wheel.next_tick().map(|tick| connections.instant(tick));
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
-        consider(connections.addresses.next().map(|at| connections.instant_of(at)));
+        consider(connections.budget.addresses.next().map(|at| connections.instant_of(at)));
         consider(self.app.next_timer());
         if self.app.phase() == AppPhase::Serving {
             for listener in self.listeners.iter().filter(|listener| listener.is_pending) {
@@ -302,9 +302,12 @@ impl<A: App> Reactor<A> {
             if connection.life == Life::Dead || connection.flags.has(Flags::PEER_ENDED | Flags::CARRIED) {
                 return;
             }
-            if connection.flags.has(Flags::PAUSED) {
-                connection.flags.set(Flags::MISSED);
-                return;
+            if connection.flags.has(Flags::PAUSED | Flags::BLOCKED) {
+                if connection.flags.has(Flags::PAUSED) {
+                    connection.flags.set(Flags::MISSED);
+                    return connections.release_hung_up(fd);
+                }
+                connections.unread = Some((fd, connection.queued_bytes()));
             }
             let mut wire = Wire::of(&mut connection.stream, connection.filter);
             match wire.read(&mut self.buffer) {
@@ -326,6 +329,9 @@ impl<A: App> Reactor<A> {
                             self.app.flooded(fd);
                         }
                         self.flush(fd, FlushFrom::Elsewhere);
+                        if self.app.connections().unread.is_some() {
+                            self.app.connections().hold_unread(fd);
+                        }
                     } else if !is_within && !self.app.is_exempt(fd) {
                         // It is read on only so that its last bytes reach it, and its deadline ends it in any case.
                         return self.app.connections().pause_for_protocol(fd);
@@ -374,21 +380,23 @@ impl<A: App> Reactor<A> {
         let Some(mut connection) = connections.table.remove(fd) else { return };
         connections.traffic.closed += 1;
         connections.wheel.clear(fd.index());
-        connections.uncount_address(connection.address);
         if connection.flags.has(Flags::TURNED_AWAY) {
             connections.turned_away -= 1;
         }
         if let Some(outbox) = connection.outbox.take() {
-            connections.pool.put(outbox);
+            connections.budget.put_outbox(connection.address, outbox);
         }
         connections.forwarded.set(fd.index(), None, 0);
+        connections.leaving = Some((fd, connection.address));
         connections.take_rest(fd);
         let (reason, note) = connections.take_rare(fd, connection.flags);
         connections.socketless -= usize::from(matches!(connection.stream, Stream::Socketless));
         drop(connection.stream);
-        if connection.flags.has(Flags::TURNED_AWAY) {
-            return;
+        if !connection.flags.has(Flags::TURNED_AWAY) {
+            self.app.gone(fd, connection.session, note, reason.unwrap_or_else(connection_lost));
         }
-        self.app.gone(fd, connection.session, note, reason.unwrap_or_else(connection_lost));
+        let connections = self.app.connections();
+        connections.leaving = None;
+        connections.uncount_address(connection.address);
     }
 }

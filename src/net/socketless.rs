@@ -39,27 +39,28 @@ impl<S: SessionState> Connections<S> {
         bytes_max: usize,
     ) {
         let Some(connection) = self.table.get_mut(fd) else { return };
+        let payer = connection.address;
         let Some(outbox) = &mut connection.outbox else { return };
         let (before, taken_before) = (outbox.size(), size_of_taken(taken));
         take_units(outbox.unwritten(), taken, len_of_first, bytes_max);
         let taken_after = size_of_taken(taken);
         outbox.skip(taken_after.bytes - taken_before.bytes);
-        self.pool.changed(before, outbox.size());
-        self.pool.changed(taken_before, taken_after);
+        self.budget.changed(payer, before, outbox.size());
+        self.budget.changed(payer, taken_before, taken_after);
         self.note_crossing(fd);
         if let Some(connection) = self.table.get_mut(fd)
             && let Some(outbox) = connection.outbox.take_if(|outbox| outbox.bytes() == 0)
         {
-            self.pool.put(outbox);
+            self.budget.put_outbox(payer, outbox);
         }
     }
 
     /// The first `len` bytes of what was taken are no longer needed.
-    pub(crate) fn uncharge_taken(&mut self, taken: &mut Vec<u8>, len: usize) {
+    pub(crate) fn uncharge_taken(&mut self, fd: Fd, taken: &mut Vec<u8>, len: usize) {
         let before = size_of_taken(taken);
         taken.drain(..len);
         taken.shrink_to_fit();
-        self.pool.changed(before, size_of_taken(taken));
+        self.budget.changed(self.payer(fd), before, size_of_taken(taken));
     }
 
     /// Reports to the app, as if for new output, that the connection has something to take.
@@ -172,14 +173,14 @@ mod tests {
         connections.take_queued(fd, &mut taken, line, 9);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!(taken, b"one;two;");
-        connections.uncharge_taken(&mut taken, 4);
+        connections.uncharge_taken(fd, &mut taken, 4);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!(taken, b"two;");
-        connections.uncharge_taken(&mut taken, 4);
+        connections.uncharge_taken(fd, &mut taken, 4);
         connections.take_queued(fd, &mut taken, line, 9);
         assert_eq!((taken.len(), connections.holdings().queued_bytes), (100_001, 100_001));
         connections.take_queued(fd, &mut taken, line, 1 << 20);
-        connections.uncharge_taken(&mut taken, 100_001);
+        connections.uncharge_taken(fd, &mut taken, 100_001);
         let holdings = connections.holdings();
         assert_eq!((holdings.queued_bytes, holdings.outboxes, connections.outboxes_bytes()), (0, 0, 0));
         // It has no socket on which anything could follow.

@@ -12,6 +12,7 @@ use crate::fd::Fd;
 const OF_THE_SOCKET: u16 = Flags::BLOCKED
     | Flags::PAUSED
     | Flags::MISSED
+    | Flags::WANTS_DRAINED
     | Flags::HUNG_UP
     | Flags::PEER_ENDED
     | Flags::PEER_DONE
@@ -35,6 +36,7 @@ impl<S: SessionState> Connections<S> {
         let Some(source) = self.table.get_mut(from) else { return false };
         let stream = std::mem::replace(&mut source.stream, Stream::Socketless);
         let filter = std::mem::replace(&mut source.filter, FilterKey::NONE);
+        let payer = source.address;
         let (outbox, span) = (source.outbox.take(), std::mem::take(&mut source.span));
         let (meter, heard) = (std::mem::take(&mut source.meter), source.heard);
         let flags = source.flags.take_all(OF_THE_SOCKET);
@@ -42,6 +44,7 @@ impl<S: SessionState> Connections<S> {
         source.flags.set(Flags::BLOCKED);
         let Some(target) = self.table.get_mut(fd) else { return false };
         (target.stream, target.filter, target.outbox, target.span) = (stream, filter, outbox, span);
+        self.budget.hand_over(payer, target.address, target.outbox.as_deref());
         (target.meter, target.heard) = (meter, heard);
         target.flags.take(Flags::BLOCKED);
         target.flags.set(flags);

@@ -17,6 +17,7 @@ use crate::session::Sessions;
 use crate::session::route::Route;
 use state::command::Command;
 use state::history::Histories;
+use state::laggards::Laggards;
 use state::outcome::Outcome;
 use state::outgoing::{ClientId, Outgoing};
 use state::pool::{TaskError, TaskId, TaskOutput};
@@ -77,6 +78,7 @@ pub struct Server {
     outgoing: Outgoing,
     histories: Histories,
     returning: Option<Returning>,
+    laggards: Laggards,
     /// What clients were brought up to date with since this was last 0: messages, and KiB of them.
     missed_work: usize,
     /// Topics that clients asked to be in, and were not answered yet.
@@ -180,6 +182,7 @@ impl Server {
             outgoing: Outgoing::default(),
             histories: Histories::default(),
             returning: None,
+            laggards: Laggards::default(),
             missed_work: 0,
             questions: Questions::default(),
         }

@@ -61,9 +61,12 @@ impl Sessions {
         let format = self.formats.on_websocket(format);
         let Some(other) = self.websocket_mut(websocket) else { return };
         let decoder = std::mem::take(&mut other.decoder);
+        let held = decoder.held_bytes();
         let (marks, round_trip) = (other.marks, other.round_trip);
         let session =
             WebSocket { decoder, phase: ClosePhase::Open, marks, format, spoke: 0, round_trip, route };
+        self.connections.inbound_changed(websocket, held, 0);
+        self.connections.inbound_changed(fd, 0, held);
         let is_taken_over = self.connections.take_over(fd, websocket);
         debug_assert!(is_taken_over, "both are open, and nothing is queued for the session");
         self.change_session(fd, |old| *old = Session::WebSocket(session));
@@ -97,7 +100,7 @@ impl Sessions {
             header::append_frame(&mut frames, opcode, bytes);
         }
         let len = units.len();
-        self.connections.uncharge_taken(&mut units, len);
+        self.connections.uncharge_taken(fd, &mut units, len);
         Some(frames)
     }
 }

@@ -148,7 +148,7 @@ impl Sessions {
     /// Ignores everything that still comes from a connection, and drops its incomplete messages.
     pub(crate) fn end_input(&mut self, fd: Fd) {
         if let Some(held_bytes) = self.change_session(fd, Session::end_input) {
-            self.connections.inbound_bytes -= held_bytes;
+            self.connections.inbound_changed(fd, held_bytes, 0);
         }
     }
 
@@ -161,7 +161,7 @@ impl Sessions {
 
     /// A connection is gone: updates the counts, and the memory that counts as held, and revokes its token.
     pub(crate) fn note_gone(&mut self, fd: Fd, session: &Session, note: &Note, reason: &CloseReason) {
-        self.connections.inbound_bytes -= session.held_bytes() + note.held_bytes();
+        self.connections.inbound_changed(fd, session.held_bytes() + note.held_bytes(), 0);
         self.census.recount(session.counted_as(), None);
         match reason.cause {
             Cause::SlowConsumer => self.counters.refusals.slow_consumer += 1,

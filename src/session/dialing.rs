@@ -13,11 +13,11 @@ impl Sessions {
     /// Collects the answer to a handshake that this side sent. Returns the head of a complete 101, and the bytes after
     /// it. Any other final answer ends the connection.
     pub(crate) fn collect_answer(&mut self, fd: Fd, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-        let room = self.connections.inbound_room();
+        let room = self.connections.inbound_room(fd);
         let Some(Session::Dialing(dialing)) = self.connections.session_mut(fd) else { return None };
         let mut held = match dialing.held.take() {
             Some(held) => {
-                self.connections.inbound_bytes -= held.held_bytes();
+                self.connections.inbound_changed(fd, held.held_bytes(), 0);
                 held
             }
             None => Box::default(),
@@ -68,7 +68,7 @@ impl Sessions {
             && !held.bytes.is_empty()
         {
             dialing.held = Some(held);
-            self.connections.inbound_bytes += held_bytes;
+            self.connections.inbound_changed(fd, 0, held_bytes);
         }
         None
     }

@@ -3,6 +3,7 @@
 
 use crate::codec::http::Head;
 use crate::codec::labels::{self, Labels};
+use crate::codec::page_command;
 use crate::codec::sse;
 use crate::codec::ws::close;
 use crate::error::{Cause, CloseReason};
@@ -31,7 +32,7 @@ pub(crate) fn is_asked(head: &Head<'_>) -> bool {
 /// Whether the client asks for its session's token, which it needs to send messages by `POST`. Clients that do not ask
 /// do not get it.
 fn wants_token(request: &Request<'_>) -> bool {
-    request.query_param("swio").is_some_and(|what| what == "stream")
+    page_command::asked(request.query().unwrap_or_default()).next().is_some_and(|what| what == "stream")
 }
 
 /// Whether the client asks to speak `swio.1`.

@@ -62,8 +62,7 @@ impl Sessions {
             return Duration::MAX;
         };
         // A server that this side connected to may be silent for as long as it likes.
-        if connection.flags.has(Flags::PAUSED_BY_USER | Flags::PROTECTED)
-            || connection.session.role() == Role::Client
+        if connection.flags.has(Flags::PAUSED | Flags::PROTECTED) || connection.session.role() == Role::Client
         {
             return Duration::MAX;
         }

@@ -16,7 +16,6 @@ use crate::session::cors;
 use crate::session::request::Request;
 use crate::session::route::Route;
 use crate::session::state::{Held, Http, Progress, Session};
-use std::borrow::Cow;
 
 /// How the bytes of a connection are read.
 pub(crate) enum Speaks {
@@ -61,13 +60,13 @@ impl Sessions {
     /// Takes the held bytes of requests. They no longer count as held.
     pub(crate) fn take_held(&mut self, fd: Fd) -> Option<Box<Held>> {
         let held = self.http_mut(fd)?.held.take()?;
-        self.connections.inbound_bytes -= held.held_bytes();
+        self.connections.inbound_changed(fd, held.held_bytes(), 0);
         Some(held)
     }
 
     /// Adds `more` to what is held, or refuses the request if there is no room for it.
     pub(crate) fn keep_or_refuse(&mut self, fd: Fd, mut held: Box<Held>, more: &[u8]) -> Option<Box<Held>> {
-        if held.keep(more, self.connections.inbound_room()) {
+        if held.keep(more, self.connections.inbound_room(fd)) {
             return Some(held);
         }
         // A body may be on its way, and no refusal may be written into it.
@@ -120,7 +119,7 @@ impl Sessions {
         if connection.flags.has(Flags::PAUSED_BY_USER) {
             return false;
         }
-        let is_unread = connection.queued_bytes() > UNREAD_MAX;
+        let is_unread = connection.queued_bytes() > UNREAD_MAX.min(self.config.outbox_bytes_max);
         if is_unread {
             self.connections.pause_until_drained(fd);
         }
@@ -136,7 +135,7 @@ impl Sessions {
         let held_bytes = held.held_bytes();
         if let Some(http) = self.http_mut(fd) {
             http.held = Some(held);
-            self.connections.inbound_bytes += held_bytes;
+            self.connections.inbound_changed(fd, 0, held_bytes);
         }
     }
 
@@ -195,9 +194,35 @@ impl Sessions {
         Ok(true)
     }
 
+    /// Counts a complete request as a message, before anything is done for it. A trusted proxy sends the requests of
+    /// many clients over one connection: these do not count.
+    pub(crate) fn admit_request(&mut self, fd: Fd, policy: Route) -> Result<(), Refusal> {
+        let Some(connection) = self.connections.open_mut(fd) else { return Ok(()) };
+        let rates = &self.paths.policy(policy).rates;
+        if connection.flags.has(Flags::VIA_PROXY) || connection.meter.take_messages(1, rates) {
+            return Ok(());
+        }
+        self.counters.refusals.message_rate += 1;
+        Err(Refusal::RequestRate)
+    }
+
+    /// There is no memory to keep an answer of `len` bytes until the client has read it.
+    fn respond_without_room(&mut self, fd: Fd, len: usize) {
+        let (share, room) = self.connections.outboxes_share_and_room(fd);
+        log::error!(
+            "{fd}: a response of {len} bytes was not sent: outboxes_bytes_max leaves room for {room} of the {share} \
+             bytes that its address may have"
+        );
+        let refusal = if len > share { Refusal::Internal } else { Refusal::NotNow };
+        let response = Response::text(refusal.status(), format!("{refusal}\n"));
+        let response = if len > share { response } else { response.header("Retry-After", "5") };
+        let mode = ResponseMode { is_head: false, keep_alive: false };
+        self.write_response_within(fd, response, mode, Quota::Exempt);
+    }
+
     /// Writes a response now. [`Sessions::respond`] answers a request that waits.
     pub(crate) fn write_response(&mut self, fd: Fd, response: Response, mode: ResponseMode) {
-        self.write_response_within(fd, response, mode, Quota::Limited);
+        self.write_response_within(fd, response, mode, Quota::Answer);
     }
 
     fn write_response_within(&mut self, fd: Fd, response: Response, mode: ResponseMode, quota: Quota) {
@@ -205,16 +230,17 @@ impl Sessions {
         let status = response.status();
         let now = self.connections.now();
         let (head, body) = response.encode(&Exchange { is_head, keep_alive, date: self.date.text(now) });
-        let written = match body {
-            Cow::Borrowed(body) => self.connections.write(fd, [&head, body], quota),
-            Cow::Owned(body) => self.connections.write_owned(fd, &head, body, quota),
-        };
-        if let Err(refused) = written {
-            // That a client is gone is no news: there may be many of them.
-            let level =
-                if matches!(refused, Refused::Full(_)) { log::Level::Warn } else { log::Level::Debug };
-            log::log!(level, "{fd}: a response with status {status} was not sent: {refused:?}");
-            return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::SlowConsumer));
+        let len = head.len() + body.len();
+        match self.connections.write_owned(fd, &head, body.into(), quota) {
+            Ok(()) => {}
+            Err(Refused::Full(_)) if quota == Quota::Answer => return self.respond_without_room(fd, len),
+            Err(refused) => {
+                // That a client is gone is no news: there may be many of them.
+                let level =
+                    if matches!(refused, Refused::Full(_)) { log::Level::Warn } else { log::Level::Debug };
+                log::log!(level, "{fd}: a response with status {status} was not sent: {refused:?}");
+                return self.finish(fd, CloseReason::without_frame(Side::Local, Cause::SlowConsumer));
+            }
         }
         self.counters.responses += 1;
         if !keep_alive {

@@ -113,7 +113,8 @@ pub struct Refusals {
     /// Handshakes, and connections to raw TCP, over
     /// [`handshakes_per_address_max`](crate::Config::handshakes_per_address_max).
     pub handshake_rate: u64,
-    /// Connections closed over [`messages_per_second_max`](crate::Config::messages_per_second_max).
+    /// Connections closed, and polls and posts refused, over
+    /// [`messages_per_second_max`](crate::Config::messages_per_second_max).
     pub message_rate: u64,
     /// Connections closed over [`bytes_per_second_max`](crate::Config::bytes_per_second_max).
     pub byte_rate: u64,

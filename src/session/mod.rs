@@ -57,6 +57,8 @@ pub(crate) mod websocket;
 use crate::codec::ws::Spare;
 use crate::config::{Config, ConfigError};
 use crate::fd::Fd;
+#[cfg(test)]
+use crate::net::connection::Connection;
 use crate::net::connections::Connections;
 use crate::net::limits::Limits;
 use crate::random::Random;
@@ -185,5 +187,14 @@ impl Sessions {
             census.recount(None, connection.session.counted_as());
         }
         assert_eq!(self.census, census);
+    }
+
+    /// Checks what is charged to each address against what its connections hold, without questions that wait.
+    pub(crate) fn check_shares(&self) {
+        let held = |connection: &Connection<Session>| match &connection.session {
+            Session::Socketless(socketless) => socketless.taken.capacity(),
+            _ => 0,
+        };
+        self.connections.check_shares(held, |session| session.held_bytes(), |note| note.held_bytes());
     }
 }

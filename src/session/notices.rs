@@ -21,7 +21,7 @@ impl Sessions {
 
     /// Sends what may not be lost: a connection without room for it is ended.
     pub(crate) fn write_certain(&mut self, fd: Fd, run: Vec<u8>) {
-        if let Err(Refused::Full(_)) = self.connections.write_owned(fd, &[], run, Quota::Control) {
+        if let Err(Refused::Full(_)) = self.connections.write_owned(fd, &[], run.into(), Quota::Control) {
             self.close_slow(fd, "the outbox is full");
         }
     }

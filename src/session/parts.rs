@@ -101,7 +101,7 @@ impl Sessions {
 
     /// Keeps frames until the message in parts is finished. They count as memory of incomplete messages.
     pub(crate) fn hold_back(&mut self, fd: Fd, run: &[u8]) -> Result<(), PushError> {
-        let room = self.connections.inbound_room();
+        let room = self.connections.inbound_room(fd);
         let held = self.connections.note(fd).map_or(0, |note| note.held_back.len());
         if held + run.len() > self.config.outbox_bytes_max || run.len() > room {
             self.close_slow(fd, "too much waits for the end of a message in parts");
@@ -115,8 +115,8 @@ impl Sessions {
             held.reserve_exact((2 * before).min(needed + room / 8).max(needed) - held.len());
         }
         held.extend_from_slice(run);
-        let more = held.capacity() - before;
-        self.connections.inbound_bytes += more;
+        let after = held.capacity();
+        self.connections.inbound_changed(fd, before, after);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Sessions {
         let Some(note) = self.connections.note_mut(fd) else { return };
         let run = std::mem::take(&mut note.held_back);
         self.connections.tidy_note(fd);
-        self.connections.inbound_bytes -= run.capacity();
+        self.connections.inbound_changed(fd, run.capacity(), 0);
         if !run.is_empty() {
             self.write_certain(fd, run);
         }

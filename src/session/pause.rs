@@ -54,7 +54,7 @@ impl Sessions {
 
     /// Keeps the rest of a read until the pause is over. Returns whether there is room for it.
     pub(crate) fn keep(&mut self, fd: Fd, bytes: &[u8]) -> bool {
-        let room = self.connections.inbound_room();
+        let room = self.connections.inbound_room(fd);
         let note = self.connections.note_mut(fd);
         let Some(pause) = note.and_then(|note| note.pause.as_mut()) else { return true };
         if bytes.len() > room {
@@ -62,7 +62,7 @@ impl Sessions {
         }
         pause.bytes = bytes.to_vec();
         let held_bytes = pause.bytes.capacity();
-        self.connections.inbound_bytes += held_bytes;
+        self.connections.inbound_changed(fd, 0, held_bytes);
         true
     }
 
@@ -83,7 +83,7 @@ impl Sessions {
         let connections = &mut self.connections;
         let pause = connections.note_mut(fd).and_then(|note| note.pause.take()).unwrap_or_default();
         connections.tidy_note(fd);
-        connections.inbound_bytes -= pause.bytes.capacity();
+        connections.inbound_changed(fd, pause.bytes.capacity(), 0);
         pause.bytes
     }
 }

@@ -52,7 +52,7 @@ impl NotTaken {
             .header("Content-Type", "application/json")
             .header("Cache-Control", "no-store")
             .body(format!("{{\"error\":\"{error}\"}}").into_bytes());
-        if status == 503 { response.header("Retry-After", "1") } else { response }
+        if matches!(status, 429 | 503) { response.header("Retry-After", "1") } else { response }
     }
 }
 
@@ -151,35 +151,39 @@ impl Sessions {
 
     /// Reads a command. Names that are out of all proportion are not worth an answer.
     pub(crate) fn parse_command<'a>(&self, query: &'a [u8]) -> Result<PageCommand<'a>, CommandError> {
-        let command = PageCommand::parse(query)?;
-        match &command {
-            PageCommand::Subscribe { topic, .. } | PageCommand::Unsubscribe { topic }
-                if topic.len() > self.config.topic_bytes_max.max(ANSWERED_BYTES_MAX) =>
-            {
-                Err(CommandError::TopicTooLong)
-            }
-            _ => Ok(command),
-        }
+        PageCommand::parse(query, self.config.topic_bytes_max.max(ANSWERED_BYTES_MAX))
     }
 
     /// Takes a post, within the session's rate. Returns the session's route. A post with this number is not taken
     /// again.
     fn admit_post(&mut self, fd: Fd, number: Option<NonZeroU32>) -> Result<Route, NotTaken> {
-        let heard = self.connections.tick_now();
         let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         let route = connection.session.route().ok_or(UNKNOWN)?;
         if connection.flags.has(Flags::PAUSED_BY_USER) {
             return Err(NotTaken(503, "paused"));
         }
-        connection.hear(heard);
-        if !connection.meter.take_messages(1, &self.paths.policy(route).rates) {
-            self.counters.refusals.message_rate += 1;
-            return Err(NotTaken(429, "too many messages a second"));
-        }
+        self.admit_for_session(fd, route)?;
+        let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
         if let (Some(number), Some(posted)) = (number, connection.session.posted_mut()) {
             *posted = number.get();
         }
         Ok(route)
+    }
+
+    /// Counts a poll as a message of its session, whichever connection it came by.
+    pub(crate) fn admit_poll(&mut self, fd: Fd) -> Result<(), NotTaken> {
+        self.admit_for_session(fd, self.limits_route(fd))
+    }
+
+    fn admit_for_session(&mut self, fd: Fd, route: Route) -> Result<(), NotTaken> {
+        let heard = self.connections.tick_now();
+        let connection = self.connections.open_mut(fd).ok_or(UNKNOWN)?;
+        connection.hear(heard);
+        if connection.meter.take_messages(1, &self.paths.policy(route).rates) {
+            return Ok(());
+        }
+        self.counters.refusals.message_rate += 1;
+        Err(NotTaken(429, "too many messages a second"))
     }
 
     /// The session with this token, for a page that may use it and asks by the connection `by`. The session's own path

@@ -83,8 +83,8 @@ impl Sessions {
                 return Err(PushError::Unsendable);
             }
             Some(run) if run.as_slice().is_empty() => return Ok(()),
-            Some(Bytes::Own(run)) => self.connections.write_owned(fd, &[], run, Quota::Message(delivery)),
             Some(Bytes::Shared(run)) => self.connections.write_encoded(fd, &run, delivery),
+            Some(run) => self.connections.write_owned(fd, &[], run, Quota::Message(delivery)),
         };
         written.map_err(|refused| self.refused(fd, refused))?;
         self.counters.messages_sent += 1;
@@ -105,7 +105,7 @@ impl Sessions {
         match bytes {
             bytes if format.is_masked() => self.write_masked(fd, header, bytes, quota),
             Cow::Borrowed(bytes) => self.connections.write(fd, [header.as_slice(), bytes], quota),
-            Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes, quota),
+            Cow::Owned(bytes) => self.connections.write_owned(fd, header.as_slice(), bytes.into(), quota),
         }
     }
 
@@ -146,7 +146,7 @@ impl Sessions {
         let key = self.random.bytes();
         let mut bytes = bytes.into_owned();
         mask::apply(&mut bytes, key);
-        self.connections.write_owned(fd, header.masked(key).as_slice(), bytes, quota)
+        self.connections.write_owned(fd, header.masked(key).as_slice(), bytes.into(), quota)
     }
 
     /// A control frame, masked if this side is the client.

@@ -44,7 +44,8 @@ impl Sessions {
             | Refusal::MemoryFull
             | Refusal::AddressFull
             | Refusal::HandshakeRate
-            | Refusal::ByteRate => {}
+            | Refusal::ByteRate
+            | Refusal::RequestRate => {}
             // A fault of the server or its handler: logged there.
             Refusal::AnswerTimeout | Refusal::Internal => {}
         }

@@ -2,6 +2,7 @@
 
 use crate::codec::http::response::check_header;
 use crate::codec::http::{Head, Response, ResponseHead};
+use crate::codec::query;
 use crate::fd::Fd;
 use crate::session::envelope::EnvelopeId;
 use crate::session::route::{Params, Route};
@@ -88,7 +89,7 @@ impl<'a> Request<'a> {
     /// }
     /// ```
     pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value)
+        query::param(self.query().unwrap_or_default(), name)
     }
 
     /// The fields of a form that was posted as `application/x-www-form-urlencoded`, decoded as by

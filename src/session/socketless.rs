@@ -63,6 +63,7 @@ impl Socketless {
             acknowledged: 0,
             taken: Vec::new(),
             end: None,
+            is_behind: false,
         }
     }
 }
@@ -131,7 +132,10 @@ impl Sessions {
     pub(crate) fn has_output(&self, fd: Fd) -> bool {
         let Some(connection) = self.connections.get(fd) else { return false };
         let Session::Socketless(socketless) = &connection.session else { return false };
-        connection.queued_bytes() > 0 || !socketless.taken.is_empty() || socketless.end.is_some()
+        connection.queued_bytes() > 0
+            || !socketless.taken.is_empty()
+            || socketless.end.is_some()
+            || socketless.is_behind
     }
 
     /// Everything that is not acknowledged, up to `bytes_max` bytes, but at least one message.
@@ -140,9 +144,33 @@ impl Sessions {
         self.connections.take_queued(fd, &mut taken, unit::len_of_first, bytes_max);
         self.socketless_mut(fd)?.taken = taken;
         let connection = self.connections.get(fd)?;
-        let is_all = connection.queued_bytes() == 0;
         let Session::Socketless(socketless) = &connection.session else { return None };
+        let is_all = connection.queued_bytes() == 0 && !socketless.is_behind;
         Some(Output { units: &socketless.taken, is_all, end: socketless.end.as_deref() })
+    }
+
+    pub(crate) fn is_socketless(&self, fd: Fd) -> bool {
+        self.socketless(fd).is_some()
+    }
+
+    /// A session is to be sent something that is still in histories.
+    pub(crate) fn fall_behind(&mut self, fd: Fd) {
+        if let Some(socketless) = self.socketless_mut(fd) {
+            socketless.is_behind = true;
+            self.connections.tell_has_output(fd);
+        }
+    }
+
+    /// It has been given all of that.
+    pub(crate) fn is_up_to_date(&mut self, fd: Fd) {
+        if let Some(socketless) = self.socketless_mut(fd) {
+            socketless.is_behind = false;
+        }
+    }
+
+    /// How much of its output was read and is not acknowledged.
+    pub(crate) fn taken_bytes(&self, fd: Fd) -> usize {
+        self.socketless(fd).map_or(0, |socketless| socketless.taken.len())
     }
 
     /// How many messages were acknowledged in all; `None` if this is no such session.
@@ -160,7 +188,7 @@ impl Sessions {
             socketless.acknowledged += count as u64;
             let mut taken = std::mem::take(&mut socketless.taken);
             let len = unit::start_of(&taken, count);
-            self.connections.uncharge_taken(&mut taken, len);
+            self.connections.uncharge_taken(fd, &mut taken, len);
             if let Some(socketless) = self.socketless_mut(fd) {
                 socketless.taken = taken;
             }
@@ -269,8 +297,8 @@ impl Sessions {
     }
 
     /// A session is over: releases its memory.
-    pub(crate) fn free_socketless(&mut self, mut socketless: Socketless) {
+    pub(crate) fn free_socketless(&mut self, fd: Fd, mut socketless: Socketless) {
         let len = socketless.taken.len();
-        self.connections.uncharge_taken(&mut socketless.taken, len);
+        self.connections.uncharge_taken(fd, &mut socketless.taken, len);
     }
 }

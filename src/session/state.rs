@@ -180,7 +180,7 @@ impl Http {
 }
 
 impl Held {
-    /// Memory of a `Held` without its bytes, including the allocator's overhead.
+    /// Without its bytes, and including the allocator's overhead.
     const OWN_BYTES: usize = size_of::<Held>() + 32;
 
     pub(crate) fn held_bytes(&self) -> usize {
@@ -351,7 +351,6 @@ impl Marks {
 }
 
 impl WebSocket {
-    /// The role of this side.
     pub(crate) fn role(&self) -> Role {
         if self.route.is_outgoing() { Role::Client } else { Role::Server }
     }
@@ -397,6 +396,7 @@ pub(crate) struct Socketless {
     pub(crate) taken: Vec<u8>,
     /// Why it is ending.
     pub(crate) end: Option<Box<CloseReason>>,
+    pub(crate) is_behind: bool,
 }
 
 /// State of the close handshake (RFC 6455 §7.1).

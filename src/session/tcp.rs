@@ -48,7 +48,7 @@ impl Sessions {
 
     /// Takes the next package, or a part of one, from the start of `bytes`.
     pub(crate) fn tcp_read(&mut self, fd: Fd, bytes: &[u8]) -> TcpRead {
-        let room = self.connections.inbound_room();
+        let room = self.connections.inbound_room(fd);
         let Some(connection) = self.connections.open_mut(fd) else { return TcpRead::Stop };
         if connection.flags.has(Flags::PAUSED_BY_USER) {
             return if self.keep(fd, bytes) { TcpRead::Stop } else { TcpRead::Broken(PackageError::NoRoom) };
@@ -80,7 +80,7 @@ impl Sessions {
         let before = held.partial.held_bytes();
         let step = held.partial.step(self.formats.framer(tcp.format), bytes, limits);
         let after = held.partial.held_bytes();
-        self.connections.inbound_bytes = self.connections.inbound_bytes + after - before;
+        self.connections.inbound_changed(fd, before, after);
         match step {
             Ok((used, None)) => TcpRead::More(used),
             Ok((used, Some(data))) => match self.set_session(fd, Session::Tcp(tcp)) {
@@ -95,7 +95,7 @@ impl Sessions {
     fn set_session(&mut self, fd: Fd, session: Session) -> Option<Session> {
         let after = session.held_bytes();
         let before = std::mem::replace(self.connections.session_mut(fd)?, session);
-        self.connections.inbound_bytes = self.connections.inbound_bytes + after - before.held_bytes();
+        self.connections.inbound_changed(fd, before.held_bytes(), after);
         Some(before)
     }
 
@@ -138,7 +138,7 @@ impl Sessions {
             Cow::Borrowed(body) => self.connections.write(fd, [body, mark], quota),
             Cow::Owned(mut body) => {
                 body.extend_from_slice(mark);
-                self.connections.write_owned(fd, head.as_slice(), body, quota)
+                self.connections.write_owned(fd, head.as_slice(), body.into(), quota)
             }
         };
         written.map_err(|refused| self.refused(fd, refused))?;

@@ -2,6 +2,7 @@
 
 use crate::codec::http::{Head, Refusal};
 use crate::codec::labels::PROTOCOL;
+use crate::codec::page_command;
 use crate::codec::ws::handshake;
 use crate::net::quota::Quota;
 use crate::session::Sessions;
@@ -24,10 +25,10 @@ impl Sessions {
     /// Whether a request belongs to a long-polling session, or begins one.
     pub(crate) fn is_poll(&self, route: Route, head: &Head<'_>) -> bool {
         let policy = self.policy(route);
-        let query = head.query().unwrap_or_default().as_bytes();
+        let query = head.query().unwrap_or_default();
         policy.long_polling
             && head.method == "GET"
-            && form_urlencoded::parse(query).any(|(name, value)| name == "swio" && value == "poll")
+            && page_command::asked(query).any(|what| what == "poll")
             && !handshake::is_attempt(head)
             && !(policy.event_streams && event_stream::is_asked(head))
     }
@@ -106,6 +107,10 @@ impl Sessions {
         self.connections.pin(fd);
         let websocket = WebSocket { route, format, ..WebSocket::default() };
         self.change_session(fd, |session| *session = Session::WebSocket(websocket));
+        // The requests before it were no messages of the WebSocket.
+        if let Some(connection) = self.connections.open_mut(fd) {
+            connection.meter.forget_messages();
+        }
         self.forget_listener(fd);
         self.counters.opened += 1;
         self.connections.begin_crossings(fd);

@@ -127,7 +127,7 @@ impl Sessions {
     /// Decodes a part of a message. Parts take memory, and there is only so much for all connections together.
     #[inline(never)]
     fn piece(&mut self, fd: Fd, bytes: &mut [u8], read: &mut WebSocketRead) -> Step {
-        read.limits.room = self.connections.inbound_room();
+        read.limits.room = self.connections.inbound_room(fd);
         let Some(connection) = self.connections.open_mut(fd) else { return Step::Stop };
         let Session::WebSocket(websocket) = &mut connection.session else { return Step::Stop };
         let (before, begins) = (websocket.decoder.held_bytes(), !websocket.decoder.is_inside());
@@ -136,8 +136,7 @@ impl Sessions {
         // A peer that uploads is not idle, however long the upload takes.
         websocket.spoke = self.liveness.coarse(connection.heard);
         let is_within = connection.meter.take_messages(self.spare.frames, &read.rates);
-        let inbound = &mut self.connections.inbound_bytes;
-        *inbound = *inbound + held - before;
+        self.connections.inbound_changed(fd, before, held);
         if begins {
             self.begin_arrival(fd);
         }

@@ -30,6 +30,7 @@ pub(crate) enum Refusal {
     AddressFull,
     HandshakeRate,
     ByteRate,
+    RequestRate,
     /// The fault is the server's own.
     Internal,
 }
@@ -75,7 +76,7 @@ impl Refusal {
             Refusal::RequestTimeout => 408,
             Refusal::BodyTooBig => 413,
             Refusal::Host => 421,
-            Refusal::AddressFull | Refusal::HandshakeRate | Refusal::ByteRate => 429,
+            Refusal::AddressFull | Refusal::HandshakeRate | Refusal::ByteRate | Refusal::RequestRate => 429,
             Refusal::HeadTooBig | Refusal::TooManyHeaders => 431,
             Refusal::Internal => 500,
             Refusal::NoRoom
@@ -105,6 +106,7 @@ impl Refusal {
             Refusal::AddressFull => "too many connections from your address",
             Refusal::HandshakeRate => "too many handshakes from your address",
             Refusal::ByteRate => "too many bytes a second",
+            Refusal::RequestRate => "too many requests a second",
             Refusal::Internal => "internal server error",
         }
     }

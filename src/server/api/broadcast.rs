@@ -62,9 +62,9 @@ impl<'s, 'm> Broadcast<'s, 'm> {
     pub fn send(self) -> Reach {
         let Broadcast { server, target, mut message, mut except, history } = self;
         let is_kept = history.is_some();
-        let mut is_brought_later = false;
+        let mut brought_later = 0;
         if let Some(topic) = history {
-            (message, is_brought_later) = server.record(&topic, message, &mut except);
+            (message, brought_later) = server.record(&topic, message, &mut except);
         }
         // Sorted, because it is searched for each member.
         except.sort_unstable();
@@ -82,7 +82,7 @@ impl<'s, 'm> Broadcast<'s, 'm> {
             Target::User(user) => sessions.fan_out(rooms.users.indices(user), message, scope),
             Target::Nobody => Reach::default(),
         };
-        reach.queued += usize::from(is_brought_later);
+        reach.queued += brought_later;
         reach
     }
 }

@@ -126,6 +126,7 @@ impl Dispatch {
     fn step(&mut self, fd: Fd, bytes: &mut [u8], progress: &mut Progress) -> Result<HttpStep, Refusal> {
         let sessions = &mut self.server.sessions;
         let Some(end) = sessions.request_end(fd, bytes, progress)? else { return Ok(HttpStep::More) };
+        sessions.admit_request(fd, progress.policy_route)?;
         let (head_bytes, rest) = bytes.split_at_mut(end.head_len);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let (head, _) = Head::parse(head_bytes, &mut headers)?.expect("judged before");

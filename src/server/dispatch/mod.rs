@@ -250,6 +250,7 @@ impl App for Dispatch {
         self.server.sessions.note_gone(fd, &session, &note, &reason);
         self.server.drop_deadline(fd);
         self.server.drop_questions(fd);
+        self.server.forget_missed(fd);
         let route = match session {
             Session::Http(_) => {
                 let told = |handler: &mut dyn Handler, server: &mut Server| {
@@ -266,7 +267,7 @@ impl App for Dispatch {
             Session::EventStream(stream) => stream.route,
             Session::Socketless(socketless) => {
                 let (route, parked) = (socketless.route, socketless.parked);
-                self.server.sessions.free_socketless(*socketless);
+                self.server.sessions.free_socketless(fd, *socketless);
                 self.server.sessions.answer_parked(fd, parked);
                 route
             }

@@ -52,7 +52,7 @@ impl Dispatch {
         let &SubscribeRequest { fd, topic, .. } = request;
         if self.server.is_member(fd, topic) {
             self.server.take_question(fd, topic);
-            return self.server.tell_subscribed(fd, topic, "");
+            return self.server.tell_subscribed_in_order(fd, topic);
         }
         if self.server.questions.has(fd, topic) {
             // The client is told when the answer is there.

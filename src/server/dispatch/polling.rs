@@ -54,6 +54,7 @@ impl Dispatch {
         let sessions = &mut self.server.sessions;
         sessions.check_origin(request.fd, &request.head, request.route)?;
         let session = sessions.find_session(token, request.fd, &request.head).ok_or(UNKNOWN);
+        let session = session.and_then(|fd| sessions.admit_poll(fd).map(|()| fd));
         let taken = session.and_then(|fd| Ok((fd, take(&mut self.server, fd, request)?)));
         let response = match taken {
             Ok((fd, Some(response))) => {

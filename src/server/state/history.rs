@@ -77,6 +77,13 @@ pub(crate) struct Place {
     is_known: bool,
 }
 
+/// Something of a history that a client can't be sent: of which history, and up to which message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    ring: u64,
+    lost: u64,
+}
+
 /// The number of a message in its topic, and its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
@@ -252,11 +259,17 @@ impl Histories {
         })
     }
 
-    /// Whether everything that was published to a topic after a place is kept; `None` if the topic has no history.
-    pub(crate) fn has_all_since(&mut self, topic: &str, place: Place, now: Instant) -> Option<bool> {
+    /// What is not kept of what was published to a topic after a place.
+    pub(crate) fn gap_since(&mut self, topic: &str, place: Place, now: Instant) -> Option<Gap> {
         self.expire(topic, now);
         let ring = self.topics.get(topic)?;
-        Some(place.is_known && place.ring == ring.number && place.seq >= ring.lost.0)
+        let has_all = place.is_known && place.ring == ring.number && place.seq >= ring.lost.0;
+        (!has_all).then_some(Gap { ring: ring.number, lost: ring.lost.0 })
+    }
+
+    /// The place of a client that has seen the topic's message with this number.
+    pub(crate) fn place_of(&self, topic: &str, seq: u64) -> Option<Place> {
+        Some(Place { is_known: true, ..self.topics.get(topic)?.place(seq) })
     }
 
     /// The first message of a topic that is kept after a place.
@@ -370,7 +383,7 @@ mod tests {
         fn since(&mut self, topic: &str, id: &str, second: u64) -> (Vec<String>, bool) {
             let now = self.start + Duration::from_secs(second);
             let place = self.histories.place(topic, id).expect("a history");
-            let is_complete = self.histories.has_all_since(topic, place, now).expect("a history");
+            let is_complete = self.histories.gap_since(topic, place, now).is_none();
             self.check();
             let first = self.histories.next_after(topic, place);
             let missed = std::iter::successors(first, |entry| self.histories.next(topic, entry.number.seq));
@@ -402,11 +415,11 @@ mod tests {
         assert_eq!(kept.since("a", &ids[0], 0), texts(&["3", "4", "5"], false));
         assert_eq!(kept.histories.place("b", &ids[0]), None);
         let head = kept.histories.head("a").expect("a history");
-        assert!(kept.histories.has_all_since("b", head, kept.start).is_none());
+        assert_eq!(kept.histories.gap_since("b", head, kept.start), None);
         assert_eq!(kept.histories.head_id("a").as_deref(), Some(own(&ids[4])));
         assert_eq!(kept.histories.place("a", &ids[4]), Some(head));
         let start = kept.histories.start("a").expect("a history");
-        assert_eq!(kept.histories.has_all_since("a", start, kept.start), Some(false));
+        assert!(kept.histories.gap_since("a", start, kept.start).is_some());
     }
 
     /// The part of an id that is for its topic, and the one that is for its server.
@@ -511,7 +524,7 @@ mod tests {
         assert_eq!(kept.since("a", &parts(&ids[2]).1, 0), texts(&["4"], true));
         assert_eq!(kept.since("a", &parts(&ids[1]).1, 0), texts(&["4"], false));
         // A place in the first history is not a place in this one, even if its number is higher.
-        assert_eq!(kept.histories.has_all_since("a", place, kept.start), Some(false));
+        assert!(kept.histories.gap_since("a", place, kept.start).is_some());
         let next = kept.histories.next_after("a", place).expect("a message");
         assert_eq!(&*next.bytes, b"4");
     }

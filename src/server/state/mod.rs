@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod groups;
 pub(crate) mod history;
+pub(crate) mod laggards;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod pool;

@@ -18,6 +18,8 @@ impl Server {
     /// Codes for applications are 1000 to 1003, 1007 to 1014 and 3000 to 4999; any other is sent as 1000. A reason of
     /// more than 123 bytes is cut off.
     pub fn disconnect(&mut self, fd: Fd, code: u16, reason: &str) -> bool {
+        // What it has missed was pushed before.
+        self.catch_up(fd, usize::MAX);
         self.sessions.disconnect(fd, code, reason)
     }
 

@@ -159,7 +159,7 @@ impl Server {
             outboxes: holdings.outboxes,
             queued_bytes: holdings.queued_bytes,
             outboxes_bytes: self.sessions.connections.outboxes_bytes(),
-            inbound_bytes: self.sessions.connections.inbound_bytes,
+            inbound_bytes: self.sessions.connections.inbound_bytes(),
             pending: holdings.pending,
             ending: holdings.ending,
             topics: self.rooms.topics.len(),

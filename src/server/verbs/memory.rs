@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::CloseReason;
 use crate::fd::Fd;
 use crate::net::addresses::{ADDRESS_BYTES, REMEMBERED_MAX};
+use crate::net::budget::PAYER_BYTES;
 use crate::net::connection::Connection;
 use crate::net::forwarded::FORWARDED_BYTES;
 use crate::net::limits::{BATCH_BYTES_MAX, OTHER_FILES};
@@ -32,7 +33,7 @@ const PLACE_BYTES: usize =
 /// What only few connections have at a time, though all may have it, such as a reason to end with its text.
 const RARE_BYTES: usize = rare_bytes::<Note>() + 123 + 32;
 /// Its address, what its handler is told of its outbox, and its session.
-const NOTES_BYTES: usize = ADDRESS_BYTES + 4 * size_of::<(Fd, bool)>() + SESSION_BYTES;
+const NOTES_BYTES: usize = ADDRESS_BYTES + PAYER_BYTES + 4 * size_of::<(Fd, bool)>() + SESSION_BYTES;
 /// A token, found from either side, and its session.
 const SESSION_BYTES: usize =
     2 * map_bytes(16 + size_of::<Fd>()) + size_of::<Socketless>() + size_of::<CloseReason>() + 2 * 16;

@@ -9,6 +9,7 @@ use crate::fd::Fd;
 use crate::net::quota::{Delivery, Quota};
 use crate::server::Server;
 use crate::server::state::history::{Entry, History, Recorded};
+use crate::server::state::laggards::{Behind, EXCEPTED_MAX, Missed, Told};
 use crate::server::state::returning::{Elsewhere, Positions, Recovered, Returning};
 use crate::session::info::Transport;
 use crate::session::message::Message;
@@ -18,15 +19,20 @@ use std::rc::Rc;
 
 /// A missed message is as much work as so many bytes of it.
 const MISSED_BYTES_OF_WORK: usize = 1 << 10;
+/// When so much waits for a session without a socket, what else it has missed stays in the histories until it is read.
+const AT_ONCE_BYTES: usize = 16 << 10;
+/// What a message's labels add to it, roughly.
+const LABELS_BYTES: usize = 256;
 
 impl Server {
     /// Keeps what is published to a topic from now on, for clients that reconnect; with `None`, drops it and keeps no
     /// more. Each of these messages gets an id, which counts the topic's messages and has a meaning in this topic
     /// alone. Event streams, polls and WebSockets that speak `swio.1` get the id, and send the last one when they
     /// reconnect: a client that [joins](Server::join) the topic again in its `on_open` is pushed everything that it
-    /// missed, nothing twice, after `on_open` and before anything that is published later. If some of it is lost, an
-    /// event or notice `gap` with the topic's name comes first. For plain WebSockets there is
-    /// [`recover`](Server::recover).
+    /// missed, nothing twice, after `on_open` and before anything that is published to histories later. If some of it
+    /// is lost, an event or notice `gap` with the topic's name comes first. A session of long polling that missed more
+    /// than 16 KiB is given the rest as it polls; what else is pushed to it may come before that. For plain WebSockets
+    /// there is [`recover`](Server::recover).
     ///
     /// All histories together are bounded by [`Config::history_bytes_max`](crate::Config::history_bytes_max). A topic
     /// keeps its history while it has no members. Who was left out of a message ([`except`](crate::Broadcast::except))
@@ -101,7 +107,8 @@ impl Server {
         self.sessions.check_established(fd)?;
         let (place, now) = (self.histories.place(topic, last_id), self.sessions.connections.now());
         let Some(place) = place else { return Ok(Recovered { messages: 0, is_complete: false }) };
-        let is_complete = self.histories.has_all_since(topic, place, now).unwrap_or(false);
+        let is_complete =
+            self.histories.name(topic).is_some() && self.histories.gap_since(topic, place, now).is_none();
         let (mut messages, mut next) = (0, self.histories.next_after(topic, place));
         while let Some(entry) = next {
             self.push_missed(fd, topic, &entry)?;
@@ -132,31 +139,70 @@ impl Server {
         if joined.is_empty() || self.sessions.check_established(fd).is_err() {
             return;
         }
+        let told = joined.iter().map(|(topic, _)| topic).filter(|topic| Some(&***topic) != subscribed);
+        let told_after = told.map(|topic| (topic.clone(), Told::Position)).collect();
+        let places = joined.into_iter().map(|(topic, place)| Missed { topic, place, gap: None }).collect();
+        let mut behind = Behind { places, excepted, told_after };
+        let bytes_max = if self.sessions.is_socketless(fd) { AT_ONCE_BYTES } else { usize::MAX };
+        if self.laggards.get_mut(fd).is_some() || !self.read_on(fd, &mut behind, bytes_max) {
+            self.sessions.fall_behind(fd);
+            self.laggards.add(fd, behind);
+        }
+    }
+
+    /// Reads what a session without a socket has missed, until so many bytes wait for it.
+    pub(crate) fn catch_up(&mut self, fd: Fd, bytes_max: usize) {
+        let Some(mut behind) = self.laggards.take(fd) else { return };
+        match self.read_on(fd, &mut behind, bytes_max) {
+            true => self.sessions.is_up_to_date(fd),
+            false => self.laggards.add(fd, behind),
+        }
+    }
+
+    /// Pushes what a client has missed, in the order in which it was published, until so many bytes wait for it. Then
+    /// tells it the rest. False if there is more.
+    fn read_on(&mut self, fd: Fd, behind: &mut Behind, bytes_max: usize) -> bool {
         let now = self.sessions.connections.now();
         // The next message of each topic, by its stamp: messages that the outbox does not take are not even looked at.
         let mut next = BTreeMap::new();
-        for (topic, place) in &joined {
-            if let Some(false) = self.histories.has_all_since(topic, *place, now) {
-                self.tell_gap(fd, topic);
+        for (at, missed) in behind.places.iter_mut().enumerate() {
+            let gap = self.histories.gap_since(&missed.topic, missed.place, now);
+            if gap.is_some() && std::mem::replace(&mut missed.gap, gap) != gap {
+                self.tell_gap(fd, &missed.topic);
             }
-            let entry = self.histories.next_after(topic, *place);
-            next.extend(entry.map(|entry| (entry.number.stamp, (topic, entry))));
+            let entry = self.histories.next_after(&missed.topic, missed.place);
+            next.extend(entry.map(|entry| (entry.number.stamp, (at, entry))));
         }
-        while let Some((stamp, (topic, entry))) = next.pop_first() {
-            if !excepted.contains(&stamp)
-                && let Err(error) = self.push_missed(fd, topic, &entry)
+        while let Some((stamp, (at, entry))) = next.pop_first() {
+            let queued = self.sessions.connections.get(fd).map_or(0, |connection| connection.queued_bytes());
+            if queued >= bytes_max || queued > 0 && queued + entry.bytes.len() + LABELS_BYTES > bytes_max {
+                return false;
+            }
+            let topic = behind.places[at].topic.clone();
+            if !behind.excepted.contains(&stamp)
+                && let Err(error) = self.push_missed(fd, &topic, &entry)
             {
                 log::debug!("{fd}: was not brought up to date in {topic:?}: {error}");
                 // If the connection lives on, it misses these.
-                let others = next.values().map(|(topic, _)| *topic);
-                [topic].into_iter().chain(others).for_each(|topic| self.tell_gap(fd, topic));
+                let others = next.values().map(|(at, _)| *at);
+                [at].into_iter().chain(others).for_each(|at| self.tell_gap(fd, &behind.places[at].topic));
                 break;
             }
-            let entry = self.histories.next(topic, entry.number.seq);
-            next.extend(entry.map(|entry| (entry.number.stamp, (topic, entry))));
+            if let Some(place) = self.histories.place_of(&topic, entry.number.seq) {
+                behind.places[at].place = place;
+            }
+            let entry = self.histories.next(&topic, entry.number.seq);
+            next.extend(entry.map(|entry| (entry.number.stamp, (at, entry))));
         }
-        let others = joined.iter().map(|(topic, _)| &**topic).filter(|topic| Some(*topic) != subscribed);
-        self.tell_positions(fd, others);
+        let subscribed = |(_, told): &&(Rc<str>, Told)| *told == Told::Subscribed;
+        self.tell_positions(
+            fd,
+            behind.told_after.iter().filter(|told| !subscribed(told)).map(|(topic, _)| &**topic),
+        );
+        for (topic, _) in behind.told_after.iter().filter(subscribed) {
+            self.tell_subscribed(fd, topic, "");
+        }
+        true
     }
 
     /// Tells a client its positions in topics, for its next return, even if it has seen no message yet.
@@ -164,7 +210,7 @@ impl Server {
         let mut topics = topics.peekable();
         if topics.peek().is_some() && self.is_plain_stream(fd) {
             let run = sse::position(&self.histories.overall_head_id());
-            self.sessions.connections.write_owned(fd, &[], run, Quota::Control).ok();
+            self.sessions.connections.write_owned(fd, &[], run.into(), Quota::Control).ok();
             return;
         }
         for topic in topics {
@@ -215,6 +261,12 @@ impl Server {
         if let Some(returning) = self.returning.as_mut().filter(|returning| returning.fd == fd) {
             returning.joined.retain(|(name, _)| **name != *topic);
         }
+        self.laggards.leave(fd, topic);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget_missed(&mut self, fd: Fd) {
+        self.laggards.take(fd);
     }
 
     fn push_missed(&mut self, fd: Fd, topic: &str, entry: &Entry) -> Result<(), PushError> {
@@ -235,30 +287,40 @@ impl Server {
         self.sessions.push_in_order(fd, message.slow_consumer(policy))
     }
 
-    /// Keeps a message to a topic that has a history, and gives it its id. A client that is still catching up is added
-    /// to `except`, and gets the message from the history. Returns true if there is such a client.
+    /// Keeps a message to a topic that has a history, and gives it its id. Clients that are still behind are added to
+    /// `except`, and get the message from the history. Returns how many there are.
     pub(crate) fn record<'a>(
         &mut self,
         topic: &Rc<str>,
         message: Message<'a>,
         except: &mut Vec<Fd>,
-    ) -> (Message<'a>, bool) {
+    ) -> (Message<'a>, usize) {
         let now = self.sessions.connections.now();
         let Some(number) =
             self.histories.record(topic, &message, now, self.sessions.config.history_bytes_max)
         else {
-            return (message, false);
+            return (message, 0);
         };
         let is_in = |returning: &&mut Returning| returning.joined.iter().any(|(name, _)| name == topic);
-        let mut waits = false;
-        if let Some(returning) = self.returning.as_mut().filter(is_in) {
-            waits = !except.contains(&returning.fd);
-            match waits {
-                true => except.push(returning.fd),
-                false => returning.excepted.push(number.stamp),
+        let named = except.len();
+        let mut laden = Vec::new();
+        let laggards: Vec<Fd> = self.laggards.in_topic(topic).collect();
+        for fd in laggards {
+            if !except[..named].contains(&fd) {
+                except.push(fd);
+            } else if let Some(behind) = self.laggards.get_mut(fd) {
+                behind.excepted.push(number.stamp);
+                laden.extend((behind.excepted.len() > EXCEPTED_MAX).then_some(fd));
             }
         }
-        (self.with_ids(topic, message, number).in_order(), waits)
+        laden.into_iter().for_each(|fd| self.catch_up(fd, usize::MAX));
+        if let Some(returning) = self.returning.as_mut().filter(is_in) {
+            match except.contains(&returning.fd) {
+                false => except.push(returning.fd),
+                true => returning.excepted.push(number.stamp),
+            }
+        }
+        (self.with_ids(topic, message, number).in_order(), except.len() - named)
     }
 
     /// A message with its id, and with the id that it has on event streams without labels.

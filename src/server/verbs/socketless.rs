@@ -93,6 +93,7 @@ impl Server {
     /// is not dropped to make room, until it is acknowledged. It counts against the limits of outboxes. `None` if this
     /// is no such session.
     pub fn read_output(&mut self, fd: Fd, bytes_max: usize) -> Option<Output<'_>> {
+        self.catch_up(fd, bytes_max.saturating_sub(self.sessions.taken_bytes(fd)));
         self.sessions.read_output(fd, bytes_max)
     }
 

@@ -57,7 +57,14 @@ impl Server {
                 if last_id.is_some() && self.histories.name(topic).is_none() {
                     self.sessions.tell(fd, &[("gap", topic)]);
                 }
-                self.tell_subscribed(fd, topic, &data);
+                // What the handler says to it counts as queued, so it is not kept elsewhere.
+                match data.is_empty() {
+                    true => self.tell_subscribed_in_order(fd, topic),
+                    false => {
+                        self.catch_up(fd, usize::MAX);
+                        self.tell_subscribed(fd, topic, &data);
+                    }
+                }
             }
             Err(reason) => self.tell_denied(fd, topic, &reason),
         }
@@ -69,20 +76,21 @@ impl Server {
         if self.sessions.check_established(fd).is_err() {
             return;
         }
-        if !self.questions.has_room(fd, topic, self.sessions.connections.inbound_room()) {
+        if !self.questions.has_room(fd, topic, self.sessions.connections.inbound_room(fd)) {
             return self.tell_denied(fd, topic, "too many subscriptions wait for an answer");
         }
         let name: Rc<str> = topic.into();
         let at = later(self.sessions.connections.now(), self.sessions.config.request_timeout);
         let timer = self.timers.set(at, None, Timer::Subscription(fd, name.clone()));
-        self.sessions.connections.inbound_bytes += self.questions.add(fd, name, last_id, timer);
+        let bytes = self.questions.add(fd, name, last_id, timer);
+        self.sessions.connections.inbound_changed(fd, 0, bytes);
     }
 
     /// A client no longer waits for the answer to a question. Returns the id that it sent, if it asked.
     pub(crate) fn take_question(&mut self, fd: Fd, topic: &str) -> Option<Option<Box<str>>> {
         let question = self.questions.take(fd, topic)?;
         self.timers.cancel(question.timer);
-        self.sessions.connections.inbound_bytes -= question.bytes();
+        self.sessions.connections.inbound_changed(fd, question.bytes(), 0);
         Some(question.last_id)
     }
 
@@ -90,6 +98,13 @@ impl Server {
     pub(crate) fn drop_questions(&mut self, fd: Fd) {
         for topic in self.questions.topics_of(fd) {
             self.take_question(fd, &topic);
+        }
+    }
+
+    /// Tells a client that it is in a topic, after what it has missed there.
+    pub(crate) fn tell_subscribed_in_order(&mut self, fd: Fd, topic: &str) {
+        if !self.laggards.tell_subscribed_after(fd, topic) {
+            self.tell_subscribed(fd, topic, "");
         }
     }
 

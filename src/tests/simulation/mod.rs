@@ -288,7 +288,9 @@ impl Simulation {
         let (stream, number) = sim::socket();
         self.reactor.app.connections().set_now(self.now);
         let listener = if let Kind::Tcp(framing) = script.kind { u16::from(framing) + 1 } else { 0 };
-        self.reactor.admit(Stream::Sim(stream), listener, None);
+        // A few addresses, whose shares are checked.
+        let address = std::net::Ipv4Addr::new(10, 0, 0, (self.clients.len() % 5) as u8);
+        self.reactor.admit(Stream::Sim(stream), listener, Some(address.into()));
         let fd = wire(number, |wire| wire.fd).expect("the table has room");
         assert!(!self.past.contains(&fd) && !self.by_fd.contains_key(&fd), "{fd} names two connections");
         self.by_fd.insert(fd, self.clients.len());
@@ -526,6 +528,7 @@ impl Simulation {
         assert_eq!(of_kinds, (websockets, tcp, event_streams, long_polls));
         assert_eq!((usage.outboxes, usage.queued_bytes), (outboxes, queued));
         assert_eq!(usage.inbound_bytes, inbound);
+        self.reactor.app.server.sessions.check_shares();
         assert_eq!(usage.connections, self.reactor.app.server.sessions.connections.len());
         self.read_visitors();
         if !self.reactor.app.has_deferred() {

@@ -158,11 +158,8 @@ impl Simulation {
                 assert!(now - client.heard >= silence || is_dragging, "{fd}: {reason}");
                 // Its answer may be there, and was not reported.
                 let was_in_time = client.was_unread && client.spoke - client.heard < silence;
-                let is_excused = reason.code != 1001
-                    || is_paused
-                    || client.was_held
-                    || is_dragging
-                    || !was_in_time;
+                let is_excused =
+                    reason.code != 1001 || is_paused || client.was_held || is_dragging || !was_in_time;
                 assert!(!is_reported_in_order || is_excused, "{fd}: had answered");
                 self.totals.timeouts += 1;
             }

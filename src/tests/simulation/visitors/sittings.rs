@@ -24,12 +24,15 @@ impl Simulation {
             let acknowledged = poll.acknowledged;
             let taken = acknowledged + unit::count(&poll.taken) as u64;
             assert!(taken >= numbered.len() as u64, "{fd}: more was sent than taken");
-            if connection.queued_bytes() == 0 && server.is_established(*fd) {
+            if connection.queued_bytes() == 0 && !poll.is_behind && server.is_established(*fd) {
                 let lost = server.client_info(*fd).expect("it is there").lost;
                 let accounted = taken + lost.dropped + lost.replaced;
                 assert_eq!(model.pushed.count(), accounted, "{fd}: {lost:?}");
             }
-            let has_news = connection.queued_bytes() > 0 || !poll.taken.is_empty() || poll.end.is_some();
+            let has_news = connection.queued_bytes() > 0
+                || !poll.taken.is_empty()
+                || poll.end.is_some()
+                || poll.is_behind;
             let is_waiting = || poll.parked.is_some_and(|by| self.is_parked(by, *fd));
             assert!(has_deferred || !has_news || !is_waiting(), "{fd}: messages wait, and so does a request");
         }
