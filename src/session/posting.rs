@@ -9,8 +9,6 @@ use crate::error::{Cause, CloseReason, Side};
 use crate::fd::Fd;
 use crate::net::connection::Flags;
 use crate::session::Sessions;
-use crate::session::cors;
-use crate::session::http::ResponseMode;
 use crate::session::info::Transport;
 use crate::session::request::Request;
 use crate::session::route::Route;
@@ -84,12 +82,6 @@ impl Sessions {
             .header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
             .header("Access-Control-Max-Age", PREFLIGHT_SECONDS)
             .header("Cache-Control", "no-store")
-    }
-
-    /// Answers a post.
-    pub(crate) fn answer_post(&mut self, request: &Request<'_>, response: Response) {
-        let mode = ResponseMode { is_head: false, ..ResponseMode::to(&request.head) };
-        self.write_response(request.fd, cors::permit(&request.head, response), mode);
     }
 
     /// Judges a post. Returns what the handler is to be told of.

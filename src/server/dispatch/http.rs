@@ -312,9 +312,7 @@ impl Dispatch {
             }
             LateAnswer::Response(response) => {
                 match waiting.awaited {
-                    Awaited::Poll(_) => {
-                        self.server.sessions.conclude_poll(&request, response, waiting.is_last)
-                    }
+                    Awaited::Poll(_) => self.server.sessions.answer_page(&request, response, waiting.is_last),
                     _ => self.server.sessions.conclude(&request, response, waiting.is_last),
                 }
                 Ok(())

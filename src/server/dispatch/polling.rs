@@ -44,7 +44,7 @@ impl Dispatch {
         for (name, value) in &acceptance.headers {
             response = response.header(name.clone(), value.clone());
         }
-        self.server.sessions.conclude_poll(request, response, false);
+        self.server.sessions.answer_page(request, response, false);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Dispatch {
             Ok((_, None)) => UNKNOWN.response(),
             Err(refused) => refused.response(),
         };
-        self.server.sessions.conclude_poll(request, response, false);
+        self.server.sessions.answer_page(request, response, false);
         Ok(None)
     }
 }

@@ -14,13 +14,13 @@ impl Dispatch {
             Ok(()) => Response::new(204).header("Cache-Control", "no-store"),
             Err(refused) => refused.response(),
         };
-        self.server.sessions.answer_post(request, response);
+        self.server.sessions.answer_page(request, response, false);
         Ok(())
     }
 
     pub(super) fn take_preflight(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         self.server.sessions.check_origin(request.fd, &request.head, request.route)?;
-        self.server.sessions.answer_post(request, Sessions::preflight(&request.head));
+        self.server.sessions.answer_page(request, Sessions::preflight(&request.head), false);
         Ok(())
     }
 
