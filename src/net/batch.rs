@@ -40,8 +40,10 @@ impl Span {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// What single connections get. Each byte belongs to one of them.
-    first: Lane,
-    /// What many get, found by its form.
+    first: Vec<u8>,
+    /// What many get in the most common form, which is 0.
+    common: Vec<u8>,
+    /// What many get in other forms, found by the form.
     others: Vec<Lane>,
     /// Bytes in those.
     others_len: usize,
@@ -78,41 +80,43 @@ const KEPT_BYTES_OF_OTHERS: usize = 16 << 10;
 const KEPT_LANES: usize = 16;
 const KEPT_JOINTS: usize = 1 << 10;
 
-impl Lane {
-    /// Adds `parts`; `base` is the place of the lane's first byte.
-    fn add(&mut self, base: u32, parts: [&[u8]; 2]) -> Span {
-        let start = base + self.bytes.len() as u32;
-        self.bytes.extend_from_slice(parts[0]);
-        self.bytes.extend_from_slice(parts[1]);
-        Span { start, end: base + self.bytes.len() as u32 }
-    }
+/// Adds `parts` to a lane; `number` is the lane's.
+fn add_to(bytes: &mut Vec<u8>, number: usize, parts: [&[u8]; 2]) -> Span {
+    let base = (number as u32) << LANE_SHIFT;
+    let start = base + bytes.len() as u32;
+    bytes.extend_from_slice(parts[0]);
+    bytes.extend_from_slice(parts[1]);
+    Span { start, end: base + bytes.len() as u32 }
 }
 
 impl Batch {
     pub(crate) fn len(&self) -> usize {
-        self.first.bytes.len() + self.others_len
+        self.first.len() + self.common.len() + self.others_len
     }
 
     /// The memory it owns.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         let others = self.others.iter().map(|lane| lane.bytes.capacity()).sum::<usize>();
-        self.first.bytes.capacity() + others + self.joints.capacity() * size_of::<Joint>()
+        self.first.capacity() + self.common.capacity() + others + self.joints.capacity() * size_of::<Joint>()
     }
 
     /// Adds `parts`, which belong together, for one connection.
     pub(crate) fn add(&mut self, parts: [&[u8]; 2]) -> Span {
-        self.first.add(0, parts)
+        add_to(&mut self.first, 0, parts)
     }
 
     /// Adds `run` for any number of connections that get this form.
     pub(crate) fn add_shared(&mut self, form: u8, run: &[u8]) -> Span {
+        if form == 0 {
+            return add_to(&mut self.common, 1, [run, &[]]);
+        }
         let at = self.others.iter().position(|lane| lane.form == form).unwrap_or_else(|| {
             self.others.push(Lane { form, ..Lane::default() });
             self.others.len() - 1
         });
         self.others_len += run.len();
-        self.others[at].add((at as u32 + 1) << LANE_SHIFT, [run, &[]])
+        add_to(&mut self.others[at].bytes, at + 2, [run, &[]])
     }
 
     /// Extends a connection's span by `next`. False if the two lie apart and are not worth a joint: those who are
@@ -169,40 +173,49 @@ impl Batch {
     }
 
     fn copy(&mut self, Span { start, end }: Span) -> Span {
-        let Batch { first, others, .. } = self;
+        let Batch { first, common, others, .. } = self;
         let range = (start & OFFSET) as usize..(end & OFFSET) as usize;
-        let copied = first.bytes.len() as u32;
-        match (start >> LANE_SHIFT).checked_sub(1) {
-            None => first.bytes.extend_from_within(range),
-            Some(number) => first.bytes.extend_from_slice(&others[number as usize].bytes[range]),
+        let copied = first.len() as u32;
+        match (start >> LANE_SHIFT) as usize {
+            0 => first.extend_from_within(range),
+            1 => first.extend_from_slice(&common[range]),
+            number => first.extend_from_slice(&others[number - 2].bytes[range]),
         }
-        Span { start: copied, end: first.bytes.len() as u32 }
+        Span { start: copied, end: first.len() as u32 }
     }
 
     /// The bytes of a span; `None` if it is joined and has to be put [in one](Batch::in_one) first.
     #[inline]
     pub(crate) fn get(&self, span: Span) -> Option<&[u8]> {
-        if span.end <= OFFSET {
-            return Some(&self.first.bytes[span.start as usize..span.end as usize]);
-        }
-        // The number of a joint is beyond those of all lanes.
-        let lane = self.others.get((span.start >> LANE_SHIFT) as usize - 1)?;
-        Some(&lane.bytes[(span.start & OFFSET) as usize..(span.end & OFFSET) as usize])
+        let bytes = match span.start >> LANE_SHIFT {
+            0 => &self.first,
+            1 => &self.common,
+            number => self.other(number)?,
+        };
+        Some(&bytes[(span.start & OFFSET) as usize..(span.end & OFFSET) as usize])
+    }
+
+    /// `None` for a joint, whose number is beyond those of all lanes.
+    #[inline(never)]
+    fn other(&self, number: u32) -> Option<&Vec<u8>> {
+        self.others.get(number as usize - 2).map(|lane| &lane.bytes)
     }
 
     /// Frees the room of a span if it was added last, and for one connection only. So a turn of many echoes uses the
     /// same warm memory for each.
     pub(crate) fn give_back(&mut self, span: Span) {
         // In other lanes everything is shared, and the places are beyond those of the first.
-        if span.end as usize == self.first.bytes.len() {
-            self.first.bytes.truncate(span.start as usize);
+        if span.end as usize == self.first.len() {
+            self.first.truncate(span.start as usize);
         }
     }
 
     /// Empties the batch. No connection may have a span any more.
     pub(crate) fn clear(&mut self) {
-        self.first.bytes.clear();
-        self.first.bytes.shrink_to(KEPT_BYTES);
+        self.first.clear();
+        self.first.shrink_to(KEPT_BYTES);
+        self.common.clear();
+        self.common.shrink_to(KEPT_BYTES_OF_OTHERS);
         self.joints.clear();
         self.joints.shrink_to(KEPT_JOINTS);
         self.others.truncate(KEPT_LANES);

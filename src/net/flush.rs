@@ -100,21 +100,26 @@ impl<S: SessionState> Connections<S> {
 
     /// Writes what is queued for a connection, as far as the socket takes it.
     pub(super) fn write_out(&mut self, fd: Fd, from: FlushFrom) -> Written {
+        /// What holds for few connections.
+        const SPECIAL: u16 = Flags::BLOCKED | Flags::YIELDED | Flags::WANTS_DRAINED | Flags::PACED;
         let Some(connection) = self.table.get_mut(fd) else { return Written::Failed };
         if from == FlushFrom::Dirty {
             connection.flags.take(Flags::DIRTY);
         }
+        let is_special = connection.life != Life::Open || connection.flags.has(SPECIAL);
         // Only what is in an outbox can wait: soon the batch is empty.
-        let is_waiting = connection.flags.has(Flags::BLOCKED | Flags::YIELDED) && connection.span.is_empty();
-        let is_held_up = connection.life == Life::Dead || is_waiting;
-        if is_held_up && from != FlushFrom::Queueing {
+        if is_special
+            && (connection.life == Life::Dead
+                || connection.flags.has(Flags::BLOCKED | Flags::YIELDED) && connection.span.is_empty())
+            && from != FlushFrom::Queueing
+        {
             if from == FlushFrom::Dirty && matches!(connection.stream, Stream::Socketless) {
                 self.with_output.push(fd);
             }
             return Written::Blocked;
         }
-        let is_awaited =
-            connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED | Flags::PACED);
+        let is_awaited = is_special
+            && (connection.life != Life::Open || connection.flags.has(Flags::WANTS_DRAINED | Flags::PACED));
         let all = if is_awaited { Written::AllAwaited } else { Written::All };
         let span = std::mem::take(&mut connection.span);
         let flushed = if !span.is_empty() {
@@ -244,7 +249,13 @@ pub(super) fn unwritten(parts: [&[u8]; 2], written: usize) -> [&[u8]; 2] {
 
 /// Writes until everything is written or the socket takes no more. Returns how much it took.
 fn write_span(mut wire: Wire<'_>, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
+    let mut written = match wire.write(bytes) {
+        Ok(len) if len == bytes.len() => return Ok(len),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+        first => first?,
+    };
     while written < bytes.len() {
         match wire.write(&bytes[written..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -25,12 +25,13 @@ impl<A: App> Reactor<A> {
     /// need it.
     pub(super) fn flush_dirty(&mut self) {
         let are_some_left = !self.app.connections().carried.unflushed.is_empty();
-        let mut next = 0;
+        let (mut next, mut look_at) = (0, WRITES_BETWEEN_LOOKS);
         while let Some(&fd) = self.app.connections().dirty.get(next) {
             next += 1;
             // Cleared only here: a connection that is flushed earlier keeps its one place in the list.
             self.flush(fd, FlushFrom::Dirty);
-            if next.is_multiple_of(WRITES_BETWEEN_LOOKS) {
+            if next == look_at {
+                look_at += WRITES_BETWEEN_LOOKS;
                 let connections = self.app.connections();
                 if connections.is_turn_over() || are_some_left && connections.clock.is_half_over() {
                     break;
@@ -48,8 +49,17 @@ impl<A: App> Reactor<A> {
     }
 
     /// Writes what is queued for a connection and ends it if it is finishing.
+    #[inline]
     pub(super) fn flush(&mut self, fd: Fd, from: FlushFrom) {
-        match self.app.connections().write_out(fd, from) {
+        let written = self.app.connections().write_out(fd, from);
+        if matches!(written, Written::AllAwaited | Written::Some) {
+            self.flushed(fd, written);
+        }
+    }
+
+    #[inline(never)]
+    fn flushed(&mut self, fd: Fd, written: Written) {
+        match written {
             Written::AllAwaited => self.drained(fd),
             Written::Some => self.app.connections().yield_turn(fd),
             Written::All | Written::Blocked | Written::Failed => {}
