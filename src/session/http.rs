@@ -262,7 +262,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Answers a post or a long-polling request. The quota is exceeded a little on purpose: an answer is slightly longer
+    /// Answers a post or a long-polling request. The quota is exceeded a little on purpose: an answer is somewhat longer
     /// than its messages, which may be as much as an outbox takes. Without room the connection ends, for another answer
     /// would say that nothing was done.
     pub(crate) fn answer_page(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
