@@ -262,8 +262,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Answers a post or a long-polling request. The quota is exceeded a little on purpose: an answer is somewhat longer
-    /// than its messages, which may be as much as an outbox takes. Without room the connection ends, for another answer
+    /// Answers a post or a long-polling request. The quota is exceeded a little on purpose: an answer is longer than
+    /// its messages, which may be as much as an outbox takes. Without room the connection ends, for another answer
     /// would say that nothing was done.
     pub(crate) fn answer_page(&mut self, request: &Request<'_>, response: Response, is_last: bool) {
         let keep_alive = request.head.keeps_alive() && !is_last;
