@@ -21,7 +21,7 @@ Runs the steps named, or all of them in this order, and stops at the first that 
   doc        the documentation builds without warnings
   examples   build of the examples that the last steps run, optimised
   bench      the benchmarks run, a little of each and unoptimised
-  fuzz       the fuzz targets build, and each runs for a while (SWIO_FUZZ_SECONDS, 30 by default), as many at a time as
+  fuzz       the fuzz targets build, and each runs for a while (SWIO_FUZZ_SECONDS, 15 by default), as many at a time as
              there are processors; tests/soak.sh runs them for a night
   autobahn   Autobahn|Testsuite against examples/echo and examples/autobahn_client.rs
              (reports: target/autobahn/index.html, target/autobahn/client/index.html)
@@ -107,7 +107,7 @@ fuzz_one() {
   # New inputs go to the first folder: the committed ones stay as they are.
   mkdir -p "$grown"
   if ! cargo fuzz run --sanitizer none --target-dir "$target/fuzz" "$1" "$grown" "fuzz/corpus/$1" -- \
-    -max_total_time="${SWIO_FUZZ_SECONDS:-30}" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
+    -max_total_time="${SWIO_FUZZ_SECONDS:-15}" -max_len=4096 -timeout=10 >"$grown.log" 2>&1; then
     tail -n 60 "$grown.log"
     return 255
   fi
